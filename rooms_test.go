@@ -1,0 +1,98 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// room is one line of the house plan of ARCHITECTURE.md: what a directory may
+// import of the others, and which outside imports are its alone.
+type room struct {
+	rooms []string
+	alone []string
+}
+
+// house is the plan. A new room, or a new arrow, is an edit here.
+var house = map[string]room{
+	".":                 {rooms: []string{"cmd"}},
+	"cmd":               {rooms: []string{"*"}, alone: []string{"github.com/urfave/cli/v2"}},
+	"topology":          {alone: []string{"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"}},
+	"state":             {},
+	"templates":         {},
+	"sentry":            {rooms: []string{"topology", "templates"}},
+	"ports":             {},
+	"proxy":             {},
+	"tunnels":           {rooms: []string{"proxy"}, alone: []string{"golang.ngrok.com/ngrok", "golang.ngrok.com/ngrok/config"}},
+	"tunnels/ngroktest": {alone: []string{"golang.ngrok.com/muxado/v2"}},
+	"proc":              {alone: []string{"os/exec", "syscall", "golang.org/x/sys/unix"}},
+	"logs":              {},
+	"orchestrator":      {rooms: []string{"topology", "state", "sentry", "ports", "tunnels", "proc", "logs"}},
+	"control":           {rooms: []string{"orchestrator", "state"}},
+	"devserver":         {},
+	"ui":                {rooms: []string{"state", "topology"}, alone: []string{"github.com/charmbracelet/lipgloss"}},
+}
+
+// excused are single imports that the plan forbids and a reason allows.
+var excused = map[string][]string{
+	"main.go":              {"syscall"}, // signal names
+	"devserver/signals.go": {"syscall"}, // SIGHUP has no name elsewhere
+	"sentry/owner.go":      {"syscall"}, // a file's owner is told by Stat_t alone
+}
+
+func TestRooms(t *testing.T) {
+	t.Parallel()
+	owner := map[string]string{}
+	for name, r := range house {
+		for _, imported := range r.alone {
+			owner[imported] = name
+		}
+	}
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "testdata" || entry.Name() == "tools" || entry.Name() == "bench" || strings.HasPrefix(entry.Name(), ".") && file != ".") {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		name := path.Dir(filepath.ToSlash(file))
+		r, known := house[name]
+		if !known {
+			t.Errorf("%s: the house plan has no room %q", file, name)
+			return nil
+		}
+		syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range syntax.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if slices.Contains(excused[filepath.ToSlash(file)], imported) {
+				continue
+			}
+			if inner, ours := strings.CutPrefix(imported, "silo/"); ours {
+				if !slices.Contains(r.rooms, inner) && !slices.Contains(r.rooms, "*") {
+					t.Errorf("%s: room %s may not import room %s", file, name, inner)
+				}
+			} else if alone, taken := owner[imported]; taken && alone != name {
+				t.Errorf("%s: only room %s may import %s", file, alone, imported)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
