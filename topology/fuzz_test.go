@@ -1,0 +1,129 @@
+package topology_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+
+	"silo/topology"
+)
+
+// FuzzParse holds, for any bytes: no panic; the same result twice; positions that
+// are in the files; no problem without words; and what go-toml calls TOML is TOML.
+func FuzzParse(f *testing.F) {
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range archives {
+		a := readArchive(&testing.T{}, file)
+		f.Add(a.get(topology.FileName), a.get(topology.LocalFileName))
+	}
+	env := lookup(map[string]string{"HOME": "/home/ada", "SET": "set"})
+	f.Fuzz(func(t *testing.T, data, local []byte) {
+		read, err := topology.Parse("/nowhere/acme/silo.toml", data, local, env)
+		again, errAgain := topology.Parse("/nowhere/acme/silo.toml", data, local, env)
+		if diff := cmp.Diff(read, again); diff != "" {
+			t.Fatalf("two results of one file:\n%s", diff)
+		}
+		if err == nil {
+			if errAgain != nil || len(read.Regions) == 0 || read.Name == "" || read.Control.Name != "control" {
+				t.Fatalf("not whole: %+v, %v", read, errAgain)
+			}
+			positions(t, read.Warnings, data, local)
+			return
+		}
+		var problems topology.Problems
+		if !errors.As(err, &problems) || len(problems) == 0 || errAgain == nil || err.Error() != errAgain.Error() {
+			t.Fatalf("not Problems, or others the second time: %v; %v", err, errAgain)
+		}
+		positions(t, problems, data, local)
+		agree(t, problems, data)
+	})
+}
+
+func positions(t *testing.T, problems []topology.Problem, data, local []byte) {
+	t.Helper()
+	for _, p := range problems {
+		lines := strings.Split(strings.TrimPrefix(string(data), "\uFEFF"), "\n")
+		if p.File == topology.LocalFileName {
+			lines = strings.Split(strings.TrimPrefix(string(local), "\uFEFF"), "\n")
+		}
+		if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > utf8.RuneCountInString(lines[p.Line-1])+1 {
+			t.Fatalf("%v is outside the file", p)
+		}
+		if p.Key == "" || p.Text == "" || strings.ContainsAny(p.Key+p.Text+p.Hint, "\n\r") {
+			t.Fatalf("%#v is not one line of words", p)
+		}
+	}
+}
+
+// agree compares with go-toml's own decoder: what it takes must not be called
+// broken TOML, and a key that it finds twice must be reported.
+func agree(t *testing.T, problems topology.Problems, data []byte) {
+	t.Helper()
+	broken := false
+	for _, p := range problems {
+		if p.Text == "keys are nested too deeply" || strings.HasPrefix(p.Text, "is larger than") {
+			return
+		}
+		if p.File == topology.FileName {
+			broken = broken || p.Key == "toml" && !strings.HasPrefix(p.Text, "is not a known") ||
+				strings.HasPrefix(p.Text, "is there twice") || strings.HasSuffix(p.Text, "cannot be added to")
+		}
+	}
+	var document map[string]any
+	err := toml.Unmarshal([]byte(strings.TrimPrefix(string(data), "\uFEFF")), &document)
+	switch {
+	case err == nil && broken:
+		t.Fatalf("go-toml takes what is called broken: %v", problems)
+	case err != nil && strings.Contains(err.Error(), "already") && !broken:
+		t.Fatalf("go-toml says %v, not reported: %v", err, problems)
+	}
+}
+
+// TestHostileFiles holds that no file of the size that is read takes long,
+// whatever is in it: each of these is quadratic for a careless reader.
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 18
+	fill := func(before, unit, after string) string {
+		return before + strings.Repeat(unit, (size-len(before)-len(after))/len(unit)) + after
+	}
+	for name, text := range map[string]string{
+		"unknown keys on one line": "version = 1\ncontrol = {" + numbered("é", " = 1,", size/20) + "}",
+		"unknown keys":             numbered("k", " = 1\n", size/10),
+		"doubled headers":          fill("", "[region.us]\n", ""),
+		"doubled keys":             fill("", "version = 1\n", ""),
+		"arrays in arrays":         "x = " + strings.Repeat("[", 9000) + fill("", "{a = 1},", "") + strings.Repeat("]", 9000),
+		"tables in tables":         strings.Repeat("x = {", 9000) + "y = 1" + strings.Repeat("}", 9000),
+		"a long key":               fill("x", ".x", " = 1"),
+		"variables":                fill(`name = "`, "${HOME}", `"`),
+		"defaults in defaults":     fill(`name = "`, "${X:-", `"`),
+		"escapes":                  fill(`name = "`, "$${", `"`),
+		"a policy full of defaults": fill(
+			`control.traffic_policy = "`, "${X:-", `"`,
+		),
+		"a long word": fill(`control.host_header = "`, "ä", `"`),
+		"a long host": fill(`control.domain = "`, "a.", `"`),
+		"comments":    fill("", "#\n", ""),
+		"open braces": fill("x = ", "{a=", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now()
+			if _, err := topology.Parse("/x/silo.toml", []byte(text), []byte(text), nil); err == nil {
+				t.Error("it is taken")
+			}
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
