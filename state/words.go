@@ -1,0 +1,134 @@
+// Package state holds the words of a run (phases, silos, the snapshot) and the
+// directory in which one run is recorded: lock, socket path, last snapshot,
+// remembered ports, secrets and logs.
+//
+// It must not know how a silo is started, reached or drawn: producer, carrier
+// and renderer all read these words.
+package state
+
+import "time"
+
+// SchemaVersion of Snapshot's JSON. The shape only grows.
+const SchemaVersion = 1
+
+// Phase is where one silo stands.
+type Phase string
+
+// The phases of a silo, in the order in which a healthy one passes them.
+const (
+	Planned  Phase = "planned"
+	Starting Phase = "starting"
+	Ready    Phase = "ready"
+	Unready  Phase = "unready"
+	Backoff  Phase = "backoff"
+	Stopping Phase = "stopping"
+	Stopped  Phase = "stopped"
+	Failed   Phase = "failed"
+)
+
+// Condition is where the whole instance stands.
+type Condition string
+
+// The conditions of an instance.
+const (
+	InstanceStarting Condition = "starting"
+	InstanceReady    Condition = "ready"
+	InstanceDegraded Condition = "degraded"
+	InstanceStopping Condition = "stopping"
+	InstanceStopped  Condition = "stopped"
+)
+
+// TunnelState is where one silo's tunnel stands.
+type TunnelState string
+
+// The states of a tunnel.
+const (
+	TunnelOpening      TunnelState = "opening"
+	TunnelOnline       TunnelState = "online"
+	TunnelReconnecting TunnelState = "reconnecting"
+	TunnelLost         TunnelState = "lost"
+	TunnelNone         TunnelState = "none"
+)
+
+// Mode is what a silo runs as, in Sentry's words (sentry/silo/base.py, SiloMode).
+type Mode string
+
+// The modes of a silo.
+const (
+	Control  Mode = "CONTROL"
+	Region   Mode = "REGION"
+	Monolith Mode = "MONOLITH"
+)
+
+// Snapshot is everything that is known of an instance at one moment. It is
+// immutable once published, the body of `status --json`, the wire format of the
+// control socket and the file that outlives a supervisor: one struct for all.
+type Snapshot struct {
+	SchemaVersion int        `json:"schema_version"`
+	Name          string     `json:"name"`
+	State         Condition  `json:"state"`
+	PID           *int       `json:"pid"` // the supervisor's
+	File          string     `json:"file"`
+	StartedAt     *time.Time `json:"started_at"`
+	Provider      string     `json:"provider"`
+	Dialect       string     `json:"dialect"`
+	Config        Config     `json:"config"`
+	Dashboard     *string    `json:"dashboard"`
+	Silos         []Silo     `json:"silos"` // control first, regions by id
+
+	Mode     string `json:"mode"`     // "silos" or "monolith"
+	Topology string `json:"topology"` // fingerprint of what runs: another one means that the file has changed
+	Version  string `json:"version"`  // of the silo program that supervises
+	RunID    string `json:"run_id"`   // SILO_RUN_ID of every process of this run
+}
+
+// Config tells of the region config's file.
+type Config struct {
+	Path   string `json:"path"`
+	InStep *bool  `json:"in_step"` // null where nobody has looked
+}
+
+// Silo is one silo of a Snapshot.
+type Silo struct {
+	Name       string     `json:"name"`
+	Mode       Mode       `json:"mode"`
+	RegionID   *int       `json:"region_id"`
+	Category   *string    `json:"category"`
+	State      Phase      `json:"state"`
+	PID        *int       `json:"pid"` // of the process that silo started
+	Port       int        `json:"port"`
+	Bind       string     `json:"bind"`
+	URL        string     `json:"url"`
+	Tunnel     Tunnel     `json:"tunnel"`
+	StartedAt  *time.Time `json:"started_at"`
+	ReadyAt    *time.Time `json:"ready_at"`
+	Restarts   int        `json:"restarts"`
+	Exit       *Exit      `json:"exit"`
+	CPUPercent *float64   `json:"cpu_percent"` // of the whole process tree
+	RSSBytes   *int64     `json:"rss_bytes"`
+
+	Reason      *string `json:"reason"`       // why it is unready or failed, one line
+	TimedOut    bool    `json:"timed_out"`    // it failed because it was not ready in time
+	HealthPort  int     `json:"health_port"`  // where readiness is probed; Port+1 with watchers
+	ProcessTime *string `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
+}
+
+// Tunnel is what gives a silo its address.
+type Tunnel struct {
+	State TunnelState  `json:"state"`
+	Error *TunnelError `json:"error"`
+}
+
+// TunnelError says why a tunnel is not online.
+type TunnelError struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+	Hint string `json:"hint"`
+}
+
+// Exit is how a silo's process ended. Exactly one of Code and Signal is set.
+type Exit struct {
+	Code   *int      `json:"code"`
+	Signal *string   `json:"signal"` // "KILL", without SIG
+	At     time.Time `json:"at"`
+}
