@@ -1,0 +1,97 @@
+package sentry
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"silo/templates"
+)
+
+// Region is one region as the region config tells of it.
+type Region struct {
+	Name     string
+	ID       int
+	URL      string // no trailing slash: Sentry appends paths to it as they are
+	Category string // MULTI_TENANT or SINGLE_TENANT
+}
+
+// Config is all that a region config is made of.
+type Config struct {
+	Instance   string // the instance's name
+	File       string // the topology file; its base name stands in the marker
+	Dialect    Dialect
+	ControlURL string
+	Regions    []Region
+	// Workers says that a silo's devserver runs workers: what these need is
+	// written, and takes effect in each silo that has SILO_WORKERS set.
+	Workers bool
+}
+
+// Block is a rendered region config.
+type Block struct {
+	Instance string
+	file     string
+	text     string
+}
+
+// Text is the lines between the markers, each with its newline.
+func (b Block) Text() string { return b.text }
+
+// Marked is Text between its marker lines, as it stands in a file that ends its
+// lines with a line feed.
+func (b Block) Marked() string {
+	return b.begin() + "\n" + b.text + endMarker + "\n"
+}
+
+// begin is the first marker line. Both names are quoted, so that neither can end
+// the line.
+func (b Block) begin() string {
+	file := strconv.QuoteToASCII(b.file)
+	return beginMarker + strconv.QuoteToASCII(b.Instance) + " (" + file[1:len(file)-1] + ")" + beginRest
+}
+
+// Render writes the region config of c.Dialect. Every string arrives in Python
+// as it is, whatever it holds. A dialect that is not supported gives an error
+// that wraps ErrUnsupported.
+func Render(c Config) (Block, error) {
+	if err := supported(c.Dialect, Release{}); err != nil {
+		return Block{}, fmt.Errorf("render region config: %w", err)
+	}
+	if len(c.Regions) == 0 {
+		return Block{}, errors.New("render region config: no region")
+	}
+	for _, r := range c.Regions {
+		if !slices.Contains([]string{"MULTI_TENANT", "SINGLE_TENANT"}, r.Category) {
+			return Block{}, fmt.Errorf("render region config: region %q: unknown category %q", r.Name, r.Category)
+		}
+	}
+	text, err := templates.Region(c.Dialect.Template, template.FuncMap{"py": pyString}, struct {
+		Config
+		Guarded, Secrets bool
+		BeatSuffix       string
+	}{c, c.Workers || c.Dialect.Secrets, c.Dialect.Secrets, c.beatSuffix()})
+	if err != nil {
+		return Block{}, err
+	}
+	return Block{Instance: c.Instance, file: filepath.Base(c.File), text: text}, nil
+}
+
+// beatSuffix keeps celery beat's schedules of two instances apart, also of two
+// with one name.
+func (c Config) beatSuffix() string {
+	sum := sha256.Sum256([]byte(c.File))
+	plain := strings.Map(func(r rune) rune {
+		if r == '/' || r < ' ' {
+			return '_' // it becomes part of a file's name
+		}
+		return r
+	}, c.Instance)
+	return "-" + plain + "-" + hex.EncodeToString(sum[:4]) + "-"
+}

@@ -1,0 +1,83 @@
+package sentry
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"path/filepath"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+func named(t *testing.T, name string) Dialect {
+	t.Helper()
+	d, err := DialectNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestRenderGolden(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/block/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			comment, golden := readParts(t, file)
+			var input struct {
+				Config
+				Dialect string
+			}
+			if err := json.Unmarshal([]byte(golden[0].text), &input); err != nil {
+				t.Fatal(err)
+			}
+			input.Config.Dialect = named(t, input.Dialect)
+			block, err := Render(input.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				golden[1].text = block.Marked()
+				writeParts(t, file, comment, golden)
+			}
+			if got := block.Marked(); got != golden[1].text {
+				t.Errorf("got:\n%s\nwant:\n%s", got, golden[1].text)
+			}
+			if again, err := ParseBlock(block.Marked()); err != nil || again != block {
+				t.Errorf("read back %+v, %v; wrote %+v", again, err, block)
+			}
+		})
+	}
+}
+
+func TestRenderRefuses(t *testing.T) {
+	t.Parallel()
+	region := Region{Name: "us", ID: 1, URL: "http://127.0.0.1:1", Category: "MULTI_TENANT"}
+	for _, d := range Dialects() {
+		_, err := Render(Config{Dialect: d, Regions: []Region{region}})
+		if d.Supported() != (err == nil) || !d.Supported() && !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", d.Name, err)
+		}
+	}
+	if _, err := Render(Config{Dialect: named(t, "dict")}); err == nil {
+		t.Error("rendered without regions")
+	}
+	region.Category = "MULTI_TENANT) or evil("
+	if _, err := Render(Config{Dialect: named(t, "tuple-id"), Regions: []Region{region}}); err == nil {
+		t.Error("rendered a category that is none")
+	}
+}
+
+func TestBeatSuffixTellsInstancesApart(t *testing.T) {
+	t.Parallel()
+	one := Config{Instance: "acme", File: "/a/silo.toml"}.beatSuffix()
+	two := Config{Instance: "acme", File: "/b/silo.toml"}.beatSuffix()
+	if one == two || filepath.Base("x"+one) != "x"+one {
+		t.Error(one, two)
+	}
+}

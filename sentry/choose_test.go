@@ -1,0 +1,265 @@
+package sentry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// plant writes files below dir; a name that ends in "*" is executable.
+func plant(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		mode := os.FileMode(0o644)
+		if bare, isProgram := strings.CutSuffix(name, "*"); isProgram {
+			name, mode = bare, 0o755
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/marks/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		_, parts := readParts(t, file)
+		dir, want := t.TempDir(), strings.TrimSpace(parts[0].text)
+		for _, p := range parts[1:] {
+			plant(t, dir, map[string]string{p.name: p.text})
+		}
+		d, found, ok := newTree(dir).read()
+		if got := d.Name; ok != (want != "none") || ok && got != want {
+			t.Errorf("%s: got %s (%s), want %s", file, got, found, want)
+		}
+		seen[want] = true
+	}
+	for _, d := range Dialects() {
+		if !seen[d.Name] {
+			t.Errorf("no golden file for the marks of %s", d.Name)
+		}
+	}
+}
+
+const (
+	region2211 = "class Region:\n    name: str\n\n    id: int\n"
+	region2371 = "from pydantic.tools import parse_obj_as\nsnowflake_id: int\n"
+)
+
+// site is where the Sentry of a test lies in a virtual environment.
+const site = "lib/python3.8/site-packages/"
+
+func TestChooseAuto(t *testing.T) {
+	t.Parallel()
+	wheel := map[string]string{
+		"venv/bin/sentry*": "#!$DIR/venv/bin/python\n", "venv/bin/python*": "",
+		"venv/" + site + "sentry/types/region.py": region2211, "venv/" + site + "sentry-22.11.0.dist-info/METADATA": "",
+		"venv/" + site + "sentry_sdk-1.11.0.dist-info/METADATA": "",
+	}
+	checkout := map[string]string{
+		"src/src/sentry/types/region.py": region2371, "src/setup.cfg": "[metadata]\nname = sentry\nversion = 23.8.0.dev0\n", "src/.git/HEAD": "",
+	}
+	for name, c := range map[string]struct {
+		files            []map[string]string
+		command          string
+		dir, path        string
+		env              map[string]string
+		dialect, release string
+		found, warning   string
+	}{
+		"program in PATH": {
+			files: []map[string]string{wheel}, path: "venv/bin",
+			dialect: "tuple-id", release: "22.11.0", found: "sentry 22.11.0 at $DIR/venv/" + site + "sentry (marker \"id: int\" in types/region.py)",
+		},
+		"program by its path": {files: []map[string]string{wheel}, command: "$DIR/venv/bin/sentry devserver", dialect: "tuple-id", release: "22.11.0"},
+		"program by a path from dir": {
+			files: []map[string]string{wheel, {"work/x": ""}}, dir: "work", command: "../venv/bin/sentry devserver",
+			dialect: "tuple-id", release: "22.11.0",
+		},
+		"python -m": {files: []map[string]string{wheel}, command: "$DIR/venv/bin/python -m sentry devserver", dialect: "tuple-id", release: "22.11.0"},
+		"a link from elsewhere": {
+			files: []map[string]string{wheel, {"bin/sentry": "-> $DIR/venv/bin/sentry"}}, path: "bin",
+			dialect: "tuple-id", release: "22.11.0",
+		},
+		"a script elsewhere, by its interpreter line": {
+			files: []map[string]string{wheel, {"bin/sentry*": "#!$DIR/venv/bin/python -I\n"}}, path: "bin",
+			dialect: "tuple-id", release: "22.11.0",
+		},
+		"env finds the interpreter": {
+			files: []map[string]string{wheel, {"bin/sentry*": "#!/usr/bin/env -S python\n"}}, path: "bin:$DIR/venv/bin",
+			dialect: "tuple-id", release: "22.11.0",
+		},
+		"pip's shell line for long paths": {
+			files: []map[string]string{wheel, {"bin/sentry*": "#!/bin/sh\n'''exec' \"$DIR/venv/bin/python\" \"$0\" \"$@\"\n' '''\n"}}, path: "bin",
+			dialect: "tuple-id", release: "22.11.0",
+		},
+		"editable by direct_url.json": {
+			files: []map[string]string{checkout, {
+				"venv/bin/sentry*": "#!$DIR/venv/bin/python3\n",
+				"venv/" + site + "sentry-23.7.0.dev0.dist-info/direct_url.json": `{"url": "file://$DIR/src", "dir_info": {"editable": true}}`,
+			}},
+			path: "venv/bin", dialect: "dict", release: "23.8.0.dev0", found: "sentry 23.8.0.dev0 at $DIR/src/src/sentry (marker",
+		},
+		"editable by egg-link": {
+			files: []map[string]string{checkout, {"venv/bin/sentry*": "#!$DIR/venv/bin/python3\n", "venv/" + site + "sentry.egg-link": "$DIR/src/src\n../"}},
+			path:  "venv/bin", dialect: "dict", release: "23.8.0.dev0",
+		},
+		"editable by easy-install.pth": {
+			files: []map[string]string{checkout, {"venv/bin/sentry*": "#!$DIR/venv/bin/python3\n", "venv/" + site + "easy-install.pth": "import sys\n/nowhere\n$DIR/src/src\n"}},
+			path:  "venv/bin", dialect: "dict", release: "23.8.0.dev0",
+		},
+		"checkout around dir":           {files: []map[string]string{checkout, {"src/src/x": ""}}, dir: "src/src", dialect: "dict", release: "23.8.0.dev0"},
+		"checkout for a custom program": {files: []map[string]string{checkout}, dir: "src", command: "./run.sh", dialect: "dict", release: "23.8.0.dev0"},
+		"the program beats the checkout, and that is said": {
+			files: []map[string]string{wheel, checkout}, dir: "src", path: "venv/bin",
+			dialect: "tuple-id", release: "22.11.0", warning: "not the checkout",
+		},
+		"not above the repository": {files: []map[string]string{checkout, {"src/other/.git/HEAD": ""}}, dir: "src/other", dialect: "tuple-id", warning: "no Sentry was found"},
+		"VIRTUAL_ENV":              {files: []map[string]string{wheel}, env: map[string]string{"VIRTUAL_ENV": "$DIR/venv"}, dir: "venv/bin", dialect: "tuple-id", release: "22.11.0"},
+		"venv beside":              {files: []map[string]string{wheel}, command: "make run", dialect: "tuple-id", release: "22.11.0"},
+		"a shim answers --version": {
+			files: []map[string]string{{"bin/sentry*": "#!/bin/bash\n"}}, path: "bin",
+			dialect: "dict", release: "23.7.1", found: "--version",
+		},
+		"stand-in": {command: "silo devserver", dialect: "tuple-id", warning: "sentry.dialect"},
+		"nothing":  {dialect: "tuple-id", found: "no Sentry found", warning: "sentry.dialect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			expand := strings.NewReplacer("$DIR", dir).Replace
+			for _, files := range c.files {
+				for name, text := range files {
+					if target, isLink := strings.CutPrefix(expand(text), "-> "); isLink {
+						plant(t, dir, map[string]string{filepath.Join(filepath.Dir(name), ".here"): ""})
+						if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+							t.Fatal(err)
+						}
+						continue
+					}
+					plant(t, dir, map[string]string{name: expand(text)})
+				}
+			}
+			if c.command == "" {
+				c.command = "sentry devserver"
+			}
+			env := map[string]string{"PATH": filepath.Join(dir, "none")}
+			if c.path != "" {
+				env["PATH"] = dir + "/" + expand(c.path)
+			}
+			for name, value := range c.env {
+				env[name] = expand(value)
+			}
+			look := Look{
+				Dir: filepath.Join(dir, c.dir), Command: strings.Fields(expand(c.command)),
+				Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
+				Run: func(_ context.Context, argv []string, _ string) ([]byte, error) {
+					return []byte("sentry, version 23.7.1 (abc)\n"), map[bool]error{false: errors.New("not a sentry")}[filepath.Base(argv[0]) == "sentry"]
+				},
+			}
+			got, err := Choose(t.Context(), "auto", look)
+			if err != nil || got.Dialect.Name != c.dialect || got.Release != c.release {
+				t.Errorf("got %s of %q, %v; want %s of %q", got.Dialect.Name, got.Release, err, c.dialect, c.release)
+			}
+			if !strings.Contains(got.Found, expand(c.found)) || !strings.Contains(got.Warning, c.warning) || c.warning == "" && got.Warning != "" {
+				t.Errorf("found %q, warning %q; want %q, %q", got.Found, got.Warning, expand(c.found), c.warning)
+			}
+		})
+	}
+}
+
+func TestChooseNamed(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]struct{ dialect, problem string }{
+		"22.10.0":      {"tuple-id", ""},
+		"22.11":        {"tuple-id", ""},
+		"22.12.0":      {"tuple-id", "cannot boot"},
+		"22.12.0.dev0": {"tuple-id", ""},
+		"23.1.1":       {"tuple-id", ""},
+		"23.2.0":       {"tuple-id", ""},
+		"23.3.1":       {"tuple-template", "sentry 23.3.1 (dialect tuple-template) is not supported yet: silo runs 22.10.0 to 23.3.0 (tuple-id) and 23.7.0 to 23.11 (dict)"},
+		"23.5.2":       {"tuple-snowflake", "23.5.2"},
+		"23.6.0":       {"tuple-json", "23.6.0"},
+		"23.7.0":       {"dict", ""},
+		"23.11.2":      {"dict", ""},
+		"23.12.0":      {"dict-silo", "23.12.0"},
+		"25.3.0":       {"list", "25.3.0"},
+		"26.3.1":       {"cells-transition", "26.3.1"},
+		"26.5.0":       {"cells", "26.5.0"},
+		"26.11.0":      {"cells-strict", "26.11.0"},
+		"31.1.0":       {"cells-strict", "31.1.0"},
+		"tuple-id":     {"tuple-id", ""},
+		"dict":         {"dict", ""},
+		"tuple-json":   {"tuple-json", "dialect tuple-json (sentry 23.6.0 to 23.6.2) is not supported yet"},
+	} {
+		got, err := Choose(t.Context(), want, Look{})
+		if got.Dialect.Name != c.dialect || (err == nil) != (c.problem == "") {
+			t.Errorf("%s: %s, %v", want, got.Dialect.Name, err)
+		}
+		if err != nil && (!errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem)) {
+			t.Errorf("%s: %v", want, err)
+		}
+		if (want == "31.1.0") != (got.Warning != "") {
+			t.Errorf("%s: warning %q", want, got.Warning)
+		}
+	}
+	for _, want := range []string{"22.9.0", "10.0.0", "nonsense", "23", "23.x.1"} {
+		if got, err := Choose(t.Context(), want, Look{}); err == nil {
+			t.Errorf("%s: chose %s", want, got.Dialect.Name)
+		}
+	}
+}
+
+func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, version, problem string }{
+		"no support":   {"snowflake_id: int", "23.5.2", "tuple-snowflake"},
+		"broken":       {region2211, "22.12.0", "cannot boot"},
+		"before 22.10": {"subdomain: str", "22.9.0", "older than 22.10.0"},
+	} {
+		dir := t.TempDir()
+		plant(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})
+		got, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
+		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem) || got.Release != c.version || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestChooseAsksNoLongerThanItsBound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"sentry*": "#!/bin/bash\n"})
+	look := Look{Dir: dir, Command: []string{"./sentry", "devserver"}, Env: func(string) (string, bool) { return "", false }}
+	look.Run = func(ctx context.Context, _ []string, _ string) ([]byte, error) {
+		if at, ok := ctx.Deadline(); !ok || time.Until(at) > versionLimit {
+			t.Error("no bound on --version")
+		}
+		return nil, fmt.Errorf("exit status 1")
+	}
+	if got, err := Choose(t.Context(), "auto", look); err != nil || !strings.Contains(got.Warning, "exit status 1") {
+		t.Error(got, err)
+	}
+	look.Run = func(context.Context, []string, string) ([]byte, error) { return nil, context.Canceled }
+	if _, err := Choose(t.Context(), "auto", look); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	look.Run = func(context.Context, []string, string) ([]byte, error) { return []byte("hello"), nil }
+	if got, err := Choose(t.Context(), "auto", look); err != nil || !strings.Contains(got.Warning, "names no release") {
+		t.Error(got, err)
+	}
+}

@@ -1,0 +1,151 @@
+package sentry
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"silo/topology"
+)
+
+// Var is one variable of a silo's environment.
+type Var struct {
+	Name, Value string
+	Secret      bool // its value is not to be shown unasked
+}
+
+// Launch is what one silo's environment is made of.
+type Launch struct {
+	Mode         string // CONTROL, REGION or MONOLITH
+	Silo         topology.Silo
+	Host         string // of the bind address; empty: as the dialect has it
+	Port         int
+	ConfigPath   string // the sentry.conf.py; a file
+	Instance     string
+	RunID        string
+	RPCSecret    string            // for dialects with Secrets; else unused
+	SubnetSecret string            // the same
+	URLs         map[string]string // every silo's address, by its name
+	SentryEnv    map[string]string // sentry.env of the topology
+	Root         bool              // the silo will run as root
+}
+
+// Environ is the whole environment of a silo, by name. It is made of base
+// ("NAME=value", the caller's) less what bends a devserver, then l.SentryEnv,
+// then the silo's own env, then what silo itself sets, which nothing overrides.
+func Environ(base []string, l Launch, d Dialect) []Var {
+	all := map[string]string{}
+	for _, entry := range base {
+		if name, value, ok := strings.Cut(entry, "="); ok && name != "" && !withheld(name) {
+			all[name] = value
+		}
+	}
+	maps.Copy(all, l.SentryEnv)
+	maps.Copy(all, l.Silo.Env)
+	l.fix(all, d)
+	vars := make([]Var, 0, len(all))
+	for name, value := range all {
+		vars = append(vars, Var{Name: name, Value: value, Secret: secret(name, value)})
+	}
+	slices.SortFunc(vars, func(a, b Var) int { return strings.Compare(a.Name, b.Name) })
+	return vars
+}
+
+// fix sets and clears what is not to be overridden.
+func (l Launch) fix(all map[string]string, d Dialect) {
+	for _, name := range []string{"SENTRY_REGION", "SENTRY_LOCAL_CELL", "SILO_WORKERS", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET"} {
+		delete(all, name)
+	}
+	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, "SILO_URL_") })
+	all["SENTRY_SILO_MODE"] = l.Mode
+	if l.Mode == "REGION" {
+		all["SENTRY_SILO_MODE"] = cmp.Or(d.RegionMode, l.Mode)
+		for _, name := range d.RegionVars {
+			all[name] = l.Silo.Name
+		}
+	}
+	all["SENTRY_DEVSERVER_BIND"] = cmp.Or(l.Host, d.BindHost, loopback) + ":" + strconv.Itoa(l.Port)
+	all["SENTRY_CONF"] = confVariable(l.ConfigPath)
+	all["SILO_NAME"] = l.Silo.Name
+	all["SILO_INSTANCE"] = l.Instance
+	all["SILO_RUN_ID"] = l.RunID
+	for name, address := range l.URLs {
+		all[URLVariable(name)] = address
+	}
+	if d.Secrets && l.RPCSecret != "" {
+		all["SILO_RPC_SECRET"] = l.RPCSecret
+	}
+	if d.Secrets && l.SubnetSecret != "" {
+		all["SILO_SUBNET_SECRET"] = l.SubnetSecret
+	}
+	if Workers(l.Silo.Command) {
+		all["SILO_WORKERS"] = "1"
+	}
+	unlessSet(all, "PYTHONUNBUFFERED", "1")
+	if l.Root {
+		unlessSet(all, "C_FORCE_ROOT", "1") // celery's worker refuses to run as root without it
+	}
+}
+
+func unlessSet(all map[string]string, name, value string) {
+	if _, set := all[name]; !set {
+		all[name] = value
+	}
+}
+
+// confVariable is SENTRY_CONF. Given a file, Sentry reads no config.yml beside
+// it (sentry/runner/settings.py, discover_configs), so the directory is named
+// wherever that means the same file.
+func confVariable(file string) string {
+	if filepath.Base(file) == "sentry.conf.py" {
+		return filepath.Dir(file)
+	}
+	return file
+}
+
+// withheld tells what a silo's environment does not take over from the caller's:
+// what devserver sets for its own children, or takes for an order, and what
+// belongs to another silo or to ngrok.
+func withheld(name string) bool {
+	for _, prefix := range []string{"UWSGI_", "NGROK_", "SILO_URL_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	switch name {
+	case "SENTRY_SILO_MODE", "SENTRY_REGION", "SENTRY_LOCAL_CELL", "SENTRY_DEVSERVER_BIND", "SENTRY_DEVSERVER_NGROK",
+		"SENTRY_RUNNING_UWSGI", "SENTRY_SKIP_BACKEND_VALIDATION", "SENTRY_USE_SILOS", "SENTRY_SILO_DEVSERVER",
+		"SENTRY_BACKEND_PORT", "SENTRY_CONTROL_SILO_PORT", "SENTRY_REGION_SILO_PORT",
+		"SENTRY_WEBPACK_PROXY_HOST", "SENTRY_WEBPACK_PROXY_PORT", "FORCE_WEBPACK_DEV_SERVER",
+		"SENTRY_SYSTEM_URL_PREFIX", "SENTRY_SYSTEM_BASE_HOSTNAME", "SENTRY_ORGANIZATION_BASE_HOSTNAME",
+		"SENTRY_ORGANIZATION_URL_TEMPLATE", "SENTRY_REGION_API_URL_TEMPLATE",
+		"SILO_NAME", "SILO_INSTANCE", "SILO_RUN_ID", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET", "SILO_WORKERS":
+		return true
+	}
+	return false
+}
+
+// secret guesses by its name, and by a password in a URL, what a variable of the
+// user's own hides.
+func secret(name, value string) bool {
+	upper := strings.ToUpper(name)
+	for _, word := range []string{"SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "PGPASS"} {
+		if strings.Contains(upper, word) {
+			return true
+		}
+	}
+	if at, err := url.Parse(value); err == nil && at.User != nil {
+		_, has := at.User.Password()
+		return has
+	}
+	return false
+}
+
+// URLVariable is the name of the variable that holds a silo's address.
+func URLVariable(silo string) string {
+	return "SILO_URL_" + strings.ToUpper(strings.ReplaceAll(silo, "-", "_"))
+}

@@ -1,0 +1,93 @@
+package sentry
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// mark is something to find in one file of Sentry's source, by reading alone.
+type mark struct {
+	File   string // below the package's directory
+	Class  string // look only in the body of this class; empty: everywhere
+	Text   string // empty: that the file is there
+	Absent bool   // the text must not be found in the file
+}
+
+// marks must all hold.
+type marks []mark
+
+// String names the marks for a person.
+func (all marks) String() string {
+	words := make([]string, len(all))
+	for i, m := range all {
+		words[i] = m.File
+		if m.Text != "" {
+			words[i] = fmt.Sprintf("%q in %s", strings.TrimSpace(m.Text), m.File)
+		}
+		if m.Absent {
+			words[i] = "no " + words[i]
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// tree reads files of one sentry package, each once.
+type tree struct {
+	dir   string
+	texts map[string]*string // nil: not there
+}
+
+func newTree(dir string) tree { return tree{dir: dir, texts: map[string]*string{}} }
+
+func (t tree) text(name string) *string {
+	text, read := t.texts[name]
+	if !read {
+		if content, err := os.ReadFile(filepath.Join(t.dir, filepath.FromSlash(name))); err == nil {
+			s := strings.ReplaceAll(string(content), "\r\n", "\n")
+			text = &s
+		}
+		t.texts[name] = text
+	}
+	return text
+}
+
+func (t tree) has(m mark) bool {
+	text := t.text(m.File)
+	if text == nil {
+		return false
+	}
+	return strings.Contains(classBody(*text, m.Class), m.Text) != m.Absent
+}
+
+// classBody is the part of Python source that belongs to a top-level class; all
+// of it for no class.
+func classBody(source, class string) string {
+	if class == "" {
+		return source
+	}
+	start := strings.Index("\n"+source, "\nclass "+class)
+	if start < 0 {
+		return ""
+	}
+	lines := strings.SplitAfter(source[start:], "\n")
+	end := slices.IndexFunc(lines[1:], func(line string) bool { return line[:min(1, len(line))] > " " && line[0] != ')' && line[0] != '#' })
+	if end < 0 {
+		end = len(lines) - 1
+	}
+	return strings.Join(lines[:end+1], "")
+}
+
+// read finds the dialect of a sentry package by its marks, the newest that fits.
+func (t tree) read() (d Dialect, found marks, ok bool) {
+	for _, candidate := range slices.Backward(Dialects()) {
+		for _, all := range candidate.marks {
+			if !slices.ContainsFunc(all, func(m mark) bool { return !t.has(m) }) {
+				return candidate, all, true
+			}
+		}
+	}
+	return Dialect{}, nil, false
+}
