@@ -1,0 +1,14 @@
+package proc
+
+import "context"
+
+// Subreap does nothing on macOS: orphans go to launchd, and trees are found by
+// session and marker.
+func Subreap() error { return nil }
+
+// Reap waits for ctx to end: there is nobody to reap on macOS.
+func Reap(ctx context.Context) { <-ctx.Done() }
+
+func reapAdopted() {}
+
+func orphans() []int { return nil }

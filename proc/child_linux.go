@@ -1,0 +1,56 @@
+package proc
+
+import (
+	"errors"
+	"math"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// awaitExit returns once the child has ended, without holding a thread
+// meanwhile: the poller watches a descriptor of the process (Linux 5.10). Where
+// there is none it returns at once, and the wait that follows blocks a thread.
+func awaitExit(pid int) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return
+	}
+	file := os.NewFile(uintptr(fd), "pidfd")
+	defer func() { _ = file.Close() }()
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Read(func(fd uintptr) bool { // an error only means that the poller cannot watch it
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor is 32 bits
+		n, err := unix.Poll(ready, 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	})
+}
+
+// setDeathSignal asks the kernel to signal the child should this process die.
+// The kernel watches the thread that forked (PR_SET_PDEATHSIG, prctl(2)); Go ends
+// a thread only if a goroutine ends that had locked it.
+func setDeathSignal(attr *syscall.SysProcAttr, name string) error {
+	if name == "" {
+		return nil
+	}
+	number, err := Signal(name)
+	attr.Pdeathsig = number
+	return err
+}
+
+// closeOnExec keeps from children what this process has itself inherited: Go
+// marks its own descriptors, not those it was started with.
+func closeOnExec() {
+	if unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for _, fd := range numbers("/proc/self/fd") { // before Linux 5.11
+		if fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package proc
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// nasty are trees that outlive the usual ways of stopping a process. Each prints
+// "up" once for each of its processes that must be waited for.
+var nasty = []struct {
+	name, script string
+	up           int
+	killed       bool // the leader has to be killed
+	swept        bool // others have to be killed
+}{
+	{"plain", `echo up; exec sleep 60`, 1, false, false},
+	{"a child in the group", `sleep 60 & echo up; wait`, 1, false, false},
+	{"the leader ignores all", `trap "" TERM INT HUP QUIT; echo up; while :; do sleep 60; done`, 1, true, true},
+	{"a child ignores all", `(trap "" TERM INT HUP; echo up; while :; do sleep 60; done) & wait`, 1, false, true},
+	{"a session of its own", `SETSID -c "echo up; exec sleep 60" & wait`, 1, false, false},
+	{"a session that ignores all", `SETSID -c 'trap "" TERM INT HUP; echo up; exec sleep 60' & wait`, 1, false, true},
+	{"forked twice", `(SETSID -c "echo up; exec sleep 60" &) ; echo up; exec sleep 60`, 2, false, false},
+	{"forked twice, no marker", `(env -i SETSID -c "echo up; exec sleep 60" 9>&9 &) ; exec sleep 60`, 1, false, false},
+	{"leader gone", `SETSID -c "echo up; exec sleep 60" & exit 0`, 1, false, false},
+	{"stopped", `echo up; kill -STOP $$; exit 0`, 1, false, false},
+	{"a stopped child", `sh -c 'echo up; kill -STOP $$' & wait`, 1, false, false},
+	{"forks when told to go", `trap '' TERM; echo up; i=0; while :; do sleep 60 & sleep 0.001; done`, 1, true, true},
+	{"passes itself on", `f() { (trap "" TERM; echo up; sleep 0.01; f) & }; f; exec sleep 60`, 3, false, true},
+}
+
+func TestStopNastyTrees(t *testing.T) {
+	for _, adopting := range []bool{false, true} {
+		for _, test := range nasty {
+			t.Run(fmt.Sprintf("adopting=%t/%s", adopting, test.name), func(t *testing.T) {
+				if adopting {
+					adopt(t)
+				}
+				tr := plant(t, strings.ReplaceAll(test.script, "SETSID", newSession()))
+				tr.output.await(t, "up", test.up)
+				grace := 20 * time.Second
+				if test.killed || test.swept {
+					grace = 50 * time.Millisecond
+				}
+				began := time.Now()
+				result := tr.Stop(t.Context(), "TERM", grace, nil)
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("took %v", took)
+				}
+				tr.gone(t)
+				if result.Killed != test.killed || result.Swept > 0 != test.swept || result.Left != nil {
+					t.Errorf("%+v", result)
+				}
+				if left := tr.Tree(); len(left) > 0 {
+					t.Errorf("left: %v", left)
+				}
+			})
+		}
+	}
+}
+
+func TestStopIsGentle(t *testing.T) {
+	t.Parallel()
+	tr := plant(t, `trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done`)
+	tr.output.await(t, "up", 1)
+	result := tr.Stop(t.Context(), "TERM", 10*time.Second, nil)
+	if exit := tr.Exit(); exit.Code != 7 || result.Killed || !strings.HasSuffix(tr.output.String(), "bye\n") {
+		t.Errorf("%v, %+v, %q", exit, result, tr.output.String())
+	}
+	tr.gone(t)
+}
+
+// A leader that goes at once does not cost its children their grace.
+func TestGraceIsTheWholeTrees(t *testing.T) {
+	t.Parallel()
+	tr := plant(t, newSession()+` -c 'trap "sleep 0.2; echo bye; exit" TERM; echo up; while :; do sleep 0.01; done' & wait`)
+	tr.output.await(t, "up", 1)
+	result := tr.Stop(t.Context(), "TERM", 10*time.Second, nil)
+	if !strings.HasSuffix(tr.output.String(), "bye\n") || result.Swept != 0 {
+		t.Errorf("%q, %+v", tr.output.String(), result)
+	}
+	tr.gone(t)
+}
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	tr := plant(t, `trap "" TERM; echo up; while :; do sleep 60; done`)
+	tr.output.await(t, "up", 1)
+	var lefts []time.Duration
+	result := tr.Stop(t.Context(), "TERM", 500*time.Millisecond, func(left time.Duration, laggards []Info) {
+		lefts = append(lefts, left)
+		if len(laggards) == 0 || laggards[0].PID != tr.PID() {
+			t.Errorf("laggards: %v", laggards)
+		}
+	})
+	if len(lefts) == 0 || len(lefts) > 3 || !slices.IsSortedFunc(lefts, func(a, b time.Duration) int { return cmp.Compare(b, a) }) || lefts[0] > 450*time.Millisecond {
+		t.Errorf("left: %v", lefts)
+	}
+	if !result.Killed {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestStopIsOneForAllCallers(t *testing.T) {
+	t.Parallel()
+	hasten := map[string]func(*Process) Result{
+		"a shorter grace": func(p *Process) Result { return p.Stop(context.Background(), "TERM", 0, nil) },
+		"an ended context": func(p *Process) Result {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			return p.Stop(ctx, "TERM", time.Hour, nil)
+		},
+		"a sweep": func(p *Process) Result { return p.Sweep(context.Background()) },
+	}
+	for name, second := range hasten {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tr := plant(t, `trap "echo told" TERM; echo up; while :; do sleep 0.01; done`)
+			tr.output.await(t, "up", 1)
+			var first Result
+			var callers sync.WaitGroup
+			callers.Go(func() { first = tr.Stop(context.Background(), "TERM", time.Hour, nil) })
+			tr.output.await(t, "told", 1)
+			latter := second(tr.Process)
+			callers.Wait()
+			if !first.Killed || !latter.Killed || first.Swept != latter.Swept {
+				t.Errorf("%+v, %+v", first, latter)
+			}
+			if again := tr.Stop(context.Background(), "TERM", time.Hour, nil); !again.Killed {
+				t.Errorf("%+v", again)
+			}
+			tr.gone(t)
+		})
+	}
+}
+
+func TestContextEndsGrace(t *testing.T) {
+	t.Parallel()
+	tr := plant(t, `trap "echo told" TERM; echo up; while :; do sleep 0.01; done`)
+	tr.output.await(t, "up", 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	var stops sync.WaitGroup
+	stops.Go(func() { tr.Stop(ctx, "TERM", time.Hour, nil) })
+	tr.output.await(t, "told", 1)
+	cancel()
+	stops.Wait()
+	tr.gone(t)
+}
+
+func TestOwns(t *testing.T) {
+	for _, adopting := range []bool{false, true} {
+		if adopting {
+			adopt(t)
+		}
+		mine := plant(t, `sleep 60 & echo up $!; `+newSession()+` -c 'echo up $$; exec sleep 60' & (`+newSession()+` -c 'echo up $$; exec sleep 60' &); wait`)
+		other := plant(t, `echo up $$; exec sleep 60`)
+		mine.output.await(t, "up", 3)
+		other.output.await(t, "up", 1)
+		pids := append(numbersIn(mine.output.String()), mine.PID())
+		for _, pid := range pids {
+			if !mine.Owns(pid) || other.Owns(pid) {
+				t.Errorf("adopting=%t: %d is not known as its tree's", adopting, pid)
+			}
+		}
+		for _, pid := range []int{other.PID(), os.Getpid(), os.Getppid(), 1, 0, -1, 1 << 30} {
+			if mine.Owns(pid) {
+				t.Errorf("%d is taken for the tree's", pid)
+			}
+		}
+		mine.Sweep(t.Context())
+		for _, pid := range pids {
+			if mine.Owns(pid) {
+				t.Errorf("%d is owned after its end", pid)
+			}
+		}
+		mine.gone(t)
+	}
+}
+
+func numbersIn(text string) (found []int) {
+	for field := range strings.FieldsSeq(text) {
+		var n int
+		if _, err := fmt.Sscan(field, &n); err == nil {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// node is one shell of a random tree.
+type node struct {
+	session, twice, deaf, unmarked bool
+	children                       []node
+}
+
+func randomNode(rng *rand.Rand, depth int) node {
+	coin := func() bool { return rng.IntN(2) == 0 }
+	n := node{session: coin(), twice: coin(), deaf: coin(), unmarked: coin()}
+	if depth > 0 {
+		for range rng.IntN(3) {
+			n.children = append(n.children, randomNode(rng, depth-1))
+		}
+	}
+	return n
+}
+
+// script writes the shells' words; nested ones go through files, not quotes.
+func (n node) script(t testing.TB, dir string, count *int) string {
+	var text strings.Builder
+	if n.deaf {
+		text.WriteString("trap '' TERM INT HUP\n")
+	}
+	for _, child := range n.children {
+		*count++
+		file := fmt.Sprintf("%s/%d", dir, *count)
+		if err := os.WriteFile(file, []byte(child.script(t, dir, count)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		start := "sh " + file
+		if child.session {
+			start = newSession() + " " + file
+		}
+		if child.unmarked {
+			start = "env -u PROC_TEST_TREE " + start
+		}
+		if child.twice {
+			start = "(" + start + " &)"
+		} else {
+			start += " &"
+		}
+		text.WriteString(start + "\n")
+	}
+	text.WriteString("echo up\nwhile :; do sleep 60; done\n")
+	return text.String()
+}
+
+// Whatever the tree, and at whatever moment it is ended, nothing of it is left.
+func TestChaos(t *testing.T) {
+	for _, adopting := range []bool{false, true} {
+		t.Run(fmt.Sprintf("adopting=%t", adopting), func(t *testing.T) {
+			if adopting {
+				adopt(t)
+			}
+			for range 8 {
+				seed := rand.Uint64()
+				chaos(t, rand.New(rand.NewPCG(seed, 0)))
+				if t.Failed() {
+					t.Fatal("seed: ", seed)
+				}
+			}
+		})
+	}
+}
+
+func chaos(t *testing.T, rng *rand.Rand) {
+	count := 1
+	tr := plant(t, randomNode(rng, 3).script(t, t.TempDir(), &count))
+	tr.output.await(t, "up", rng.IntN(count+1)) // at a moment between the first and the last birth
+	if rng.IntN(2) == 0 {
+		_ = unix.Kill(tr.PID(), unix.SIGKILL)
+	}
+	grace := time.Duration(rng.IntN(20)) * time.Millisecond
+	if result := tr.Stop(context.Background(), "TERM", grace, nil); result.Left != nil {
+		t.Errorf("%+v", result)
+	}
+	tr.gone(t)
+}
