@@ -1,0 +1,301 @@
+package logs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func bar(silo string) string { return silo + " | " }
+
+// sink is a writer that can be stuck, slow or broken.
+type sink struct {
+	mu    sync.Mutex // guards all below
+	text  bytes.Buffer
+	delay time.Duration // for each write
+	stuck chan struct{} // if set, writes wait until it is closed
+	fail  error
+	takes int // bytes of a write that fails
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	delay, stuck, fail := s.delay, s.stuck, s.fail
+	s.mu.Unlock()
+	if delay > 0 {
+		time.Sleep(delay)
+	}
+	if stuck != nil {
+		<-stuck
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fail != nil {
+		n := min(s.takes, len(p))
+		s.text.Write(p[:n])
+		return n, fail
+	}
+	return s.text.Write(p)
+}
+
+func (s *sink) set(change func(s *sink)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+func (s *sink) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.text.Reset()
+	return s.text.String()
+}
+
+func say(t fataler, w io.Writer, text string) {
+	t.Helper()
+	if n, err := io.WriteString(w, text); n != len(text) || err != nil {
+		t.Fatalf("Write = %d, %v", n, err)
+	}
+}
+
+func flushed(t fataler, m *Mux) {
+	t.Helper()
+	if err := m.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMuxJoinsWholeLines(t *testing.T) {
+	t.Parallel()
+	var out sink
+	m := NewMux(&out, bar)
+	us, eu := m.Stream("us"), m.Stream("eu")
+	say(t, us, "one\nhalf a ")
+	say(t, eu, "two\n\nthr")
+	say(t, us, "line\n")
+	say(t, eu, "ee")
+	flushed(t, m)
+	equal(t, "so far", out.take(), "us | one\neu | two\neu | \nus | half a line\n")
+	if err := eu.Close(); err != nil {
+		t.Fatal(err)
+	}
+	say(t, us, strings.Repeat("x", 2*maxLine+3)+"\n\xff\x00\r\x1b[0m\n")
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	long := "us | " + strings.Repeat("x", maxLine) + "\n"
+	equal(t, "the rest", out.take(), "eu | three\n"+long+long+"us | xxx\nus | \xff\x00\r\x1b[0m\n")
+	if _, err := us.Write([]byte("late\n")); !errors.Is(err, os.ErrClosed) {
+		t.Fatalf("a write after Close: %v", err)
+	}
+}
+
+// TestMuxAnySplit: how output is cut into writes never shows.
+func TestMuxAnySplit(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		text := anyText().Draw(r, "text")
+		var out sink
+		m := NewMux(&out, bar)
+		s := m.Stream("us")
+		for rest := text; len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(r, "block")
+			say(r, s, string(rest[:n]))
+			rest = rest[n:]
+		}
+		if err := errors.Join(s.Close(), m.Close()); err != nil {
+			r.Fatal(err)
+		}
+		var want strings.Builder
+		for _, line := range lines(text) {
+			want.WriteString("us | " + line.text + "\n")
+		}
+		if out.take() != want.String() {
+			r.Fatalf("%q is not joined by the rule", text)
+		}
+	})
+}
+
+func TestMuxFourProducersWholeAndInOrder(t *testing.T) {
+	t.Parallel()
+	var out sink
+	m := NewMux(&out, bar)
+	const total = 6000
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			s := m.Stream(strconv.Itoa(i))
+			rng := rand.New(rand.NewPCG(uint64(i), 7))
+			var text bytes.Buffer
+			for n := range total {
+				fmt.Fprintf(&text, "line %d %s\n", n, strings.Repeat("z", rng.IntN(100)))
+			}
+			for text.Len() > 0 {
+				say(t, s, string(text.Next(1+rng.IntN(3000))))
+			}
+		})
+	}
+	wg.Wait()
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := regexp.MustCompile(`^([0-3]) \| line (\d+) z*$`)
+	var next [4]int
+	for line := range strings.Lines(out.take()) {
+		parts := whole.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if parts == nil {
+			t.Fatalf("torn: %q", line)
+		}
+		silo, _ := strconv.Atoi(parts[1])
+		if parts[2] != strconv.Itoa(next[silo]) {
+			t.Fatalf("%q, want line %d", line, next[silo])
+		}
+		next[silo]++
+	}
+	equal(t, "lines", next, [4]int{total, total, total, total})
+}
+
+func TestMuxSlowSinkLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := sink{delay: 900 * time.Millisecond}
+		m := NewMux(&out, bar)
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() {
+				s := m.Stream(strconv.Itoa(i))
+				for range 1000 {
+					say(t, s, strings.Repeat("x", 999)+"\n")
+				}
+			})
+		}
+		wg.Wait()
+		flushed(t, m)
+		equal(t, "lines", strings.Count(out.take(), " | "+strings.Repeat("x", 999)+"\n"), 3000)
+		if passed := time.Since(begin); passed < 40*time.Second {
+			t.Errorf("3 MB at 64 KiB in 0.9 s each took %v: nothing was waited for", passed)
+		}
+	})
+}
+
+func TestMuxStuckSinkStopsNoSilo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		out := sink{stuck: stuck}
+		m := NewMux(&out, bar)
+		us, eu := m.Stream("us"), m.Stream("eu")
+		begin := time.Now()
+		const total = 10000
+		for n := range total {
+			say(t, us, fmt.Sprintf("%-99d\n", n))
+		}
+		if passed := time.Since(begin); passed != muxPatience {
+			t.Errorf("the silo was held up for %v, want %v once", passed, muxPatience)
+		}
+		say(t, eu, "also dropped\n")
+		if passed := time.Since(begin); passed != muxPatience {
+			t.Errorf("another silo was held up too, %v in all", passed)
+		}
+		if err := m.Flush(); !errors.Is(err, ErrStalled) {
+			t.Errorf("Flush = %v, want ErrStalled", err)
+		}
+		close(stuck)
+		flushed(t, m)
+		say(t, us, "here again\n")
+		flushed(t, m)
+
+		text := out.take()
+		shown := strings.Count(text, "us | ") - 1
+		for n := range shown {
+			if !strings.Contains(text, fmt.Sprintf("us | %-99d\n", n)) {
+				t.Fatalf("line %d is not among the first %d", n, shown)
+			}
+		}
+		notice := fmt.Sprintf("\nsilo: %d lines are not shown here: the output is not being read (the log files have them)\nus | here again\n", total-shown+1)
+		if shown < muxPending/200 || !strings.HasSuffix(text, notice) {
+			t.Fatalf("%d lines, and at the end %q, want %q", shown, text[len(text)-200:], notice)
+		}
+	})
+}
+
+// TestMuxSinkThatTriesPatience takes a block now and then, but too seldom: it
+// holds a silo up once in a round and not once in a block.
+func TestMuxSinkThatTriesPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := sink{delay: muxPatience * 3 / 2}
+		m := NewMux(&out, bar)
+		s := m.Stream("us")
+		held := time.Duration(0)
+		for n := range 5060 {
+			begin := time.Now()
+			say(t, s, strings.Repeat("x", 199)+"\n")
+			held += time.Since(begin)
+			if n > 5000 {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		equal(t, "held up for", held, muxPatience)
+		out.set(func(s *sink) { s.delay = 0 })
+		time.Sleep(2 * muxPatience)
+		flushed(t, m)
+		shown, missing := 0, 0
+		for line := range strings.Lines(out.take()) {
+			if _, err := fmt.Sscanf(line, "silo: %d lines", &missing); err != nil {
+				shown++
+			}
+		}
+		equal(t, "lines shown and told of", shown+missing, 5060)
+	})
+}
+
+func TestMuxKeepsNoBigBufferForASilo(t *testing.T) {
+	t.Parallel()
+	m := NewMux(io.Discard, bar)
+	s := &stream{mux: m}
+	say(t, s, strings.Repeat("x", maxLine))
+	if cap(s.held) < maxLine || cap(s.held) > 100_000 {
+		t.Errorf("%d bytes for an unfinished line of %d", cap(s.held), maxLine)
+	}
+	say(t, s, "\n")
+	if cap(s.held) > 4<<10 {
+		t.Errorf("%d bytes are kept for nothing", cap(s.held))
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMuxBrokenSink(t *testing.T) {
+	t.Parallel()
+	out := sink{fail: syscall.ENOSPC, takes: 10}
+	m := NewMux(&out, bar)
+	s := m.Stream("us")
+	for range 3 {
+		say(t, s, "lost line\n")
+		if err := m.Flush(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("Flush = %v", err)
+		}
+	}
+	out.set(func(s *sink) { s.fail = nil; s.text.Reset() })
+	say(t, s, "kept\n")
+	if err := m.Close(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Close = %v, want the first error", err)
+	}
+	equal(t, "after it", out.take(), "\nsilo: 3 lines are not shown here: no space left on device (the log files have them)\nus | kept\n")
+}

@@ -1,0 +1,229 @@
+package logs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestArrivalTimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		begin := time.Now()
+		w := open(t, dir, "us", Limits{Max: 100, Keep: 10})
+		say := func(text string) {
+			time.Sleep(time.Second)
+			write(t, w, text)
+		}
+		say("one\n")
+		say("two, ")
+		say("which takes its time\nthree\nfour, unfin")
+		shut(t, w)
+		w = open(t, dir, "us", Limits{Max: 100, Keep: 10})
+		say("ished\n")
+		for i := range 10 {
+			say(fmt.Sprintf("a line that makes it rotate %d\n", i))
+		}
+		say("the end")
+		shut(t, w)
+
+		want := []got{
+			{"us", begin.Add(1 * time.Second), "one", false},
+			{"us", begin.Add(3 * time.Second), "two, which takes its time", false},
+			{"us", begin.Add(3 * time.Second), "three", false},
+			{"us", begin.Add(4 * time.Second), "four, unfinished", false},
+		}
+		for i := range 10 {
+			want = append(want, got{"us", begin.Add(time.Duration(5+i) * time.Second), fmt.Sprintf("a line that makes it rotate %d", i), false})
+		}
+		want = append(want, got{"us", begin.Add(15 * time.Second), "the end", true})
+		check := func(q Query, want []got) {
+			t.Helper()
+			have := read(t, dir, q)
+			for i := range have {
+				have[i].at = have[i].at.In(begin.Location())
+			}
+			equal(t, fmt.Sprintf("%+v", q), have, want)
+		}
+		check(Query{N: -1}, want)
+		for i := range 17 {
+			since := begin.Add(time.Duration(i) * time.Second)
+			var later []got
+			for _, line := range want {
+				if !line.at.Before(since) {
+					later = append(later, line)
+				}
+			}
+			check(Query{N: -1, Since: since}, later)
+			check(Query{N: 3, Since: since}, later[max(0, len(later)-3):])
+			check(Query{N: 2, Since: since, Grep: regexp.MustCompile("^a line")}, choose(choose(later, -1, regexp.MustCompile("^a line")), 2, nil))
+		}
+	})
+}
+
+func TestSilosAreMergedByArrival(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		silos := []string{"control", "eu", "us"}
+		var writers []*Writer
+		for _, silo := range silos {
+			writers = append(writers, open(t, dir, silo, Limits{Max: 50}))
+		}
+		var want []string
+		for i := range 30 {
+			time.Sleep(time.Millisecond)
+			n := i * i % 7 % 3
+			text := fmt.Sprintf("%s says %d", silos[n], i)
+			want = append(want, text)
+			write(t, writers[n], text+"\n")
+		}
+		for _, w := range writers {
+			shut(t, w)
+		}
+		equal(t, "all", texts(read(t, dir, Query{N: -1})), want)
+		equal(t, "two", texts(read(t, dir, Query{N: 1, Silos: []string{"us", "control"}})), []string{"us says 25", "control says 28"})
+		equal(t, "none", read(t, dir, Query{N: 0}), nil)
+		equal(t, "no such silo", read(t, dir, Query{N: -1, Silos: []string{"mars"}}), nil)
+	})
+}
+
+// TestTornSidecar: a supervisor may be killed, or the machine stop, in the midst
+// of a record.
+func TestTornSidecar(t *testing.T) {
+	t.Parallel()
+	for cut := range 2 * stampSize {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			begin := time.Now()
+			w := open(t, dir, "us", Limits{})
+			for _, text := range []string{"one\n", "two\n", "three\n"} {
+				time.Sleep(time.Second)
+				write(t, w, text)
+			}
+			shut(t, w)
+			if err := os.Truncate(w.files.times(0), int64(3*stampSize-cut)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			w = open(t, dir, "us", Limits{})
+			write(t, w, "four\n")
+			shut(t, w)
+			var after []time.Duration
+			for _, line := range read(t, dir, Query{N: -1}) {
+				after = append(after, line.at.Sub(begin)/time.Second)
+			}
+			two, three := time.Duration(2), time.Duration(3)
+			if cut > 0 { // what has no record of its own came no earlier than what is before it
+				three = two
+			}
+			if cut > stampSize {
+				two, three = 1, 1
+			}
+			equal(t, fmt.Sprintf("times with %d bytes cut", cut), after, []time.Duration{1, two, three, 4})
+		})
+	}
+}
+
+func TestNoSidecar(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := open(t, dir, "us", Limits{})
+	write(t, w, "one\ntwo\n")
+	shut(t, w)
+	when := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	if err := os.Remove(w.files.times(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(w.files.raw(0), when, when); err != nil {
+		t.Fatal(err)
+	}
+	have := read(t, dir, Query{N: -1})
+	if len(have) != 2 || !have[0].at.Equal(when) {
+		t.Fatalf("%v, want two lines at the file's own time", have)
+	}
+	equal(t, "since before", len(read(t, dir, Query{N: -1, Since: when.Add(-time.Second)})), 2)
+	equal(t, "since after", len(read(t, dir, Query{N: -1, Since: when.Add(time.Second)})), 0)
+}
+
+// TestSidecarStaysSmall: output in single bytes must not cost twelve times its size.
+func TestSidecarStaysSmall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		w := open(t, dir, "us", Limits{})
+		defer shut(t, w)
+		for range 20000 {
+			time.Sleep(10 * time.Millisecond)
+			write(t, w, ".")
+		}
+		info, err := os.Stat(w.files.times(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > 20000+maxLine+200*stampSize {
+			t.Fatalf("a sidecar of %d bytes for 20000", info.Size())
+		}
+		equal(t, "the last byte's time, within a second", time.Since(read(t, dir, Query{N: -1})[0].at) < time.Second, true)
+	})
+}
+
+// FuzzClock: whatever a sidecar holds, reading it ends, and gives the time of a
+// sound record for the byte, or the file's own.
+func FuzzClock(f *testing.F) {
+	var sound []byte
+	for i := range int64(5) {
+		b := stamp{off: i * 100, ms: 1_700_000_000_000 + i}.encode()
+		sound = append(sound, b[:]...)
+	}
+	f.Add(sound, int64(0), int64(50), int64(7))
+	f.Add(sound[:len(sound)-5], int64(99), int64(1), int64(1<<40))
+	f.Add(make([]byte, 100), int64(1), int64(1), int64(1))
+	f.Add(bytes.Repeat([]byte{0xff}, 50), int64(1), int64(1), int64(1))
+	f.Fuzz(func(t *testing.T, b []byte, first, second, third int64) {
+		fallback := time.UnixMilli(42)
+		c := clock{file: bytes.NewReader(b), fallback: fallback, fresh: true}
+		off := int64(0)
+		for _, step := range []int64{first, second, third} {
+			off += step & (1<<44 - 1)
+			if have, want := c.at(off), clockRule(b, off, fallback); !have.Equal(want) {
+				t.Fatalf("the byte at %d arrived at %v, want %v", off, have, want)
+			}
+		}
+		again := clock{file: bytes.NewReader(b), fallback: fallback, fresh: true}
+		if at, found := again.seek(time.UnixMilli(1_700_000_000_002)); found && at < 0 {
+			t.Fatalf("seek found %d", at)
+		}
+	})
+}
+
+// clockRule is what at means: of the sound records, the last one up to off, or
+// the first of all.
+func clockRule(b []byte, off int64, none time.Time) time.Time {
+	at := none
+	high := int64(-1)
+	for ; len(b) >= stampSize; b = b[stampSize:] {
+		s := decodeStamp(b)
+		if s.ms == 0 || s.off < high {
+			continue
+		}
+		if high >= 0 && s.off > off {
+			break
+		}
+		high, at = s.off, time.UnixMilli(s.ms)
+	}
+	return at
+}
+
+func TestStampsRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, s := range []stamp{{}, {1, 1}, {1<<48 - 1, 1<<48 - 1}, {64 << 20, time.Date(2200, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()}} {
+		b := s.encode()
+		equal(t, "stamp", decodeStamp(b[:]), s)
+	}
+}
