@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+
+	// shutdownGrace is what a request in flight is left to end by itself.
+	shutdownGrace = 500 * time.Millisecond
+)
+
+// Serve serves handler on listener, which it owns and closes, until ctx ends or
+// the listener fails. The end of ctx is no error. Headers and idle connections
+// have a time limit, bodies have none.
+//
+// When ctx ends no connection is taken any more; requests in flight are left
+// 500 ms, then their contexts and connections end, upgraded ones included.
+// Serve returns after the last handler has, so handler must obey its request's
+// context; a Proxy does.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	// Requests outlive ctx by the grace.
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	flights := &flights{handler: handler}
+	server := &http.Server{
+		Handler:           flights,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		grace, done := context.WithTimeout(base, shutdownGrace)
+		_ = server.Shutdown(grace) // what it leaves is cut below
+		done()
+		if err = <-failed; errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+	}
+	cut()
+	_ = server.Close() // reports only what the listener's own Close did
+	flights.land()
+	if err != nil {
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// flights joins handlers. http.Server.Shutdown forgets a connection once it is
+// upgraded, though its handler still runs.
+type flights struct {
+	handler http.Handler
+	aloft   sync.RWMutex // read-held by each running handler; guards nothing else
+}
+
+func (f *flights) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !f.aloft.TryRLock() {
+		panic(http.ErrAbortHandler) // landing
+	}
+	defer f.aloft.RUnlock()
+	f.handler.ServeHTTP(w, r)
+}
+
+// land waits for the last handler and lets no other begin.
+func (f *flights) land() { f.aloft.Lock() }

@@ -1,0 +1,284 @@
+package tunnels
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.ngrok.com/ngrok"
+)
+
+// errReplaced is why a link ends that another takes the place of.
+var errReplaced = errors.New("the link to the ngrok service is made anew")
+
+const probeTimeout = 2 * time.Second
+
+// link is one session of the SDK with the ngrok service. The SDK reconnects it
+// for as long as it is not closed.
+type link struct {
+	provider *ngrokProvider
+	dialer   *dialer
+	cancel   context.CancelCauseFunc // ends the session
+	tls      atomic.Pointer[tls.Config]
+
+	ended   chan struct{} // closed by close
+	tried   chan struct{} // closed when the first attempt to connect is over
+	failure error         // its outcome; read only after tried
+	session ngrok.Session // the same
+
+	mu      sync.Mutex // guards all below, and orders what lamps show
+	up      chan struct{}
+	isUp    bool // up is closed
+	epoch   int  // counts connections
+	over    bool
+	trouble *Error // why it is down
+	legs    map[*endpoint]ngrok.Tunnel
+	stopped bool // an endpoint was stopped by the service
+}
+
+// leg is an endpoint that is bound on a link.
+type leg struct {
+	ngrok.Tunnel
+	link *link
+}
+
+func newLink(p *ngrokProvider) *link {
+	l := &link{
+		provider: p,
+		ended:    make(chan struct{}),
+		tried:    make(chan struct{}),
+		up:       make(chan struct{}),
+		legs:     map[*endpoint]ngrok.Tunnel{},
+	}
+	l.dialer = newDialer(l.unreachable)
+	return l
+}
+
+// run connects for the first time. Unlike all later attempts, which the SDK
+// repeats for ever, the first failure is the last: nobody waits at a bad
+// authtoken. life bounds the whole session, as the SDK has it.
+func (l *link) run(life context.Context) {
+	defer close(l.tried)
+	silence := time.AfterFunc(l.provider.config.Ngrok.AnswerTimeout, func() { l.cancel(l.words("").silent()) })
+	session, err := ngrok.Connect(life, l.options(life)...)
+	inTime := silence.Stop()
+	if err == nil && inTime {
+		l.session = session
+		return
+	}
+	if cause := context.Cause(life); cause != nil {
+		err = cause // what the SDK returns repeats every attempt
+	}
+	if err == nil {
+		err = l.words("").silent()
+	}
+	l.provider.drop(l)
+	l.close(err)
+	l.failure = err
+	if !errors.Is(err, errClosed) {
+		l.failure = l.diagnose(life, l.words("").classify(err))
+	}
+}
+
+func (l *link) options(life context.Context) []ngrok.ConnectOption {
+	c := l.provider.config
+	options := []ngrok.ConnectOption{
+		ngrok.WithAuthtoken(c.Ngrok.Authtoken),
+		ngrok.WithClientInfo("silo", c.Version),
+		ngrok.WithMetadata(c.Ngrok.Metadata),
+		ngrok.WithDialer(l.dialer),
+		ngrok.WithTLSConfig(func(config *tls.Config) { l.tls.Store(config.Clone()) }),
+		ngrok.WithConnectHandler(func(_ context.Context, session ngrok.Session) { l.connected(session) }),
+		ngrok.WithDisconnectHandler(func(_ context.Context, _ ngrok.Session, err error) {
+			if err != nil && life.Err() == nil {
+				l.disconnected(err)
+			}
+		}),
+	}
+	if c.Ngrok.ServerAddr != "" {
+		options = append(options, ngrok.WithServer(c.Ngrok.ServerAddr))
+	}
+	if l.provider.roots != nil {
+		options = append(options, ngrok.WithCA(l.provider.roots))
+	}
+	if beat := c.Ngrok.Heartbeat; beat != 0 {
+		options = append(options, ngrok.WithHeartbeatInterval(beat), ngrok.WithHeartbeatTolerance(beat*3/2))
+	}
+	return options
+}
+
+func (l *link) words(domain string) words { return l.provider.words(domain) }
+
+// diagnose looks for the cause of a broken first connection by a TLS handshake
+// of its own: what the SDK reports of a failed one depends on which of its
+// goroutines meets the end first.
+func (l *link) diagnose(life context.Context, failure *Error) *Error {
+	config := l.tls.Load()
+	if failure.Code != codeLost || config == nil {
+		return failure
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(life), probeTimeout)
+	defer cancel()
+	probe := tls.Dialer{NetDialer: &net.Dialer{}, Config: config}
+	conn, err := probe.DialContext(ctx, "tcp", l.words("").server)
+	if err != nil {
+		return l.words("").classify(err)
+	}
+	_ = conn.Close()
+	return failure
+}
+
+// connected is called by the SDK after each connection, when all endpoints that
+// it knew are bound again.
+func (l *link) connected(session ngrok.Session) {
+	for _, warning := range session.Warnings() {
+		l.provider.config.Log("ngrok: " + l.words("").clean(warning.Error()))
+	}
+	l.dialer.established.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over || l.isUp {
+		return
+	}
+	l.provider.config.Log("ngrok: connected to " + l.words("").server)
+	l.epoch++
+	l.isUp, l.trouble = true, nil
+	close(l.up)
+	for e := range l.legs {
+		e.show(Online, nil)
+	}
+}
+
+// disconnected is called by the SDK when the connection breaks, and for each
+// attempt at another that fails.
+func (l *link) disconnected(err error) {
+	if !l.dialer.established.Load() {
+		l.cancel(l.words("").classify(err))
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return
+	}
+	why := l.words("").classify(err)
+	l.provider.config.Log("ngrok: disconnected: " + why.Error())
+	l.down(why)
+	var said ngrok.Error
+	switch {
+	case l.stopped:
+		// The SDK binds a stopped endpoint again and leaves its clients hanging:
+		// it keeps it among its own but serves it no more.
+		l.replace()
+	case codePattern.MatchString(err.Error()) && !errors.As(err, &said):
+		l.unbound(err.Error())
+	default:
+		l.showAll(why)
+	}
+}
+
+// unreachable is called for each failed dial of a link that was up.
+func (l *link) unreachable(err error) {
+	why := l.words("").classify(err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		l.down(why)
+		l.showAll(why)
+	}
+}
+
+// down needs mu.
+func (l *link) down(why *Error) {
+	l.trouble = why
+	if l.isUp {
+		l.isUp = false
+		l.up = make(chan struct{})
+	}
+}
+
+// showAll needs mu.
+func (l *link) showAll(why *Error) {
+	for e := range l.legs {
+		e.fail(why)
+	}
+}
+
+// unbound takes the endpoint that could not be bound again off the session, or
+// the SDK would give up on all others for its sake at every attempt. Where the
+// service does not name it, all are taken off, and each binds itself again.
+// Needs mu.
+func (l *link) unbound(said string) {
+	named := false
+	for e := range l.legs {
+		named = named || mentions(said, e.host)
+	}
+	for e, tunnel := range l.legs {
+		why := l.words(e.host).classify(errors.New(said))
+		switch {
+		case named && !mentions(said, e.host):
+			e.show(Reconnecting, why)
+			continue
+		case named:
+			e.fail(why)
+		default:
+			e.show(Reconnecting, why)
+		}
+		delete(l.legs, e)
+		l.provider.spawn(func() { l.release(tunnel) }) // its keeper sees it end and binds it again
+	}
+}
+
+// release takes tunnel off the session, and off the service where it is bound.
+func (l *link) release(tunnel ngrok.Tunnel) {
+	l.mu.Lock()
+	isUp := l.isUp
+	l.mu.Unlock()
+	if !isUp {
+		// The SDK asks the service all the same. On a connection that it is
+		// about to close that is a data race (muxado v2.0.2, stream.Close).
+		l.dialer.quiet()
+	}
+	_ = tunnel.Close() // where the service cannot be asked, it has forgotten already
+}
+
+// replace ends the link, and with it every leg, whose keepers will make another.
+// Needs mu.
+func (l *link) replace() {
+	l.showAll(l.trouble)
+	l.provider.drop(l)
+	l.provider.spawn(func() {
+		l.close(errReplaced)
+		l.shed()
+	})
+}
+
+// close ends the session. It takes 300 ms at most. Idempotent.
+func (l *link) close(why error) {
+	l.mu.Lock()
+	if !l.over {
+		l.over = true
+		close(l.ended)
+	}
+	l.mu.Unlock()
+	l.cancel(why)
+	l.dialer.close()
+}
+
+// shed closes all legs of a closed link. Left to itself the SDK may come to that
+// 30 s later only.
+func (l *link) shed() {
+	l.mu.Lock()
+	legs := l.legs
+	l.legs = map[*endpoint]ngrok.Tunnel{}
+	l.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, tunnel := range legs {
+		closing.Go(func() { _ = tunnel.Close() }) // it can only say that the session is closed
+	}
+	closing.Wait()
+}

@@ -1,0 +1,103 @@
+package tunnels
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"silo/proxy"
+)
+
+// local is a provider whose tunnels are edges on loopback in this process.
+type local struct {
+	config Config
+
+	mu     sync.Mutex // guards all below
+	edges  []*edge
+	closed bool
+}
+
+// edge serves one silo's proxy on one listener.
+type edge struct {
+	*lamp
+	url  string
+	stop context.CancelFunc
+	done chan struct{} // closed when nothing of it runs
+}
+
+func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
+	listener := spec.Listener
+	if listener == nil {
+		var err error
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("listen on loopback: %w", err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || ctx.Err() != nil {
+		_ = listener.Close()
+		return nil, ended(ctx)
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e := &edge{
+		lamp: newLamp(spec.Name, l.config.Changed),
+		url:  "http://" + listener.Addr().String(),
+		stop: stop,
+		done: make(chan struct{}),
+	}
+	l.edges = append(l.edges, e)
+	e.show(Opening, nil)
+	e.show(Online, nil)
+	go func() {
+		defer close(e.done)
+		e.serve(life, listener, spec)
+	}()
+	return e, nil
+}
+
+func (e *edge) serve(life context.Context, listener net.Listener, spec Spec) {
+	forward := proxy.New(proxy.Options{
+		Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
+	})
+	defer forward.Close()
+	if err := proxy.Serve(life, listener, forward); err != nil {
+		e.show(Lost, &Error{Code: codeEdge, Text: err.Error(), Class: Fatal, Hint: "silo down && silo up"})
+	}
+}
+
+func (l *local) Close(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	edges := l.edges
+	l.mu.Unlock()
+	for _, e := range edges {
+		e.stop()
+	}
+	var first error
+	for _, e := range edges {
+		if err := e.Close(ctx); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (e *edge) Name() string   { return e.name }
+func (e *edge) URL() string    { return e.url }
+func (e *edge) Status() Status { return *e.now.Load() }
+
+func (e *edge) Close(ctx context.Context) error {
+	e.stop()
+	e.putOut()
+	return wait(ctx, e.done, "the edge of "+e.name)
+}
+
+// ended is why an Open ends that must not begin.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return errClosed
+}

@@ -1,0 +1,135 @@
+package ngroktest
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// FailAuth refuses every authentication with code ("ERR_NGROK_108") until it is
+// called with "".
+func (s *Service) FailAuth(code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.authCode = code
+}
+
+// FailBind refuses to bind host, or any host where it is "", with code until it
+// is called with a code of "".
+func (s *Service) FailBind(host, code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bindCode[host] = code
+}
+
+// Occupy holds host for somebody else (ERR_NGROK_334), or lets it go.
+func (s *Service) Occupy(host string, taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.occupied[host] = taken
+}
+
+// Delay holds every answer to an agent's request back.
+func (s *Service) Delay(wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = wait
+}
+
+// DropSessions cuts the connection of every agent, as a restart of the service
+// or a broken network does. Agents may connect again at once.
+func (s *Service) DropSessions() {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+}
+
+// Refuse closes the agents' port, so that connections are refused. Those that
+// stand are kept.
+func (s *Service) Refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.agents.Close()
+}
+
+// Admit opens the agents' port again, the same one.
+func (s *Service) Admit() error { return s.acceptOn(s.addr) }
+
+// Freeze makes a black hole of the service: connections are taken and stand,
+// but nothing is read from an agent or sent to one until Thaw.
+func (s *Service) Freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.frozen == nil {
+		s.frozen = make(chan struct{})
+	}
+}
+
+// Thaw ends Freeze.
+func (s *Service) Thaw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.frozen != nil {
+		close(s.frozen)
+		s.frozen = nil
+	}
+}
+
+// StopEndpoint closes the endpoint of host and tells its agent so, as the
+// dashboard does. It reports whether there was one.
+func (s *Service) StopEndpoint(host, message, code string) bool {
+	s.mu.Lock()
+	b := s.binds[host]
+	delete(s.binds, host)
+	s.mu.Unlock()
+	if b == nil {
+		return false
+	}
+	b.session.stopEndpoint(b.ID, message, code)
+	return true
+}
+
+// frozenConn is an agent's connection that stands still while the service is
+// frozen.
+type frozenConn struct {
+	net.Conn
+	service *Service
+	once    sync.Once
+	gone    chan struct{} // closed by Close
+}
+
+func (c *frozenConn) Read(p []byte) (int, error) {
+	c.wait()
+	n, err := c.Conn.Read(p)
+	// What came in while the service froze must not be seen before it thaws.
+	c.wait()
+	return n, err
+}
+
+func (c *frozenConn) Write(p []byte) (int, error) {
+	c.wait()
+	return c.Conn.Write(p)
+}
+
+func (c *frozenConn) Close() error {
+	c.once.Do(func() { close(c.gone) })
+	return c.Conn.Close()
+}
+
+func (c *frozenConn) wait() {
+	c.service.mu.Lock()
+	frozen := c.service.frozen
+	c.service.mu.Unlock()
+	if frozen == nil {
+		return
+	}
+	select {
+	case <-frozen:
+	case <-c.gone:
+	}
+}

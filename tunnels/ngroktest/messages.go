@@ -1,0 +1,106 @@
+package ngroktest
+
+// The stream types (msg.go, ReqType).
+const (
+	streamAuth         = 0
+	streamBind         = 1
+	streamUnbind       = 2
+	streamProxy        = 3
+	streamSrvInfo      = 8
+	streamStopEndpoint = 9
+	streamHeartbeat    = 0xFFFFFFFF // muxado's own, heartbeat.go
+)
+
+// The messages are structs, so that keys are matched whatever their case: the
+// Rust clients send AuthToken where the Go one sends Authtoken.
+
+type authRequest struct {
+	Version  []string
+	ClientID string `json:"ClientId"`
+	Extra    struct {
+		Authtoken string
+		UserAgent string
+		Metadata  string
+	}
+}
+
+type authReply struct {
+	Version  string
+	ClientID string `json:"ClientId"`
+	Error    string
+	Extra    authReplyExtra
+}
+
+type authReplyExtra struct {
+	Version         string
+	Region          string
+	Cookie          string
+	AccountName     string
+	PlanName        string
+	Banner          string
+	SessionDuration int64
+	AgentSessionID  string
+}
+
+type bindRequest struct {
+	ID         string `json:"Id"`
+	Proto      string
+	ForwardsTo string
+	Opts       map[string]any // echoed as it came, but for Hostname
+	Extra      struct {
+		Token          string
+		Metadata       string
+		PoolingEnabled bool
+	}
+}
+
+// bindOptions are those of bindRequest.Opts that the service acts on.
+type bindOptions struct {
+	URL, Domain, Hostname, Subdomain string
+	BasicAuth                        *struct {
+		Credentials []struct {
+			Username string
+			Password string `json:"cleartext_password"`
+		}
+	}
+	IPRestriction *struct {
+		AllowCIDRs []string `json:"allow_cidrs"`
+	}
+	TrafficPolicy string
+}
+
+type bindReply struct {
+	ID    string `json:"Id"`
+	URL   string
+	Proto string
+	Opts  map[string]any
+	Error string
+	Extra bindReplyExtra
+}
+
+type bindReplyExtra struct {
+	Token    string
+	TunnelID string
+}
+
+type unbindRequest struct {
+	ID string `json:"Id"`
+}
+
+type errorReply struct{ Error string }
+
+type srvInfoReply struct{ Region string }
+
+type stopEndpoint struct {
+	ID        string `json:"Id"`
+	Message   string
+	ErrorCode string
+}
+
+type proxyHeader struct {
+	ID             string `json:"Id"`
+	ClientAddr     string
+	Proto          string
+	EdgeType       string
+	PassthroughTLS bool
+}

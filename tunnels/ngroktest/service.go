@@ -1,0 +1,219 @@
+// Package ngroktest is an ngrok service in one process, for tests: agents of
+// any kind connect to it over TLS, bind endpoints and serve what its public
+// listeners take. Everything that can go wrong at the real one can be made to
+// go wrong here.
+//
+// It speaks the wire protocol of golang.ngrok.com/ngrok v1.12.1 (module source,
+// internal/tunnel/proto/msg.go) and must not know the program it tests.
+package ngroktest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options shape a Service. The zero value accepts every authtoken that is not
+// empty and every domain.
+type Options struct {
+	Dir     string   // where ca.pem is put; must exist
+	Tokens  []string // the valid authtokens; none: any
+	Domains []string // the reserved domains; none: any
+	// Endpoints is how many endpoints a session may hold; 0: any number.
+	Endpoints int
+}
+
+// Service is a running ngrok service. Its methods may be called at any time
+// from any goroutine.
+type Service struct {
+	options   Options
+	authority *authority
+	addr      string // of the agents' listener, kept across Refuse
+	caFile    string
+
+	public, publicTLS net.Listener
+	servers           []*http.Server
+	transport         *http.Transport
+	running           sync.WaitGroup
+
+	mu       sync.Mutex // guards all below
+	agents   net.Listener
+	closed   bool
+	conns    map[*frozenConn]bool
+	sessions map[*session]bool
+	binds    map[string]*bind // by host
+	occupied map[string]bool
+	authCode string
+	bindCode map[string]string // by host; "" is any host
+	delay    time.Duration
+	frozen   chan struct{} // not nil while frozen; closed by Thaw
+	auths    int
+	beats    int
+}
+
+// Endpoint is what an agent has bound.
+type Endpoint struct {
+	ID, Host, URL, ForwardsTo string
+	Metadata, TrafficPolicy   string
+	BasicAuth, AllowCIDRs     []string
+	Session                   string // the ClientId of the agent's session
+	UserAgent                 string
+}
+
+// Start starts a Service on free loopback ports. Close ends it.
+func Start(options Options) (*Service, error) {
+	s := &Service{
+		options:  options,
+		conns:    map[*frozenConn]bool{},
+		sessions: map[*session]bool{},
+		binds:    map[string]*bind{},
+		occupied: map[string]bool{},
+		bindCode: map[string]string{},
+	}
+	var err error
+	if s.authority, err = newAuthority(); err != nil {
+		return nil, fmt.Errorf("make a certificate authority: %w", err)
+	}
+	s.caFile = filepath.Join(options.Dir, "ca.pem")
+	if err := os.WriteFile(s.caFile, s.authority.pem, 0o600); err != nil {
+		return nil, fmt.Errorf("write the authority's certificate: %w", err)
+	}
+	s.transport = &http.Transport{
+		DialContext:         s.dialAgent,
+		MaxIdleConnsPerHost: 1024,
+		DisableCompression:  true,
+	}
+	if err := s.listen(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) listen() error {
+	if err := s.acceptOn("127.0.0.1:0"); err != nil {
+		return err
+	}
+	var err error
+	var config net.ListenConfig
+	if s.public, err = config.Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
+		return fmt.Errorf("listen for the public: %w", err)
+	}
+	if s.publicTLS, err = config.Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
+		return fmt.Errorf("listen for the public: %w", err)
+	}
+	s.servePublic(s.public)
+	s.servePublic(tls.NewListener(s.publicTLS, s.authority.config()))
+	return nil
+}
+
+// acceptOn takes agents on addr.
+func (s *Service) acceptOn(addr string) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen for agents: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agents, s.addr = listener, listener.Addr().String()
+	s.running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.running.Go(func() { s.serveAgent(conn) })
+		}
+	})
+	return nil
+}
+
+// Close ends the service: every agent and every client is disconnected. It
+// returns when no goroutine of the service is left but those that muxado ends
+// on its own time.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	if s.agents != nil {
+		_ = s.agents.Close()
+	}
+	s.mu.Unlock()
+	s.Thaw()
+	for _, server := range s.servers {
+		_ = server.Close()
+	}
+	s.DropSessions()
+	s.transport.CloseIdleConnections()
+	s.running.Wait()
+	return nil
+}
+
+// Addr is host:port of the service, for server_addr.
+func (s *Service) Addr() string { return s.addr }
+
+// CAFile is a PEM file with the authority to trust, for root_cas.
+func (s *Service) CAFile() string { return s.caFile }
+
+// PublicAddr is host:port of the public plain HTTP listener. It routes by Host.
+func (s *Service) PublicAddr() string { return s.public.Addr().String() }
+
+// PublicTLSAddr is host:port of the public HTTPS listener. Its certificates
+// are minted for the name that a client asks for, under the authority of CAFile.
+func (s *Service) PublicTLSAddr() string { return s.publicTLS.Addr().String() }
+
+// Get asks the public listener for path of host. The caller closes the body.
+func (s *Service) Get(ctx context.Context, host, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.PublicAddr()+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("get %s of %s: %w", path, host, err)
+	}
+	request.Host = host
+	request.Close = true
+	return http.DefaultTransport.RoundTrip(request)
+}
+
+// Endpoints are all endpoints that are bound now, by host.
+func (s *Service) Endpoints() []Endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []Endpoint{}
+	for _, b := range s.binds {
+		all = append(all, b.Endpoint)
+	}
+	slices.SortFunc(all, func(a, b Endpoint) int {
+		if a.Host < b.Host {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Sessions is how many agents are authenticated and connected now.
+func (s *Service) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Auths is how many authentications there were, refused ones included.
+func (s *Service) Auths() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.auths
+}
+
+// Beats is how many heartbeats of agents were answered.
+func (s *Service) Beats() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.beats
+}
