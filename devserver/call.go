@@ -1,0 +1,163 @@
+package devserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// errand is a request to another silo, and what became of it.
+type errand struct {
+	From    string          `json:"from"`
+	To      string          `json:"to"`
+	Client  string          `json:"client"` // Sentry's class; empty where its rule was passed by
+	Method  string          `json:"method,omitempty"`
+	URL     string          `json:"url,omitempty"`
+	Status  int             `json:"status,omitempty"` // the other silo's
+	Seconds float64         `json:"seconds"`
+	Type    string          `json:"content_type,omitempty"`
+	Body    string          `json:"body,omitempty"`
+	JSON    json.RawMessage `json:"json,omitempty"` // Body, where it is JSON
+	Cut     bool            `json:"cut,omitempty"`  // Body was longer than largestBody
+	Error   string          `json:"error,omitempty"`
+	Detail  string          `json:"detail,omitempty"`
+}
+
+// largestBody is how much of an answer is shown.
+const largestBody = 1 << 20
+
+const (
+	controlName   = "control"
+	controlClient = "ControlSiloClient"
+	regionClient  = "RegionSiloClient"
+)
+
+// callSilo does what code in Sentry does with its silo client: one request,
+// waited for, to the address that the region config gives. 403 is the client's
+// own refusal, 404 an unknown region, 503 and 504 its ApiHostError and
+// ApiTimeoutError; whatever the other silo answers is a 200 here.
+func (s *server) callSilo(w http.ResponseWriter, r *http.Request) {
+	to := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/call/"), "/")
+	query := r.URL.Query()
+	e := errand{From: s.who.name, To: to}
+	if query.Get("rule") != "off" {
+		e.Client = clientFor(to)
+	}
+	path := query.Get("path")
+	if path == "" {
+		path = "/whoami"
+	}
+	base, status := s.resolve(&e)
+	if status == 0 && !strings.HasPrefix(path, "/") {
+		// It would become part of the address's host.
+		e.Error, e.Detail, status = "ValueError", "path must begin with a slash, got "+path, http.StatusBadRequest
+	}
+	if status == 0 {
+		e.Method, e.URL = r.Method, base+path
+		status = s.send(r, &e)
+	}
+	writeJSON(w, status, e)
+}
+
+func clientFor(to string) string {
+	if to == controlName {
+		return controlClient
+	}
+	return regionClient
+}
+
+// resolve is the silo client's constructor (sentry/silo/client.py, 23.7.1): who
+// may call whom, and where that is. A status other than 0 is a refusal.
+func (s *server) resolve(e *errand) (base string, status int) {
+	allowed := e.Client == "" || e.Client == regionClient && s.who.mode == modeControl || e.Client == controlClient && s.who.isRegion()
+	if !allowed {
+		only := modeControl
+		if e.Client == controlClient {
+			only = modeRegion
+		}
+		e.Error = "SiloClientError"
+		e.Detail = fmt.Sprintf("Cannot invoke %s from %s. Only available in: %s", e.Client, s.who.mode, only)
+		return "", http.StatusForbidden
+	}
+	conf := s.conf.current.Load()
+	if e.To == controlName {
+		if conf.control == "" {
+			e.Error, e.Detail = "AttributeError", "Configure 'SENTRY_CONTROL_ADDRESS' in sentry configuration settings to use the ControlSiloClient"
+			return "", http.StatusInternalServerError
+		}
+		return conf.control, 0
+	}
+	target, known := conf.find(e.To)
+	if !known {
+		e.Error, e.Detail = "RegionResolutionError", conf.noRegion(e.To)
+		return "", http.StatusNotFound
+	}
+	return target.Address, 0
+}
+
+// send carries the request out and notes what came of it.
+func (s *server) send(from *http.Request, e *errand) int {
+	begin := time.Now()
+	defer func() { e.Seconds = time.Since(begin).Seconds() }()
+	request, err := http.NewRequestWithContext(from.Context(), e.Method, e.URL, from.Body)
+	if err != nil {
+		return e.failed("ApiError", err.Error(), http.StatusServiceUnavailable)
+	}
+	e.URL = request.URL.Redacted()
+	request.ContentLength = from.ContentLength
+	for _, name := range []string{"Accept", "Content-Type"} {
+		if value := from.Header.Get(name); value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	request.Header.Set("User-Agent", "sentry-silo-client (stand-in)")
+	answer, err := s.client.Do(request)
+	if err == nil {
+		defer answer.Body.Close() //nolint:errcheck // it has been read
+		err = e.read(answer)
+	}
+	network, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case isNetwork && network.Timeout():
+		return e.failed("ApiTimeoutError", "Timed out attempting to reach host: "+request.URL.Host, http.StatusGatewayTimeout)
+	default:
+		return e.failed("ApiHostError", "Unable to reach host: "+request.URL.Host+" ("+cause(err)+")", http.StatusServiceUnavailable)
+	}
+}
+
+// cause is err without the method and the URL, which stand beside it.
+func cause(err error) string {
+	if wrapped, isURL := errors.AsType[*url.Error](err); isURL {
+		err = wrapped.Err
+	}
+	return err.Error()
+}
+
+func (e *errand) failed(kind, detail string, status int) int {
+	e.Error, e.Detail = kind, detail
+	return status
+}
+
+// read takes the answer in, up to largestBody.
+func (e *errand) read(answer *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(answer.Body, largestBody+1))
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	if len(body) > largestBody {
+		body, e.Cut = body[:largestBody], true
+	}
+	e.Status, e.Type, e.Body = answer.StatusCode, answer.Header.Get("Content-Type"), string(body)
+	if json.Valid(body) {
+		e.JSON = body
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package devserver
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process starts the test binary as a devserver.
+func process(t *testing.T, args ...string) (*exec.Cmd, *silo) {
+	t.Helper()
+	s := &silo{t: t, out: newTap(), err: newTap()}
+	command := exec.CommandContext(t.Context(), os.Args[0], args...)
+	command.Env = append(os.Environ(), asChild+"=1", "GORACE=atexit_sleep_ms=0", "SENTRY_SILO_MODE=", "SENTRY_CONF="+conf(t, ""), "SENTRY_DEVSERVER_BIND=127.0.0.1:0")
+	command.Stdout, command.Stderr = s.out, s.err
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	s.bound()
+	s.err.wait(t, `^WSGI app 0 `)
+	return command, s
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			command, s := process(t)
+			send(t, command, sig)
+			begin := time.Now()
+			if err := command.Wait(); err != nil {
+				t.Errorf("%v\n%s", err, s.err)
+			}
+			if took := time.Since(begin); took > time.Second {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
+}
+
+// TestHangup is no end, whoever else in the process waits for the signal.
+func TestHangup(t *testing.T) {
+	t.Parallel()
+	command, s := process(t)
+	send(t, command, syscall.SIGHUP)
+	s.err.wait(t, `^binary reloading uWSGI\.\.\.\nWSGI app 0 `)
+	if got := decode[self](t, s.get("/whoami").body); got.PID != command.Process.Pid {
+		t.Errorf("pid %d, want %d", got.PID, command.Process.Pid)
+	}
+}
+
+// TestIgnore plays a devserver that does not listen to reason.
+func TestIgnore(t *testing.T) {
+	t.Parallel()
+	command, s := process(t, "--ignore=TERM,HUP")
+	send(t, command, syscall.SIGTERM)
+	send(t, command, syscall.SIGHUP)
+	if got := s.get("/_health/"); got.status != 200 {
+		t.Errorf("status %d", got.status)
+	}
+	send(t, command, syscall.SIGINT)
+	if err := command.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, s.err)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	t.Parallel()
+	command, s := process(t, "--exit-after=50ms", "--exit-code=42")
+	err := command.Wait()
+	if exit, isExit := errors.AsType[*exec.ExitError](err); !isExit || exit.ExitCode() != 42 {
+		t.Errorf("%v\n%s", err, s.err)
+	}
+}
+
+func send(t *testing.T, command *exec.Cmd, sig syscall.Signal) {
+	t.Helper()
+	if err := command.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
