@@ -1,0 +1,164 @@
+package ui_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"silo/state"
+	"silo/ui"
+)
+
+// writes counts what is written at once.
+type writes struct{ all []string }
+
+func (w *writes) Write(b []byte) (int, error) {
+	w.all = append(w.all, string(b))
+	return len(b), nil
+}
+
+func terminal(w *writes, columns, rows *int, now *time.Time) *ui.Printer {
+	return ui.New(w, ui.Options{
+		Color: "never",
+		Env:   func(string) (string, bool) { return "", false },
+		Size:  func() (int, int, bool) { return *columns, *rows, true },
+		Now:   func() time.Time { return *now },
+	})
+}
+
+func anySnapshot(t *rapid.T) state.Snapshot {
+	phases := []state.Phase{
+		state.Planned, state.Starting, state.Ready, state.Unready, state.Backoff, state.Stopping, state.Stopped, state.Failed,
+	}
+	s := state.Snapshot{Name: "acme", State: state.InstanceStarting, Provider: "local"}
+	for i := range rapid.IntRange(0, 40).Draw(t, "silos") {
+		silo := state.Silo{
+			Name:  fmt.Sprint("region-", i),
+			Mode:  state.Region,
+			State: rapid.SampledFrom(phases).Draw(t, "phase"),
+			URL:   rapid.SampledFrom([]string{"", "http://127.0.0.1:41000", "https://" + strings.Repeat("long.", 20) + "app"}).Draw(t, "url"),
+		}
+		if rapid.Bool().Draw(t, "has a reason") {
+			reason := rapid.String().Draw(t, "reason")
+			silo.Reason = &reason
+		}
+		s.Silos = append(s.Silos, silo)
+	}
+	return s
+}
+
+// After any sequence of frames, sizes of the window and lines above, the screen
+// holds the lines above and the last frame, and after Done nothing of the block.
+func TestProgressLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		columns, rows, now := rapid.IntRange(20, 130).Draw(t, "columns"), rapid.IntRange(4, 50).Draw(t, "rows"), time.Unix(1e9, 0)
+		var w writes
+		p := terminal(&w, &columns, &rows, &now)
+		// What a narrower window pushes off its top is out of any program's reach, so
+		// the screen is higher than the printer believes.
+		show := newScreen(columns, 3*rows)
+		progress := p.Progress()
+		var above []string
+		for i := range rapid.IntRange(1, 8).Draw(t, "frames") {
+			if narrower := rapid.IntRange(max(8, (columns+1)/2), columns).Draw(t, "narrower"); rapid.Bool().Draw(t, "resize") {
+				columns = narrower
+				show.narrow(columns)
+			}
+			if rapid.Bool().Draw(t, "above") {
+				above = append(above, fmt.Sprint("line ", i))
+				progress.Above(above[len(above)-1])
+			}
+			now = now.Add(100 * time.Millisecond)
+			before := len(w.all)
+			progress.Update(anySnapshot(t), map[string]string{"region-0": stranger(t)})
+			if len(w.all) > before+1 {
+				t.Fatalf("a frame in %d writes", len(w.all)-before)
+			}
+			show.write(strings.Join(w.all, ""))
+			w.all = nil
+			if shown := show.String(); !strings.HasPrefix(shown, strings.Join(append(above, ""), "\n")) || strings.Count("\n"+shown, "\nac") != 1 {
+				t.Fatalf("below %q the screen shows\n%s", above, shown)
+			}
+			if height := len(show.lines) - len(above); height > rows {
+				t.Fatalf("%d lines in a window of %d", height, rows)
+			}
+		}
+		progress.Done()
+		progress.Done()
+		show.write(strings.Join(w.all, ""))
+		if got, want := show.String(), strings.Join(append(above, ""), "\n"); got != want {
+			t.Fatalf("Done leaves\n%swant\n%s", got, want)
+		}
+	})
+}
+
+func stranger(t *rapid.T) string {
+	return rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune("\x1b[]mKJ\r\n日👩\u200d👧 ")))).Draw(t, "line")
+}
+
+func TestFrameThatChangesNothingIsNotWritten(t *testing.T) {
+	t.Parallel()
+	columns, rows, now := 80, 24, time.Unix(1e9, 0)
+	var w writes
+	progress := terminal(&w, &columns, &rows, &now).Progress()
+	s := state.Snapshot{Name: "acme", State: state.InstanceStarting, Silos: []state.Silo{{Name: "control", State: state.Starting}}}
+	progress.Update(s, nil)
+	progress.Update(s, nil)
+	if len(w.all) != 1 {
+		t.Errorf("written: %q", w.all)
+	}
+}
+
+func TestProgressOnADumbTerminalIsPlainLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := ui.New(&out, ui.Options{
+		Env:  func(name string) (string, bool) { return map[string]string{"TERM": "dumb"}[name], true },
+		Size: func() (int, int, bool) { return 80, 24, true },
+	})
+	progress := p.Progress()
+	progress.Update(state.Snapshot{Silos: []state.Silo{{Name: "control", State: state.Starting}}}, nil)
+	progress.Above("silo: a note")
+	progress.Done()
+	if got, want := out.String(), "control  starting\nsilo: a note\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	first := state.Snapshot{Name: "acme", State: state.InstanceReady, Silos: []state.Silo{{Name: "control", State: state.Ready}}}
+	busier, worse := first, first
+	busier.Silos = []state.Silo{{Name: "control", State: state.Ready, CPUPercent: new(float64)}}
+	worse.Silos = []state.Silo{{Name: "control", State: state.Failed}}
+	t.Run("a pipe gets a table for each change", func(t *testing.T) {
+		t.Parallel()
+		var out bytes.Buffer
+		watch := surrounding{}.printer(&out, nil).Watch()
+		for _, s := range []state.Snapshot{first, first, busier, worse} {
+			watch.Update(s)
+		}
+		if got := strings.Count(out.String(), "SILO"); got != 2 {
+			t.Errorf("%d tables in\n%s", got, out.String())
+		}
+	})
+	t.Run("a terminal keeps one", func(t *testing.T) {
+		t.Parallel()
+		columns, rows, now := 80, 8, time.Unix(1e9, 0)
+		var w writes
+		watch := terminal(&w, &columns, &rows, &now).Watch()
+		for _, s := range []state.Snapshot{first, busier, worse} {
+			watch.Update(s)
+		}
+		show := newScreen(columns, rows)
+		show.write(strings.Join(w.all, ""))
+		if got := show.String(); strings.Count(got, "SILO") != 1 || !strings.Contains(got, "hint: silo logs control") {
+			t.Errorf("the screen shows\n%s", got)
+		}
+	})
+}

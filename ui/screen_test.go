@@ -1,0 +1,123 @@
+package ui_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// screen is as much of a terminal as the views use: it breaks lines at its
+// width, scrolls, and knows the movements and erasures of ECMA-48 that a frame
+// is made of. Anything else is a fault.
+type screen struct {
+	columns, rows int
+	lines         [][]string // cells, each with its look
+	top           int        // first line of the window
+	x, y          int
+	look          string
+}
+
+func newScreen(columns, rows int) *screen {
+	return &screen{columns: columns, rows: rows, lines: [][]string{nil}}
+}
+
+func (s *screen) write(text string) {
+	state := byte(0)
+	for text != "" {
+		seq, cells, n, next := ansi.DecodeSequence(text, state, nil)
+		state, text = next, text[n:]
+		switch {
+		case cells > 0:
+			s.put(seq, cells)
+		case seq == "\n":
+			s.x = 0
+			s.down()
+		case seq == "\r":
+			s.x = 0
+		case strings.HasPrefix(seq, "\x1b["):
+			s.control(seq[2:len(seq)-1], seq[len(seq)-1])
+		case seq < " " || seq >= "\x7f" && seq < "\u00a0":
+			panic(fmt.Sprintf("screen: %q", seq))
+		default: // a mark that combines with the character before it
+			if line := s.lines[s.y]; s.x > 0 && s.x <= len(line) {
+				line[s.x-1] += seq
+			}
+		}
+	}
+}
+
+func (s *screen) put(text string, cells int) {
+	if s.x+cells > s.columns {
+		s.x = 0
+		s.down()
+	}
+	line := s.lines[s.y]
+	for len(line) < s.x+cells {
+		line = append(line, " ")
+	}
+	line[s.x] = s.look + text
+	for i := 1; i < cells; i++ {
+		line[s.x+i] = ""
+	}
+	s.lines[s.y] = line
+	s.x += cells
+}
+
+func (s *screen) down() {
+	s.y++
+	if s.y == len(s.lines) {
+		s.lines = append(s.lines, nil)
+	}
+	s.top = max(s.top, s.y-s.rows+1)
+}
+
+func (s *screen) control(parameters string, final byte) {
+	switch {
+	case final == 'm':
+		s.look = "" // colour is not the screen's matter
+	case final == 'A':
+		n, err := strconv.Atoi(parameters)
+		if err != nil {
+			panic(err)
+		}
+		s.y = max(s.y-n, s.top)
+	case final == 'K' && parameters == "":
+		s.lines[s.y] = s.lines[s.y][:min(s.x, len(s.lines[s.y]))]
+	case final == 'J' && parameters == "":
+		s.lines = s.lines[:s.y+1]
+		s.lines[s.y] = s.lines[s.y][:min(s.x, len(s.lines[s.y]))]
+	default:
+		panic("screen: CSI " + parameters + string(final))
+	}
+}
+
+// String is everything that was ever on the screen and was not drawn over.
+func (s *screen) String() string {
+	var b strings.Builder
+	for i, line := range s.lines {
+		if i < len(s.lines)-1 || len(line) > 0 {
+			b.WriteString(strings.TrimRight(strings.Join(line, ""), " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// narrow breaks each line that is too long for a narrower window, as terminals
+// do, and keeps the cursor at the text where it was: the end.
+func (s *screen) narrow(columns int) {
+	var lines [][]string
+	for _, line := range s.lines {
+		for len(line) > columns {
+			at := columns
+			if line[at] == "" {
+				at-- // half a wide character
+			}
+			lines, line = append(lines, line[:at:at]), line[at:]
+		}
+		lines = append(lines, line)
+	}
+	s.lines, s.columns, s.y = lines, columns, len(lines)-1
+	s.top = max(s.top, s.y-s.rows+1)
+}
