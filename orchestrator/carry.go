@@ -1,0 +1,189 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"silo/proc"
+	"silo/sentry"
+	"silo/state"
+)
+
+// job is one incarnation of a silo: its process, and the way to its end. Run's
+// goroutine owns it but for what it says itself.
+type job struct {
+	launchAction
+	process  *proc.Process // nil where there never was one; valid once launched is closed
+	started  time.Time
+	launched chan struct{}   // closed when the process is there, or never will be
+	wanted   context.Context //nolint:containedctx // the job is the scope of its watchers
+	unwant   context.CancelFunc
+	stopping bool               // a stop is under way
+	hurry    context.CancelFunc // cuts its grace short
+}
+
+// carryOut turns actions into effects. It never blocks: what takes time is done
+// in goroutines that send events back and that Run waits for.
+func (s *Supervisor) carryOut(ctx context.Context, todo []action) {
+	var launches []*job
+	for _, a := range todo {
+		switch a := a.(type) {
+		case launchAction:
+			j := &job{launchAction: a, launched: make(chan struct{})}
+			j.wanted, j.unwant = context.WithCancel(ctx)
+			s.jobs[a.name] = j
+			launches = append(launches, j)
+		case stopAction:
+			s.stop(ctx, a)
+		case armAction:
+			s.workers.Go(func() { s.rearm(ctx, a) })
+		}
+	}
+	if len(launches) > 0 {
+		// One goroutine for all: forks exclude one another anyway, and control goes first.
+		s.workers.Go(func() {
+			for _, j := range launches {
+				s.launch(ctx, j)
+			}
+		})
+	}
+}
+
+func (s *Supervisor) rearm(ctx context.Context, a armAction) {
+	timer := time.NewTimer(a.after)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		s.send(backoffEvent{a.name, a.backoff})
+	case <-ctx.Done():
+	}
+}
+
+// launch starts a silo's process and the goroutines that watch it.
+func (s *Supervisor) launch(ctx context.Context, j *job) {
+	defer close(j.launched)
+	process, err := s.startProcess(j)
+	if err != nil {
+		s.send(unlaunchedEvent{j.name, j.incarnation, err.Error()})
+		return
+	}
+	j.process, j.started = process, time.Now()
+	s.send(launchedEvent{j.name, j.incarnation, process.PID(), process.StartTime(), time.Now()})
+	s.workers.Go(func() { s.reap(ctx, j) })
+	s.workers.Go(func() { s.watch(j.wanted, j) })
+}
+
+func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
+	if j.wanted.Err() != nil {
+		return nil, errors.New("stopped before it was started")
+	}
+	placed := s.placed(j.name)
+	out := s.outputs[j.name]
+	out.fresh()
+	if err := s.place.reserved.Release(j.name); err != nil {
+		return nil, err
+	}
+	mark := s.place.processMarker(j.launchAction)
+	return proc.Start(proc.Spec{
+		Argv: placed.Argv, Dir: placed.Dir, Env: append(s.place.environ(placed), marker(s.place.Dir), mark),
+		Marker: mark, Output: out, Death: "TERM",
+	})
+}
+
+// reap waits for a process's end and clears away what it left.
+func (s *Supervisor) reap(ctx context.Context, j *job) {
+	<-j.process.Done()
+	j.unwant()
+	j.process.Sweep(context.WithoutCancel(ctx))
+	s.send(exitedEvent{j.name, j.incarnation, exitOf(j.process.Exit())})
+}
+
+func exitOf(e proc.Exit) state.Exit {
+	exit := state.Exit{At: e.At}
+	if e.Signal != "" {
+		exit.Signal = &e.Signal
+	} else {
+		exit.Code = &e.Code
+	}
+	return exit
+}
+
+// stop ends a silo's process tree in a goroutine of its own; a second stop of
+// the same incarnation, with kill, cuts the first one's grace short.
+func (s *Supervisor) stop(ctx context.Context, a stopAction) {
+	j := s.jobs[a.name]
+	if j == nil || j.incarnation != a.incarnation {
+		return
+	}
+	if !j.stopping {
+		j.stopping = true
+		j.unwant()
+		var grace context.Context
+		// Only a second wish cuts the grace short, never the wish to end itself.
+		grace, j.hurry = context.WithCancel(context.WithoutCancel(ctx))
+		s.workers.Go(func() { s.end(grace, j) })
+	}
+	if a.kill {
+		j.hurry()
+	}
+}
+
+// end sees a process tree to its end.
+func (s *Supervisor) end(grace context.Context, j *job) {
+	defer j.hurry()
+	<-j.launched
+	if j.process == nil {
+		return // launch has said so
+	}
+	how := s.placed(j.name).Stop
+	result := j.process.Stop(grace, how.Signal, how.Grace, nil)
+	s.send(endedEvent{j.name, j.incarnation, exitOf(j.process.Exit()), result.Killed})
+}
+
+func (s *Supervisor) placed(name string) Placed {
+	for _, p := range s.place.Placed {
+		if p.Name == name {
+			return p
+		}
+	}
+	return Placed{}
+}
+
+// processMarker is the environment entry that one process of a run and all that
+// it starts have in common.
+func (p *Placement) processMarker(a launchAction) string {
+	return fmt.Sprintf("SILO_PROCESS=%s/%s/%d", p.RunID, a.name, a.incarnation)
+}
+
+// environ is a silo's whole environment, secrets included.
+func (p *Placement) environ(placed Placed) []string {
+	vars := p.Environment(placed.Name)
+	list := make([]string, len(vars))
+	for i, v := range vars {
+		list[i] = v.Name + "=" + v.Value
+	}
+	return list
+}
+
+// Environment is a silo's whole environment as it is launched, or nil where
+// there is no such silo.
+func (p *Placement) Environment(name string) []sentry.Var {
+	urls := map[string]string{}
+	for _, s := range p.Placed {
+		urls[s.Name] = s.URL
+	}
+	for _, s := range p.Placed {
+		if s.Name != name {
+			continue
+		}
+		return sentry.Environ(p.Environ, sentry.Launch{
+			Mode: string(s.Mode), Silo: s.Silo, Port: s.Port,
+			ConfigPath: p.Topology.Sentry.Config, Instance: p.Dir.Key, RunID: p.RunID,
+			RPCSecret: p.Secrets.RPC, SubnetSecret: p.Secrets.Subnet, URLs: urls,
+			SentryEnv: p.Topology.Sentry.Env, Root: p.Root,
+		}, p.Choice.Dialect)
+	}
+	return nil
+}

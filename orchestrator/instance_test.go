@@ -1,0 +1,322 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"silo/logs"
+	"silo/proc"
+	"silo/sentry"
+	"silo/state"
+	"silo/topology"
+)
+
+// playEnv makes this test binary play a devserver instead of running tests.
+const playEnv = "ORCHESTRATOR_TEST_PLAY"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(playEnv); role != "" {
+		play(role)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// play is a devserver as small as can be. Its role says how it behaves.
+func play(role string) {
+	fmt.Println("first words of", os.Getenv("SILO_NAME"))
+	if role == "exits" {
+		fmt.Println("last words")
+		os.Exit(3)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
+	if role == "other-mode" { // a region that answers as control does
+		mux.HandleFunc("/api/0/users/me/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	}
+	if role == "silent" {
+		select {}
+	}
+	_ = http.ListenAndServe(os.Getenv("SENTRY_DEVSERVER_BIND"), mux)
+}
+
+// bench is an instance under test.
+type bench struct {
+	*Instance
+	dir    *state.Dir
+	notes  *strings.Builder
+	ran    chan error
+	config string
+}
+
+// start prepares and runs an instance: control and one region, us, that play
+// the given role. extra are lines of its [region.us].
+func start(t *testing.T, role, extra string) *bench {
+	t.Helper()
+	home := t.TempDir()
+	config := filepath.Join(home, "sentry.conf.py")
+	must(t, os.WriteFile(config, []byte("# mine\n"), 0o600))
+	self, err := os.Executable()
+	must(t, err)
+	text := fmt.Sprintf(`version = 1
+name = "bench"
+[sentry]
+command = [%q]
+config = %q
+dialect = "tuple-id"
+restart = { backoff = "10ms" }
+[control]
+port = 0
+env = { %s = "plain" }
+[region.us]
+id = 1
+port = 0
+env = { %s = %q }
+%s
+`, self, config, playEnv, playEnv, role, extra)
+	env := func(name string) (string, bool) {
+		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
+		return value, ok
+	}
+	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
+	must(t, err)
+	choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Look{Dir: home, Command: topo.Sentry.Command, Env: env})
+	must(t, err)
+	plan, err := NewPlan(topo, choice, false, nil)
+	must(t, err)
+	dir, err := state.For(env, topo.File)
+	must(t, err)
+	b := &bench{dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
+	mux := logs.NewMux(io.Discard, func(name string) string { return name + " | " })
+	b.Instance, err = Prepare(t.Context(), plan, Site{
+		Dir: dir, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GORACE=atexit_sleep_ms=0"}, Env: env,
+		Version: "test", Log: func(string) {},
+	}, mux)
+	must(t, err)
+	go func() { b.ran <- b.Run(context.Background()) }()
+	t.Cleanup(func() { b.down(t); _ = mux.Close() })
+	return b
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) down(t *testing.T) {
+	t.Helper()
+	select {
+	case <-b.Ended():
+		return
+	default:
+	}
+	b.Down(false)
+	select {
+	case err := <-b.ran:
+		must(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the instance does not end: %+v", b.Snapshot())
+	}
+}
+
+// us is the instance's region.
+func (b *bench) us() state.Silo { return b.Snapshot().Silos[1] }
+
+// until waits for a snapshot that shows what is wanted.
+func (b *bench) until(t *testing.T, what string, shown func() bool) {
+	t.Helper()
+	late := time.After(15 * time.Second)
+	for {
+		_, replaced := b.Next()
+		if shown() {
+			return
+		}
+		select {
+		case <-replaced:
+		case <-late:
+			t.Fatalf("never %s: %+v", what, b.Snapshot())
+		}
+	}
+}
+
+func TestUpToReadyAndDownToNothing(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	s := b.Snapshot()
+	if s.State != state.InstanceReady || s.Silos[0].Name != "control" || s.Silos[1].ReadyAt == nil {
+		t.Fatalf("ready, but %+v", s)
+	}
+	if got := b.Refresh(t.Context()); got.Silos[1].RSSBytes == nil || *got.Silos[1].RSSBytes == 0 || got.Config.InStep == nil || !*got.Config.InStep {
+		t.Errorf("a look at it finds %+v, config %+v", got.Silos[1], got.Config)
+	}
+	text, err := os.ReadFile(b.config)
+	must(t, err)
+	if !strings.Contains(string(text), b.Block().Text()) {
+		t.Errorf("%s does not hold the region config", b.config)
+	}
+	pids := []int{*s.Silos[0].PID, *s.Silos[1].PID}
+	times := []string{*s.Silos[0].ProcessTime, *s.Silos[1].ProcessTime}
+	if !b.dir.Running() {
+		t.Error("it runs, and its lock is free")
+	}
+	b.down(t)
+	for i, pid := range pids {
+		if proc.Alive(pid, times[i]) {
+			t.Errorf("process %d lives on", pid)
+		}
+	}
+	last, err := b.dir.Last()
+	must(t, err)
+	if last.State != state.InstanceStopped || last.Silos[0].State != state.Stopped || b.dir.Running() {
+		t.Errorf("at the end %+v, running %v", last, b.dir.Running())
+	}
+}
+
+func TestTheInstanceIsOnlyOnce(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	if _, err := Prepare(t.Context(), b.place.Plan, b.place.Site, nil); !errors.Is(err, state.ErrRunning) {
+		t.Fatalf("a second one: %v", err)
+	}
+}
+
+func TestAnExitBeforeReadyFailsWithLastWords(t *testing.T) {
+	t.Parallel()
+	b := start(t, "exits", "")
+	var failed *FailedError
+	if err := b.Await(t.Context()); !errors.As(err, &failed) {
+		t.Fatalf("got %v", err)
+	}
+	f := failed.Silos[0]
+	if f.Name != "us" || f.Reason != "exited with code 3" || f.Tail[len(f.Tail)-1] != "last words" || failed.TimedOut {
+		t.Fatalf("got %+v", failed)
+	}
+}
+
+func TestACrashOfAReadySiloIsRestarted(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	before := b.us()
+	response, err := http.Get("http://" + before.Bind + "/crash")
+	if err == nil {
+		_ = response.Body.Close()
+	}
+	b.until(t, "ready again", func() bool { s := b.us(); return s.Restarts == 1 && s.State == state.Ready })
+	after := b.us()
+	if after.URL != before.URL || after.Port != before.Port || *after.PID == *before.PID || *after.Exit.Code != 4 {
+		t.Fatalf("before %+v, after %+v", before, after)
+	}
+}
+
+func TestOneThatNeverAnswersIsLate(t *testing.T) {
+	t.Parallel()
+	b := start(t, "silent", `ready = { timeout = "300ms" }`)
+	var failed *FailedError
+	if err := b.Await(t.Context()); !errors.As(err, &failed) || !failed.TimedOut {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAStrangerOnThePortIsNotReady(t *testing.T) {
+	t.Parallel()
+	b := start(t, "silent", "")
+	b.until(t, "launched", func() bool { return b.us().PID != nil })
+	port := strconv.Itoa(b.us().Port)
+	stranger, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port))
+	must(t, err)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+	})}
+	go func() { _ = server.Serve(stranger) }()
+	defer func() { _ = server.Close() }()
+	b.until(t, "found out", func() bool {
+		s := b.us()
+		return s.Reason != nil && strings.Contains(*s.Reason, fmt.Sprintf("pid %d", os.Getpid()))
+	})
+	if s := b.us(); s.State != state.Starting {
+		t.Fatalf("it is %s", s.State)
+	}
+}
+
+func TestTheOtherModesAnswersFailASilo(t *testing.T) {
+	t.Parallel()
+	b := start(t, "other-mode", "")
+	var failed *FailedError
+	if err := b.Await(t.Context()); !errors.As(err, &failed) || !strings.Contains(failed.Error(), "another mode") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestStopAndStartKeepTheAddress(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	url := b.us().URL
+	must(t, b.Stop("us"))
+	b.until(t, "at rest", func() bool { return b.us().State == state.Stopped })
+	must(t, b.Start("us"))
+	must(t, b.Await(t.Context(), "us"))
+	must(t, b.Restart("us"))
+	must(t, b.Await(t.Context(), "us"))
+	if got := b.us(); got.URL != url || got.Restarts != 0 {
+		t.Fatalf("%+v, once at %s", got, url)
+	}
+	var unknown *UnknownSiloError
+	if err := b.Restart("nosuch"); !errors.As(err, &unknown) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestCleanEndsWhatAKilledRunLeft(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	env := func(name string) (string, bool) { return home, name == "SILO_STATE_DIR" }
+	dir, err := state.For(env, filepath.Join(home, "silo.toml"))
+	must(t, err)
+	marked, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}, Env: append(os.Environ(), marker(dir))})
+	must(t, err)
+	recorded, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}})
+	must(t, err)
+	pid, started := recorded.PID(), recorded.StartTime()
+	must(t, dir.Save(&state.Snapshot{
+		SchemaVersion: state.SchemaVersion, State: state.InstanceReady,
+		Silos: []state.Silo{{Name: "us", State: state.Ready, PID: &pid, ProcessTime: &started}},
+	}))
+	must(t, dir.Acquire(t.Context()))
+	defer func() { must(t, dir.Release()) }()
+	ended, err := Clean(t.Context(), dir)
+	must(t, err)
+	if len(ended) != 2 {
+		t.Errorf("ended %v", ended)
+	}
+	for _, p := range []*proc.Process{marked, recorded} {
+		select {
+		case <-p.Done():
+			p.Sweep(t.Context())
+		case <-time.After(10 * time.Second):
+			t.Fatal("it lives on")
+		}
+	}
+	last, err := dir.Last()
+	must(t, err)
+	if last.State != state.InstanceStopped {
+		t.Errorf("the record says %s", last.State)
+	}
+}

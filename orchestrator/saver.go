@@ -1,0 +1,48 @@
+package orchestrator
+
+import (
+	"sync"
+
+	"silo/state"
+)
+
+// saver writes the latest snapshot to disk while a supervisor runs, so that
+// what it knew outlives it. It writes when something has changed, and skips
+// what has been overtaken meanwhile.
+type saver struct {
+	place *Placement
+	quit  chan struct{}
+	done  sync.WaitGroup
+}
+
+func startSaver(place *Placement) *saver {
+	s := &saver{place: place, quit: make(chan struct{})}
+	s.done.Go(s.run)
+	return s
+}
+
+func (s *saver) run() {
+	failing := false
+	for {
+		latest := s.place.board.latest.Load()
+		if latest.snapshot != nil {
+			err := s.place.Dir.Save(latest.snapshot)
+			if err != nil && !failing {
+				s.place.Log("the silos live on, but their state is not recorded: " + err.Error())
+			}
+			failing = err != nil
+		}
+		select {
+		case <-latest.replaced:
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// stop ends the saver and records the last word.
+func (s *saver) stop(last *state.Snapshot) error {
+	close(s.quit)
+	s.done.Wait()
+	return s.place.Dir.Save(last)
+}

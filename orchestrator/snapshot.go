@@ -1,0 +1,100 @@
+package orchestrator
+
+import (
+	"os"
+	"time"
+
+	"silo/state"
+	"silo/tunnels"
+)
+
+// publish makes a snapshot of the cluster and pins it.
+func (s *Supervisor) publish(c cluster) { s.place.board.publish(s.snapshot(c)) }
+
+// snapshot is everything that is known, as one immutable value.
+func (s *Supervisor) snapshot(c cluster) *state.Snapshot {
+	pid := os.Getpid()
+	p := s.place
+	snap := &state.Snapshot{
+		SchemaVersion: state.SchemaVersion, Name: p.Topology.Name, PID: &pid,
+		File: p.Topology.File, StartedAt: &s.startedAt, Provider: p.Topology.Tunnels.Provider,
+		Dialect: p.Choice.Dialect.Name, Config: state.Config{Path: p.Topology.Sentry.Config},
+		Topology: s.fingerprint, Mode: "silos", Version: p.Version, RunID: p.RunID,
+		Silos: make([]state.Silo, len(p.Placed)),
+	}
+	if p.Monolith {
+		snap.Mode = "monolith"
+	}
+	for i, placed := range p.Placed {
+		snap.Silos[i] = view(placed, c.silos[i])
+	}
+	snap.State = condition(c, snap.Silos)
+	return snap
+}
+
+// condition sums the silos up.
+func condition(c cluster, silos []state.Silo) state.Condition {
+	if c.stopping {
+		return state.InstanceStopping
+	}
+	sum := state.InstanceReady
+	for i, s := range silos {
+		switch s.State {
+		case state.Planned, state.Starting, state.Stopping:
+			if !c.silos[i].everReady {
+				return state.InstanceStarting
+			}
+			sum = state.InstanceDegraded
+		case state.Unready, state.Backoff, state.Failed:
+			sum = state.InstanceDegraded
+		case state.Stopped:
+			if c.silos[i].quit { // nobody asked it to
+				sum = state.InstanceDegraded
+			}
+		case state.Ready:
+		}
+		if s.Tunnel.State == state.TunnelLost || s.Tunnel.State == state.TunnelReconnecting {
+			sum = state.InstanceDegraded
+		}
+	}
+	return sum
+}
+
+// view is one silo as a snapshot shows it.
+func view(p Placed, s silo) state.Silo {
+	v := state.Silo{
+		Name: p.Name, Mode: p.Mode, State: s.phase, Port: p.Port, Bind: p.Bind(), URL: p.URL,
+		Tunnel: tunnel(p.Tunnel), Restarts: s.restarts, Exit: s.exit, HealthPort: p.HealthPort,
+		StartedAt: moment(s.startedAt), ReadyAt: moment(s.readyAt), TimedOut: s.timedOut,
+	}
+	if !p.IsControl() {
+		v.RegionID, v.Category = &p.ID, &p.Category
+	}
+	if s.pid != 0 {
+		v.PID, v.ProcessTime = &s.pid, &s.processTime
+	}
+	if s.reason != "" {
+		v.Reason = &s.reason
+	}
+	return v
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// tunnel puts a tunnel's status into the words of a snapshot.
+func tunnel(t tunnels.Tunnel) state.Tunnel {
+	if t == nil {
+		return state.Tunnel{State: state.TunnelNone}
+	}
+	status := t.Status()
+	v := state.Tunnel{State: state.TunnelState(status.State)}
+	if e := status.Err; e != nil {
+		v.Error = &state.TunnelError{Code: e.Code, Text: e.Text, Hint: e.Hint}
+	}
+	return v
+}

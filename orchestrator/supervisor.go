@@ -1,0 +1,278 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"silo/logs"
+	"silo/proc"
+	"silo/sentry"
+	"silo/state"
+)
+
+// eventBuffer lets the processes' watchers go on while the owner is busy.
+const eventBuffer = 256
+
+// Supervisor runs the silos of one placement. Its Run goroutine owns their
+// state; every method is a message to it or a look at the last snapshot.
+type Supervisor struct {
+	place *Placement
+	block sentry.Block
+	mux   *logs.Mux // whole lines of all silos, or nil where nobody reads along
+
+	events    chan event
+	refreshes chan refresh
+	seen      []chan<- struct{} // wishes to acknowledge once a snapshot shows them; Run's own
+	ended     chan struct{}     // closed when Run has returned
+	workers   sync.WaitGroup    // everything that Run has started
+
+	prober      *http.Client
+	startedAt   time.Time
+	fingerprint string
+	outputs     map[string]*output // by silo; fixed before Run
+	jobs        map[string]*job    // the latest incarnation of each silo; Run's own
+}
+
+// NewSupervisor makes a supervisor of a placement whose region config is
+// written. lines takes the silos' output as whole lines, or is nil. Nothing
+// runs before Run.
+func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
+	var block sentry.Block
+	if !place.Monolith { // a monolith has no regions to write down
+		var err error
+		if block, err = place.RegionConfig(); err != nil {
+			return nil, err
+		}
+	}
+	s := &Supervisor{
+		place: place, block: block, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
+		ended: make(chan struct{}), startedAt: time.Now(), outputs: map[string]*output{}, jobs: map[string]*job{}, prober: newProber(), fingerprint: place.Fingerprint(),
+	}
+	limits := logs.Limits{Max: place.Topology.Logs.Max, Keep: place.Topology.Logs.Keep}
+	for _, placed := range place.Placed {
+		out, err := newOutput(place.Dir.Logs(), placed.Name, limits, lines, place.Log)
+		if err != nil {
+			s.closeOutputs()
+			return nil, err
+		}
+		s.outputs[placed.Name] = out
+	}
+	s.publish(s.initial())
+	return s, nil
+}
+
+func (s *Supervisor) closeOutputs() {
+	for _, out := range s.outputs {
+		out.close()
+	}
+}
+
+// initial is the cluster before anything has happened.
+func (s *Supervisor) initial() cluster {
+	var c cluster
+	for _, p := range s.place.Placed {
+		phase := state.Planned
+		if !p.Wanted {
+			phase = state.Stopped
+		}
+		c.silos = append(c.silos, silo{name: p.Name, control: p.IsControl(), policy: p.Restart, phase: phase})
+	}
+	return c
+}
+
+// Run starts the wanted silos and returns once everything has ended: no process
+// is left, every tunnel is closed and the last snapshot says stopped. When ctx
+// ends, the instance stops in order; Down(true) cuts that short.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer close(s.ended)
+	saver := startSaver(s.place)
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := proc.Subreap(); err != nil {
+		s.place.Log("what leaves its silo's session is found by its environment alone: " + err.Error())
+	}
+	s.workers.Go(func() { proc.Reap(work) })
+	c := s.take(work, s.initial(), wantEvent{names: s.wanted(), want: wantUp})
+	down := ctx.Done()
+	for !c.done() {
+		select {
+		case e := <-s.events:
+			c = s.take(work, c, e)
+		case r := <-s.refreshes:
+			r.reply <- s.running(c)
+			continue
+		case <-s.place.board.nudges:
+		case <-down:
+			down = nil
+			c = s.take(work, c, downEvent{})
+		}
+		c = s.takeAll(work, c)
+		s.publish(c)
+		s.acknowledge()
+	}
+	cancel()
+	err := s.clear(ctx)
+	last := s.snapshot(c).AsStopped()
+	s.place.board.publish(last)
+	return errors.Join(err, saver.stop(last))
+}
+
+// clear ends all that is not a silo, once no silo is left.
+func (s *Supervisor) clear(ctx context.Context) error {
+	idle := make(chan struct{})
+	go func() { s.workers.Wait(); close(idle) }()
+	for waiting := true; waiting; {
+		select {
+		case <-s.events: // a watcher's last word, which nobody needs
+		case <-idle:
+			waiting = false
+		}
+	}
+	s.acknowledge()
+	s.closeOutputs()
+	// By now nothing of this run should live; what a daemon hid is found by its marker.
+	ctx = context.WithoutCancel(ctx)
+	closeProvider(ctx, s.place.provider)
+	marked, err := proc.KillMarked(ctx, marker(s.place.Dir))
+	strays, strayErr := proc.KillStrays(ctx)
+	for _, info := range slices.Concat(marked, strays) {
+		s.place.Log(fmt.Sprintf("ended %v, which had left its silo", info))
+	}
+	err = errors.Join(err, strayErr)
+	return errors.Join(err, s.place.reserved.Close())
+}
+
+// takeAll empties the queue before a snapshot is made: with hundreds of silos
+// one snapshot an event would be the cost of starting them.
+func (s *Supervisor) takeAll(ctx context.Context, c cluster) cluster {
+	for {
+		select {
+		case e := <-s.events:
+			c = s.take(ctx, c, e)
+		default:
+			return c
+		}
+	}
+}
+
+func (s *Supervisor) acknowledge() {
+	for _, seen := range s.seen {
+		close(seen)
+	}
+	s.seen = nil
+}
+
+func (s *Supervisor) take(ctx context.Context, c cluster, e event) cluster {
+	if wish, ok := e.(wantEvent); ok && wish.seen != nil {
+		s.seen = append(s.seen, wish.seen)
+	}
+	c, todo := step(c, e, time.Now())
+	s.carryOut(ctx, todo)
+	return c
+}
+
+func (s *Supervisor) wanted() []string {
+	var names []string
+	for _, p := range s.place.Placed {
+		if p.Wanted {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// send hands an event to the owner; after the end it is dropped.
+func (s *Supervisor) send(e event) {
+	select {
+	case s.events <- e:
+	case <-s.ended:
+	}
+}
+
+// marker is the environment entry by which every process that an instance has
+// launched, in whatever run, is found; what `silo run` starts has none.
+func marker(dir *state.Dir) string { return "SILO_SUPERVISED=" + dir.Mark() }
+
+// Snapshot is the latest one; it never blocks.
+func (s *Supervisor) Snapshot() *state.Snapshot { return s.place.board.latest.Load().snapshot }
+
+// Next is the latest snapshot and a channel that is closed once there is a newer one.
+func (s *Supervisor) Next() (*state.Snapshot, <-chan struct{}) {
+	latest := s.place.board.latest.Load()
+	return latest.snapshot, latest.replaced
+}
+
+// Ended is closed when Run has returned.
+func (s *Supervisor) Ended() <-chan struct{} { return s.ended }
+
+// Block is the region config that matches the live tunnels.
+func (s *Supervisor) Block() sentry.Block { return s.block }
+
+// LastLine is the last line that a silo wrote, whole or not.
+func (s *Supervisor) LastLine(name string) string {
+	if out, ok := s.outputs[name]; ok {
+		return out.lastLine()
+	}
+	return ""
+}
+
+// Tail are the last n lines of the silo's present or last process.
+func (s *Supervisor) Tail(name string, n int) []string {
+	if out, ok := s.outputs[name]; ok {
+		return out.tail(n)
+	}
+	return nil
+}
+
+// check refuses names that are not silos of this instance.
+func (s *Supervisor) check(names []string) ([]string, error) {
+	known := s.place.Names()
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, &UnknownSiloError{name, known}
+		}
+	}
+	if len(names) == 0 {
+		return known, nil
+	}
+	return names, nil
+}
+
+// Start asks for silos to run, and returns once a snapshot shows it; Await tells
+// when they do. No name means every silo.
+func (s *Supervisor) Start(names ...string) error { return s.ask(wantUp, names) }
+
+// Stop asks silos to rest. Their tunnels and addresses stay.
+func (s *Supervisor) Stop(names ...string) error { return s.ask(wantRest, names) }
+
+// Restart asks silos to be stopped and started again.
+func (s *Supervisor) Restart(names ...string) error { return s.ask(wantAgain, names) }
+
+func (s *Supervisor) ask(w want, names []string) error {
+	names, err := s.check(names)
+	if err != nil {
+		return err
+	}
+	seen := make(chan struct{})
+	s.send(wantEvent{names: names, want: w, seen: seen})
+	select { // so that whoever looks next sees what was asked for, not what was before
+	case <-seen:
+	case <-s.ended:
+	}
+	return nil
+}
+
+// Down asks for the end of the instance: in order, or at once and without grace.
+// It does not wait; Ended does.
+func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
+
+// ErrEnded says that the instance has ended meanwhile.
+var ErrEnded = errors.New("the instance has ended")
+
+// lastLines is how much of a failed silo's output is shown.
+const lastLines = 20
