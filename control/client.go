@@ -1,0 +1,193 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"silo/orchestrator"
+	"silo/state"
+)
+
+// Client speaks to the supervisor of one instance.
+type Client struct {
+	dir  *state.Dir
+	http *http.Client
+}
+
+// Dial gives the client of a running instance, or ErrNotRunning. A supervisor
+// that holds the lock and has not opened its socket yet is waited for, bounded
+// at two seconds and by ctx.
+func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
+	dialer := &net.Dialer{Timeout: time.Second}
+	c := &Client{dir: dir, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", dir.Socket)
+		},
+	}}}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for {
+		conn, err := dialer.DialContext(ctx, "unix", dir.Socket)
+		if err == nil {
+			return c, conn.Close()
+		}
+		if !dir.Running() {
+			return nil, ErrNotRunning
+		}
+		if !rest(ctx, 10*time.Millisecond) {
+			return nil, fmt.Errorf("the supervisor holds its lock but does not answer: %w", err)
+		}
+	}
+}
+
+// Close drops the client's idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Snapshot is the supervisor's latest one. With probe each silo is looked at
+// first, which takes up to 250 ms.
+func (c *Client) Snapshot(ctx context.Context, probe bool) (*state.Snapshot, error) {
+	path := "/v1/snapshot"
+	if probe {
+		path += "?probe=1"
+	}
+	var s state.Snapshot
+	return &s, c.call(ctx, http.MethodGet, path, nil, &s)
+}
+
+// Config is the region config that matches the live tunnels: its text, and the
+// same between its marker lines.
+func (c *Client) Config(ctx context.Context) (text, marked string, err error) {
+	var body configBody
+	err = c.call(ctx, http.MethodGet, "/v1/config", nil, &body)
+	return body.Text, body.Marked, err
+}
+
+// Tail are the last n lines of a silo's present or last process.
+func (c *Client) Tail(ctx context.Context, silo string, n int) ([]string, error) {
+	var body tailBody
+	err := c.call(ctx, http.MethodGet, "/v1/tail?n="+strconv.Itoa(n)+"&silo="+url.QueryEscape(silo), nil, &body)
+	return body.Lines, err
+}
+
+// Start asks for silos to run; no name means all. It returns once that is taken.
+func (c *Client) Start(ctx context.Context, silos ...string) error {
+	return c.post(ctx, "start", silos)
+}
+
+// Stop asks for silos to rest.
+func (c *Client) Stop(ctx context.Context, silos ...string) error { return c.post(ctx, "stop", silos) }
+
+// Restart asks for silos to be stopped and started again.
+func (c *Client) Restart(ctx context.Context, silos ...string) error {
+	return c.post(ctx, "restart", silos)
+}
+
+// Down asks for the instance's end, with kill at once and without grace.
+func (c *Client) Down(ctx context.Context, kill bool) error {
+	return c.call(ctx, http.MethodPost, "/v1/down", request{Kill: kill}, nil)
+}
+
+func (c *Client) post(ctx context.Context, verb string, silos []string) error {
+	return c.call(ctx, http.MethodPost, "/v1/"+verb, request{Silos: silos}, nil)
+}
+
+// Watch hands over an Update at once and after each change, until see returns
+// false (nil), ctx ends, or the instance has ended (ErrNotRunning).
+func (c *Client) Watch(ctx context.Context, see func(Update) bool) error {
+	response, err := c.do(ctx, http.MethodGet, "/v1/watch", nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // a stream that is left
+	stream := json.NewDecoder(response.Body)
+	for {
+		var u Update
+		if err := stream.Decode(&u); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return ErrNotRunning // the stream ends with the supervisor, however that ends
+		}
+		if !see(u) {
+			return nil
+		}
+	}
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	response, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // already read
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the supervisor's answer: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var content io.Reader = http.NoBody
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(data)
+	}
+	// The host is only a name: the transport always dials the socket.
+	r, err := http.NewRequestWithContext(ctx, method, "http://silo"+path, content)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		if c.ending(ctx) {
+			return nil, ErrNotRunning
+		}
+		return nil, fmt.Errorf("ask the supervisor: %w", err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		defer func() { _ = response.Body.Close() }() // read below
+		return nil, refused(response)
+	}
+	return response, nil
+}
+
+// ending tells whether the supervisor has ended since Dial. A process that is
+// killed closes its socket a moment before it lets its lock go.
+func (c *Client) ending(ctx context.Context) bool {
+	for range 20 {
+		if !c.dir.Running() {
+			return true
+		}
+		if !rest(ctx, 10*time.Millisecond) {
+			return false
+		}
+	}
+	return false
+}
+
+// refused is the server's refusal as the error that the server met.
+func refused(response *http.Response) error {
+	var r refusal
+	if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
+		return fmt.Errorf("the supervisor answers %s: is it another version of silo?", response.Status)
+	}
+	if r.Silo != "" {
+		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
+	}
+	return errors.New(r.Error)
+}

@@ -1,0 +1,45 @@
+// Package control carries snapshots and requests between the supervisor of an
+// instance and every other command, over the instance's unix socket: HTTP with
+// JSON under /v1/, one server and one client.
+//
+// It must not know how silos are run or drawn.
+package control
+
+import (
+	"errors"
+
+	"silo/state"
+)
+
+// ErrNotRunning says that no supervisor answers on the instance's socket.
+var ErrNotRunning = errors.New("nothing is running")
+
+// Update is one line of the watch stream.
+type Update struct {
+	Snapshot  *state.Snapshot   `json:"snapshot"`
+	LastLines map[string]string `json:"last_lines,omitempty"` // of silos that are not ready yet
+}
+
+// request is the body of every POST.
+type request struct {
+	Silos []string `json:"silos,omitempty"` // none means all
+	Kill  bool     `json:"kill,omitempty"`  // down: without grace
+}
+
+// configBody is the region config that matches the live tunnels.
+type configBody struct {
+	Text   string `json:"text"`   // without marker lines
+	Marked string `json:"marked"` // with them
+}
+
+// tailBody are a silo's last lines.
+type tailBody struct {
+	Lines []string `json:"lines"`
+}
+
+// refusal is the body of every answer that is not a success.
+type refusal struct {
+	Error string   `json:"error"`
+	Silo  string   `json:"silo,omitempty"`  // the name that is unknown
+	Known []string `json:"known,omitempty"` // the names there are
+}
