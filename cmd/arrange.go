@@ -1,0 +1,194 @@
+package cmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+)
+
+// usageError is a command line that is not understood.
+type usageError struct {
+	text string
+	hint string
+}
+
+func (e *usageError) Error() string { return e.text }
+
+// arrange puts a command line into the order that urfave/cli v2 understands:
+// global flags, verb, the verb's flags, names. That library takes a flag after
+// the first name for a name, and a global flag after the verb for an error,
+// while fingers type both. What is after -- stays as it is.
+func arrange(program *cli.App, args []string) ([]string, error) {
+	line := commandLine{flags: program.Flags, commands: program.Commands}
+	for i := 0; i < len(args); i++ {
+		used, err := line.take(args[i:])
+		if err != nil {
+			return nil, err
+		}
+		i += used - 1
+	}
+	return line.arranged(), nil
+}
+
+// commandLine is one on its way into order.
+type commandLine struct {
+	flags    []cli.Flag     // the global ones
+	commands []*cli.Command // what the next word may name
+	path     []*cli.Command // the verb, and its verb
+	global   []string
+	own      []string
+	names    []string
+	after    int // behind that many names no flag is silo's any more; 0: behind any number
+}
+
+// take takes the next word, and returns how many of the words it used.
+func (l *commandLine) take(args []string) (int, error) {
+	word := args[0]
+	switch {
+	case len(l.path) > 0 && l.path[len(l.path)-1].SkipFlagParsing:
+		l.names = append(l.names, args...)
+		return len(args), nil
+	case word == "--":
+		l.names = append(l.names, args[1:]...)
+		return len(args), nil
+	case len(word) > 1 && word[0] == '-':
+		return l.takeFlag(args)
+	case len(l.commands) > 0:
+		return 1, l.takeVerb(word)
+	}
+	l.names = append(l.names, word)
+	if len(l.names) == l.after { // the rest is another program's command line
+		l.names = append(l.names, args[1:]...)
+		return len(args), nil
+	}
+	return 1, nil
+}
+
+func (l *commandLine) takeVerb(word string) error {
+	for _, c := range l.commands {
+		if c.HasName(word) {
+			l.path, l.commands = append(l.path, c), c.Subcommands
+			if c.Name == "run" {
+				l.after = 1 // run SILO CMD…: what follows the silo's name is not silo's
+			}
+			return nil
+		}
+	}
+	var known []string
+	for _, c := range l.commands {
+		if !c.Hidden {
+			known = append(known, c.Name)
+		}
+	}
+	return &usageError{text: fmt.Sprintf("no verb is called %q", word), hint: nearest(word, known, "silo --help lists the verbs")}
+}
+
+// takeFlag takes a flag with its value. The verb's own flags come before the
+// global ones of the same name: -f after logs is --follow.
+func (l *commandLine) takeFlag(args []string) (int, error) {
+	name, _, joined := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
+	if name == "help" || name == "h" {
+		if len(l.path) == 0 {
+			l.global = append(l.global, args[0])
+		} else {
+			l.own = append(l.own, args[0])
+		}
+		return 1, nil
+	}
+	into, flag := &l.own, l.find(name)
+	if flag == nil {
+		into, flag = &l.global, named(l.flags, name)
+	}
+	if flag == nil {
+		return 0, l.unknown(args[0], name)
+	}
+	*into = append(*into, args[0])
+	if _, isBool := flag.(*cli.BoolFlag); isBool || joined {
+		return 1, nil
+	}
+	if len(args) < 2 {
+		return 0, &usageError{text: args[0] + " needs a value"}
+	}
+	*into = append(*into, args[1])
+	return 2, nil
+}
+
+func (l *commandLine) find(name string) cli.Flag {
+	for _, c := range slices.Backward(l.path) {
+		if flag := named(c.Flags, name); flag != nil {
+			return flag
+		}
+	}
+	return nil
+}
+
+func named(flags []cli.Flag, name string) cli.Flag {
+	for _, flag := range flags {
+		if slices.Contains(flag.Names(), name) {
+			return flag
+		}
+	}
+	return nil
+}
+
+func (l *commandLine) unknown(word, name string) error {
+	var known []string
+	flags := slices.Clone(l.flags)
+	words := []string{"silo"}
+	for _, c := range l.path {
+		flags = append(flags, c.Flags...)
+		words = append(words, c.Name)
+	}
+	where := strings.Join(words, " ")
+	for _, flag := range flags {
+		known = append(known, "--"+flag.Names()[0])
+	}
+	return &usageError{
+		text: fmt.Sprintf("%s has no flag %s", where, word),
+		hint: nearest("--"+name, known, where+" --help lists the flags"),
+	}
+}
+
+func (l *commandLine) arranged() []string {
+	args := slices.Clone(l.global)
+	for _, c := range l.path {
+		args = append(args, c.Name)
+	}
+	args = append(args, l.own...)
+	if len(l.names) > 0 && len(l.path) > 0 && !l.path[len(l.path)-1].SkipFlagParsing {
+		args = append(args, "--")
+	}
+	return append(args, l.names...)
+}
+
+// likeness is how near a known word must be to be offered, from 0 to 1. At this
+// one a slip of a finger counts and another word does not.
+const likeness = 0.84
+
+// nearest is a hint that names the known words close to one, or otherwise.
+func nearest(word string, known []string, otherwise string) string {
+	var offered []string
+	for _, k := range known {
+		if smetrics.JaroWinkler(word, k, 0.7, 4) >= likeness {
+			offered = append(offered, k)
+		}
+	}
+	if len(offered) == 0 {
+		return otherwise
+	}
+	return "did you mean " + strings.Join(offered, " or ") + "?"
+}
+
+// oneOf refuses a flag's value that is none of the known ones.
+func oneOf(flag, value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return &usageError{
+		text: fmt.Sprintf("%s cannot be %q", flag, value),
+		hint: nearest(value, known, "it is one of "+strings.Join(known, ", ")),
+	}
+}

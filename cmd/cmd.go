@@ -1,0 +1,154 @@
+// Package cmd turns a command line into one call, and one result or error into
+// output and an exit code. It holds no logic of its own: a verb is a file that
+// parses, calls the rooms and prints.
+package cmd
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/ui"
+)
+
+// Invocation is everything that one run of the program gets from outside.
+type Invocation struct {
+	Args    []string // without the program's name
+	Environ []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Again   <-chan struct{} // closed when the user asks a second time to end
+}
+
+// app is one invocation on its way through a verb.
+type app struct {
+	Invocation
+	env   map[string]string
+	out   *ui.Printer // results
+	talk  *ui.Printer // everything else
+	quiet bool
+}
+
+// Main runs one invocation and returns its exit code. ctx ends when the user
+// asks to end for the first time.
+func Main(ctx context.Context, in Invocation) int {
+	a := &app{Invocation: in, env: map[string]string{}}
+	for _, entry := range in.Environ {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			a.env[name] = value
+		}
+	}
+	a.printers("auto")
+	program := a.program() //nolint:contextcheck // the verbs get ctx from RunContext
+	args, err := arrange(program, in.Args)
+	if err == nil {
+		err = program.RunContext(ctx, append([]string{"silo"}, args...))
+	}
+	return a.finish(err)
+}
+
+// lookup finds an environment variable of the invocation.
+func (a *app) lookup(name string) (string, bool) {
+	value, ok := a.env[name]
+	return value, ok
+}
+
+func (a *app) printers(color string) {
+	options := ui.Options{Color: color, Env: a.lookup}
+	a.out, a.talk = ui.New(a.Stdout, options), ui.New(a.Stderr, options)
+}
+
+// program is the command line that silo understands.
+func (a *app) program() *cli.App {
+	program := &cli.App{
+		Name:            "silo",
+		Usage:           "run Sentry's control and region silos on this machine, with one command",
+		UsageText:       "silo [global flags] VERB [SILO…] [flags]",
+		HideHelpCommand: true,
+		HideVersion:     true,
+		Writer:          a.Stdout,
+		ErrWriter:       a.Stderr,
+		ExitErrHandler:  func(*cli.Context, error) {}, // finish is the one place that knows exit codes
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the topology `PATH` (default: $SILO_FILE, then silo.toml here or above)"},
+			&cli.StringFlag{Name: "directory", Aliases: []string{"C"}, Usage: "run as if started in `DIR`"},
+			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors alone"},
+			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour: `WHEN` is auto, always or never"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "how much the supervisor says of itself: debug, info, warn or error"},
+			&cli.BoolFlag{Name: "version", Usage: "print the version"},
+		},
+		Before: a.before,
+		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				return a.version(c)
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Commands: []*cli.Command{
+			a.initCommand(), a.upCommand(), a.statusCommand(), a.tunnelsCommand(), a.logsCommand(),
+			a.wishCommand("start", "start silos; return when they are ready"),
+			a.wishCommand("stop", "stop silos; their tunnels and addresses stay"),
+			a.wishCommand("restart", "stop silos and start them again; return when they are ready"),
+			a.downCommand(), a.configCommand(), a.envCommand(), a.runCommand(), a.lsCommand(),
+			a.versionCommand(), a.devserverCommand(),
+		},
+	}
+	return program
+}
+
+func (a *app) before(c *cli.Context) error {
+	if err := oneOf("--color", c.String("color"), "auto", "always", "never"); err != nil {
+		return err
+	}
+	if err := oneOf("--log-level", c.String("log-level"), "debug", "info", "warn", "error"); err != nil {
+		return err
+	}
+	a.quiet = c.Bool("quiet")
+	a.printers(c.String("color"))
+	return nil
+}
+
+// directory is where the invocation is to take place.
+func (a *app) directory(c *cli.Context) (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	if given := c.String("directory"); filepath.IsAbs(given) {
+		dir = given
+	} else if given != "" {
+		dir = filepath.Join(dir, given)
+	}
+	return dir, nil
+}
+
+// note says something that is not a result.
+func (a *app) note(text string) {
+	if !a.quiet {
+		a.talk.Note(text)
+	}
+}
+
+// release is the version of this build: a module version, or the commit.
+func release() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return "devel-" + setting.Value[:min(12, len(setting.Value))]
+		}
+	}
+	return "devel"
+}

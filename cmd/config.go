@@ -1,0 +1,188 @@
+package cmd
+
+import (
+	"errors"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/sentry"
+	"silo/state"
+)
+
+func (a *app) configCommand() *cli.Command {
+	sub := func(name, usage string, action cli.ActionFunc) *cli.Command {
+		return &cli.Command{Name: name, Usage: usage, Action: func(c *cli.Context) error {
+			if err := none(c); err != nil {
+				return err
+			}
+			return action(c)
+		}}
+	}
+	return &cli.Command{
+		Name:  "config",
+		Usage: "the region config in Sentry's configuration file",
+		Subcommands: []*cli.Command{
+			sub("print", "print it with its marker lines", a.configPrint),
+			sub("check", "exit 3 and show the difference where the file is out of step", a.configCheck),
+			sub("write", "write it", a.configWrite),
+			sub("remove", "take silo's block out; the rest stays byte for byte", a.configRemove),
+		},
+		Action: func(*cli.Context) error {
+			return &usageError{text: "silo config needs a verb: print, check, write or remove"}
+		},
+	}
+}
+
+// block is the region config of an instance: the live one where it runs, else
+// what `up` would write. It has to be told apart from an address that is not
+// known yet, which is exit 4.
+func (a *app) block(c *cli.Context) (path string, block sentry.Block, err error) {
+	dir, err := a.instance(c)
+	if err != nil {
+		return "", sentry.Block{}, err
+	}
+	client, err := control.Dial(c.Context, dir)
+	if err == nil {
+		defer client.Close()
+		return a.liveBlock(c, client)
+	}
+	if !errors.Is(err, control.ErrNotRunning) {
+		return "", sentry.Block{}, err
+	}
+	place, err := a.foresee(c, dir)
+	if err != nil {
+		return "", sentry.Block{}, err
+	}
+	block, err = place.RegionConfig()
+	return place.Topology.Sentry.Config, block, err
+}
+
+func (a *app) liveBlock(c *cli.Context, client *control.Client) (string, sentry.Block, error) {
+	snapshot, err := client.Snapshot(c.Context, false)
+	if err != nil {
+		return "", sentry.Block{}, err
+	}
+	_, marked, err := client.Config(c.Context)
+	if err != nil {
+		return "", sentry.Block{}, err
+	}
+	block, err := sentry.ParseBlock(marked)
+	return snapshot.Config.Path, block, err
+}
+
+// foresee places a plan without opening anything.
+func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, error) {
+	t, err := a.load(c)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(c.Context, t, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	place, err := orchestrator.Foresee(c.Context, plan, a.site(dir))
+	if errors.Is(err, orchestrator.ErrUnknownAddress) {
+		return nil, hinted(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml fixes an address")
+	}
+	return place, err
+}
+
+func (a *app) configPrint(c *cli.Context) error {
+	_, block, err := a.block(c)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.Stdout, block.Marked())
+	return err
+}
+
+func (a *app) configCheck(c *cli.Context) error {
+	path, block, err := a.block(c)
+	if err != nil {
+		return err
+	}
+	diff, inStep, err := sentry.Diff(path, block)
+	if err != nil {
+		return err
+	}
+	if inStep {
+		a.note(path + " is in step")
+		return nil
+	}
+	a.out.Diff(diff)
+	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
+}
+
+func (a *app) configWrite(c *cli.Context) error {
+	path, block, err := a.block(c)
+	if err != nil {
+		return err
+	}
+	release, err := a.claim(c, path)
+	if err != nil {
+		return err
+	}
+	defer release()
+	change, err := sentry.Write(c.Context, path, block)
+	if err != nil {
+		return err
+	}
+	if !change.Changed {
+		a.note(path + " is in step already")
+		return nil
+	}
+	if change.Replaced != "" {
+		a.note("replaced the region config of \"" + change.Replaced + "\"")
+	}
+	if change.Backup != "" {
+		a.note("the file as it was is kept as " + change.Backup)
+	}
+	a.note("wrote " + path)
+	return nil
+}
+
+func (a *app) configRemove(c *cli.Context) error {
+	t, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	release, err := a.claim(c, t.Sentry.Config)
+	if err != nil {
+		return err
+	}
+	defer release()
+	changed, err := sentry.Remove(c.Context, t.Sentry.Config)
+	switch {
+	case err != nil:
+		return err
+	case changed:
+		a.note("took silo's block out of " + t.Sentry.Config)
+	default:
+		a.note("there is no block of silo's in " + t.Sentry.Config)
+	}
+	return nil
+}
+
+// claim makes sure that no other running instance's region config is written
+// over. This instance's own supervisor holds the claim while it runs.
+func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
+	dir, err := a.instance(c)
+	if err != nil {
+		return nil, err
+	}
+	file, err := sentry.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	claim, err := dir.Claim(c.Context, file.Path)
+	if taken := new(state.ClaimedError); errors.As(err, &taken) && taken.Holder == dir.Topology {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = claim.Release() }, nil
+}

@@ -1,0 +1,55 @@
+package cmd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"silo/state"
+	"silo/templates"
+	"silo/topology"
+)
+
+// demoFile is where the demo's topology lies: a file like any other, so that
+// every verb finds the demo as it finds other instances.
+func (a *app) demoFile() (string, error) {
+	root, err := state.Root(a.lookup)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, "demo", "silo.toml"), nil
+}
+
+// demo writes the demo's files, and gives its topology.
+func (a *app) demo() (*topology.Topology, error) {
+	file, err := a.demoFile()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("make the demo's directory: %w", err)
+	}
+	config := filepath.Join(filepath.Dir(file), "sentry.conf.py")
+	text, err := templates.Demo(self, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("write the demo's topology: %w", err)
+	}
+	if _, err := os.Stat(config); err != nil {
+		if err := os.WriteFile(config, []byte(templates.DemoConfig), 0o600); err != nil {
+			return nil, fmt.Errorf("write the demo's Sentry configuration: %w", err)
+		}
+	}
+	return topology.Load(file, a.lookup)
+}
+
+// topologyOf is the topology of an instance that is known by its directory.
+func (a *app) topologyOf(dir *state.Dir) (*topology.Topology, error) {
+	return topology.Load(dir.Topology, a.lookup)
+}

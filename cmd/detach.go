@@ -1,0 +1,225 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/proc"
+)
+
+// reportDescriptor is where a detached supervisor tells the command that
+// started it how the start went: one verdict as JSON.
+const reportDescriptor = 3
+
+// supervise is the detached supervisor's side of `up -d`. It returns when the
+// instance has ended.
+func (a *app) supervise(ctx context.Context, r *upRequest) error {
+	starting, cancel := bounded(ctx, r.timeout)
+	defer cancel()
+	in, server, err := a.prepare(starting, r, nil)
+	if err != nil {
+		return timedOut(starting, ctx, err)
+	}
+	r.keepGoing = true // nobody waits for its exit code any more
+	return a.live(ctx, r, in, server, func() error {
+		err := in.Await(starting)
+		if err == nil {
+			return report(&verdict{Code: exitDone})
+		}
+		return err
+	})
+}
+
+// reported sends an error to whoever waits on the report descriptor, where
+// this process is a detached supervisor.
+func (a *app) reported(c *cli.Context, err error) error {
+	if err != nil && c.Bool("supervise") {
+		return errors.Join(err, report(judge(err)))
+	}
+	return err
+}
+
+func report(v *verdict) error {
+	pipe := os.NewFile(reportDescriptor, "report")
+	if pipe == nil {
+		return nil
+	}
+	defer func() { _ = pipe.Close() }() // a reader that has gone needs no report
+	_ = json.NewEncoder(pipe).Encode(v)
+	return nil
+}
+
+// detach starts a supervisor in the background and returns once all is ready,
+// or with the error that kept it from that.
+func (a *app) detach(ctx context.Context, r *upRequest) error {
+	reader, err := a.spawn(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }() // read to its end by then
+	told := make(chan *verdict, 1)
+	go func() { told <- receive(reader, r) }()
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	shown := make(chan struct{})
+	go func() { defer close(shown); a.showDetached(watching, r) }()
+	var v *verdict
+	select {
+	case v = <-told:
+	case <-ctx.Done():
+		a.abandon(ctx, r)
+		v = <-told
+	}
+	select {
+	case <-shown:
+	case <-time.After(2 * frame): // the view ends by itself where it has seen the outcome
+	}
+	cancel()
+	<-shown
+	if v.Code != exitDone {
+		return v
+	}
+	client, err := control.Dial(ctx, r.dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	snapshot, err := client.Snapshot(ctx, false)
+	if err != nil {
+		return err
+	}
+	a.out.Ready(*snapshot)
+	return nil
+}
+
+// spawn starts the supervisor; what it returns is the end of its report.
+func (a *app) spawn(r *upRequest) (*os.File, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	if err := os.MkdirAll(r.dir.Path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	log, err := os.OpenFile(r.dir.SupervisorLog(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the supervisor's log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the child has its own
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = writer.Close() }() // so that the report ends with the child
+	argv := []string{self, "--file", r.plan.Topology.File, "--color", "never", "up", "--supervise", "--timeout", r.timeout.String()}
+	if r.plan.Monolith {
+		argv = append(argv, "--mode", "monolith")
+	}
+	for _, s := range r.plan.Silos {
+		if s.Wanted {
+			argv = append(argv, s.Name)
+		}
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := proc.Detach(argv, a.Environ, dir, log, writer); err != nil {
+		_ = reader.Close()
+		return nil, fmt.Errorf("start the supervisor: %w", err)
+	}
+	return reader, nil
+}
+
+// receive reads the supervisor's report. One that ends without a word has died.
+func receive(reader io.Reader, r *upRequest) *verdict {
+	var v verdict
+	if err := json.NewDecoder(reader).Decode(&v); err != nil {
+		return &verdict{
+			Code: exitFailed, Text: "the supervisor ended without a word",
+			Hints: []string{"its last words are in " + r.dir.SupervisorLog(), "silo down clears away what it left"},
+		}
+	}
+	return &v
+}
+
+// showDetached draws the silos' way up until the report is there.
+func (a *app) showDetached(ctx context.Context, r *upRequest) {
+	if a.quiet {
+		return
+	}
+	for ctx.Err() == nil {
+		client, err := control.Dial(ctx, r.dir)
+		if err == nil {
+			view := a.talk.Progress(r.plan.Names()...)
+			_ = client.Watch(ctx, func(u control.Update) bool { // the report tells the outcome
+				view.Update(*u.Snapshot, u.LastLines)
+				done, failed := orchestrator.Outcome(u.Snapshot, nil)
+				return !done && len(failed) == 0
+			})
+			view.Done()
+			client.Close()
+			return
+		}
+		if !pause(ctx, frame/4) {
+			return
+		}
+	}
+}
+
+// abandon ends a start that the user, or --timeout, has had enough of.
+func (a *app) abandon(ctx context.Context, r *upRequest) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return // the supervisor has the same bound, and reports who was late
+	}
+	client, err := control.Dial(context.WithoutCancel(ctx), r.dir)
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	_ = client.Down(context.WithoutCancel(ctx), false) // its report comes next
+}
+
+// join waits for an instance that already runs, and asks for silos that rest.
+func (a *app) join(ctx context.Context, r *upRequest) error {
+	client, err := control.Dial(ctx, r.dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	running, err := client.Snapshot(ctx, false)
+	if err != nil {
+		return err
+	}
+	if (running.Mode == "monolith") != r.plan.Monolith {
+		return hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
+	}
+	if running.Topology != r.plan.Fingerprint() {
+		return hinted(exitConflict, r.plan.Topology.File+" has changed since this instance was started", "silo down, then silo up, applies it")
+	}
+	a.note("already running; supervisor pid " + fmt.Sprint(*running.PID))
+	var names []string
+	for _, s := range r.plan.Silos {
+		if s.Wanted {
+			names = append(names, s.Name)
+		}
+	}
+	if err := client.Start(ctx, names...); err != nil {
+		return err
+	}
+	snapshot, err := a.follow(ctx, client, names)
+	if err != nil {
+		return err
+	}
+	a.out.Ready(*snapshot)
+	return nil
+}

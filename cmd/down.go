@@ -1,0 +1,117 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/state"
+	"silo/topology"
+)
+
+func (a *app) downCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "down",
+		Usage:  "stop regions, then control, then tunnels; leave nothing behind, also after a killed supervisor",
+		Action: a.down,
+	}
+}
+
+func (a *app) down(c *cli.Context) error {
+	if err := none(c); err != nil {
+		return err
+	}
+	dir, err := a.instance(c)
+	if errors.Is(err, topology.ErrNotFound) {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	client, err := control.Dial(c.Context, dir)
+	if errors.Is(err, control.ErrNotRunning) {
+		return a.clean(c.Context, dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.Down(c.Context, false); err != nil && !errors.Is(err, control.ErrNotRunning) {
+		return err
+	}
+	return a.awaitDown(c.Context, client, dir)
+}
+
+// awaitDown watches an instance end. The user's first wish to end leaves it to
+// end by itself, the second one ends it without grace.
+func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.Dir) error {
+	patient := context.WithoutCancel(ctx)
+	gone := make(chan struct{})
+	defer close(gone)
+	go func() {
+		select {
+		case <-a.Again:
+			_ = client.Down(patient, true) // it may have ended meanwhile
+		case <-gone:
+		}
+	}()
+	view := a.talk.Progress()
+	var last *state.Snapshot
+	err := client.Watch(patient, func(u control.Update) bool {
+		last = u.Snapshot
+		if !a.quiet {
+			view.Update(*u.Snapshot, u.LastLines)
+		}
+		return true
+	})
+	view.Done()
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+		return err
+	}
+	for dir.Running() { // the lock is the last thing that a supervisor lets go
+		if !pause(patient, frame/10) {
+			break
+		}
+	}
+	if saved, err := dir.Last(); err == nil {
+		last = saved
+	}
+	return a.sayDown(last)
+}
+
+func (a *app) sayDown(last *state.Snapshot) error {
+	if last == nil {
+		return nil
+	}
+	for _, s := range last.Silos {
+		if s.Exit != nil && s.Exit.Signal != nil && *s.Exit.Signal == "KILL" {
+			a.talk.Warn(fmt.Sprintf("%s did not end by itself and was killed", s.Name))
+		}
+	}
+	a.note(last.Name + " is down")
+	return nil
+}
+
+// clean ends what a killed supervisor left, where there is anything.
+func (a *app) clean(ctx context.Context, dir *state.Dir) error {
+	if _, err := dir.Last(); errors.Is(err, fs.ErrNotExist) {
+		a.note("nothing is running")
+		return nil
+	}
+	if err := dir.Acquire(ctx); err != nil {
+		return err
+	}
+	ended, err := orchestrator.Clean(ctx, dir)
+	for _, what := range ended {
+		a.talk.Warn("ended " + what + ", which a killed supervisor had left running")
+	}
+	if len(ended) == 0 && err == nil {
+		a.note("nothing is running")
+	}
+	return errors.Join(err, dir.Release())
+}

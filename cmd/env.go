@@ -1,0 +1,150 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/proc"
+	"silo/sentry"
+	"silo/state"
+)
+
+func (a *app) envCommand() *cli.Command {
+	return &cli.Command{
+		Name: "env", Usage: "print the whole environment that a silo is launched with", ArgsUsage: "[SILO]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "show-secrets", Usage: "print secrets as they are"},
+		},
+		Action: a.printEnv,
+	}
+}
+
+func (a *app) runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "run CMD on this terminal, in a silo's environment and directory", ArgsUsage: "SILO -- CMD…",
+		Action: a.run,
+	}
+}
+
+// placement is where the silos are, or would be.
+func (a *app) placement(c *cli.Context) (*orchestrator.Placement, error) {
+	dir, err := a.instance(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := control.Dial(c.Context, dir)
+	if errors.Is(err, control.ErrNotRunning) {
+		return a.foresee(c, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	snapshot, err := client.Snapshot(c.Context, false)
+	if err != nil {
+		return nil, err
+	}
+	return a.recall(c, dir, snapshot)
+}
+
+// recall is the placement that a running instance's snapshot tells of.
+func (a *app) recall(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot) (*orchestrator.Placement, error) {
+	t, err := a.topologyOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
+	if err != nil {
+		return nil, err
+	}
+	return orchestrator.Recall(plan, a.site(dir), snapshot), nil
+}
+
+func (a *app) printEnv(c *cli.Context) error {
+	if c.NArg() > 1 {
+		return &usageError{text: "silo env takes one silo"}
+	}
+	place, err := a.placement(c)
+	if err != nil {
+		return err
+	}
+	if err := place.Share(); err != nil {
+		return err
+	}
+	names := place.Names()
+	if c.NArg() == 1 {
+		names = silos(c)
+	}
+	whole := map[string]map[string]string{}
+	for i, name := range names {
+		vars, err := a.environmentOf(place, name)
+		if err != nil {
+			return err
+		}
+		whole[name] = map[string]string{}
+		if len(names) > 1 && !c.Bool("json") {
+			if i > 0 {
+				_, _ = fmt.Fprintln(a.Stdout)
+			}
+			_, _ = fmt.Fprintf(a.Stdout, "# %s\n", name)
+		}
+		for _, v := range vars {
+			if v.Secret && !c.Bool("show-secrets") {
+				v.Value = "********"
+			}
+			whole[name][v.Name] = v.Value
+			if !c.Bool("json") {
+				_, _ = fmt.Fprintf(a.Stdout, "%s=%s\n", v.Name, v.Value)
+			}
+		}
+	}
+	if !c.Bool("json") {
+		return nil
+	}
+	if c.NArg() == 1 {
+		return writeJSON(a.Stdout, whole[names[0]])
+	}
+	return writeJSON(a.Stdout, whole)
+}
+
+func (a *app) environmentOf(place *orchestrator.Placement, name string) ([]sentry.Var, error) {
+	vars := place.Environment(name)
+	if vars == nil {
+		return nil, &orchestrator.UnknownSiloError{Name: name, Known: place.Names()}
+	}
+	return vars, nil
+}
+
+func (a *app) run(c *cli.Context) error {
+	words := c.Args().Slice()
+	if len(words) > 1 && words[1] == "--" {
+		words = append(words[:1], words[2:]...)
+	}
+	if len(words) < 2 {
+		return &usageError{text: "silo run needs a silo and a command", hint: "silo run control -- sentry shell"}
+	}
+	place, err := a.placement(c)
+	if err != nil {
+		return err
+	}
+	if err := place.Share(); err != nil {
+		return err
+	}
+	vars, err := a.environmentOf(place, words[0])
+	if err != nil {
+		return err
+	}
+	env := make([]string, len(vars))
+	for i, v := range vars {
+		env[i] = v.Name + "=" + v.Value
+	}
+	code, err := proc.Foreground(c.Context, words[1:], place.Directory(words[0]), env, a.Stdin, a.Stdout, a.Stderr)
+	if err != nil {
+		return hinted(code, err.Error())
+	}
+	return silent(code)
+}

@@ -1,0 +1,204 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/ports"
+	"silo/sentry"
+	"silo/state"
+	"silo/topology"
+	"silo/tunnels"
+)
+
+// The exit codes, which scripts may rely on.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNotReady = 3
+	exitStopped  = 4
+	exitInvalid  = 5
+	exitConflict = 6
+	exitTimeout  = 124
+)
+
+// verdict is an error as the user is told it. It can be sent from a detached
+// supervisor to the command that started it.
+type verdict struct {
+	Code     int                `json:"code"`
+	Text     string             `json:"text,omitempty"`
+	Hints    []string           `json:"hints,omitempty"`
+	Detail   []string           `json:"detail,omitempty"` // lines that stand before Text, as they are
+	Problems []topology.Problem `json:"problems,omitempty"`
+}
+
+func (v *verdict) Error() string { return v.Text }
+
+// silent ends with a code after everything has been said.
+func silent(code int) error { return &verdict{Code: code} }
+
+// hinted is an error with a mend.
+func hinted(code int, text string, hints ...string) error {
+	return &verdict{Code: code, Text: text, Hints: hints}
+}
+
+// finish prints an error, if there is one, and returns the exit code. It is the
+// one place that knows which error has which.
+func (a *app) finish(err error) int {
+	v := judge(err)
+	if len(v.Problems) > 0 {
+		a.talk.Problems(v.Problems)
+	}
+	for _, line := range v.Detail {
+		_, _ = fmt.Fprintln(a.Stderr, line) // stderr is all there is to tell
+	}
+	if v.Text != "" {
+		a.talk.Error(v.Text, v.Hints...)
+	}
+	return v.Code
+}
+
+// judge turns any error into a verdict.
+func judge(err error) *verdict {
+	if err == nil {
+		return &verdict{Code: exitDone}
+	}
+	if v := new(verdict); errors.As(err, &v) {
+		return v
+	}
+	for _, known := range []func(error) *verdict{usage, invalid, conflict, notReady, tunnel} {
+		if v := known(err); v != nil {
+			return v
+		}
+	}
+	v := &verdict{Code: exitFailed, Text: err.Error()}
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
+	case errors.Is(err, context.DeadlineExceeded):
+		v.Code = exitTimeout
+	case errors.Is(err, sentry.ErrMissing):
+		v.Hints = []string{"sentry init makes one; sentry.config in silo.toml names another"}
+	case errors.Is(err, sentry.ErrMarkers):
+		v.Hints = []string{"repair the marker lines, or delete silo's block, and run silo up again"}
+	}
+	return v
+}
+
+func usage(err error) *verdict {
+	var e *usageError
+	var unknown *orchestrator.UnknownSiloError
+	switch {
+	case errors.As(err, &e):
+		v := &verdict{Code: exitUsage, Text: e.text}
+		if e.hint != "" {
+			v.Hints = []string{e.hint}
+		}
+		return v
+	case errors.As(err, &unknown):
+		return &verdict{
+			Code: exitUsage, Text: fmt.Sprintf("no silo is called %q", unknown.Name),
+			Hints: []string{nearest(unknown.Name, unknown.Known, "the silos are "+strings.Join(unknown.Known, ", "))},
+		}
+	}
+	var exit cli.ExitCoder
+	if errors.As(err, &exit) || strings.HasPrefix(err.Error(), "flag provided") || strings.HasPrefix(err.Error(), "invalid value") {
+		return &verdict{Code: exitUsage, Text: err.Error()}
+	}
+	return nil
+}
+
+func invalid(err error) *verdict {
+	var problems topology.Problems
+	switch {
+	case errors.As(err, &problems):
+		return &verdict{Code: exitInvalid, Problems: problems}
+	case errors.Is(err, orchestrator.ErrNotSupported), errors.Is(err, sentry.ErrUnsupported):
+		return &verdict{Code: exitInvalid, Text: err.Error()}
+	case errors.Is(err, topology.ErrNotFound):
+		return &verdict{
+			Code: exitUsage, Text: "there is no silo.toml here or in a directory above",
+			Hints: []string{"silo init writes one", "silo up --demo needs none"},
+		}
+	}
+	return nil
+}
+
+func conflict(err error) *verdict {
+	var taken ports.Conflicts
+	var claimed *state.ClaimedError
+	switch {
+	case errors.As(err, &taken):
+		return portConflict(taken)
+	case errors.As(err, &claimed):
+		return &verdict{
+			Code: exitConflict, Text: claimed.Error(),
+			Hints: []string{"give this topology another file: sentry.config, or SENTRY_CONF", "silo -f " + claimed.Holder + " down ends the other instance"},
+		}
+	case errors.Is(err, state.ErrRunning):
+		return &verdict{Code: exitConflict, Text: err.Error(), Hints: []string{"silo status shows it", "silo down ends it"}}
+	}
+	return nil
+}
+
+func portConflict(taken ports.Conflicts) *verdict {
+	v := &verdict{Code: exitConflict, Text: taken.Error()}
+	for _, c := range taken {
+		if c.Holder != nil {
+			v.Hints = append(v.Hints, fmt.Sprintf("kill %d ends %s, or change port of %s in silo.toml", c.Holder.PID, c.Holder.Program, c.Name))
+		} else {
+			v.Hints = append(v.Hints, fmt.Sprintf("change port of %s in silo.toml; the holder may be another user's process", c.Name))
+		}
+	}
+	return v
+}
+
+func notReady(err error) *verdict {
+	var failed *orchestrator.FailedError
+	var late *orchestrator.NotReadyError
+	switch {
+	case errors.As(err, &failed):
+		v := &verdict{Code: exitFailed, Text: failed.Error(), Detail: tails(failed.Silos)}
+		if failed.TimedOut {
+			v.Code = exitTimeout
+		}
+		v.Hints = []string{"silo logs " + failed.Silos[0].Name + " shows all of its output"}
+		return v
+	case errors.As(err, &late):
+		return &verdict{Code: exitTimeout, Text: late.Error(), Detail: tails(late.Silos), Hints: []string{"ready.timeout and --timeout give it longer"}}
+	}
+	return nil
+}
+
+// tails are the last lines of silos that failed, each behind its silo's name.
+func tails(silos []orchestrator.Failure) []string {
+	var lines []string
+	for _, f := range silos {
+		for _, line := range f.Tail {
+			lines = append(lines, f.Name+" | "+line)
+		}
+	}
+	return lines
+}
+
+func tunnel(err error) *verdict {
+	var e *tunnels.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	v := &verdict{Code: exitFailed, Text: err.Error()}
+	if e.Class == tunnels.Conflict {
+		v.Code = exitConflict
+	}
+	if e.Hint != "" {
+		v.Hints = []string{e.Hint}
+	}
+	return v
+}

@@ -1,0 +1,125 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/logs"
+	"silo/orchestrator"
+	"silo/topology"
+)
+
+func (a *app) logsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "logs", Usage: "show what silos wrote, running or not", ArgsUsage: "[SILO…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is written from now on"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, Usage: "the last `N` lines of each silo (default: all)"},
+			&cli.StringFlag{Name: "since", Usage: "lines that arrived since `TIME`: a duration back from now, or RFC 3339"},
+			&cli.StringFlag{Name: "grep", Usage: "lines that match the regular expression `RE`"},
+			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "when each line arrived"},
+			&cli.BoolFlag{Name: "no-prefix", Usage: "leave the silo's name out"},
+		},
+		Action: a.logs,
+	}
+}
+
+func (a *app) logs(c *cli.Context) error {
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	query, err := a.query(c)
+	if err != nil {
+		return err
+	}
+	known := a.logged(dir.Logs(), dir.Topology)
+	for _, name := range query.Silos {
+		if !slices.Contains(known, name) {
+			return &orchestrator.UnknownSiloError{Name: name, Known: known}
+		}
+	}
+	if len(query.Silos) == 0 {
+		query.Silos = known
+	}
+	err = logs.Read(c.Context, dir.Logs(), query, a.lineWriter(c, query.Silos))
+	if errors.Is(err, context.Canceled) && query.Follow {
+		return nil // the user has read enough
+	}
+	return err
+}
+
+func (a *app) query(c *cli.Context) (logs.Query, error) {
+	q := logs.Query{Silos: silos(c), N: c.Int("lines"), Follow: c.Bool("follow")}
+	if c.IsSet("lines") && q.N < 0 {
+		return q, &usageError{text: "-n cannot be negative"}
+	}
+	if since := c.String("since"); since != "" {
+		if back, err := time.ParseDuration(since); err == nil {
+			q.Since = time.Now().Add(-back.Abs())
+		} else if q.Since, err = time.Parse(time.RFC3339, since); err != nil {
+			return q, &usageError{text: fmt.Sprintf("--since %q is no time", since), hint: "write 10m, or 2026-01-31T12:00:00Z"}
+		}
+	}
+	if expression := c.String("grep"); expression != "" {
+		re, err := regexp.Compile(expression)
+		if err != nil {
+			return q, &usageError{text: "--grep: " + err.Error()}
+		}
+		q.Grep = re
+	}
+	return q, nil
+}
+
+// logged are the silos that have logs or are in the topology, in the order of
+// the topology; logs stay when their topology changes.
+func (a *app) logged(dir, file string) []string {
+	var names []string
+	if t, err := topology.Load(file, a.lookup); err == nil {
+		for _, s := range t.Silos() {
+			names = append(names, s.Name)
+		}
+	}
+	for _, name := range logs.Silos(dir) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// lineWriter prints lines as the flags say.
+func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
+	if c.Bool("json") {
+		lines := json.NewEncoder(a.Stdout)
+		lines.SetEscapeHTML(false)
+		return func(l logs.Line) error {
+			return lines.Encode(struct {
+				Silo string    `json:"silo"`
+				At   time.Time `json:"at"`
+				Text string    `json:"text"`
+			}{l.Silo, l.At, string(l.Text)})
+		}
+	}
+	return func(l logs.Line) error {
+		var b strings.Builder
+		if c.Bool("timestamps") {
+			b.WriteString(l.At.Format("2006-01-02T15:04:05.000Z07:00") + " ")
+		}
+		if !c.Bool("no-prefix") {
+			b.WriteString(a.out.Prefix(l.Silo, names))
+		}
+		b.Write(l.Text)
+		b.WriteByte('\n')
+		_, err := a.Stdout.Write([]byte(b.String()))
+		return err
+	}
+}

@@ -1,0 +1,121 @@
+package cmd
+
+import (
+	"context"
+	"time"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/state"
+)
+
+// frame bounds how often a live view is drawn.
+const frame = 100 * time.Millisecond
+
+// showProgress shows silos on their way up and returns once all are ready, one
+// has failed, or ctx ends.
+func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names []string) error {
+	outcome := make(chan error, 1)
+	go func() { outcome <- in.Await(ctx) }()
+	if a.quiet {
+		return <-outcome
+	}
+	view := a.talk.Progress(names...)
+	defer view.Done()
+	tick := time.NewTicker(frame)
+	defer tick.Stop()
+	for {
+		snapshot := in.Snapshot()
+		view.Update(*snapshot, lastLines(snapshot, in.LastLine))
+		select {
+		case err := <-outcome:
+			view.Update(*in.Snapshot(), nil)
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+func lastLines(snapshot *state.Snapshot, last func(string) string) map[string]string {
+	lines := map[string]string{}
+	for _, s := range snapshot.Silos {
+		if s.State == state.Starting || s.State == state.Stopping {
+			lines[s.Name] = last(s.Name)
+		}
+	}
+	return lines
+}
+
+// showStopping shows silos on their way down and returns when the last has gone.
+func (a *app) showStopping(in *orchestrator.Instance) {
+	if a.quiet {
+		<-in.Ended()
+		return
+	}
+	a.note("stopping; once more ends it without grace")
+	view := a.talk.Progress()
+	defer view.Done()
+	tick := time.NewTicker(frame)
+	defer tick.Stop()
+	for {
+		select {
+		case <-in.Ended():
+			view.Update(*in.Snapshot(), nil)
+			return
+		case <-tick.C:
+			snapshot := in.Snapshot()
+			view.Update(*snapshot, lastLines(snapshot, in.LastLine))
+		}
+	}
+}
+
+// follow shows a running instance's silos until they are ready, and fails as
+// `up` does in the foreground.
+func (a *app) follow(ctx context.Context, client *control.Client, names []string) (*state.Snapshot, error) {
+	var last *state.Snapshot
+	var failed []state.Silo
+	view := a.talk.Progress(names...)
+	done := false
+	err := client.Watch(ctx, func(u control.Update) bool {
+		last = u.Snapshot
+		if !a.quiet {
+			view.Update(*u.Snapshot, u.LastLines)
+		}
+		done, failed = orchestrator.Outcome(u.Snapshot, names)
+		return !done && len(failed) == 0
+	})
+	view.Done()
+	switch {
+	case len(failed) > 0:
+		return last, a.failure(ctx, client, failed)
+	case done:
+		return last, nil
+	case last != nil && ctx.Err() != nil:
+		return last, &orchestrator.NotReadyError{Silos: unready(last, names)}
+	}
+	return last, err
+}
+
+func (a *app) failure(ctx context.Context, client *control.Client, silos []state.Silo) error {
+	e := &orchestrator.FailedError{TimedOut: true}
+	for _, s := range silos {
+		f := orchestrator.Failure{Name: s.Name}
+		if s.Reason != nil {
+			f.Reason = *s.Reason
+		}
+		f.Tail, _ = client.Tail(context.WithoutCancel(ctx), s.Name, 20) // without its words the reason is told all the same
+		e.TimedOut = e.TimedOut && s.TimedOut
+		e.Silos = append(e.Silos, f)
+	}
+	return e
+}
+
+func unready(s *state.Snapshot, names []string) []orchestrator.Failure {
+	var list []orchestrator.Failure
+	for _, silo := range s.Silos {
+		if done, _ := orchestrator.Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {
+			list = append(list, orchestrator.Failure{Name: silo.Name, Reason: string(silo.State)})
+		}
+	}
+	return list
+}

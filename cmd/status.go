@@ -1,0 +1,158 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/state"
+	"silo/topology"
+)
+
+func (a *app) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "show every silo: state, address, process; exit 0 when all are ready, 3 when not, 4 when nothing runs",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on showing what changes"},
+		},
+		Action: a.status,
+	}
+}
+
+func (a *app) status(c *cli.Context) error {
+	if err := none(c); err != nil {
+		return err
+	}
+	dir, err := a.instance(c)
+	if err != nil && !errors.Is(err, topology.ErrNotFound) {
+		return err
+	}
+	if err != nil { // there is no instance to speak of, and that is what is said
+		nothing := &state.Snapshot{SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, Silos: []state.Silo{}}
+		if c.Bool("json") {
+			err = writeJSON(a.Stdout, nothing)
+			return errors.Join(err, silent(exitStopped))
+		}
+		return hinted(exitStopped, "nothing is running, and there is no silo.toml here or above", "silo init writes one", "silo up --demo needs none")
+	}
+	if c.Bool("watch") {
+		return a.watchStatus(c, dir)
+	}
+	snapshot, err := a.current(c, dir)
+	if err != nil {
+		return err
+	}
+	if err := a.showStatus(c, snapshot); err != nil {
+		return err
+	}
+	return silent(statusCode(snapshot))
+}
+
+// statusCode is what `status` exits with.
+func statusCode(s *state.Snapshot) int {
+	switch {
+	case s.State == state.InstanceStopped:
+		return exitStopped
+	case s.State != state.InstanceReady, s.Config.InStep != nil && !*s.Config.InStep:
+		return exitNotReady
+	}
+	return exitDone
+}
+
+// current is the freshest snapshot there is: the supervisor's after a look at
+// every silo, else the last one saved, else what the topology promises.
+func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
+	client, err := control.Dial(c.Context, dir)
+	if err == nil {
+		defer client.Close()
+		var snapshot *state.Snapshot
+		if snapshot, err = client.Snapshot(c.Context, true); err == nil {
+			return snapshot, nil
+		}
+	}
+	if !errors.Is(err, control.ErrNotRunning) {
+		return nil, err
+	}
+	if last, err := dir.Last(); err == nil {
+		return last.AsStopped(), nil
+	}
+	return a.never(dir), nil
+}
+
+// never is the snapshot of an instance that has not run yet.
+func (a *app) never(dir *state.Dir) *state.Snapshot {
+	s := &state.Snapshot{
+		SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, File: dir.Topology,
+		Mode: "silos", Silos: []state.Silo{},
+	}
+	t, err := topology.Load(dir.Topology, a.lookup)
+	if err != nil {
+		return s // a broken topology is what `up` speaks of
+	}
+	s.Name, s.Provider, s.Dialect = t.Name, t.Tunnels.Provider, t.Sentry.Dialect
+	s.Config.Path = t.Sentry.Config
+	for _, silo := range t.Silos() {
+		v := state.Silo{Name: silo.Name, Mode: state.Control, State: state.Stopped, Port: silo.Port, Tunnel: state.Tunnel{State: state.TunnelNone}}
+		if !silo.IsControl() {
+			v.Mode, v.RegionID, v.Category = state.Region, &silo.ID, &silo.Category
+		}
+		s.Silos = append(s.Silos, v)
+	}
+	return s
+}
+
+func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
+	if c.Bool("json") {
+		return writeJSON(a.Stdout, s)
+	}
+	a.out.Status(*s)
+	return nil
+}
+
+// writeJSON prints one indented document.
+func writeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// watchStatus shows the table anew after each change, until the user or the
+// instance has ended. As JSON it is one snapshot a line.
+func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
+	client, err := control.Dial(c.Context, dir)
+	if errors.Is(err, control.ErrNotRunning) {
+		snapshot, err := a.current(c, dir)
+		if err != nil {
+			return err
+		}
+		return errors.Join(a.showStatus(c, snapshot), silent(exitStopped))
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var last *state.Snapshot
+	lines := json.NewEncoder(a.Stdout)
+	screen := a.out.Watch()
+	err = client.Watch(c.Context, func(u control.Update) bool {
+		last = u.Snapshot
+		if c.Bool("json") {
+			return lines.Encode(u.Snapshot) == nil
+		}
+		screen.Update(*u.Snapshot)
+		return true
+	})
+	if errors.Is(err, context.Canceled) {
+		return nil // the user has seen enough
+	}
+	if errors.Is(err, control.ErrNotRunning) && last != nil {
+		return silent(exitStopped)
+	}
+	return err
+}

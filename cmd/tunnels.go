@@ -1,0 +1,157 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/state"
+	"silo/tunnels"
+)
+
+func (a *app) tunnelsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "tunnels",
+		Usage: "show each silo's tunnel, or print the region config that matches them",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "print-config", Usage: "print the region config, exactly as written"},
+			&cli.StringFlag{Name: "format", Value: "sentry", Usage: "print it as `FORMAT`: sentry, ngrok-v2, ngrok-v3, env or json"},
+		},
+		Action: a.tunnels,
+	}
+}
+
+func (a *app) tunnels(c *cli.Context) error {
+	if err := none(c); err != nil {
+		return err
+	}
+	if err := oneOf("--format", c.String("format"), "sentry", "ngrok-v2", "ngrok-v3", "env", "json"); err != nil {
+		return err
+	}
+	if !c.Bool("print-config") && !c.IsSet("format") {
+		return a.tunnelTable(c)
+	}
+	if c.String("format") == "sentry" {
+		_, block, err := a.block(c)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.Stdout, block.Text())
+		return err
+	}
+	addresses, err := a.addresses(c)
+	if err != nil {
+		return err
+	}
+	return a.printAddresses(c.String("format"), addresses)
+}
+
+func (a *app) tunnelTable(c *cli.Context) error {
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	snapshot, err := a.current(c, dir)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		err = writeJSON(a.Stdout, addressesOf(snapshot))
+	} else {
+		a.out.Tunnels(*snapshot)
+	}
+	if err == nil && snapshot.State == state.InstanceStopped {
+		return silent(exitStopped)
+	}
+	return err
+}
+
+// address is one silo's, as `tunnels` prints it for programs.
+type address struct {
+	Name     string        `json:"name"`
+	Mode     state.Mode    `json:"mode"`
+	RegionID *int          `json:"region_id"`
+	Category *string       `json:"category"`
+	URL      string        `json:"url"`
+	Upstream string        `json:"upstream"` // host:port on this machine
+	Port     int           `json:"port"`
+	Tunnel   *state.Tunnel `json:"tunnel,omitempty"`
+}
+
+func addressesOf(s *state.Snapshot) []address {
+	list := make([]address, len(s.Silos))
+	for i, silo := range s.Silos {
+		list[i] = address{silo.Name, silo.Mode, silo.RegionID, silo.Category, silo.URL, silo.Bind, silo.Port, &silo.Tunnel}
+	}
+	return list
+}
+
+// addresses are the live ones, or those that `up` would give.
+func (a *app) addresses(c *cli.Context) ([]address, error) {
+	dir, err := a.instance(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := control.Dial(c.Context, dir)
+	if err == nil {
+		defer client.Close()
+		snapshot, err := client.Snapshot(c.Context, false)
+		if err != nil {
+			return nil, err
+		}
+		return addressesOf(snapshot), nil
+	}
+	if !errors.Is(err, control.ErrNotRunning) {
+		return nil, err
+	}
+	place, err := a.foresee(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	return planned(place), nil
+}
+
+func planned(place *orchestrator.Placement) []address {
+	var list []address
+	for _, s := range place.Placed {
+		one := address{Name: s.Name, Mode: s.Mode, URL: s.URL, Upstream: s.Bind(), Port: s.Port}
+		if !s.IsControl() {
+			one.RegionID, one.Category = &s.ID, &s.Category
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+func (a *app) printAddresses(format string, addresses []address) error {
+	switch format {
+	case "json":
+		return writeJSON(a.Stdout, addresses)
+	case "env":
+		for _, one := range addresses {
+			if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", orchestrator.URLVariable(one.Name), one.URL); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	list := make([]tunnels.AgentTunnel, len(addresses))
+	for i, one := range addresses {
+		domain, _ := strings.CutPrefix(one.URL, "https://")
+		if domain == one.URL {
+			domain = "" // a loopback address is no domain: the agent is to make one up
+		}
+		list[i] = tunnels.AgentTunnel{Name: one.Name, Domain: domain, Port: one.Port}
+	}
+	text, err := tunnels.AgentConfig(format, list)
+	if err != nil {
+		return err
+	}
+	_, err = a.Stdout.Write(text)
+	return err
+}

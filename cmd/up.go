@@ -1,0 +1,256 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/logs"
+	"silo/orchestrator"
+	"silo/proc"
+	"silo/sentry"
+	"silo/state"
+	"silo/topology"
+)
+
+func (a *app) upCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "up",
+		Usage:     "start the silos: ports, tunnels, region config, processes; return or go on once all are ready",
+		ArgsUsage: "[SILO…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return once all is ready; the silos run on"},
+			&cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION`, with exit code 124"},
+			&cli.BoolFlag{Name: "keep-going", Usage: "go on when a silo has failed for good"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and touch nothing"},
+			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver and no regions"},
+			&cli.BoolFlag{Name: "demo", Usage: "run the stand-in devserver: needs no file, no Sentry and no account"},
+			&cli.BoolFlag{Name: "supervise", Hidden: true, Usage: "be the supervisor of a detached instance; reports on descriptor 3"},
+		},
+		Action: a.up,
+	}
+}
+
+// upRequest is what `up` was asked for.
+type upRequest struct {
+	plan      orchestrator.Plan
+	dir       *state.Dir
+	timeout   time.Duration
+	keepGoing bool
+}
+
+func (a *app) up(c *cli.Context) error {
+	ctx, cancel := bounded(c.Context, c.Duration("timeout"))
+	defer cancel()
+	r, err := a.upRequest(ctx, c)
+	if err != nil {
+		return a.reported(c, err)
+	}
+	switch {
+	case c.Bool("dry-run"):
+		return a.dryRun(ctx, r)
+	case c.Bool("supervise"):
+		return a.reported(c, a.supervise(c.Context, r))
+	case r.dir.Running():
+		return a.join(ctx, r)
+	case c.Bool("detach"):
+		return a.detach(ctx, r)
+	}
+	return a.foreground(c.Context, r)
+}
+
+// bounded ends with ctx, or after a timeout that is not 0.
+func bounded(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout > 0 {
+		return context.WithTimeout(ctx, timeout)
+	}
+	return context.WithCancel(ctx)
+}
+
+func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error) {
+	if err := oneOf("--mode", c.String("mode"), "silos", "monolith"); err != nil {
+		return nil, err
+	}
+	if c.Duration("timeout") < 0 {
+		return nil, &usageError{text: "--timeout cannot be negative"}
+	}
+	t, err := a.topologyOrDemo(c)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(ctx, t, c.String("mode") == "monolith", silos(c))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := state.For(a.lookup, t.File)
+	if err != nil {
+		return nil, err
+	}
+	return &upRequest{plan: plan, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going")}, nil
+}
+
+func (a *app) topologyOrDemo(c *cli.Context) (*topology.Topology, error) {
+	if c.Bool("demo") {
+		return a.demo()
+	}
+	return a.load(c)
+}
+
+// plan finds the dialect and plans the silos.
+func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, only []string) (orchestrator.Plan, error) {
+	choice, err := sentry.Choose(ctx, t.Sentry.Dialect, sentry.Look{
+		Dir: t.Sentry.Dir, Command: t.Sentry.Command, Env: a.sentryEnv(t),
+		Run: a.capture,
+	})
+	if err != nil {
+		return orchestrator.Plan{}, err
+	}
+	if choice.Warning != "" && !a.quiet {
+		a.talk.Warn(choice.Warning)
+	}
+	return orchestrator.NewPlan(t, choice, monolith, only)
+}
+
+// capture runs a program for its output.
+func (a *app) capture(ctx context.Context, argv []string, dir string) ([]byte, error) {
+	return proc.Output(ctx, argv, dir, a.Environ)
+}
+
+// sentryEnv finds a variable as a devserver will see it.
+func (a *app) sentryEnv(t *topology.Topology) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if value, ok := t.Sentry.Env[name]; ok {
+			return value, true
+		}
+		return a.lookup(name)
+	}
+}
+
+// foreground makes this process the supervisor until a signal, `silo down`, or
+// a silo that has failed for good.
+func (a *app) foreground(ctx context.Context, r *upRequest) error {
+	starting, cancel := bounded(ctx, r.timeout)
+	defer cancel()
+	// A live view has the terminal until all is ready; the raw files have every line.
+	sink := &gate{out: a.Stdout}
+	sink.open.Store(!a.out.Terminal())
+	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
+	in, server, err := a.prepare(starting, r, mux)
+	if errors.Is(err, state.ErrRunning) {
+		return a.join(starting, r) // somebody was faster
+	}
+	if err != nil {
+		return timedOut(starting, ctx, err)
+	}
+	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
+	return a.live(ctx, r, in, server, func() error {
+		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
+			return err
+		}
+		a.out.Ready(*in.Snapshot())
+		sink.open.Store(true)
+		return nil
+	})
+}
+
+// prepare takes a plan up to launch and opens the control socket.
+func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, *control.Server, error) {
+	in, err := orchestrator.Prepare(ctx, r.plan, a.site(r.dir), mux)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := control.Serve(ctx, r.dir, in.Supervisor)
+	if err != nil {
+		return nil, nil, errors.Join(err, in.Abandon(ctx))
+	}
+	a.sayChange(r.plan, in.Change)
+	return in, server, nil
+}
+
+func (a *app) sayChange(plan orchestrator.Plan, change sentry.Change) {
+	if change.Replaced != "" {
+		a.note(fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, plan.Topology.Sentry.Config))
+	}
+	if change.Backup != "" {
+		a.note("the file as it was is kept as " + change.Backup)
+	}
+}
+
+// live runs an instance from launch to its end. started waits for the silos and
+// shows them; when it fails, all is stopped again.
+func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance, server *control.Server, started func() error) error {
+	ran := make(chan error, 1)
+	go func() { ran <- in.Run(ctx) }()
+	go a.killOnRepeat(in)
+	err := started()
+	switch {
+	case err == nil:
+		err = a.outlive(ctx, in, r.keepGoing)
+	case ctx.Err() != nil, errors.Is(err, orchestrator.ErrEnded): // the user, or `silo down`, had enough
+		err = nil
+	}
+	if err != nil {
+		in.Down(false)
+	}
+	a.showStopping(in)
+	return errors.Join(err, <-ran, server.Close(ctx))
+}
+
+// killOnRepeat ends an instance without grace when the user asks again.
+func (a *app) killOnRepeat(in *orchestrator.Instance) {
+	select {
+	case <-a.Again:
+		in.Down(true)
+	case <-in.Ended():
+	}
+}
+
+// outlive waits until the instance is on its way down, or a silo has failed for good.
+func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
+	said := map[string]state.Phase{}
+	for {
+		snapshot, replaced := in.Next()
+		if snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
+			return nil
+		}
+		a.sayTrouble(snapshot, said)
+		if _, failed := orchestrator.Outcome(snapshot, nil); len(failed) > 0 && !keepGoing {
+			return in.Await(context.WithoutCancel(ctx), failed[0].Name) // names it with its last lines
+		}
+		select {
+		case <-replaced:
+		case <-in.Ended():
+			return nil
+		}
+	}
+}
+
+// sayTrouble tells of silos that come and go, between their own lines.
+func (a *app) sayTrouble(snapshot *state.Snapshot, said map[string]state.Phase) {
+	for _, s := range snapshot.Silos {
+		if said[s.Name] == s.State {
+			continue
+		}
+		before, known := said[s.Name]
+		said[s.Name] = s.State
+		trouble := []state.Phase{state.Backoff, state.Failed, state.Unready}
+		if s.Reason != nil && slices.Contains(trouble, s.State) {
+			a.talk.Warn(fmt.Sprintf("%s is in %s: %s", s.Name, s.State, *s.Reason))
+		} else if known && s.State == state.Ready && before != state.Ready {
+			a.note(s.Name + " is ready again")
+		}
+	}
+}
+
+// timedOut makes an error that a --timeout has caused one of time.
+func timedOut(bounded, parent context.Context, err error) error {
+	if errors.Is(bounded.Err(), context.DeadlineExceeded) && parent.Err() == nil {
+		return hinted(exitTimeout, "not ready within --timeout: "+err.Error())
+	}
+	return err
+}

@@ -1,0 +1,76 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/state"
+)
+
+// wishCommand is start, stop or restart.
+func (a *app) wishCommand(verb, usage string) *cli.Command {
+	return &cli.Command{
+		Name: verb, Usage: usage, ArgsUsage: "[SILO…]",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", Usage: "give up waiting after `DURATION`, with exit code 124"},
+		},
+		Action: func(c *cli.Context) error { return a.wish(c, verb) },
+	}
+}
+
+func (a *app) wish(c *cli.Context, verb string) error {
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := bounded(c.Context, c.Duration("timeout"))
+	defer cancel()
+	client, err := control.Dial(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	names := silos(c)
+	wishes := map[string]func(context.Context, ...string) error{
+		"start": client.Start, "stop": client.Stop, "restart": client.Restart,
+	}
+	if err := wishes[verb](ctx, names...); err != nil {
+		return err
+	}
+	if verb == "stop" {
+		return a.awaitRest(ctx, client, names)
+	}
+	if len(names) == 0 { // all of them, also those that rested before
+		snapshot, err := client.Snapshot(ctx, false)
+		if err != nil {
+			return err
+		}
+		for _, s := range snapshot.Silos {
+			names = append(names, s.Name)
+		}
+	}
+	started := time.Now()
+	if _, err := a.follow(ctx, client, names); err != nil {
+		return err
+	}
+	a.note("ready in " + time.Since(started).Round(frame).String())
+	return nil
+}
+
+// awaitRest shows silos on their way to rest.
+func (a *app) awaitRest(ctx context.Context, client *control.Client, names []string) error {
+	view := a.talk.Progress(names...)
+	defer view.Done()
+	return client.Watch(ctx, func(u control.Update) bool {
+		if !a.quiet {
+			view.Update(*u.Snapshot, u.LastLines)
+		}
+		return slices.ContainsFunc(u.Snapshot.Silos, func(s state.Silo) bool {
+			return (len(names) == 0 || slices.Contains(names, s.Name)) && s.State != state.Stopped && s.State != state.Failed
+		})
+	})
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"silo/state"
+	"silo/tunnels/ngroktest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"silo": func() { os.Exit(run()) },
+	})
+}
+
+// TestScripts runs testdata/script against the program's own main: real
+// processes, real ports, a state directory of each script's own.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	ngrok := &services{byName: map[string]*ngroktest.Service{}}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SILO_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			env.Defer(func() { sweep(t, env) })
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
+			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "ngrok": ngrok.ngrok,
+		},
+	})
+}
+
+// sweep ends what a failed script left running.
+func sweep(t *testing.T, env *testscript.Env) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(env.WorkDir, "state", "*", "snapshot.json"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, file := range found {
+		var s state.Snapshot
+		data, err := os.ReadFile(file)
+		if err == nil && json.Unmarshal(data, &s) == nil && s.PID != nil && s.State != state.InstanceStopped {
+			_ = syscall.Kill(*s.PID, syscall.SIGTERM)
+		}
+	}
+}
+
+// exits runs a command that has to end with one exit code: exits CODE CMD….
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s exits with %d, not %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// blockIn wants a file to hold another one's bytes: block-in FILE BLOCK.
+func blockIn(ts *testscript.TestScript, _ bool, args []string) {
+	file, block := ts.ReadFile(args[0]), ts.ReadFile(args[1])
+	if block == "" || !strings.Contains(file, block) {
+		ts.Fatalf("%s does not hold %s:\n%s\n---\n%s", args[0], args[1], file, block)
+	}
+}
+
+// snapshot is what `silo status --json` prints, with the given flags before it.
+func snapshot(ts *testscript.TestScript, flags ...string) state.Snapshot {
+	var s state.Snapshot
+	_ = ts.Exec("silo", append(flags, "status", "--json")...) // its code is the state's
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &s))
+	return s
+}
+
+// waitReady waits until the instance is ready.
+func waitReady(ts *testscript.TestScript, _ bool, _ []string) {
+	await(ts, "ready", func() bool { return snapshot(ts).State == state.InstanceReady })
+}
+
+func await(ts *testscript.TestScript, what string, done func() bool) {
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("not %s after 30 s", what)
+		}
+	}
+}
+
+// portOf puts a running silo's port in place of @PORT@: port-of TOPOLOGY SILO FILE.
+func portOf(ts *testscript.TestScript, _ bool, args []string) {
+	for _, s := range snapshot(ts, "-f", args[0]).Silos {
+		if s.Name == args[1] {
+			path := ts.MkAbs(args[2])
+			text := strings.ReplaceAll(ts.ReadFile(args[2]), "@PORT@", strconv.Itoa(s.Port))
+			ts.Check(os.WriteFile(path, []byte(text), 0o600))
+			return
+		}
+	}
+	ts.Fatalf("no silo %s", args[1])
+}
+
+// edit changes a byte of silo's block, as a hand would: edit FILE.
+func edit(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	ts.Check(os.WriteFile(path, bytes.Replace(data, []byte("SENTRY_CONTROL_ADDRESS"), []byte("CONTROL_ADDRESS"), 1), 0o600))
+}
+
+// killSupervisor kills the supervisor, and waits until it is gone.
+func killSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
+	s := snapshot(ts)
+	if s.PID == nil {
+		ts.Fatalf("nothing runs")
+	}
+	ts.Check(syscall.Kill(*s.PID, syscall.SIGKILL))
+	await(ts, "killed", func() bool { return snapshot(ts).State == state.InstanceStopped })
+}
