@@ -1,0 +1,23 @@
+TOOL = go tool -modfile=tools/go.mod
+export GORACE = atexit_sleep_ms=0
+
+.PHONY: build test race lint fmt golden real-sentry nightly
+build:
+	go build -o silo .
+test:
+	go test ./...
+race:
+	go test -race -shuffle=on ./...
+lint:
+	$(TOOL) golangci-lint run ./...
+	test -z "$$($(TOOL) deadcode -test ./... | tee /dev/stderr)"
+	go vet ./... && GOOS=darwin GOARCH=arm64 go vet ./... && GOOS=darwin GOARCH=arm64 go build -o /dev/null .
+fmt:
+	$(TOOL) golangci-lint fmt ./...
+golden:
+	go test ./topology ./sentry ./ui . -update
+real-sentry:
+	go test -tags realsentry -count=1 -v -run TestRealSentry -timeout 20m .
+nightly:
+	go test -race -run TestStep ./orchestrator -rapid.checks=20000
+	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
