@@ -12,28 +12,34 @@ import (
 )
 
 // refresh asks Run for the processes that are worth a look.
-type refresh struct{ reply chan<- []*job }
+type refresh struct{ reply chan<- []look }
+
+// look is a process that is worth one.
+type look struct {
+	*job
+	ready bool // what is known of it so far
+}
 
 // Refresh looks at every silo once, bounded at 250 ms, and returns a snapshot
 // that has what was found: health, and what each process tree uses. It is the
 // only probing after a silo has become ready: nothing polls while nobody asks.
 func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
-	reply := make(chan []*job, 1)
+	reply := make(chan []look, 1)
 	select {
 	case s.refreshes <- refresh{reply}:
 	case <-s.ended:
 		return s.Snapshot()
 	}
-	jobs := <-reply
+	looks := <-reply
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	var probes sync.WaitGroup
-	for _, j := range jobs {
-		if placed := s.placed(j.name); !placed.Ready.Off {
-			probes.Go(func() { s.reprobe(ctx, j, placed) })
+	for _, l := range looks {
+		if placed := s.placed(l.name); !placed.Ready.Off {
+			probes.Go(func() { s.reprobe(ctx, l, placed) })
 		}
 	}
-	usage := s.usage(jobs)
+	usage := s.usage(looks)
 	probes.Wait()
 	_ = s.ask(wantNothing, nil) // once this has passed, the probes' findings have too
 	fresh := withUsage(s.Snapshot(), usage)
@@ -41,23 +47,27 @@ func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
 	return fresh
 }
 
-// running are the jobs whose process is up, for a look at it.
-func (s *Supervisor) running(c cluster) []*job {
-	var jobs []*job
+// running are the jobs whose process is up.
+func (s *Supervisor) running(c cluster) []look {
+	var looks []look
 	for _, silo := range c.silos {
 		if silo.phase == state.Ready || silo.phase == state.Unready {
-			jobs = append(jobs, s.jobs[silo.name])
+			looks = append(looks, look{s.jobs[silo.name], silo.phase == state.Ready})
 		}
 	}
-	return jobs
+	return looks
 }
 
-func (s *Supervisor) reprobe(ctx context.Context, j *job, placed Placed) {
-	finding := probedEvent{name: j.name, incarnation: j.incarnation, ready: true}
-	if err := s.healthy(ctx, placed); err != nil {
-		finding.ready, finding.reason = false, err.Error()
+// reprobe tells what has changed: no news makes no snapshot.
+func (s *Supervisor) reprobe(ctx context.Context, l look, placed Placed) {
+	err := s.healthy(ctx, placed)
+	if (err == nil) == l.ready {
+		return
 	}
-	finding.at = time.Now()
+	finding := probedEvent{name: l.name, incarnation: l.incarnation, ready: err == nil, at: time.Now()}
+	if err != nil {
+		finding.reason = err.Error()
+	}
 	s.send(finding)
 }
 
@@ -81,11 +91,15 @@ type use struct {
 }
 
 // usage measures all trees in one look at the process table.
-func (s *Supervisor) usage(jobs []*job) map[string]use {
+func (s *Supervisor) usage(looks []look) map[string]use {
+	list := make([]*proc.Process, len(looks))
+	for i, l := range looks {
+		list[i] = l.process
+	}
 	uses := map[string]use{}
-	for _, j := range jobs {
-		cpu, rss := proc.Usage(j.process.Tree())
-		uses[j.name] = use{cpu: 100 * cpu.Seconds() / time.Since(j.started).Seconds(), rss: rss}
+	for i, load := range proc.Loads(list) {
+		lived := time.Since(looks[i].started).Seconds()
+		uses[looks[i].name] = use{cpu: 100 * load.CPU.Seconds() / lived, rss: load.RSS}
 	}
 	return uses
 }

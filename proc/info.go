@@ -43,16 +43,6 @@ func StartTime(pid int) (string, error) {
 	return info.StartTime, nil
 }
 
-// Usage sums the CPU time and resident memory of processes, as Tree returns
-// them. Memory that they share is counted for each.
-func Usage(processes []Info) (cpu time.Duration, rss int64) {
-	for _, info := range processes {
-		cpu += info.CPU
-		rss += info.RSS
-	}
-	return cpu, rss
-}
-
 // kill signals the very process of info, not another one that has its number
 // now. On Linux the handle pins the process before its start time is compared.
 // That it is gone already is no error.
