@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -33,7 +34,19 @@ type app struct {
 	out   *ui.Printer // results
 	talk  *ui.Printer // everything else
 	quiet bool
+	level int // how much the supervisor says of itself
 }
+
+// The levels of --log-level.
+const (
+	levelDebug = iota
+	levelInfo
+	levelWarn
+	levelError
+)
+
+// levels are their words, in order.
+var levels = []string{"debug", "info", "warn", "error"}
 
 // Main runs one invocation and returns its exit code. ctx ends when the user
 // asks to end for the first time.
@@ -107,9 +120,10 @@ func (a *app) before(c *cli.Context) error {
 	if err := oneOf("--color", c.String("color"), "auto", "always", "never"); err != nil {
 		return err
 	}
-	if err := oneOf("--log-level", c.String("log-level"), "debug", "info", "warn", "error"); err != nil {
+	if err := oneOf("--log-level", c.String("log-level"), levels...); err != nil {
 		return err
 	}
+	a.level = slices.Index(levels, c.String("log-level"))
 	a.quiet = c.Bool("quiet")
 	a.printers(c.String("color"))
 	return nil
@@ -133,6 +147,17 @@ func (a *app) directory(c *cli.Context) (string, error) {
 func (a *app) note(text string) {
 	if !a.quiet {
 		a.talk.Note(text)
+	}
+}
+
+// say prints a line of the supervisor's own talk.
+func (a *app) say(level int, line string) {
+	switch {
+	case level < a.level:
+	case level >= levelWarn:
+		a.talk.Warn(line)
+	default:
+		a.note(line)
 	}
 }
 

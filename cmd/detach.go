@@ -25,12 +25,12 @@ const reportDescriptor = 3
 func (a *app) supervise(ctx context.Context, r *upRequest) error {
 	starting, cancel := bounded(ctx, r.timeout)
 	defer cancel()
-	in, server, err := a.prepare(starting, r, nil)
+	in, err := a.prepare(starting, r, nil)
 	if err != nil {
 		return timedOut(starting, ctx, err)
 	}
 	r.keepGoing = true // nobody waits for its exit code any more
-	return a.live(ctx, r, in, server, func() error {
+	return a.live(ctx, r, in, func() error {
 		err := in.Await(starting)
 		if err == nil {
 			return report(&verdict{Code: exitDone})

@@ -88,7 +88,7 @@ func (a *app) instance(c *cli.Context) (*state.Dir, error) {
 func (a *app) site(dir *state.Dir) orchestrator.Site {
 	return orchestrator.Site{
 		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(),
-		Root: os.Geteuid() == 0, Log: func(line string) { a.talk.Warn(line) },
+		Root: os.Geteuid() == 0, Warn: func(line string) { a.say(levelWarn, line) }, Trace: func(line string) { a.say(levelDebug, line) },
 	}
 }
 

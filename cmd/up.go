@@ -140,7 +140,7 @@ func (a *app) foreground(ctx context.Context, r *upRequest) error {
 	sink := &gate{out: a.Stdout}
 	sink.open.Store(!a.out.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
-	in, server, err := a.prepare(starting, r, mux)
+	in, err := a.prepare(starting, r, mux)
 	if errors.Is(err, state.ErrRunning) {
 		return a.join(starting, r) // somebody was faster
 	}
@@ -148,7 +148,7 @@ func (a *app) foreground(ctx context.Context, r *upRequest) error {
 		return timedOut(starting, ctx, err)
 	}
 	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
-	return a.live(ctx, r, in, server, func() error {
+	return a.live(ctx, r, in, func() error {
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
@@ -159,17 +159,18 @@ func (a *app) foreground(ctx context.Context, r *upRequest) error {
 }
 
 // prepare takes a plan up to launch and opens the control socket.
-func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, *control.Server, error) {
+func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
 	in, err := orchestrator.Prepare(ctx, r.plan, a.site(r.dir), mux)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	server, err := control.Serve(ctx, r.dir, in.Supervisor)
 	if err != nil {
-		return nil, nil, errors.Join(err, in.Abandon(ctx))
+		return nil, errors.Join(err, in.Abandon(ctx))
 	}
+	in.Defer(func() error { return server.Close(ctx) })
 	a.sayChange(r.plan, in.Change)
-	return in, server, nil
+	return in, nil
 }
 
 func (a *app) sayChange(plan orchestrator.Plan, change sentry.Change) {
@@ -183,7 +184,7 @@ func (a *app) sayChange(plan orchestrator.Plan, change sentry.Change) {
 
 // live runs an instance from launch to its end. started waits for the silos and
 // shows them; when it fails, all is stopped again.
-func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance, server *control.Server, started func() error) error {
+func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance, started func() error) error {
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	go a.killOnRepeat(in)
@@ -198,7 +199,7 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 		in.Down(false)
 	}
 	a.showStopping(in)
-	return errors.Join(err, <-ran, server.Close(ctx))
+	return errors.Join(err, <-ran)
 }
 
 // killOnRepeat ends an instance without grace when the user asks again.

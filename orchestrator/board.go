@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"silo/state"
@@ -37,6 +38,15 @@ func (b *board) nudge() {
 	case b.nudges <- struct{}{}:
 	default:
 	}
+}
+
+// launched tells whether a silo has a process. Until then its port is held by a
+// listener of silo's own, which would swallow a connection.
+func (b *board) launched(name string) bool {
+	s := b.latest.Load().snapshot
+	return s != nil && slices.ContainsFunc(s.Silos, func(silo state.Silo) bool {
+		return silo.Name == name && silo.PID != nil
+	})
 }
 
 // starting tells whether a silo is on its way up, and in what words, for the

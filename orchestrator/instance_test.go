@@ -103,7 +103,7 @@ env = { %s = %q }
 	mux := logs.NewMux(io.Discard, func(name string) string { return name + " | " })
 	b.Instance, err = Prepare(t.Context(), plan, Site{
 		Dir: dir, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GORACE=atexit_sleep_ms=0"}, Env: env,
-		Version: "test", Log: func(string) {},
+		Version: "test", Warn: func(string) {}, Trace: func(string) {},
 	}, mux)
 	must(t, err)
 	go func() { b.ran <- b.Run(context.Background()) }()

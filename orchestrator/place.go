@@ -35,7 +35,8 @@ type Site struct {
 	Env     state.Lookup
 	Version string
 	Root    bool         // the effective user is root
-	Log     func(string) // takes a line for the supervisor's own log; never nil
+	Warn    func(string) // takes what a user should know; never nil
+	Trace   func(string) // takes what only somebody who looks for a fault wants to know; never nil
 }
 
 // Placement is a Plan with a port and an address for every silo. It is frozen;
@@ -179,7 +180,7 @@ func closeProvider(ctx context.Context, provider tunnels.Provider) {
 func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 	t := p.Topology.Tunnels
 	config := tunnels.Config{
-		Provider: t.Provider, Version: p.Version, Log: p.Log,
+		Provider: t.Provider, Version: p.Version, Log: p.Trace,
 		Changed: func(string, tunnels.Status) { p.board.nudge() },
 	}
 	if t.Provider != "ngrok" {
@@ -200,7 +201,12 @@ func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 func (p *Placement) tunnelSpec(s Placed) (tunnels.Spec, error) {
 	bind := s.Bind()
 	spec := tunnels.Spec{
-		Name: s.Name, Upstream: func() string { return bind },
+		Name: s.Name, Upstream: func() string {
+			if p.board.launched(s.Name) {
+				return bind
+			}
+			return ""
+		},
 		Starting: func() (string, bool) { return p.board.starting(s.Name) },
 		Domain:   s.Domain, URL: s.Silo.URL, HostHeader: s.HostHeader,
 		TrafficPolicy: s.TrafficPolicy, BasicAuth: s.BasicAuth, AllowCIDRs: s.AllowCIDRs,

@@ -98,6 +98,10 @@ func (p *Placement) writeConfig(ctx context.Context, block sentry.Block) (sentry
 	return sentry.Write(ctx, p.Topology.Sentry.Config, block)
 }
 
+// Defer adds to what is undone at the end: after the silos, and before the lock
+// is free for another supervisor. It is to be called before Run.
+func (in *Instance) Defer(undo func() error) { in.undo.push(undo) }
+
 // Run starts the silos and returns once everything has ended and the instance's
 // lock is free again.
 func (in *Instance) Run(ctx context.Context) error {

@@ -28,7 +28,7 @@ func (s *saver) run() {
 		if latest.snapshot != nil {
 			err := s.place.Dir.Save(latest.snapshot)
 			if err != nil && !failing {
-				s.place.Log("the silos live on, but their state is not recorded: " + err.Error())
+				s.place.Warn("the silos live on, but their state is not recorded: " + err.Error())
 			}
 			failing = err != nil
 		}

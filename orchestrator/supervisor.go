@@ -55,7 +55,7 @@ func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 	}
 	limits := logs.Limits{Max: place.Topology.Logs.Max, Keep: place.Topology.Logs.Keep}
 	for _, placed := range place.Placed {
-		out, err := newOutput(place.Dir.Logs(), placed.Name, limits, lines, place.Log)
+		out, err := newOutput(place.Dir.Logs(), placed.Name, limits, lines, place.Warn)
 		if err != nil {
 			s.closeOutputs()
 			return nil, err
@@ -94,7 +94,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := proc.Subreap(); err != nil {
-		s.place.Log("what leaves its silo's session is found by its environment alone: " + err.Error())
+		s.place.Warn("what leaves its silo's session is found by its environment alone: " + err.Error())
 	}
 	s.workers.Go(func() { proc.Reap(work) })
 	c := s.take(work, s.initial(), wantEvent{names: s.wanted(), want: wantUp})
@@ -141,7 +141,7 @@ func (s *Supervisor) clear(ctx context.Context) error {
 	marked, err := proc.KillMarked(ctx, marker(s.place.Dir))
 	strays, strayErr := proc.KillStrays(ctx)
 	for _, info := range slices.Concat(marked, strays) {
-		s.place.Log(fmt.Sprintf("ended %v, which had left its silo", info))
+		s.place.Warn(fmt.Sprintf("ended %v, which had left its silo", info))
 	}
 	err = errors.Join(err, strayErr)
 	return errors.Join(err, s.place.reserved.Close())
