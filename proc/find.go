@@ -19,6 +19,15 @@ var (
 	ErrNotExecutable = errors.New("not an executable file")
 )
 
+// Find tells whether Start would find a program: by the PATH of env, and from
+// dir. Its errors wrap ErrNotFound or ErrNotExecutable and name the program.
+func Find(name, dir string, env []string) error {
+	if _, err := find(name, dir, env); err != nil {
+		return fmt.Errorf("%q: %w", name, err)
+	}
+	return nil
+}
+
 // find resolves a program as the child itself would: by the PATH of the child's
 // environment, and from the child's directory.
 func find(name, dir string, env []string) (string, error) {

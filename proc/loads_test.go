@@ -3,6 +3,7 @@ package proc
 import (
 	"os"
 	"testing"
+	"time"
 )
 
 func TestLoadsTellTreesApart(t *testing.T) {
@@ -16,9 +17,13 @@ func TestLoadsTellTreesApart(t *testing.T) {
 		defer p.Sweep(t.Context())
 		trees = append(trees, p)
 	}
-	for len(trees[0].Tree()) < 2 { // sh has not forked yet
-		if t.Context().Err() != nil {
-			t.Fatal("sh never forks")
+	settled := func() bool { // both shells have come to their sleep
+		first, second := trees[0].Tree(), trees[1].Tree()
+		return len(first) == 2 && first[1].Name == "sleep" && len(second) == 1 && second[0].Name == "sleep"
+	}
+	for end := time.Now().Add(10 * time.Second); !settled(); {
+		if time.Now().After(end) {
+			t.Fatal("the shells never come to their sleep")
 		}
 	}
 	loads := Loads(trees)

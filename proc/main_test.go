@@ -51,6 +51,10 @@ func play(role string, args []string) int {
 			return 1
 		}
 		<-p.Done()
+	case "mourn":
+		return mourn(args[0])
+	case "bequeath":
+		return bequeath(args)
 	case "killmarked": // from inside the marked tree
 		killed, err := KillMarked(ctx, args[0])
 		fmt.Println(len(killed), err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -97,6 +98,13 @@ func (p *pauses) next() time.Duration {
 	p.last = min(max(time.Millisecond, 2*p.last), 25*time.Millisecond)
 	return p.last
 }
+
+// marked tells whether a process of this user has the marker among what it was
+// started with.
+func marked(pid int, marker string) bool { return holds(environment(pid), marker) }
+
+// writesTo tells whether a process has the pipe as standard output or error.
+func writesTo(pid int, pipe string) bool { return slices.Contains(outputs(pid), pipe) }
 
 // holds tells whether one of the NUL-ended strings is the marker.
 func holds(environ []byte, marker string) bool {

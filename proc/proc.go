@@ -108,6 +108,9 @@ func Start(spec Spec) (*Process, error) {
 	}
 	// Not reaped yet, so the number is the child's, though it may have ended.
 	p.start, _ = StartTime(p.pid)
+	if guard := ours.guarded(); guard != nil {
+		guard.planted(p)
+	}
 	p.pump = newPump(reader, spec.Output)
 	go p.pump.run()
 	go p.wait()
@@ -176,9 +179,22 @@ func command(argv []string, dir string, env []string) (*exec.Cmd, error) {
 var ours = family{pids: map[int]bool{}}
 
 type family struct {
-	mu     sync.Mutex // guards pids and adopts; held over a fork, so that no look falls between birth and entry
+	mu     sync.Mutex // guards all fields; held over a fork, so that no look falls between birth and entry
 	pids   map[int]bool
 	adopts bool // Subreap has succeeded
+	guard  *Guard
+}
+
+func (f *family) entrust(g *Guard) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.guard = g
+}
+
+func (f *family) guarded() *Guard {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.guard
 }
 
 func (f *family) spawn(cmd *exec.Cmd) error {

@@ -84,22 +84,22 @@ func measure(processes []Info) {
 	}
 }
 
-// marked tells whether a process of this user has the marker among what it was
-// started with. The kernel shows other users' to nobody.
-func marked(pid int, marker string) bool {
+// environment is what a process of this user was started with. The kernel shows
+// other users' to nobody.
+func environment(pid int) []byte {
 	found, err := unix.SysctlKinfoProcSlice("kern.proc.pid", pid)
 	if err != nil || len(found) != 1 || int(found[0].Eproc.Ucred.Uid) != os.Geteuid() {
-		return false
+		return nil
 	}
 	raw, err := unix.SysctlRaw("kern.procargs2", pid)
 	if err != nil {
-		return false
+		return nil
 	}
-	environ, ok := processArguments(raw)
-	return ok && holds(environ, marker)
+	environ, _ := processArguments(raw)
+	return environ
 }
 
-// nameOf and writesTo would need a library call for each descriptor.
+// nameOf and outputs would need a library call for each descriptor.
 func nameOf(*os.File) string { return "" }
 
-func writesTo(int, string) bool { return false }
+func outputs(int) []string { return nil }

@@ -173,16 +173,20 @@ func parseStat(text []byte) (Info, error) {
 // measure is nothing here: a look brings CPU time and memory with it.
 func measure([]Info) {}
 
-// marked tells whether a process of this user has the marker among what it was
-// started with. Who has overwritten that memory since (setproctitle) has not.
-func marked(pid int, marker string) bool {
+// environment is what a process of this user was started with. Who has
+// overwritten that memory since (setproctitle) shows other bytes. Empty where it
+// is another user's, or gone.
+func environment(pid int) []byte {
 	directory := "/proc/" + strconv.Itoa(pid)
 	var stat unix.Stat_t
 	if unix.Stat(directory, &stat) != nil || int(stat.Uid) != os.Geteuid() {
-		return false
+		return nil
 	}
 	environ, err := slurp(directory + "/environ")
-	return err == nil && holds(environ, marker)
+	if err != nil {
+		return nil
+	}
+	return environ
 }
 
 // nameOf is what /proc calls an open file: "pipe:[4711]".
@@ -191,14 +195,15 @@ func nameOf(file *os.File) string {
 	return name
 }
 
-// writesTo tells whether a process has the pipe as standard output or error.
-func writesTo(pid int, pipe string) bool {
+// outputs are the names of what a process has as standard output and error.
+func outputs(pid int) []string {
+	var names []string
 	for _, fd := range []string{"/fd/1", "/fd/2"} {
-		if name, err := os.Readlink("/proc/" + strconv.Itoa(pid) + fd); err == nil && name == pipe {
-			return true
+		if name, err := os.Readlink("/proc/" + strconv.Itoa(pid) + fd); err == nil {
+			names = append(names, name)
 		}
 	}
-	return false
+	return names
 }
 
 // numbers are the entries of a directory that are numbers.
