@@ -67,7 +67,7 @@ func (e edit) round(ctx context.Context) (changed bool, backup string, err error
 	if err != nil {
 		return false, "", err
 	}
-	content, err := os.ReadFile(resolved) //nolint:gosec // G304: the file that the user named
+	content, err := os.ReadFile(resolved)
 	if err != nil {
 		return false, "", err
 	}
@@ -143,7 +143,7 @@ func unchanged(resolved string, was fs.FileInfo, content []byte) error {
 	if err != nil || !os.SameFile(was, now) || now.Mode() != was.Mode() {
 		return fmt.Errorf("%s: %w", resolved, errMoved)
 	}
-	again, err := os.ReadFile(resolved) //nolint:gosec // G304: the file that the user named
+	again, err := os.ReadFile(resolved)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func write(path string, like fs.FileInfo, content []byte, ready func() error) (e
 
 // syncDir makes a rename in dir last through a crash.
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // G304: the directory of the file that the user named
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

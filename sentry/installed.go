@@ -50,7 +50,7 @@ var declaredVersion = regexp.MustCompile(`(?m)^\s*(?:version|VERSION)\s*=\s*["']
 func ofCheckout(root string) source {
 	s := source{pkg: filepath.Join(root, "src", "sentry")}
 	for _, name := range []string{"setup.cfg", "pyproject.toml", "setup.py"} {
-		content, err := os.ReadFile(filepath.Join(root, name)) //nolint:gosec // G304: below a directory that Choose may look in
+		content, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			continue
 		}
@@ -130,7 +130,7 @@ func distInfo(dir string) (path, version string) {
 
 // directURL is where a direct_url.json (PEP 610) points to on this machine.
 func directURL(info string) []string {
-	content, err := os.ReadFile(filepath.Join(info, "direct_url.json")) //nolint:gosec // G304: below a directory that Choose may look in
+	content, err := os.ReadFile(filepath.Join(info, "direct_url.json"))
 	if info == "" || err != nil {
 		return nil
 	}
@@ -167,7 +167,7 @@ func pathLines(dir string) []string {
 }
 
 func lines(name string) []string {
-	content, err := os.ReadFile(name) //nolint:gosec // G304: below a directory that Choose may look in
+	content, err := os.ReadFile(name)
 	if err != nil {
 		return nil
 	}

@@ -76,7 +76,7 @@ var execLine = regexp.MustCompile(`^'''exec' (?:"([^"]+)"|(\S+)) "\$0"`)
 
 // interpreter is the Python in the first lines of a script.
 func interpreter(file string, find func(string) (string, bool)) (string, bool) {
-	f, err := os.Open(file) //nolint:gosec // G304: the program of the command
+	f, err := os.Open(file)
 	if err != nil {
 		return "", false
 	}

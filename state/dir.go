@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -210,13 +211,14 @@ func (d *Dir) Last() (*Snapshot, error) {
 // under, so that an instance has the same ones tomorrow.
 func (d *Dir) SavePorts(ports map[string]int) error { return d.saveJSON("ports.json", ports) }
 
-// Ports are the remembered ones. What cannot be read is forgotten: a preference
-// is not worth an error.
+// Ports are the remembered ones. What cannot be read, or is no port, is
+// forgotten: a preference is not worth an error.
 func (d *Dir) Ports() map[string]int {
 	ports := map[string]int{}
-	if err := d.loadJSON("ports.json", &ports); err != nil {
+	if err := d.loadJSON("ports.json", &ports); err != nil || ports == nil {
 		return map[string]int{}
 	}
+	maps.DeleteFunc(ports, func(_ string, port int) bool { return port < 1 || port > 65535 })
 	return ports
 }
 

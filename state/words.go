@@ -107,10 +107,11 @@ type Silo struct {
 	CPUPercent *float64   `json:"cpu_percent"` // of the whole process tree
 	RSSBytes   *int64     `json:"rss_bytes"`
 
-	Reason      *string `json:"reason"`       // why it is unready or failed, one line
-	TimedOut    bool    `json:"timed_out"`    // it failed because it was not ready in time
-	HealthPort  int     `json:"health_port"`  // where readiness is probed; Port+1 with watchers
-	ProcessTime *string `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
+	Reason      *string    `json:"reason"`       // why it is unready or failed, one line
+	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
+	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
+	HealthPort  int        `json:"health_port"`  // where readiness is probed; Port+1 with watchers
+	ProcessTime *string    `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
 }
 
 // Tunnel is what gives a silo its address.

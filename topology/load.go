@@ -58,7 +58,7 @@ func Load(file string, env func(string) (string, bool)) (*Topology, error) {
 
 // read reads a file whole, and one byte beyond maxSize of one that is too large.
 func read(file string) (data []byte, err error) {
-	opened, err := os.Open(file) //nolint:gosec // the file is the user's to name
+	opened, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}

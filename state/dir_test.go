@@ -1,0 +1,237 @@
+package state
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// envOf is an environment with the given state root.
+func envOf(root string, more ...string) Lookup {
+	vars := map[string]string{"SILO_STATE_DIR": root}
+	for _, entry := range more {
+		name, value, _ := strings.Cut(entry, "=")
+		vars[name] = value
+	}
+	return func(name string) (string, bool) { value, ok := vars[name]; return value, ok }
+}
+
+func dirOf(t *testing.T, root, file string) *Dir {
+	t.Helper()
+	d, err := For(envOf(root), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestRoot(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, vars, want string }{
+		{"its own variable comes first", "SILO_STATE_DIR=/s XDG_STATE_HOME=/x HOME=/h", "/s"},
+		{"then the desktop's", "XDG_STATE_HOME=/x HOME=/h", "/x/silo"},
+		{"which counts only if absolute", "XDG_STATE_HOME=x HOME=/h", "/h/.local/state/silo"},
+		{"then home", "HOME=/h", "/h/.local/state/silo"},
+		{"and without a home there is none", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			vars := map[string]string{}
+			for entry := range strings.FieldsSeq(test.vars) {
+				name, value, _ := strings.Cut(entry, "=")
+				vars[name] = value
+			}
+			got, err := Root(func(name string) (string, bool) { value, ok := vars[name]; return value, ok })
+			if got != test.want || (err == nil) != (test.want != "") {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestAnInstanceIsItsFile(t *testing.T) {
+	t.Parallel()
+	root, home := t.TempDir(), t.TempDir()
+	file := filepath.Join(home, "silo.toml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "linked")
+	if err := os.Symlink(home, link); err != nil {
+		t.Fatal(err)
+	}
+	d := dirOf(t, root, file)
+	if other := dirOf(t, root, filepath.Join(link, "silo.toml")); other.Key != d.Key || other.Socket != d.Socket {
+		t.Errorf("by a link it is %s, else %s", other.Key, d.Key)
+	}
+	if other := dirOf(t, root, filepath.Join(home, "other.toml")); other.Key == d.Key {
+		t.Error("two files of one directory are one instance")
+	}
+	if other := dirOf(t, t.TempDir(), file); other.Socket == d.Socket || other.Mark() == d.Mark() {
+		t.Error("two state roots share a socket or a mark")
+	}
+}
+
+func TestSocketPathsAreShort(t *testing.T) {
+	t.Parallel()
+	long := "/" + strings.Repeat("long/", 40)
+	for _, runtime := range []string{"/run/user/1000", long, "relative", ""} {
+		d, err := For(envOf(t.TempDir(), "XDG_RUNTIME_DIR="+runtime), filepath.Join(long, "silo.toml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(d.Socket) > maxSocketPath || !filepath.IsAbs(d.Socket) {
+			t.Errorf("with %q the socket is %q, %d bytes", runtime, d.Socket, len(d.Socket))
+		}
+	}
+}
+
+func TestTheLockTellsWhetherItRuns(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	first, second := dirOf(t, root, "/x/silo.toml"), dirOf(t, root, "/x/silo.toml")
+	if first.Running() {
+		t.Error("it runs before it was started")
+	}
+	if err := first.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !second.Running() {
+		t.Error("it is locked and does not run")
+	}
+	if err := second.Acquire(t.Context()); !errors.Is(err, ErrRunning) {
+		t.Errorf("a second lock: %v", err)
+	}
+	if err := errors.Join(first.Release(), first.Release()); err != nil {
+		t.Error(err)
+	}
+	if err := second.Acquire(t.Context()); err != nil {
+		t.Errorf("after the first has let go: %v", err)
+	}
+	if err := second.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClaimsNameTheirHolder(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	a, b := dirOf(t, root, "/a/silo.toml"), dirOf(t, root, "/b/silo.toml")
+	claim, err := a.Claim(t.Context(), "/conf.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claimed *ClaimedError
+	if _, err := b.Claim(t.Context(), "/conf.py"); !errors.As(err, &claimed) || claimed.Holder != "/a/silo.toml" {
+		t.Errorf("got %v", err)
+	}
+	if err := claim.Release(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.Claim(t.Context(), "/conf.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSecretsAreMadeOnceForTheirOwnerAlone(t *testing.T) {
+	t.Parallel()
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	first, err := d.Secrets()
+	if err != nil || len(first.RPC) < 32 || first.RPC == first.Subnet {
+		t.Fatalf("got %+v, %v", first, err)
+	}
+	if second, err := d.Secrets(); err != nil || second != first {
+		t.Errorf("then %+v, %v", second, err)
+	}
+	file := filepath.Join(d.Path, "secrets.json")
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(file, []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Secrets(); err == nil || !strings.Contains(err.Error(), "remove the file") {
+		t.Errorf("torn secrets: %v", err)
+	}
+}
+
+func TestWhatCannotBeReadIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	if err := d.SavePorts(map[string]int{"us": 8002}); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Ports()["us"]; got != 8002 {
+		t.Errorf("remembered %d", got)
+	}
+	for _, name := range []string{"ports.json", "snapshot.json"} {
+		if err := os.WriteFile(filepath.Join(d.Path, name), []byte(`{"schema_version": 99, "us": "x"`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := d.Ports(); len(got) != 0 {
+		t.Errorf("torn ports: %v", got)
+	}
+	if _, err := d.Last(); err == nil {
+		t.Error("a torn snapshot was read")
+	}
+}
+
+func TestAsStopped(t *testing.T) {
+	t.Parallel()
+	pid, reason, now := 7, "exited with code 3", time.Now()
+	s := &Snapshot{
+		SchemaVersion: SchemaVersion, Name: "acme", State: InstanceReady, PID: &pid,
+		Silos: []Silo{
+			{Name: "control", State: Ready, PID: &pid, URL: "http://c", ReadyAt: &now, Tunnel: Tunnel{State: TunnelOnline}},
+			{Name: "us", State: Failed, Reason: &reason},
+		},
+	}
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	if err := d.Save(s); err != nil {
+		t.Fatal(err)
+	}
+	all, err := Instances(envOf(d.root))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("got %v, %v", all, err)
+	}
+	got := all[0]
+	if got.State != InstanceStopped || got.PID != nil || got.Silos[0].State != Stopped || got.Silos[0].PID != nil ||
+		got.Silos[0].URL != "http://c" || got.Silos[0].Tunnel.State != TunnelNone || got.Silos[1].State != Failed || *got.Silos[1].Reason != reason {
+		t.Errorf("got %+v", got)
+	}
+	if s.Silos[0].State != Ready {
+		t.Error("the snapshot itself was changed")
+	}
+}
+
+func TestASocketDirectoryOfOthersIsRefused(t *testing.T) {
+	t.Parallel()
+	runtime := t.TempDir()
+	if err := os.WriteFile(filepath.Join(runtime, "silo"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &Dir{Socket: filepath.Join(runtime, "silo", "x.sock")}
+	if err := d.MakeSocketDir(); err == nil {
+		t.Error("a file was taken for a directory")
+	}
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.Mkdir(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	d = &Dir{Socket: filepath.Join(open, "x.sock")}
+	if err := d.MakeSocketDir(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(open); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("it is left open to others: %v", info.Mode())
+	}
+}
