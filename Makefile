@@ -15,9 +15,10 @@ lint:
 fmt:
 	$(TOOL) golangci-lint fmt ./...
 golden:
-	go test ./topology ./sentry ./ui . -update
+	go test ./topology ./sentry ./ui ./cmd -update
 real-sentry:
 	go test -tags realsentry -count=1 -v -run TestRealSentry -timeout 20m .
 nightly:
 	go test -race -run TestStep ./orchestrator -rapid.checks=20000
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
+	CHAOS_ROUNDS=500 go test -count=1 -run TestChaos -timeout 30m -v .

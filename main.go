@@ -19,11 +19,20 @@ func run() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// A terminal that closes says so twice, by the kernel and by the shell: that
+	// is one wish to end, and never one for more haste.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	// A reader that has gone (Ctrl-C ends `| tee`, too) must not end a supervisor.
+	// Caught and not ignored, since children inherit what is ignored.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	again := make(chan struct{})
 	go func() {
-		<-signals
+		select {
+		case <-signals:
+		case <-hangups:
+		}
 		cancel()
 		<-signals
 		close(again)

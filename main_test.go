@@ -22,6 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"silo": func() { os.Exit(run()) },
+		"play": func() { os.Exit(play(os.Args[1])) },
 	})
 }
 
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "ngrok": ngrok.ngrok,
+			"remember": remember, "same": same, "other": other,
 		},
 	})
 }
@@ -138,4 +140,43 @@ func killSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	ts.Check(syscall.Kill(*s.PID, syscall.SIGKILL))
 	await(ts, "killed", func() bool { return snapshot(ts).State == state.InstanceStopped })
+}
+
+// remember keeps silos' PIDs for same and other: remember SILO….
+func remember(ts *testscript.TestScript, _ bool, args []string) {
+	for name, pid := range pids(ts, args) {
+		ts.Setenv("PID_"+name, pid)
+	}
+}
+
+// same wants silos to run in the processes that were remembered.
+func same(ts *testscript.TestScript, _ bool, args []string) {
+	for name, pid := range pids(ts, args) {
+		if before := ts.Getenv("PID_" + name); pid != before {
+			ts.Fatalf("%s was process %s, and is %s", name, before, pid)
+		}
+	}
+}
+
+// other wants silos to run in other processes, and remembers them.
+func other(ts *testscript.TestScript, _ bool, args []string) {
+	for name, pid := range pids(ts, args) {
+		if before := ts.Getenv("PID_" + name); pid == before || pid == "" {
+			ts.Fatalf("%s is still process %s", name, before)
+		}
+		ts.Setenv("PID_"+name, pid)
+	}
+}
+
+func pids(ts *testscript.TestScript, names []string) map[string]string {
+	found := map[string]string{}
+	for _, name := range names {
+		found[name] = ""
+	}
+	for _, s := range snapshot(ts).Silos {
+		if _, asked := found[s.Name]; asked && s.PID != nil {
+			found[s.Name] = strconv.Itoa(*s.PID)
+		}
+	}
+	return found
 }

@@ -22,6 +22,9 @@ func (e *usageError) Error() string { return e.text }
 // the first name for a name, and a global flag after the verb for an error,
 // while fingers type both. What is after -- stays as it is.
 func arrange(program *cli.App, args []string) ([]string, error) {
+	if len(args) > 0 && args[0] == "help" { // silo help up
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	line := commandLine{flags: program.Flags, commands: program.Commands}
 	for i := 0; i < len(args); i++ {
 		used, err := line.take(args[i:])
@@ -71,8 +74,8 @@ func (l *commandLine) takeVerb(word string) error {
 	for _, c := range l.commands {
 		if c.HasName(word) {
 			l.path, l.commands = append(l.path, c), c.Subcommands
-			if c.Name == "run" {
-				l.after = 1 // run SILO CMD…: what follows the silo's name is not silo's
+			if c.Name == "run" || c.Name == "exec" {
+				l.after = 1 // run SILO CMD…, exec CMD…: what follows the first name is not silo's
 			}
 			return nil
 		}
@@ -83,7 +86,7 @@ func (l *commandLine) takeVerb(word string) error {
 			known = append(known, c.Name)
 		}
 	}
-	return &usageError{text: fmt.Sprintf("no verb is called %q", word), hint: nearest(word, known, "silo --help lists the verbs")}
+	return &usageError{text: fmt.Sprintf("no verb is called %q", word), hint: nearest(word, known, "the verbs are "+strings.Join(known, ", "))}
 }
 
 // takeFlag takes a flag with its value. The verb's own flags come before the
@@ -98,12 +101,13 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 		}
 		return 1, nil
 	}
-	into, flag := &l.own, l.find(name)
-	if flag == nil {
-		into, flag = &l.global, named(l.flags, name)
-	}
+	flag, own := l.flagFor(name)
 	if flag == nil {
 		return 0, l.unknown(args[0], name)
+	}
+	into := &l.global
+	if own {
+		into = &l.own
 	}
 	*into = append(*into, args[0])
 	if _, isBool := flag.(*cli.BoolFlag); isBool || joined {
@@ -116,13 +120,15 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 	return 2, nil
 }
 
-func (l *commandLine) find(name string) cli.Flag {
+// flagFor is the flag that a name means here, and whether it is the verb's own;
+// nil where there is none.
+func (l *commandLine) flagFor(name string) (flag cli.Flag, own bool) {
 	for _, c := range slices.Backward(l.path) {
 		if flag := named(c.Flags, name); flag != nil {
-			return flag
+			return flag, true
 		}
 	}
-	return nil
+	return named(l.flags, name), false
 }
 
 func named(flags []cli.Flag, name string) cli.Flag {

@@ -19,6 +19,8 @@ func TestArrange(t *testing.T) {
 		{"a verb of a verb", "config print -f a.toml", "-f a.toml config print"},
 		{"another program's flags", "run us -- ls -l --json", "run -- us -- ls -l --json"},
 		{"another program's flags without --", "run us ls -l", "run -- us ls -l"},
+		{"a command without a silo", "exec --timeout 3s -- ls -l --json", "exec --timeout 3s -- ls -l --json"},
+		{"a command without --", "exec ls -l --json", "exec -- ls -l --json"},
 		{"the stand-in's flags", "devserver --delay 1s x", "devserver --delay 1s x"},
 		{"nothing", "", ""},
 		{"help of a verb", "up --help", "up --help"},

@@ -109,11 +109,28 @@ func (a *app) program() *cli.App {
 			a.wishCommand("start", "start silos; return when they are ready"),
 			a.wishCommand("stop", "stop silos; their tunnels and addresses stay"),
 			a.wishCommand("restart", "stop silos and start them again; return when they are ready"),
-			a.downCommand(), a.configCommand(), a.envCommand(), a.runCommand(), a.lsCommand(),
-			a.versionCommand(), a.devserverCommand(),
+			a.downCommand(), a.configCommand(), a.envCommand(), a.runCommand(), a.execCommand(), a.lsCommand(),
+			a.completionCommand(), a.versionCommand(),
+			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),
 		},
 	}
+	tidy(program.Commands)
+	program.OnUsageError = misused
 	return program
+}
+
+// tidy gives every verb the manners of all: no verb called help, and errors of
+// usage in silo's own words.
+func tidy(commands []*cli.Command) {
+	for _, c := range commands {
+		c.HideHelpCommand = true
+		c.OnUsageError = misused
+		tidy(c.Subcommands)
+	}
+}
+
+func misused(_ *cli.Context, err error, _ bool) error {
+	return &usageError{text: err.Error(), hint: "a duration is written 10s or 2m, a number 20"}
 }
 
 func (a *app) before(c *cli.Context) error {

@@ -65,6 +65,9 @@ func (a *app) liveBlock(c *cli.Context, client *control.Client) (string, sentry.
 	if err != nil {
 		return "", sentry.Block{}, err
 	}
+	if snapshot.Mode == "monolith" {
+		return "", sentry.Block{}, hinted(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
+	}
 	_, marked, err := client.Config(c.Context)
 	if err != nil {
 		return "", sentry.Block{}, err
@@ -108,12 +111,49 @@ func (a *app) configCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("json") {
+		err := writeJSON(a.Stdout, map[string]any{"path": path, "in_step": inStep, "diff": diff})
+		if err == nil && !inStep {
+			err = silent(exitNotReady)
+		}
+		return err
+	}
 	if inStep {
 		a.note(path + " is in step")
-		return nil
+		return a.checkTopology(c)
 	}
 	a.out.Diff(diff)
 	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
+}
+
+// checkTopology tells where what runs is in step with its file, and the topology
+// has changed since.
+func (a *app) checkTopology(c *cli.Context) error {
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	client, err := control.Dial(c.Context, dir)
+	if err != nil {
+		return nil
+	}
+	defer client.Close()
+	snapshot, err := client.Snapshot(c.Context, false)
+	if err != nil {
+		return err
+	}
+	t, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	plan, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
+	if err != nil {
+		return err
+	}
+	if plan.Fingerprint() != snapshot.Topology {
+		return hinted(exitNotReady, dir.Topology+" has changed since what runs was started", "silo up applies it")
+	}
+	return nil
 }
 
 func (a *app) configWrite(c *cli.Context) error {
@@ -148,6 +188,9 @@ func (a *app) configRemove(c *cli.Context) error {
 	t, err := a.load(c)
 	if err != nil {
 		return err
+	}
+	if dir, err := a.instance(c); err != nil || dir.Running() {
+		return errors.Join(err, hinted(exitConflict, "the instance runs, and its silos read this region config", "silo down ends it"))
 	}
 	release, err := a.claim(c, t.Sentry.Config)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,6 +15,7 @@ import (
 	"silo/control"
 	"silo/orchestrator"
 	"silo/proc"
+	"silo/state"
 )
 
 // reportDescriptor is where a detached supervisor tells the command that
@@ -33,7 +35,7 @@ func (a *app) supervise(ctx context.Context, r *upRequest) error {
 	return a.live(ctx, r, in, func() error {
 		err := in.Await(starting)
 		if err == nil {
-			return report(&verdict{Code: exitDone})
+			return report(&verdict{Code: exitDone, Notes: changed(r.plan, in.Change)})
 		}
 		return err
 	})
@@ -85,19 +87,25 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 	}
 	cancel()
 	<-shown
+	if v.Running {
+		return state.ErrRunning // somebody was faster
+	}
 	if v.Code != exitDone {
 		return v
+	}
+	for _, note := range v.Notes {
+		a.note(note)
 	}
 	client, err := control.Dial(ctx, r.dir)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	snapshot, err := client.Snapshot(ctx, false)
+	snapshot, err := client.Snapshot(ctx, true)
 	if err != nil {
 		return err
 	}
-	a.out.Ready(*snapshot)
+	a.showReady(r, snapshot)
 	return nil
 }
 
@@ -203,23 +211,40 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	if (running.Mode == "monolith") != r.plan.Monolith {
 		return hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
 	}
-	if running.Topology != r.plan.Fingerprint() {
-		return hinted(exitConflict, r.plan.Topology.File+" has changed since this instance was started", "silo down, then silo up, applies it")
-	}
-	a.note("already running; supervisor pid " + fmt.Sprint(*running.PID))
+	a.note(fmt.Sprintf("already running, with supervisor pid %d", *running.PID))
 	var names []string
 	for _, s := range r.plan.Silos {
 		if s.Wanted {
 			names = append(names, s.Name)
 		}
 	}
-	if err := client.Start(ctx, names...); err != nil {
-		return err
-	}
-	snapshot, err := a.follow(ctx, client, names)
+	changes, err := client.Up(ctx, r.plan.Monolith, names...)
 	if err != nil {
 		return err
 	}
-	a.out.Ready(*snapshot)
+	a.sayChanges(changes)
+	if _, err := a.follow(ctx, client, names); err != nil {
+		return err
+	}
+	snapshot, err := client.Snapshot(ctx, true)
+	if err != nil {
+		return err
+	}
+	a.showReady(r, snapshot)
 	return nil
+}
+
+// sayChanges tells what a changed topology meant for the silos.
+func (a *app) sayChanges(c orchestrator.Changes) {
+	for _, kind := range []struct {
+		what  string
+		names []string
+	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}} {
+		if len(kind.names) > 0 {
+			a.note(kind.what + ": " + strings.Join(kind.names, ", "))
+		}
+	}
+	if c.Any() && len(c.Kept) > 0 {
+		a.note("not touched: " + strings.Join(c.Kept, ", "))
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"silo/control"
 	"silo/orchestrator"
+	"silo/proc"
 	"silo/state"
 	"silo/topology"
 )
@@ -51,6 +52,7 @@ func (a *app) down(c *cli.Context) error {
 // end by itself, the second one ends it without grace.
 func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.Dir) error {
 	patient := context.WithoutCancel(ctx)
+	alive := supervisorOf(patient, client)
 	gone := make(chan struct{})
 	defer close(gone)
 	go func() {
@@ -65,6 +67,7 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 	err := client.Watch(patient, func(u control.Update) bool {
 		last = u.Snapshot
 		if !a.quiet {
+			countDown(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)
 		}
 		return true
@@ -73,7 +76,7 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
-	for dir.Running() { // the lock is the last thing that a supervisor lets go
+	for dir.Running() || alive() { // a supervisor lets its lock go, and then ends
 		if !pause(patient, frame/10) {
 			break
 		}
@@ -82,6 +85,20 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 		last = saved
 	}
 	return a.sayDown(last)
+}
+
+// supervisorOf tells whether the process that a client speaks to is still there.
+func supervisorOf(ctx context.Context, client *control.Client) func() bool {
+	gone := func() bool { return false }
+	s, err := client.Snapshot(ctx, false)
+	if err != nil || s.PID == nil {
+		return gone
+	}
+	started, err := proc.StartTime(*s.PID)
+	if err != nil {
+		return gone
+	}
+	return func() bool { return proc.Alive(*s.PID, started) }
 }
 
 func (a *app) sayDown(last *state.Snapshot) error {

@@ -12,7 +12,11 @@ import (
 
 // dryRun prints what `up` would do. It looks at ports, and touches nothing.
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
-	place, err := orchestrator.Foresee(ctx, r.plan, a.site(r.dir))
+	site := a.site(r.dir)
+	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
+		a.talk.Warn("up would be refused: "+err.Error(), judge(err).Hints...)
+	}
+	place, err := orchestrator.Foresee(ctx, r.plan, site)
 	unknown := errors.Is(err, orchestrator.ErrUnknownAddress)
 	if err != nil && !unknown {
 		return err
@@ -25,7 +29,13 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 		Name: t.Name, File: t.File, Provider: t.Tunnels.Provider, Dialect: r.plan.Choice.Dialect.Name,
 		Found: r.plan.Choice.Found, Config: t.Sentry.Config, Mode: mode,
 	}
+	if r.json {
+		return writeJSON(a.Stdout, planned(place, r.plan))
+	}
 	for i, s := range r.plan.Silos {
+		if !s.Wanted {
+			continue
+		}
 		row := ui.PlanSilo{
 			Name: s.Name, Mode: string(s.Mode), Argv: s.Argv, Dir: s.Dir, Ports: "any",
 		}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -142,7 +143,7 @@ func (a *app) run(c *cli.Context) error {
 	for i, v := range vars {
 		env[i] = v.Name + "=" + v.Value
 	}
-	code, err := proc.Foreground(c.Context, words[1:], place.Directory(words[0]), env, a.Stdin, a.Stdout, a.Stderr)
+	code, err := proc.Foreground(context.WithoutCancel(c.Context), words[1:], place.Directory(words[0]), env, a.Stdin, a.Stdout, a.Stderr)
 	if err != nil {
 		return hinted(code, err.Error())
 	}

@@ -37,6 +37,8 @@ type verdict struct {
 	Hints    []string           `json:"hints,omitempty"`
 	Detail   []string           `json:"detail,omitempty"` // lines that stand before Text, as they are
 	Problems []topology.Problem `json:"problems,omitempty"`
+	Notes    []string           `json:"notes,omitempty"`   // what a start that went well has to say
+	Running  bool               `json:"running,omitempty"` // it is state.ErrRunning
 }
 
 func (v *verdict) Error() string { return v.Text }
@@ -134,6 +136,7 @@ func invalid(err error) *verdict {
 func conflict(err error) *verdict {
 	var taken ports.Conflicts
 	var claimed *state.ClaimedError
+	var whole *orchestrator.WholeError
 	switch {
 	case errors.As(err, &taken):
 		return portConflict(taken)
@@ -142,8 +145,10 @@ func conflict(err error) *verdict {
 			Code: exitConflict, Text: claimed.Error(),
 			Hints: []string{"give this topology another file: sentry.config, or SENTRY_CONF", "silo -f " + claimed.Holder + " down ends the other instance"},
 		}
+	case errors.As(err, &whole):
+		return &verdict{Code: exitConflict, Text: whole.Error(), Hints: []string{"silo down, then silo up, applies it"}}
 	case errors.Is(err, state.ErrRunning):
-		return &verdict{Code: exitConflict, Text: err.Error(), Hints: []string{"silo status shows it", "silo down ends it"}}
+		return &verdict{Code: exitConflict, Text: err.Error(), Hints: []string{"silo status shows it", "silo down ends it"}, Running: true}
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (a *app) init(c *cli.Context) error {
 			return err
 		}
 	}
-	if choice.Found != "" {
+	if choice.Warning == "" && choice.Found != "" {
 		a.note("found " + choice.Found)
 	}
 	a.note("next: silo up --dry-run, then silo up")

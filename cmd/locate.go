@@ -26,7 +26,32 @@ func (a *app) find(c *cli.Context) (string, error) {
 		}
 		return filepath.Clean(file), nil
 	}
-	return topology.Find(dir, a.lookup)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", &usageError{text: "there is no directory " + dir}
+	}
+	file, err := topology.Find(dir, a.lookup)
+	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, topology.ErrNotFound) {
+		named, _ := a.lookup("SILO_FILE")
+		return "", &usageError{text: "there is no topology at " + named, hint: "SILO_FILE names it"}
+	}
+	return file, err
+}
+
+// called is how silo has to be called so that it is about an instance: by its
+// bare name where that finds it.
+func (a *app) called(c *cli.Context, dir *state.Dir) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return "silo -f " + dir.Topology
+	}
+	file, err := topology.Find(wd, a.lookup)
+	if errors.Is(err, topology.ErrNotFound) && c.Bool("demo") {
+		return "silo" // where there is no topology the demo is found
+	}
+	if found, forErr := state.For(a.lookup, file); err != nil || forErr != nil || found.Key != dir.Key {
+		return "silo -f " + dir.Topology
+	}
+	return "silo"
 }
 
 // load is the topology that an invocation is about. Its warnings are said.
@@ -78,16 +103,20 @@ func (a *app) instance(c *cli.Context) (*state.Dir, error) {
 	if demoErr != nil {
 		return nil, demoErr
 	}
-	if d, err := state.For(a.lookup, demo); err == nil && d.Running() {
-		return d, nil
+	d, forErr := state.For(a.lookup, demo)
+	if forErr != nil {
+		return nil, forErr
 	}
-	return nil, err
+	if _, statErr := os.Stat(d.Path); statErr != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // site is where a plan of this topology is carried out.
 func (a *app) site(dir *state.Dir) orchestrator.Site {
 	return orchestrator.Site{
-		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(),
+		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(), Guard: guardian(dir),
 		Root: os.Geteuid() == 0, Warn: func(line string) { a.say(levelWarn, line) }, Trace: func(line string) { a.say(levelDebug, line) },
 	}
 }

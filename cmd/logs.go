@@ -22,7 +22,7 @@ func (a *app) logsCommand() *cli.Command {
 		Name: "logs", Usage: "show what silos wrote, running or not", ArgsUsage: "[SILO…]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is written from now on"},
-			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, Usage: "the last `N` lines of each silo (default: all)"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "all", Usage: "the last `N` lines of each silo"},
 			&cli.StringFlag{Name: "since", Usage: "lines that arrived since `TIME`: a duration back from now, or RFC 3339"},
 			&cli.StringFlag{Name: "grep", Usage: "lines that match the regular expression `RE`"},
 			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "when each line arrived"},
@@ -109,8 +109,18 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 			}{l.Silo, l.At, string(l.Text)})
 		}
 	}
+	open := "" // the silo whose line is not finished yet
 	return func(l logs.Line) error {
 		var b strings.Builder
+		goesOn := open == l.Silo
+		open = ""
+		if l.Partial {
+			open = l.Silo
+		}
+		if goesOn {
+			b.Write(l.Text)
+			return a.writeLine(&b, l)
+		}
 		if c.Bool("timestamps") {
 			b.WriteString(l.At.Format("2006-01-02T15:04:05.000Z07:00") + " ")
 		}
@@ -118,8 +128,15 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 			b.WriteString(a.out.Prefix(l.Silo, names))
 		}
 		b.Write(l.Text)
-		b.WriteByte('\n')
-		_, err := a.Stdout.Write([]byte(b.String()))
-		return err
+		return a.writeLine(&b, l)
 	}
+}
+
+// writeLine prints a line, or the piece of one that goes on.
+func (a *app) writeLine(b *strings.Builder, l logs.Line) error {
+	if !l.Partial {
+		b.WriteByte('\n')
+	}
+	_, err := a.Stdout.Write([]byte(b.String()))
+	return err
 }

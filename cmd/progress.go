@@ -7,6 +7,7 @@ import (
 	"silo/control"
 	"silo/orchestrator"
 	"silo/state"
+	"silo/ui"
 )
 
 // frame bounds how often a live view is drawn.
@@ -52,7 +53,6 @@ func (a *app) showStopping(in *orchestrator.Instance) {
 		<-in.Ended()
 		return
 	}
-	a.note("stopping; once more ends it without grace")
 	view := a.talk.Progress()
 	defer view.Done()
 	tick := time.NewTicker(frame)
@@ -64,7 +64,17 @@ func (a *app) showStopping(in *orchestrator.Instance) {
 			return
 		case <-tick.C:
 			snapshot := in.Snapshot()
+			countDown(view, snapshot)
 			view.Update(*snapshot, lastLines(snapshot, in.LastLine))
+		}
+	}
+}
+
+// countDown tells a view when silos that are stopping will be killed.
+func countDown(view *ui.Progress, s *state.Snapshot) {
+	for _, silo := range s.Silos {
+		if silo.KillAt != nil {
+			view.Deadline(silo.Name, *silo.KillAt)
 		}
 	}
 }

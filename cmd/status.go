@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -58,7 +59,8 @@ func statusCode(s *state.Snapshot) int {
 	switch {
 	case s.State == state.InstanceStopped:
 		return exitStopped
-	case s.State != state.InstanceReady, s.Config.InStep != nil && !*s.Config.InStep:
+	case s.State != state.InstanceReady, s.Config.InStep != nil && !*s.Config.InStep,
+		slices.ContainsFunc(s.Silos, func(silo state.Silo) bool { return silo.State != state.Ready }):
 		return exitNotReady
 	}
 	return exitDone
@@ -78,10 +80,14 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	if !errors.Is(err, control.ErrNotRunning) {
 		return nil, err
 	}
-	if last, err := dir.Last(); err == nil {
-		return last.AsStopped(), nil
+	last, err := dir.Last()
+	if err != nil {
+		return a.never(dir), nil
 	}
-	return a.never(dir), nil
+	if last.State != state.InstanceStopped && !c.Bool("json") {
+		a.talk.Warn("the supervisor was killed", "silo down clears away what it may have left")
+	}
+	return last.AsStopped(), nil
 }
 
 // never is the snapshot of an instance that has not run yet.
@@ -111,6 +117,9 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 		return writeJSON(a.Stdout, s)
 	}
 	a.out.Status(*s)
+	if s.Config.InStep != nil && !*s.Config.InStep && !a.out.Terminal() {
+		a.talk.Warn(s.Config.Path+" is out of step", "silo up writes it again")
+	}
 	return nil
 }
 

@@ -113,13 +113,18 @@ func (a *app) addresses(c *cli.Context) ([]address, error) {
 	if err != nil {
 		return nil, err
 	}
-	return planned(place), nil
+	return planned(place, place.Plan), nil
 }
 
-func planned(place *orchestrator.Placement) []address {
+// planned are the silos of a plan with their places, where place is not nil.
+func planned(place *orchestrator.Placement, plan orchestrator.Plan) []address {
 	var list []address
-	for _, s := range place.Placed {
-		one := address{Name: s.Name, Mode: s.Mode, URL: s.URL, Upstream: s.Bind(), Port: s.Port}
+	for i, s := range plan.Silos {
+		one := address{Name: s.Name, Mode: s.Mode, Port: s.Port}
+		if place != nil {
+			placed := place.Placed[i]
+			one.URL, one.Upstream, one.Port = placed.URL, placed.Bind(), placed.Port
+		}
 		if !s.IsControl() {
 			one.RegionID, one.Category = &s.ID, &s.Category
 		}

@@ -25,7 +25,7 @@ func (a *app) upCommand() *cli.Command {
 		ArgsUsage: "[SILO…]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return once all is ready; the silos run on"},
-			&cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION`, with exit code 124"},
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION`, with exit code 124"},
 			&cli.BoolFlag{Name: "keep-going", Usage: "go on when a silo has failed for good"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and touch nothing"},
 			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver and no regions"},
@@ -42,6 +42,8 @@ type upRequest struct {
 	dir       *state.Dir
 	timeout   time.Duration
 	keepGoing bool
+	json      bool
+	program   string // how silo is called for this instance, in hints
 }
 
 func (a *app) up(c *cli.Context) error {
@@ -56,12 +58,31 @@ func (a *app) up(c *cli.Context) error {
 		return a.dryRun(ctx, r)
 	case c.Bool("supervise"):
 		return a.reported(c, a.supervise(c.Context, r))
+	}
+	for started := time.Now(); ; {
+		err := a.upOrJoin(ctx, c, r)
+		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, control.ErrNotRunning)
+		if !changing || time.Since(started) > changePatience || !pause(ctx, frame) {
+			return err
+		}
+	}
+}
+
+// changePatience is how long `up` waits where the instance's lock is on its way
+// from one to another: to a supervisor that was faster, or from one that is
+// ending or is being cleared up after.
+const changePatience = 10 * time.Second
+
+// upOrJoin starts the instance, or joins the one that runs. state.ErrRunning and
+// control.ErrNotRunning say that this has changed meanwhile.
+func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error {
+	switch {
 	case r.dir.Running():
 		return a.join(ctx, r)
 	case c.Bool("detach"):
 		return a.detach(ctx, r)
 	}
-	return a.foreground(c.Context, r)
+	return a.foreground(c.Context, ctx, r)
 }
 
 // bounded ends with ctx, or after a timeout that is not 0.
@@ -91,11 +112,17 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	return &upRequest{plan: plan, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going")}, nil
+	return &upRequest{
+		plan: plan, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going"),
+		json: c.Bool("json"), program: a.called(c, dir),
+	}, nil
 }
 
 func (a *app) topologyOrDemo(c *cli.Context) (*topology.Topology, error) {
 	if c.Bool("demo") {
+		if c.String("file") != "" {
+			return nil, &usageError{text: "--demo brings its own topology: it takes no --file"}
+		}
 		return a.demo()
 	}
 	return a.load(c)
@@ -133,26 +160,24 @@ func (a *app) sentryEnv(t *topology.Topology) func(string) (string, bool) {
 
 // foreground makes this process the supervisor until a signal, `silo down`, or
 // a silo that has failed for good.
-func (a *app) foreground(ctx context.Context, r *upRequest) error {
-	starting, cancel := bounded(ctx, r.timeout)
-	defer cancel()
+func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	// A live view has the terminal until all is ready; the raw files have every line.
 	sink := &gate{out: a.Stdout}
 	sink.open.Store(!a.out.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
 	in, err := a.prepare(starting, r, mux)
-	if errors.Is(err, state.ErrRunning) {
-		return a.join(starting, r) // somebody was faster
-	}
 	if err != nil {
 		return timedOut(starting, ctx, err)
 	}
 	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
+	for _, note := range changed(r.plan, in.Change) {
+		a.note(note)
+	}
 	return a.live(ctx, r, in, func() error {
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
-		a.out.Ready(*in.Snapshot())
+		a.showReady(r, in.Refresh(ctx))
 		sink.open.Store(true)
 		return nil
 	})
@@ -164,21 +189,46 @@ func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orches
 	if err != nil {
 		return nil, err
 	}
-	server, err := control.Serve(ctx, r.dir, in.Supervisor)
+	server, err := control.Serve(ctx, r.dir, in.Supervisor, a.replan(r))
 	if err != nil {
 		return nil, errors.Join(err, in.Abandon(ctx))
 	}
 	in.Defer(func() error { return server.Close(ctx) })
-	a.sayChange(r.plan, in.Change)
 	return in, nil
 }
 
-func (a *app) sayChange(plan orchestrator.Plan, change sentry.Change) {
+// replan reads the topology again, for a later `up` beside this supervisor.
+func (a *app) replan(r *upRequest) control.Replan {
+	return func(ctx context.Context, only []string, monolith bool) (orchestrator.Plan, error) {
+		t, err := topology.Load(r.plan.Topology.File, a.lookup)
+		if err != nil {
+			return orchestrator.Plan{}, err
+		}
+		return a.plan(ctx, t, monolith, only)
+	}
+}
+
+// changed says what writing the region config did to somebody's file.
+func changed(plan orchestrator.Plan, change sentry.Change) []string {
+	var notes []string
 	if change.Replaced != "" {
-		a.note(fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, plan.Topology.Sentry.Config))
+		notes = append(notes, fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, plan.Topology.Sentry.Config))
 	}
 	if change.Backup != "" {
-		a.note("the file as it was is kept as " + change.Backup)
+		notes = append(notes, "the file as it was is kept as "+change.Backup)
+	}
+	return notes
+}
+
+// showReady shows what `up` ends with.
+func (a *app) showReady(r *upRequest, s *state.Snapshot) {
+	switch {
+	case r.json:
+		_ = writeJSON(a.Stdout, s) // a reader that has gone needs no table
+	case a.quiet:
+		a.out.Status(*s)
+	default:
+		a.out.Ready(*s, r.program)
 	}
 }
 
@@ -198,8 +248,19 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 	if err != nil {
 		in.Down(false)
 	}
+	if ctx.Err() != nil && !a.quiet {
+		a.note("stopping; once more ends it without grace")
+	}
 	a.showStopping(in)
-	return errors.Join(err, <-ran)
+	if ranErr := <-ran; ranErr != nil {
+		return errors.Join(err, ranErr)
+	}
+	select {
+	case <-a.Again:
+		return hinted(exitFailed, "ended without grace")
+	default:
+		return err
+	}
 }
 
 // killOnRepeat ends an instance without grace when the user asks again.
@@ -241,7 +302,7 @@ func (a *app) sayTrouble(snapshot *state.Snapshot, said map[string]state.Phase) 
 		said[s.Name] = s.State
 		trouble := []state.Phase{state.Backoff, state.Failed, state.Unready}
 		if s.Reason != nil && slices.Contains(trouble, s.State) {
-			a.talk.Warn(fmt.Sprintf("%s is in %s: %s", s.Name, s.State, *s.Reason))
+			a.talk.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))
 		} else if known && s.State == state.Ready && before != state.Ready {
 			a.note(s.Name + " is ready again")
 		}

@@ -16,7 +16,7 @@ func (a *app) wishCommand(verb, usage string) *cli.Command {
 	return &cli.Command{
 		Name: verb, Usage: usage, ArgsUsage: "[SILO…]",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "timeout", Usage: "give up waiting after `DURATION`, with exit code 124"},
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up waiting after `DURATION`, with exit code 124"},
 		},
 		Action: func(c *cli.Context) error { return a.wish(c, verb) },
 	}
@@ -67,6 +67,7 @@ func (a *app) awaitRest(ctx context.Context, client *control.Client, names []str
 	defer view.Done()
 	return client.Watch(ctx, func(u control.Update) bool {
 		if !a.quiet {
+			countDown(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)
 		}
 		return slices.ContainsFunc(u.Snapshot.Silos, func(s state.Silo) bool {

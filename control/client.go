@@ -78,6 +78,14 @@ func (c *Client) Tail(ctx context.Context, silo string, n int) ([]string, error)
 	return body.Lines, err
 }
 
+// Up hands the topology's file to the supervisor: what has changed is applied,
+// and the named silos, or all, are started. It returns once that is taken.
+func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (orchestrator.Changes, error) {
+	var changes orchestrator.Changes
+	err := c.call(ctx, http.MethodPost, "/v1/up", request{Silos: silos, Monolith: monolith}, &changes)
+	return changes, err
+}
+
 // Start asks for silos to run; no name means all. It returns once that is taken.
 func (c *Client) Start(ctx context.Context, silos ...string) error {
 	return c.post(ctx, "start", silos)
@@ -188,6 +196,9 @@ func refused(response *http.Response) error {
 	}
 	if r.Silo != "" {
 		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
+	}
+	if len(r.Whole) > 0 {
+		return &orchestrator.WholeError{What: r.Whole}
 	}
 	return errors.New(r.Error)
 }

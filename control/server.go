@@ -21,13 +21,14 @@ const (
 	maxBody = 1 << 20
 	// watchEvery bounds how often a watcher is sent a snapshot.
 	watchEvery = 50 * time.Millisecond
-	// linesEvery is how often last lines are looked at while silos start.
+	// linesEvery is how often last lines are looked at while silos come or go.
 	linesEvery = 250 * time.Millisecond
 )
 
 // Server answers on one instance's socket.
 type Server struct {
 	supervisor *orchestrator.Supervisor
+	replan     Replan
 	listener   net.Listener
 	http       *http.Server
 	served     chan struct{}
@@ -37,7 +38,7 @@ type Server struct {
 // Serve makes the instance's socket, readable by its owner alone, and answers
 // there until Close. The caller holds the instance's lock: a socket that is in
 // the way is a dead one's.
-func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervisor) (*Server, error) {
+func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervisor, replan Replan) (*Server, error) {
 	if err := dir.MakeSocketDir(); err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervi
 		_ = listener.Close()
 		return nil, fmt.Errorf("close the control socket to others: %w", err)
 	}
-	s := &Server{supervisor: supervisor, listener: listener, served: make(chan struct{}), socket: dir.Socket}
+	s := &Server{supervisor: supervisor, replan: replan, listener: listener, served: make(chan struct{}), socket: dir.Socket}
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	go func() {
 		defer close(s.served)
@@ -83,6 +84,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/watch", s.watch)
 	mux.HandleFunc("GET /v1/config", s.config)
 	mux.HandleFunc("GET /v1/tail", s.tail)
+	mux.HandleFunc("POST /v1/up", s.up)
 	mux.HandleFunc("POST /v1/start", s.ask((*orchestrator.Supervisor).Start))
 	mux.HandleFunc("POST /v1/stop", s.ask((*orchestrator.Supervisor).Stop))
 	mux.HandleFunc("POST /v1/restart", s.ask((*orchestrator.Supervisor).Restart))
@@ -119,17 +121,50 @@ func (s *Server) ask(wish func(*orchestrator.Supervisor, ...string) error) http.
 		if !ok {
 			return
 		}
-		err := wish(s.supervisor, body.Silos...)
-		var unknown *orchestrator.UnknownSiloError
-		switch {
-		case errors.As(err, &unknown):
-			answer(w, http.StatusNotFound, refusal{Error: err.Error(), Silo: unknown.Name, Known: unknown.Known})
-		case err != nil:
-			answer(w, http.StatusInternalServerError, refusal{Error: err.Error()})
-		default:
-			answer(w, http.StatusAccepted, s.supervisor.Snapshot())
+		if err := wish(s.supervisor, body.Silos...); err != nil {
+			refuse(w, err)
+			return
 		}
+		answer(w, http.StatusAccepted, s.supervisor.Snapshot())
 	}
+}
+
+// refuse answers with an error that the client can make out again.
+func refuse(w http.ResponseWriter, err error) {
+	var unknown *orchestrator.UnknownSiloError
+	var whole *orchestrator.WholeError
+	switch {
+	case errors.As(err, &unknown):
+		answer(w, http.StatusNotFound, refusal{Error: err.Error(), Silo: unknown.Name, Known: unknown.Known})
+	case errors.As(err, &whole):
+		answer(w, http.StatusConflict, refusal{Error: err.Error(), Whole: whole.What})
+	default:
+		answer(w, http.StatusInternalServerError, refusal{Error: err.Error()})
+	}
+}
+
+// up is `silo up` beside a running supervisor: the topology is read again, what
+// has changed is applied, and silos that rest are started.
+func (s *Server) up(w http.ResponseWriter, r *http.Request) {
+	body, ok := read(w, r)
+	if !ok {
+		return
+	}
+	ctx := context.WithoutCancel(r.Context()) // half a change is worse than one nobody waits for
+	plan, err := s.replan(ctx, body.Silos, body.Monolith)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	changes, err := s.supervisor.Apply(ctx, plan)
+	if err == nil {
+		err = s.supervisor.Start(body.Silos...)
+	}
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, http.StatusAccepted, changes)
 }
 
 func (s *Server) down(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +188,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		starting := lines.C
-		if snapshot.State != state.InstanceStarting {
+		if snapshot.State != state.InstanceStarting && snapshot.State != state.InstanceStopping {
 			starting = nil // no wake-ups for a stream that has nothing to say
 		}
 		select {

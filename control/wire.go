@@ -6,8 +6,10 @@
 package control
 
 import (
+	"context"
 	"errors"
 
+	"silo/orchestrator"
 	"silo/state"
 )
 
@@ -24,7 +26,12 @@ type Update struct {
 type request struct {
 	Silos []string `json:"silos,omitempty"` // none means all
 	Kill  bool     `json:"kill,omitempty"`  // down: without grace
+
+	Monolith bool `json:"monolith,omitempty"` // up: what was asked for
 }
+
+// Replan makes a plan of the topology as it is now, for the named silos or all.
+type Replan func(ctx context.Context, silos []string, monolith bool) (orchestrator.Plan, error)
 
 // configBody is the region config that matches the live tunnels.
 type configBody struct {
@@ -42,4 +49,5 @@ type refusal struct {
 	Error string   `json:"error"`
 	Silo  string   `json:"silo,omitempty"`  // the name that is unknown
 	Known []string `json:"known,omitempty"` // the names there are
+	Whole []string `json:"whole,omitempty"` // what cannot be changed while the instance runs
 }

@@ -26,7 +26,7 @@ func runID() string { return strings.ToLower(rand.Text()) }
 // opening or keeping anything. It fails with ErrUnknownAddress where only a
 // tunnel can tell.
 func Foresee(ctx context.Context, plan Plan, site Site) (*Placement, error) {
-	reserved, err := ports.Reserve(ctx, wants(plan, site))
+	reserved, err := ports.Reserve(ctx, wants(plan, site, plan.Silos))
 	if err != nil {
 		return nil, err
 	}

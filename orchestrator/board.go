@@ -40,13 +40,19 @@ func (b *board) nudge() {
 	}
 }
 
-// launched tells whether a silo has a process. Until then its port is held by a
-// listener of silo's own, which would swallow a connection.
-func (b *board) launched(name string) bool {
+// upstream is where a silo's process listens; empty while it has none. Before
+// its launch its port is held by a listener of silo's own, which would swallow a
+// connection.
+func (b *board) upstream(name string) string {
 	s := b.latest.Load().snapshot
-	return s != nil && slices.ContainsFunc(s.Silos, func(silo state.Silo) bool {
-		return silo.Name == name && silo.PID != nil
-	})
+	if s == nil {
+		return ""
+	}
+	i := slices.IndexFunc(s.Silos, func(silo state.Silo) bool { return silo.Name == name })
+	if i < 0 || s.Silos[i].PID == nil {
+		return ""
+	}
+	return s.Silos[i].Bind
 }
 
 // starting tells whether a silo is on its way up, and in what words, for the

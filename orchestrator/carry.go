@@ -80,15 +80,15 @@ func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
 		return nil, errors.New("stopped before it was started")
 	}
 	placed := s.placed(j.name)
-	out := s.outputs[j.name]
-	out.fresh()
-	if err := s.place.reserved.Release(j.name); err != nil {
+	placed.out.fresh()
+	if err := placed.held.Release(j.name); err != nil {
 		return nil, err
 	}
-	mark := s.place.processMarker(j.launchAction)
+	place := s.now()
+	mark := place.processMarker(j.launchAction)
 	return proc.Start(proc.Spec{
-		Argv: placed.Argv, Dir: placed.Dir, Env: append(s.place.environ(placed), marker(s.place.Dir), mark),
-		Marker: mark, Output: out, Death: "TERM",
+		Argv: placed.Argv, Dir: placed.Dir, Env: append(place.environ(placed), marker(place.Dir), mark),
+		Marker: mark, Output: placed.out, Death: "TERM",
 	})
 }
 
@@ -143,7 +143,7 @@ func (s *Supervisor) end(grace context.Context, j *job) {
 }
 
 func (s *Supervisor) placed(name string) Placed {
-	for _, p := range s.place.Placed {
+	for _, p := range s.now().Placed {
 		if p.Name == name {
 			return p
 		}

@@ -191,7 +191,7 @@ func TestUpToReadyAndDownToNothing(t *testing.T) {
 func TestTheInstanceIsOnlyOnce(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
-	if _, err := Prepare(t.Context(), b.place.Plan, b.place.Site, nil); !errors.Is(err, state.ErrRunning) {
+	if _, err := Prepare(t.Context(), b.now().Plan, b.now().Site, nil); !errors.Is(err, state.ErrRunning) {
 		t.Fatalf("a second one: %v", err)
 	}
 }

@@ -2,10 +2,12 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,6 +36,7 @@ type Site struct {
 	Environ []string // the caller's, as os.Environ gives it
 	Env     state.Lookup
 	Version string
+	Guard   []string     // the command that calls Bury once this process is dead; empty: none
 	Root    bool         // the effective user is root
 	Warn    func(string) // takes what a user should know; never nil
 	Trace   func(string) // takes what only somebody who looks for a fault wants to know; never nil
@@ -48,9 +51,10 @@ type Placement struct {
 	Secrets state.Secrets
 	Placed  []Placed // as Plan.Silos
 
-	reserved *ports.Reservation
-	provider tunnels.Provider
-	board    *board
+	fingerprint string
+	block       sentry.Block // the region config; empty for a monolith
+	provider    tunnels.Provider
+	board       *board
 }
 
 // Placed is one silo with its place.
@@ -60,6 +64,9 @@ type Placed struct {
 	HealthPort int    // where its backend answers
 	URL        string // its address
 	Tunnel     tunnels.Tunnel
+
+	held *ports.Reservation // of its ports
+	out  *output            // where its processes write; nil before there is a supervisor
 }
 
 // Bind is the address that the silo's devserver is told to listen on.
@@ -67,26 +74,23 @@ func (p Placed) Bind() string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 
 func (p Placed) health() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.HealthPort)) }
 
-// wants are the ports that a plan needs. A port that the topology does not
-// write is asked for as remembered from the last run, so that it stays the same.
-func wants(p Plan, site Site) []ports.Want {
+// wants are the ports that silos of a plan need. A port that the topology does
+// not write is asked for as remembered from the last run, so that it stays the same.
+func wants(p Plan, site Site, silos []Planned) []ports.Want {
 	remembered := site.Dir.Ports()
 	var list []ports.Want
-	for _, s := range p.Silos {
-		span := 1
-		if s.Watchers {
-			span = 2
-		}
-		want := ports.Want{Name: s.Name, Port: s.Port, Fixed: s.PortFixed, Span: span}
+	for _, s := range silos {
+		want := ports.Want{Name: s.Name, Port: s.Port, Fixed: s.PortFixed, Span: span(s)}
 		if last := remembered[s.Name]; !s.PortFixed && last != 0 {
 			want.Port = last
 		}
 		list = append(list, want)
 	}
-	if p.Topology.Tunnels.Provider != "local" {
+	if p.Topology.Tunnels.Provider != tunnels.Local {
 		return list
 	}
-	for i, s := range p.Silos {
+	for _, s := range silos {
+		i := slices.Index(p.Names(), s.Name)
 		want := ports.Want{Name: edgePrefix + s.Name, Port: edgePort(site.Dir.Key, i), Span: 1}
 		if last := remembered[want.Name]; last != 0 {
 			want.Port = last
@@ -94,6 +98,21 @@ func wants(p Plan, site Site) []ports.Want {
 		list = append(list, want)
 	}
 	return list
+}
+
+// reserve holds the ports of one silo alone; its edge stays where it is.
+func reserve(ctx context.Context, plan Plan, site Site, s Planned) (*ports.Reservation, error) {
+	list := wants(plan, site, []Planned{s})
+	return ports.Reserve(ctx, list[:1])
+}
+
+// span is how many ports a silo takes: with watchers its own is webpack's, and
+// the next one its backend's.
+func span(s Planned) int {
+	if s.Watchers {
+		return 2
+	}
+	return 1
 }
 
 // edgePort is the port that an instance's i-th edge prefers before any was
@@ -112,60 +131,92 @@ func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 	if err != nil {
 		return nil, err
 	}
-	reserved, err := ports.Reserve(ctx, wants(plan, site))
+	p := &Placement{Plan: plan, Site: site, RunID: runID(), Secrets: secrets, board: newBoard()}
+	config, err := p.tunnelConfig()
 	if err != nil {
 		return nil, err
 	}
-	p := &Placement{
-		Plan: plan, Site: site, RunID: runID(), Secrets: secrets,
-		reserved: reserved, board: newBoard(),
-	}
-	for _, s := range plan.Silos {
-		port := reserved.Port(s.Name)
-		p.Placed = append(p.Placed, Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port)})
-	}
-	if err := p.open(ctx); err != nil {
-		_ = reserved.Close() // the reason is the tunnel's
+	if p.provider, err = tunnels.New(config); err != nil {
 		return nil, err
 	}
-	return p, p.remember()
+	if p.Placed, err = p.settle(ctx, plan.Silos); err != nil {
+		closeProvider(ctx, p.provider)
+		return nil, err
+	}
+	if err := p.finish(); err != nil {
+		return nil, errors.Join(err, p.leave(ctx))
+	}
+	return p, nil
+}
+
+// finish works out what follows from the places.
+func (p *Placement) finish() (err error) {
+	p.fingerprint = p.Fingerprint()
+	if !p.Monolith { // a monolith has no regions to write down
+		p.block, err = p.RegionConfig()
+	}
+	return errors.Join(err, p.remember())
+}
+
+// leave gives all ports and tunnels back.
+func (p *Placement) leave(ctx context.Context) error {
+	closeProvider(ctx, p.provider)
+	return release(p.Placed)
+}
+
+// release gives the ports of silos back, as far as they are still held.
+func release(placed []Placed) error {
+	var errs []error
+	for _, s := range placed {
+		errs = append(errs, s.held.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// settle gives silos their ports and tunnels, or nothing at all.
+func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, error) {
+	reserved, err := ports.Reserve(ctx, wants(p.Plan, p.Site, silos))
+	if err != nil {
+		return nil, err
+	}
+	placed := make([]Placed, len(silos))
+	for i, s := range silos {
+		port := reserved.Port(s.Name)
+		placed[i] = Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), held: reserved}
+	}
+	if err := p.open(ctx, placed); err != nil {
+		return nil, errors.Join(err, reserved.Close())
+	}
+	return placed, nil
 }
 
 // remember keeps the ports for the next run.
 func (p *Placement) remember() error {
 	kept := p.Dir.Ports()
-	for _, want := range wants(p.Plan, p.Site) {
-		kept[want.Name] = p.reserved.Port(want.Name)
+	for _, s := range p.Placed {
+		kept[s.Name] = s.Port
+		if edge := s.held.Port(edgePrefix + s.Name); edge != 0 {
+			kept[edgePrefix+s.Name] = edge
+		}
 	}
 	return p.Dir.SavePorts(kept)
 }
 
-// open gives every silo its tunnel.
-func (p *Placement) open(ctx context.Context) error {
-	config, err := p.tunnelConfig()
-	if err != nil {
-		return err
-	}
-	provider, err := tunnels.New(config)
-	if err != nil {
-		return err
-	}
-	specs := make([]tunnels.Spec, len(p.Placed))
-	for i, s := range p.Placed {
+// open gives silos their tunnels, all at once.
+func (p *Placement) open(ctx context.Context, placed []Placed) (err error) {
+	specs := make([]tunnels.Spec, len(placed))
+	for i, s := range placed {
 		if specs[i], err = p.tunnelSpec(s); err != nil {
-			closeProvider(ctx, provider)
 			return err
 		}
 	}
-	opened, err := tunnels.OpenAll(ctx, provider, specs)
+	opened, err := tunnels.OpenAll(ctx, p.provider, specs)
 	if err != nil {
-		closeProvider(ctx, provider)
 		return err
 	}
-	for i := range p.Placed {
-		p.Placed[i].Tunnel, p.Placed[i].URL = opened[i], opened[i].URL()
+	for i := range placed {
+		placed[i].Tunnel, placed[i].URL = opened[i], opened[i].URL()
 	}
-	p.provider = provider
 	return nil
 }
 
@@ -181,9 +232,13 @@ func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 	t := p.Topology.Tunnels
 	config := tunnels.Config{
 		Provider: t.Provider, Version: p.Version, Log: p.Trace,
-		Changed: func(string, tunnels.Status) { p.board.nudge() },
+		Changed: func(string, tunnels.Status) {
+			if p.board != nil {
+				p.board.nudge()
+			}
+		},
 	}
-	if t.Provider != "ngrok" {
+	if t.Provider != tunnels.Ngrok {
 		return config, nil
 	}
 	home, _ := p.Env("HOME")
@@ -199,20 +254,14 @@ func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 }
 
 func (p *Placement) tunnelSpec(s Placed) (tunnels.Spec, error) {
-	bind := s.Bind()
 	spec := tunnels.Spec{
-		Name: s.Name, Upstream: func() string {
-			if p.board.launched(s.Name) {
-				return bind
-			}
-			return ""
-		},
+		Name: s.Name, Upstream: func() string { return p.board.upstream(s.Name) },
 		Starting: func() (string, bool) { return p.board.starting(s.Name) },
 		Domain:   s.Domain, URL: s.Silo.URL, HostHeader: s.HostHeader,
 		TrafficPolicy: s.TrafficPolicy, BasicAuth: s.BasicAuth, AllowCIDRs: s.AllowCIDRs,
 	}
-	if p.Topology.Tunnels.Provider == "local" {
-		listener, err := p.reserved.Listener(edgePrefix + s.Name)
+	if p.Topology.Tunnels.Provider == tunnels.Local {
+		listener, err := s.held.Listener(edgePrefix + s.Name)
 		if err != nil {
 			return spec, fmt.Errorf("hand over the edge of %s: %w", s.Name, err)
 		}

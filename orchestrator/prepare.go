@@ -12,6 +12,7 @@ import (
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
+	"silo/tunnels"
 )
 
 // closers is a teardown: what was set up, undone backwards.
@@ -55,6 +56,9 @@ func Prepare(ctx context.Context, plan Plan, site Site, lines *logs.Mux) (*Insta
 	if _, err := Clean(ctx, site.Dir); err != nil {
 		return nil, err
 	}
+	if err := Preflight(ctx, plan, site); err != nil {
+		return nil, err
+	}
 	if err := in.claim(ctx, plan, site); err != nil {
 		return nil, err
 	}
@@ -62,17 +66,46 @@ func Prepare(ctx context.Context, plan Plan, site Site, lines *logs.Mux) (*Insta
 	if err != nil {
 		return nil, err
 	}
-	in.undo.push(func() error { closeProvider(ctx, place.provider); return place.reserved.Close() })
+	in.undo.push(func() error { return place.leave(ctx) })
 	if in.Supervisor, err = NewSupervisor(place, lines); err != nil {
 		return nil, err
 	}
-	if in.Change, err = place.writeConfig(ctx, in.block); err != nil {
-		in.closeOutputs()
+	if in.Change, err = place.writeConfig(ctx); err != nil {
+		closeOutputs(place.Placed)
 		return nil, err
 	}
 	in.undo = in.undo[:len(in.undo)-1] // from here on Run closes tunnels and ports
+	in.guard(site)
 	ok = true
 	return in, nil
+}
+
+// Preflight finds out what would refuse a plan later, and touches nothing: a
+// region config that cannot be written, a command that is not there, an
+// authtoken that is missing.
+func Preflight(ctx context.Context, plan Plan, site Site) error {
+	if _, err := sentry.ReadFile(plan.Topology.Sentry.Config); err != nil {
+		return err
+	}
+	p := &Placement{Plan: plan, Site: site}
+	for _, s := range plan.Silos {
+		p.Placed = append(p.Placed, Placed{Planned: s})
+	}
+	for _, s := range p.Placed {
+		if err := proc.Find(s.Argv[0], s.Dir, p.environ(s)); err != nil {
+			return fmt.Errorf("%s cannot be started: %w", s.Name, err)
+		}
+	}
+	config, err := p.tunnelConfig()
+	if err != nil {
+		return err
+	}
+	provider, err := tunnels.New(config)
+	if err != nil {
+		return err
+	}
+	closeProvider(ctx, provider) // it was never used
+	return nil
 }
 
 // claim takes the region config's file for this instance, and looks whether it
@@ -91,11 +124,11 @@ func (in *Instance) claim(ctx context.Context, plan Plan, site Site) error {
 }
 
 // writeConfig writes the region config, but in monolith mode, which reads none.
-func (p *Placement) writeConfig(ctx context.Context, block sentry.Block) (sentry.Change, error) {
+func (p *Placement) writeConfig(ctx context.Context) (sentry.Change, error) {
 	if p.Monolith {
 		return sentry.Change{}, nil
 	}
-	return sentry.Write(ctx, p.Topology.Sentry.Config, block)
+	return sentry.Write(ctx, p.Topology.Sentry.Config, p.block)
 }
 
 // Defer adds to what is undone at the end: after the silos, and before the lock
@@ -110,9 +143,8 @@ func (in *Instance) Run(ctx context.Context) error {
 
 // Abandon gives back what Prepare took, where Run is never called.
 func (in *Instance) Abandon(ctx context.Context) error {
-	in.closeOutputs()
-	closeProvider(ctx, in.place.provider)
-	return errors.Join(in.place.reserved.Close(), in.undo.unwind())
+	closeOutputs(in.now().Placed)
+	return errors.Join(in.now().leave(ctx), in.undo.unwind())
 }
 
 // Clean ends what a killed supervisor left behind: its processes, found by the

@@ -22,7 +22,7 @@ const (
 	// probeTimeout bounds one request. uWSGI listens seconds before the app is
 	// loaded and holds requests meanwhile: long enough that one is answered the
 	// moment it is, short enough that a lost one does not count.
-	probeTimeout = 2 * time.Second
+	probeTimeout = time.Second
 	// statusTimeout bounds a probe that somebody waits for.
 	statusTimeout = 250 * time.Millisecond
 )
@@ -62,7 +62,7 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 		if finding.ready || finding.fatal {
 			return
 		}
-		if !pause(ctx, interval(time.Since(started), placed.Ready.Interval, len(s.place.Placed))) {
+		if !pause(ctx, interval(time.Since(started), placed.Ready.Interval, len(s.now().Placed))) {
 			break
 		}
 	}
@@ -155,7 +155,8 @@ func (s *Supervisor) answersItself(j *job, placed Placed) error {
 
 // role asks which mode a healthy silo answers in.
 func (s *Supervisor) role(ctx context.Context, placed Placed) (string, bool) {
-	probes := s.place.Choice.Dialect.Probes
+	dialect := s.now().Choice.Dialect
+	probes := dialect.Probes
 	got := make([]int, len(probes))
 	for i, probe := range probes {
 		status, err := s.status(ctx, placed.health(), probe.Path)
@@ -164,7 +165,7 @@ func (s *Supervisor) role(ctx context.Context, placed Placed) (string, bool) {
 		}
 		got[i] = status
 	}
-	return s.place.Choice.Dialect.Judge(got)
+	return dialect.Judge(got)
 }
 
 // status is the HTTP status of one GET.

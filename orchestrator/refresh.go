@@ -74,10 +74,10 @@ func (s *Supervisor) reprobe(ctx context.Context, l look, placed Placed) {
 // inStep tells whether the region config's file still holds what was written;
 // nil where that cannot be told, or a monolith reads none.
 func (s *Supervisor) inStep() *bool {
-	if s.place.Monolith {
+	if s.now().Monolith {
 		return nil
 	}
-	_, same, err := sentry.Diff(s.place.Topology.Sentry.Config, s.block)
+	_, same, err := sentry.Diff(s.now().Topology.Sentry.Config, s.now().block)
 	if err != nil && !errors.Is(err, sentry.ErrMissing) && !errors.Is(err, sentry.ErrMarkers) {
 		return nil
 	}

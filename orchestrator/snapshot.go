@@ -9,24 +9,24 @@ import (
 )
 
 // publish makes a snapshot of the cluster and pins it.
-func (s *Supervisor) publish(c cluster) { s.place.board.publish(s.snapshot(c)) }
+func (s *Supervisor) publish(c cluster) { s.board.publish(s.snapshot(c)) }
 
 // snapshot is everything that is known, as one immutable value.
 func (s *Supervisor) snapshot(c cluster) *state.Snapshot {
 	pid := os.Getpid()
-	p := s.place
+	p := s.now()
 	snap := &state.Snapshot{
 		SchemaVersion: state.SchemaVersion, Name: p.Topology.Name, PID: &pid,
 		File: p.Topology.File, StartedAt: &s.startedAt, Provider: p.Topology.Tunnels.Provider,
 		Dialect: p.Choice.Dialect.Name, Config: state.Config{Path: p.Topology.Sentry.Config},
-		Topology: s.fingerprint, Mode: "silos", Version: p.Version, RunID: p.RunID,
+		Topology: p.fingerprint, Mode: "silos", Version: p.Version, RunID: p.RunID,
 		Silos: make([]state.Silo, len(p.Placed)),
 	}
 	if p.Monolith {
 		snap.Mode = "monolith"
 	}
 	for i, placed := range p.Placed {
-		snap.Silos[i] = view(placed, c.silos[i])
+		snap.Silos[i] = view(placed, *c.named(placed.Name))
 	}
 	snap.State = condition(c, snap.Silos)
 	return snap
@@ -38,17 +38,18 @@ func condition(c cluster, silos []state.Silo) state.Condition {
 		return state.InstanceStopping
 	}
 	sum := state.InstanceReady
-	for i, s := range silos {
+	for _, s := range silos {
+		known := c.named(s.Name)
 		switch s.State {
 		case state.Planned, state.Starting, state.Stopping:
-			if !c.silos[i].everReady {
+			if !known.everReady {
 				return state.InstanceStarting
 			}
 			sum = state.InstanceDegraded
 		case state.Unready, state.Backoff, state.Failed:
 			sum = state.InstanceDegraded
 		case state.Stopped:
-			if c.silos[i].quit { // nobody asked it to
+			if known.quit { // nobody asked it to
 				sum = state.InstanceDegraded
 			}
 		case state.Ready:
@@ -65,7 +66,7 @@ func view(p Placed, s silo) state.Silo {
 	v := state.Silo{
 		Name: p.Name, Mode: p.Mode, State: s.phase, Port: p.Port, Bind: p.Bind(), URL: p.URL,
 		Tunnel: tunnel(p.Tunnel), Restarts: s.restarts, Exit: s.exit, HealthPort: p.HealthPort,
-		StartedAt: moment(s.startedAt), ReadyAt: moment(s.readyAt), TimedOut: s.timedOut,
+		StartedAt: moment(s.startedAt), ReadyAt: moment(s.readyAt), TimedOut: s.timedOut, KillAt: moment(s.killAt),
 	}
 	if !p.IsControl() {
 		v.RegionID, v.Category = &p.ID, &p.Category

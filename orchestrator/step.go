@@ -14,6 +14,7 @@ type cluster struct {
 	silos    []silo
 	stopping bool // the instance is to end: regions first, then control
 	killing  bool // and without grace
+	spent    int  // incarnations and backoffs of silos that have left: one that comes back counts on from here
 }
 
 // silo is one silo's part of a cluster.
@@ -21,6 +22,7 @@ type silo struct {
 	name    string
 	control bool
 	policy  topology.Restart
+	grace   time.Duration // between the request to end and the kill
 
 	phase       state.Phase
 	wanted      bool // it is to run
@@ -37,8 +39,10 @@ type silo struct {
 	processTime string
 	startedAt   time.Time
 	readyAt     time.Time
+	killAt      time.Time // of one that is stopping
 	exit        *state.Exit
 	reason      string
+	leaving     bool // gone from the topology: forgotten once it has ended
 	quit        bool // it ended by itself, though without a failure
 	doomed      bool // its stop ends in failed
 	timedOut    bool // because it was not ready in time
@@ -54,6 +58,14 @@ type (
 		names []string
 		want  want
 		seen  chan<- struct{} // closed once a snapshot shows it, or nil
+	}
+	// applyEvent tells that another topology counts now: silos that are gone, that
+	// are new, and that have to be started again.
+	applyEvent struct {
+		place *Placement // what the supervisor goes by from then on
+		order []silo     // all silos, in their new order; one that is known is only given its policy
+		again []string
+		seen  chan<- struct{}
 	}
 	// downEvent asks for the end of the instance.
 	downEvent struct{ kill bool }
@@ -106,6 +118,7 @@ type (
 )
 
 func (wantEvent) isEvent()       {}
+func (applyEvent) isEvent()      {}
 func (downEvent) isEvent()       {}
 func (launchedEvent) isEvent()   {}
 func (exitedEvent) isEvent()     {}
@@ -161,6 +174,8 @@ func step(c cluster, e event, now time.Time) (cluster, []action) {
 				todo = append(todo, c.silos[i].ask(e.want, c.stopping)...)
 			}
 		}
+	case applyEvent:
+		todo = append(todo, c.apply(e)...)
 	case downEvent:
 		c.stopping = true
 		for i := range c.silos { // a restart that is half done is not gone on with
@@ -198,14 +213,63 @@ func step(c cluster, e event, now time.Time) (cluster, []action) {
 	case overdueEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && s.phase == state.Starting && !c.stopping {
 			s.timedOut = true
-			todo = append(todo, s.giveUp("not ready in time")...)
+			todo = append(todo, s.giveUp(late(s.reason))...)
 		}
 	case backoffEvent:
 		if s := c.named(e.name); s != nil && s.phase == state.Backoff && s.backoff == e.backoff && !c.stopping {
 			todo = append(todo, s.launch())
 		}
 	}
-	return c, append(todo, c.drain()...)
+	c.leave()
+	todo = append(todo, c.drain()...)
+	for i := range c.silos {
+		c.silos[i].countDown(now)
+	}
+	return c, todo
+}
+
+// apply makes the cluster that of another topology. Silos that are gone should
+// rest by now; one that was started meanwhile stays until its process has ended.
+func (c *cluster) apply(e applyEvent) []action {
+	var todo []action
+	next := slices.Clone(e.order)
+	for i, s := range next {
+		if known := c.named(s.name); known != nil {
+			next[i] = *known
+			next[i].policy, next[i].grace, next[i].leaving = s.policy, s.grace, false
+		} else {
+			next[i].incarnation, next[i].backoff = c.spent, c.spent
+		}
+	}
+	for _, s := range c.silos {
+		if !slices.ContainsFunc(next, func(n silo) bool { return n.name == s.name }) {
+			s.leaving = true
+			todo = append(todo, s.end(c.killing)...)
+			next = append(next, s)
+		}
+	}
+	c.silos = next
+	for i := range c.silos {
+		s := &c.silos[i]
+		runs := s.alive || s.phase == state.Backoff || s.phase == state.Failed
+		switch {
+		case slices.Contains(e.again, s.name) && runs:
+			todo = append(todo, s.ask(wantAgain, c.stopping)...)
+		case s.phase == state.Planned:
+			todo = append(todo, s.ask(wantUp, c.stopping)...)
+		}
+	}
+	return todo
+}
+
+// leave forgets silos that are gone from the topology and have ended.
+func (c *cluster) leave() {
+	for _, s := range c.silos {
+		if s.leaving && !s.alive {
+			c.spent = max(c.spent, s.incarnation, s.backoff)
+		}
+	}
+	c.silos = slices.DeleteFunc(c.silos, func(s silo) bool { return s.leaving && !s.alive })
 }
 
 // find is the silo whose present process an event speaks of, or nil for a stale one.
@@ -400,6 +464,16 @@ func (s *silo) probed(e probedEvent) []action {
 		s.reason = e.reason
 	}
 	return nil
+}
+
+// countDown sets the time of the kill for a silo that is stopping.
+func (s *silo) countDown(now time.Time) {
+	switch {
+	case s.phase != state.Stopping:
+		s.killAt = time.Time{}
+	case s.killAt.IsZero():
+		s.killAt = now.Add(s.grace)
+	}
 }
 
 // giveUp stops a process that is there and of no use.

@@ -51,6 +51,7 @@ func (w *world) tell(e event) {
 	for _, a := range todo {
 		w.carry(a)
 	}
+	w.forget()
 	w.hold()
 }
 
@@ -64,7 +65,7 @@ func (w *world) carry(a action) {
 		if w.down {
 			w.t.Fatalf("%s is launched while the instance is going down", a.name)
 		}
-		if a.incarnation != w.launched[a.name]+1 {
+		if a.incarnation <= w.launched[a.name] {
 			w.t.Fatalf("%s: incarnation %d follows %d", a.name, a.incarnation, w.launched[a.name])
 		}
 		w.launched[a.name], w.live[a.name] = a.incarnation, a.incarnation
@@ -145,7 +146,7 @@ func TestStepHoldsItsPromises(t *testing.T) {
 			},
 			"launch fails": func(t *rapid.T) {
 				n := name.Draw(t, "silo")
-				if s := w.c.named(n); s.alive && s.pid == 0 {
+				if s := w.c.named(n); s != nil && s.alive && s.pid == 0 {
 					inc := w.live[n]
 					delete(w.live, n)
 					delete(w.stops, n)
@@ -160,6 +161,15 @@ func TestStepHoldsItsPromises(t *testing.T) {
 			"probe": func(t *rapid.T) {
 				n := name.Draw(t, "silo")
 				w.tell(probedEvent{name: n, incarnation: w.launched[n], ready: rapid.Bool().Draw(t, "ready"), fatal: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now})
+			},
+			"apply": func(t *rapid.T) {
+				var order []silo
+				for _, n := range []string{"control", "us", "eu"} {
+					if n == "control" || rapid.Bool().Draw(t, "has "+n) {
+						order = append(order, silo{name: n, control: n == "control", phase: state.Planned, policy: topology.Restart{Policy: "always", Max: 3, Backoff: time.Second, BackoffMax: time.Second, Window: time.Minute}})
+					}
+				}
+				w.tell(applyEvent{order: order, again: rapid.SliceOf(name).Draw(t, "again")})
 			},
 			"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.tell(overdueEvent{n, w.launched[n]}) },
 			"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
@@ -182,12 +192,29 @@ func (w *world) stale(name string) {
 		return
 	}
 	old := w.launched[name] - 1
+	if w.c.named(name) == nil {
+		return
+	}
 	before := *w.c.named(name)
 	w.tell(exitedEvent{name, old, exitCode(1)})
 	w.tell(probedEvent{name: name, incarnation: old, ready: true})
+	if w.c.named(name) == nil {
+		return // it had left before
+	}
 	after := *w.c.named(name)
 	if before.phase != after.phase || before.restarts != after.restarts {
 		w.t.Fatalf("%s: word of incarnation %d changed incarnation %d", name, old, w.launched[name])
+	}
+}
+
+// forget checks that who has left the cluster has ended.
+func (w *world) forget() {
+	for name := range w.launched {
+		if w.c.named(name) == nil {
+			if _, lives := w.live[name]; lives {
+				w.t.Fatalf("%s is forgotten while its process lives", name)
+			}
+		}
 	}
 }
 

@@ -17,6 +17,14 @@ func describe(e state.Exit) string {
 	return "ended"
 }
 
+// late says that a silo was not ready in time, and what was seen last.
+func late(seen string) string {
+	if seen == "" {
+		return "not ready in time"
+	}
+	return "not ready in time: " + seen
+}
+
 // failure tells whether an exit that nobody asked for counts as one.
 func failure(e state.Exit) bool { return e.Signal != nil || e.Code == nil || *e.Code != 0 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"silo/logs"
@@ -21,9 +22,10 @@ const eventBuffer = 256
 // Supervisor runs the silos of one placement. Its Run goroutine owns their
 // state; every method is a message to it or a look at the last snapshot.
 type Supervisor struct {
-	place *Placement
-	block sentry.Block
-	mux   *logs.Mux // whole lines of all silos, or nil where nobody reads along
+	place    atomic.Pointer[Placement] // what is to run; Run's goroutine replaces it
+	board    *board
+	mux      *logs.Mux  // whole lines of all silos, or nil where nobody reads along
+	applying sync.Mutex // held while one changed topology is applied: the next one waits
 
 	events    chan event
 	refreshes chan refresh
@@ -31,58 +33,63 @@ type Supervisor struct {
 	ended     chan struct{}     // closed when Run has returned
 	workers   sync.WaitGroup    // everything that Run has started
 
-	prober      *http.Client
-	startedAt   time.Time
-	fingerprint string
-	outputs     map[string]*output // by silo; fixed before Run
-	jobs        map[string]*job    // the latest incarnation of each silo; Run's own
+	prober    *http.Client
+	startedAt time.Time
+	jobs      map[string]*job // the latest incarnation of each silo; Run's own
 }
 
 // NewSupervisor makes a supervisor of a placement whose region config is
 // written. lines takes the silos' output as whole lines, or is nil. Nothing
 // runs before Run.
 func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
-	var block sentry.Block
-	if !place.Monolith { // a monolith has no regions to write down
-		var err error
-		if block, err = place.RegionConfig(); err != nil {
-			return nil, err
-		}
-	}
 	s := &Supervisor{
-		place: place, block: block, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
-		ended: make(chan struct{}), startedAt: time.Now(), outputs: map[string]*output{}, jobs: map[string]*job{}, prober: newProber(), fingerprint: place.Fingerprint(),
+		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
+		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{}, prober: newProber(),
 	}
-	limits := logs.Limits{Max: place.Topology.Logs.Max, Keep: place.Topology.Logs.Keep}
-	for _, placed := range place.Placed {
-		out, err := newOutput(place.Dir.Logs(), placed.Name, limits, lines, place.Warn)
-		if err != nil {
-			s.closeOutputs()
-			return nil, err
-		}
-		s.outputs[placed.Name] = out
+	if err := s.openOutputs(place, place.Placed); err != nil {
+		return nil, err
 	}
+	s.place.Store(place)
 	s.publish(s.initial())
 	return s, nil
 }
 
-func (s *Supervisor) closeOutputs() {
-	for _, out := range s.outputs {
-		out.close()
+// now is the placement that counts at this moment.
+func (s *Supervisor) now() *Placement { return s.place.Load() }
+
+// openOutputs gives silos the files that they write to.
+func (s *Supervisor) openOutputs(place *Placement, placed []Placed) (err error) {
+	limits := logs.Limits{Max: place.Topology.Logs.Max, Keep: place.Topology.Logs.Keep}
+	for i := range placed {
+		if placed[i].out, err = newOutput(place.Dir.Logs(), placed[i].Name, limits, s.mux, place.Warn); err != nil {
+			closeOutputs(placed[:i])
+			return err
+		}
+	}
+	return nil
+}
+
+func closeOutputs(placed []Placed) {
+	for _, p := range placed {
+		p.out.close()
 	}
 }
 
 // initial is the cluster before anything has happened.
 func (s *Supervisor) initial() cluster {
 	var c cluster
-	for _, p := range s.place.Placed {
-		phase := state.Planned
-		if !p.Wanted {
-			phase = state.Stopped
-		}
-		c.silos = append(c.silos, silo{name: p.Name, control: p.IsControl(), policy: p.Restart, phase: phase})
+	for _, p := range s.now().Placed {
+		c.silos = append(c.silos, newSilo(p.Planned))
 	}
 	return c
+}
+
+func newSilo(p Planned) silo {
+	phase := state.Planned
+	if !p.Wanted {
+		phase = state.Stopped
+	}
+	return silo{name: p.Name, control: p.IsControl(), policy: p.Restart, grace: p.Stop.Grace, phase: phase}
 }
 
 // Run starts the wanted silos and returns once everything has ended: no process
@@ -90,11 +97,11 @@ func (s *Supervisor) initial() cluster {
 // ends, the instance stops in order; Down(true) cuts that short.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer close(s.ended)
-	saver := startSaver(s.place)
+	saver := startSaver(s.now())
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := proc.Subreap(); err != nil {
-		s.place.Warn("what leaves its silo's session is found by its environment alone: " + err.Error())
+		s.now().Warn("what leaves its silo's session is found by its environment alone: " + err.Error())
 	}
 	s.workers.Go(func() { proc.Reap(work) })
 	c := s.take(work, s.initial(), wantEvent{names: s.wanted(), want: wantUp})
@@ -106,7 +113,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case r := <-s.refreshes:
 			r.reply <- s.running(c)
 			continue
-		case <-s.place.board.nudges:
+		case <-s.board.nudges:
 		case <-down:
 			down = nil
 			c = s.take(work, c, downEvent{})
@@ -118,7 +125,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	cancel()
 	err := s.clear(ctx)
 	last := s.snapshot(c).AsStopped()
-	s.place.board.publish(last)
+	s.board.publish(last)
 	return errors.Join(err, saver.stop(last))
 }
 
@@ -134,17 +141,17 @@ func (s *Supervisor) clear(ctx context.Context) error {
 		}
 	}
 	s.acknowledge()
-	s.closeOutputs()
+	closeOutputs(s.now().Placed)
 	// By now nothing of this run should live; what a daemon hid is found by its marker.
 	ctx = context.WithoutCancel(ctx)
-	closeProvider(ctx, s.place.provider)
-	marked, err := proc.KillMarked(ctx, marker(s.place.Dir))
+	closeProvider(ctx, s.now().provider)
+	marked, err := proc.KillMarked(ctx, marker(s.now().Dir))
 	strays, strayErr := proc.KillStrays(ctx)
 	for _, info := range slices.Concat(marked, strays) {
-		s.place.Warn(fmt.Sprintf("ended %v, which had left its silo", info))
+		s.now().Warn(fmt.Sprintf("ended %v, which had left its silo", info))
 	}
 	err = errors.Join(err, strayErr)
-	return errors.Join(err, s.place.reserved.Close())
+	return errors.Join(err, release(s.now().Placed))
 }
 
 // takeAll empties the queue before a snapshot is made: with hundreds of silos
@@ -168,7 +175,13 @@ func (s *Supervisor) acknowledge() {
 }
 
 func (s *Supervisor) take(ctx context.Context, c cluster, e event) cluster {
-	if wish, ok := e.(wantEvent); ok && wish.seen != nil {
+	switch wish := e.(type) {
+	case wantEvent:
+		if wish.seen != nil {
+			s.seen = append(s.seen, wish.seen)
+		}
+	case applyEvent:
+		s.place.Store(wish.place)
 		s.seen = append(s.seen, wish.seen)
 	}
 	c, todo := step(c, e, time.Now())
@@ -178,7 +191,7 @@ func (s *Supervisor) take(ctx context.Context, c cluster, e event) cluster {
 
 func (s *Supervisor) wanted() []string {
 	var names []string
-	for _, p := range s.place.Placed {
+	for _, p := range s.now().Placed {
 		if p.Wanted {
 			names = append(names, p.Name)
 		}
@@ -199,11 +212,11 @@ func (s *Supervisor) send(e event) {
 func marker(dir *state.Dir) string { return "SILO_SUPERVISED=" + dir.Mark() }
 
 // Snapshot is the latest one; it never blocks.
-func (s *Supervisor) Snapshot() *state.Snapshot { return s.place.board.latest.Load().snapshot }
+func (s *Supervisor) Snapshot() *state.Snapshot { return s.board.latest.Load().snapshot }
 
 // Next is the latest snapshot and a channel that is closed once there is a newer one.
 func (s *Supervisor) Next() (*state.Snapshot, <-chan struct{}) {
-	latest := s.place.board.latest.Load()
+	latest := s.board.latest.Load()
 	return latest.snapshot, latest.replaced
 }
 
@@ -211,27 +224,27 @@ func (s *Supervisor) Next() (*state.Snapshot, <-chan struct{}) {
 func (s *Supervisor) Ended() <-chan struct{} { return s.ended }
 
 // Block is the region config that matches the live tunnels.
-func (s *Supervisor) Block() sentry.Block { return s.block }
+func (s *Supervisor) Block() sentry.Block { return s.now().block }
 
 // LastLine is the last line that a silo wrote, whole or not.
 func (s *Supervisor) LastLine(name string) string {
-	if out, ok := s.outputs[name]; ok {
-		return out.lastLine()
+	if p := s.placed(name); p.out != nil {
+		return p.out.lastLine()
 	}
 	return ""
 }
 
 // Tail are the last n lines of the silo's present or last process.
 func (s *Supervisor) Tail(name string, n int) []string {
-	if out, ok := s.outputs[name]; ok {
-		return out.tail(n)
+	if p := s.placed(name); p.out != nil {
+		return p.out.tail(n)
 	}
 	return nil
 }
 
 // check refuses names that are not silos of this instance.
 func (s *Supervisor) check(names []string) ([]string, error) {
-	known := s.place.Names()
+	known := s.now().Names()
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			return nil, &UnknownSiloError{name, known}

@@ -147,7 +147,7 @@ func render(t *testing.T, input []byte, s surrounding) string {
 	case "status":
 		p.Status(snapshot)
 	case "ready":
-		p.Ready(snapshot)
+		p.Ready(snapshot, "silo")
 	case "tunnels":
 		p.Tunnels(snapshot)
 	case "instances":

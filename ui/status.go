@@ -26,24 +26,26 @@ func (p *Printer) status(s state.Snapshot) []string {
 }
 
 // Ready prints what an `up` ends with: headline, table and dashboard, and the
-// commands that one goes on with. A pipe gets the same without colour.
-func (p *Printer) Ready(s state.Snapshot) {
+// commands that one goes on with. program is how silo has to be called to be
+// about this instance. A pipe gets the same without colour.
+func (p *Printer) Ready(s state.Snapshot, program string) {
 	lines := p.page(s, p.headline(s, took(s)))
 	lines = append(lines, "")
 	label := func(text string) string { return p.paint(muted, text+spaces(11-len(text))) }
 	if s.Dashboard != nil {
 		lines = append(lines, label("dashboard")+p.paint(link, clean(*s.Dashboard)), "")
 	}
+	width := len(program + " logs -f   ")
 	for i, next := range [][2]string{
-		{"silo status", "how they are"},
-		{"silo logs -f", "what they say"},
-		{"silo down", "ends them all"},
+		{program + " status", "how they are"},
+		{program + " logs -f", "what they say"},
+		{program + " down", "ends them all"},
 	} {
 		head := ""
 		if i == 0 {
 			head = "next"
 		}
-		lines = append(lines, label(head)+next[0]+spaces(15-len(next[0]))+p.paint(muted, next[1]))
+		lines = append(lines, label(head)+next[0]+spaces(width-len(next[0]))+p.paint(muted, next[1]))
 	}
 	p.print(lines)
 }

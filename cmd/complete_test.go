@@ -1,0 +1,138 @@
+package cmd
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"silo/state"
+)
+
+// typing is an app whose command lines mean the topology in a directory.
+func typing(t *testing.T, topology string) (*app, string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "silo.toml"), []byte(topology), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &app{env: map[string]string{"SILO_STATE_DIR": filepath.Join(dir, "state"), "HOME": dir}}, dir
+}
+
+// answered is a completion in one line.
+func answered(c completion) string {
+	words := []string{c.kind}
+	for _, w := range c.words {
+		words = append(words, w.text)
+	}
+	return strings.Join(words, " ")
+}
+
+const twoRegions = "version = 1\n[region.us]\nid = 1\n[region.eu]\nid = 2\n"
+
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	a, dir := typing(t, twoRegions)
+	// The word at the cursor is what follows the last blank.
+	for line, want := range map[string]string{
+		"st":                              "words status start stop",
+		"--co":                            "words --color",
+		"-v":                              "words",
+		"--v":                             "words --version",
+		"status --v":                      "words",
+		"up --de":                         "words --detach --demo",
+		"up --detach --de":                "words --demo",
+		"up -d --supervi":                 "words",
+		"up -d":                           "words -d",
+		"-C DIR up ":                      "words control us eu",
+		"up -C DIR us ":                   "words control eu",
+		"up --mode ":                      "words silos monolith",
+		"up --mode=m":                     "words --mode=monolith",
+		"up --timeout ":                   "words",
+		"tunnels --format ngrok-":         "words ngrok-v2 ngrok-v3",
+		"up --no-such-flag -C DIR u":      "words us",
+		"--color a":                       "words auto always",
+		"--color=a":                       "words --color=auto --color=always",
+		"--file ":                         "files",
+		"status --file=x":                 "files",
+		"logs -C ":                        "dirs",
+		"logs -f -C DIR ":                 "words control us eu",
+		"-C ~ logs e":                     "words", // the shell's home is another
+		"-C ~/ logs e":                    "words eu",
+		"-C DIR logs -- e":                "words eu",
+		"logs -- -":                       "words",
+		"-C DIR env us ":                  "words",
+		"-f DIR/none.toml logs ":          "words",
+		"up --demo ":                      "words control us-west eu-central",
+		"config ":                         "words print check write remove",
+		"config print ":                   "words",
+		"-C DIR run ":                     "words control us eu",
+		"run us ":                         "words --",
+		"run us l":                        "command 2",
+		"run us -- ls --col":              "command 3",
+		"exec -":                          "words --help --timeout --mode --demo --file --directory --json --quiet --color --log-level --",
+		"exec --demo l":                   "command 2",
+		"exec --timeout 3s -- ls --color": "command 4",
+		"completion ":                     "words bash zsh fish",
+		"completion zsh ":                 "words",
+		"devserver --":                    "words",
+		"nosuch ":                         "words",
+		"__comp":                          "words",
+	} {
+		words := strings.Split(strings.ReplaceAll(line, "DIR", dir), " ")
+		if got := answered(a.complete(a.program(), words)); got != want {
+			t.Errorf("%q: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// What cannot be read any more is known from the last run.
+func TestCompleteByTheLastSnapshot(t *testing.T) {
+	t.Parallel()
+	a, dir := typing(t, "version = ")
+	words := []string{"-C", dir, "logs", ""}
+	if got := answered(a.complete(a.program(), words)); got != "words" {
+		t.Errorf("before the first run: %q", got)
+	}
+	place, err := state.For(a.lookup, filepath.Join(dir, "silo.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := place.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	last := &state.Snapshot{SchemaVersion: state.SchemaVersion, Silos: []state.Silo{{Name: "control", Mode: state.Control}, {Name: "gone", Mode: state.Region, RegionID: new(7)}}}
+	if err := place.Save(last); err != nil {
+		t.Fatal(err)
+	}
+	if err := place.Release(); err != nil {
+		t.Fatal(err)
+	}
+	got := a.complete(a.program(), words)
+	if want := []candidate{{"control", "the control silo"}, {"gone", "region 7"}}; !slices.Equal(got.words, want) {
+		t.Errorf("got %v, want %v", got.words, want)
+	}
+}
+
+// TestValuesAreWhatVerbsAccept gives each flag a value that is none, and holds
+// the values that the refusal names against those that are completed.
+func TestValuesAreWhatVerbsAccept(t *testing.T) {
+	t.Parallel()
+	for of, list := range values() {
+		verb, name, _ := strings.Cut(of, " ")
+		args := []string{"--" + name + "=?", "version"}
+		if verb != "" {
+			args = []string{verb, "--" + name + "=?", "--", "true"}
+			if verb != "exec" {
+				args = args[:2]
+			}
+		}
+		var stderr bytes.Buffer
+		code := Main(t.Context(), Invocation{Args: args, Stdout: &bytes.Buffer{}, Stderr: &stderr})
+		if code != exitUsage || !strings.Contains(stderr.String(), "it is one of "+strings.Join(list, ", ")+"\n") {
+			t.Errorf("%v: exit %d, %s", args, code, &stderr)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package cmd
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the manual page anew")
+
+// TestManual holds docs/silo.1 against the commands themselves.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	const file = "../docs/silo.1"
+	var page, stderr bytes.Buffer
+	if code := Main(t.Context(), Invocation{Args: []string{"man"}, Stdout: &page, Stderr: &stderr}); code != exitDone {
+		t.Fatalf("exit %d: %s", code, &stderr)
+	}
+	if *update {
+		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page.String() != string(kept) {
+		t.Errorf("%s is not what silo man prints; go test ./cmd -run TestManual -update writes it anew", file)
+	}
+	for _, c := range (&app{}).program().Commands {
+		if shown := strings.Contains(page.String(), ".SS \"silo "+c.Name); shown == c.Hidden {
+			t.Errorf("silo %s is hidden: %v, and is on the page: %v", c.Name, c.Hidden, shown)
+		}
+	}
+}

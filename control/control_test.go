@@ -1,0 +1,162 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"silo/orchestrator"
+	"silo/sentry"
+	"silo/state"
+	"silo/topology"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve runs an instance of two processes that only sleep, with its socket.
+func serve(t *testing.T) (*state.Dir, *orchestrator.Instance, *Client) {
+	t.Helper()
+	home := t.TempDir()
+	config := filepath.Join(home, "sentry.conf.py")
+	must(t, os.WriteFile(config, nil, 0o600))
+	text := "version = 1\n[sentry]\ncommand = [\"sleep\", \"100\"]\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\nready = false\n" +
+		"[tunnels]\nprovider = \"none\"\n[control]\nport = 0\n[region.us]\nid = 1\nport = 0\n"
+	env := func(name string) (string, bool) {
+		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
+		return value, ok
+	}
+	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
+	must(t, err)
+	choice, err := sentry.Choose(t.Context(), "tuple-id", sentry.Look{Dir: home, Env: env})
+	must(t, err)
+	plan, err := orchestrator.NewPlan(topo, choice, false, nil)
+	must(t, err)
+	dir, err := state.For(env, topo.File)
+	must(t, err)
+	in, err := orchestrator.Prepare(t.Context(), plan, orchestrator.Site{
+		Dir: dir, Environ: os.Environ(), Env: env, Warn: func(string) {}, Trace: func(string) {},
+	}, nil)
+	must(t, err)
+	replan := func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil }
+	server, err := Serve(t.Context(), dir, in.Supervisor, replan)
+	must(t, err)
+	in.Defer(func() error { return server.Close(context.Background()) })
+	ran := make(chan error, 1)
+	go func() { ran <- in.Run(context.Background()) }()
+	client, err := Dial(t.Context(), dir)
+	must(t, err)
+	t.Cleanup(func() {
+		client.Close()
+		in.Down(true)
+		must(t, <-ran)
+	})
+	must(t, in.Await(t.Context()))
+	return dir, in, client
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASnapshotComesOverTheSocketAsItIs(t *testing.T) {
+	t.Parallel()
+	dir, in, client := serve(t)
+	got, err := client.Snapshot(t.Context(), true)
+	must(t, err)
+	want := in.Snapshot()
+	if got.RunID != want.RunID || len(got.Silos) != 2 || got.Silos[1].Name != "us" || got.State != state.InstanceReady {
+		t.Errorf("got %+v", got)
+	}
+	info, err := os.Stat(dir.Socket)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+func TestWishesAreCarriedAndRefused(t *testing.T) {
+	t.Parallel()
+	_, in, client := serve(t)
+	var unknown *orchestrator.UnknownSiloError
+	if err := client.Restart(t.Context(), "nosuch"); !errors.As(err, &unknown) || unknown.Name != "nosuch" || len(unknown.Known) != 2 {
+		t.Errorf("an unknown silo: %v", err)
+	}
+	must(t, client.Stop(t.Context(), "us"))
+	must(t, client.Watch(t.Context(), func(u Update) bool { return u.Snapshot.Silos[1].State != state.Stopped }))
+	changes, err := client.Up(t.Context(), false)
+	must(t, err)
+	if changes.Any() {
+		t.Errorf("nothing has changed, but %+v", changes)
+	}
+	must(t, in.Await(t.Context(), "us"))
+}
+
+func TestAWatcherSeesTheEnd(t *testing.T) {
+	t.Parallel()
+	dir, _, client := serve(t)
+	var last *state.Snapshot
+	err := client.Watch(t.Context(), func(u Update) bool {
+		if last == nil {
+			must(t, client.Down(t.Context(), false))
+		}
+		last = u.Snapshot
+		return true
+	})
+	if !errors.Is(err, ErrNotRunning) || last.State != state.InstanceStopped {
+		t.Errorf("it ends with %v, at %+v", err, last.State)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for dir.Running() {
+		must(t, ctx.Err())
+	}
+	if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("afterwards: %v", err)
+	}
+	if _, err := os.Stat(dir.Socket); err == nil {
+		t.Error("the socket is still there")
+	}
+}
+
+// raw posts what no client of ours would.
+func raw(t *testing.T, dir *state.Dir, path string, body []byte) int {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", dir.Socket)
+		},
+	}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://silo"+path, bytes.NewReader(body))
+	must(t, err)
+	response, err := client.Do(request)
+	must(t, err)
+	must(t, response.Body.Close())
+	return response.StatusCode
+}
+
+func TestBadRequestsAreRefused(t *testing.T) {
+	t.Parallel()
+	dir, in, _ := serve(t)
+	for _, body := range []string{"", "{", `{"silos": 1}`, `{"silo": ["us"]}`, `[]`, "\x00"} {
+		if got := raw(t, dir, "/v1/restart", []byte(body)); got != http.StatusBadRequest {
+			t.Errorf("%q: %d", body, got)
+		}
+	}
+	if got := raw(t, dir, "/v1/restart", bytes.Repeat([]byte(" "), 2*maxBody)); got != http.StatusBadRequest {
+		t.Errorf("a body without end: %d", got)
+	}
+	if in.Snapshot().State != state.InstanceReady {
+		t.Error("a refused request has had an effect")
+	}
+}
