@@ -2,18 +2,25 @@ package cmd
 
 import (
 	"io"
+	"sync"
 	"sync/atomic"
 )
 
 // gate lets writes through once it is open, and swallows them before.
 type gate struct {
-	out  io.Writer
-	open atomic.Bool
+	out    io.Writer
+	open   atomic.Bool
+	broken func() // called once when nobody takes what is written any more
+	once   sync.Once
 }
 
 func (g *gate) Write(p []byte) (int, error) {
 	if !g.open.Load() {
 		return len(p), nil
 	}
-	return g.out.Write(p)
+	n, err := g.out.Write(p)
+	if err != nil {
+		g.once.Do(g.broken)
+	}
+	return n, err
 }

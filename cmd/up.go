@@ -162,7 +162,10 @@ func (a *app) sentryEnv(t *topology.Topology) func(string) (string, bool) {
 // a silo that has failed for good.
 func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	// A live view has the terminal until all is ready; the raw files have every line.
-	sink := &gate{out: a.Stdout}
+	// A reader that has gone, as in `silo up | head -1`, has had enough of all of it.
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	sink := &gate{out: a.Stdout, broken: enough}
 	sink.open.Store(!a.out.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
 	in, err := a.prepare(starting, r, mux)

@@ -152,8 +152,11 @@ func (in *Instance) Abandon(ctx context.Context) error {
 // The caller holds the instance's lock. It returns what had to be ended.
 func Clean(ctx context.Context, dir *state.Dir) ([]string, error) {
 	last, err := dir.Last()
-	if err != nil || last.State == state.InstanceStopped {
-		last = &state.Snapshot{} // no record, a torn one, or one that ended well
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && last.State == state.InstanceStopped:
+		return nil, removeSocket(dir) // never run, or ended well: that swept for itself
+	case err != nil:
+		last = &state.Snapshot{} // a torn record: the marker finds what there is
 	}
 	var ended []string
 	for _, silo := range last.Silos {

@@ -1,23 +1,26 @@
 package orchestrator
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"slices"
 	"time"
 
 	"silo/ports"
+	"silo/state"
 )
 
 const (
-	// firstInterval is the wait between the first probes: a silo that is up is
-	// seen to be so within it. Later probes are as rare as ready.interval says.
-	firstInterval = 10 * time.Millisecond
-	// quickFor is how long the first interval holds.
+	// firstInterval is the wait after the first probe; it doubles up to quickInterval.
+	firstInterval = time.Millisecond
+	// quickInterval is the longest wait between the probes of quickFor: a silo that
+	// is up is seen to be so within it. Later ones are as rare as ready.interval says.
+	quickInterval = 10 * time.Millisecond
+	// quickFor is how long a silo that starts is probed quickly.
 	quickFor = 5 * time.Second
 	// probeTimeout bounds one request. uWSGI listens seconds before the app is
 	// loaded and holds requests meanwhile: long enough that one is answered the
@@ -26,19 +29,6 @@ const (
 	// statusTimeout bounds a probe that somebody waits for.
 	statusTimeout = 250 * time.Millisecond
 )
-
-// probes is the client for silos' own ports: nothing is shared with tunnels, no
-// proxy is asked, no redirect is followed.
-func newProber() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives:  true, // a probe must meet the process that listens now
-			DisableCompression: true,
-			DialContext:        (&net.Dialer{Timeout: probeTimeout}).DialContext,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
 
 // watch probes a silo until it is ready, then falls silent.
 func (s *Supervisor) watch(ctx context.Context, j *job) {
@@ -49,7 +39,7 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, placed.Ready.Timeout)
 	defer cancel()
-	started := time.Now()
+	started, wait := time.Now(), firstInterval
 	for said := ""; ; {
 		finding := s.probe(ctx, j, placed)
 		if ctx.Err() != nil {
@@ -62,9 +52,10 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 		if finding.ready || finding.fatal {
 			return
 		}
-		if !pause(ctx, interval(time.Since(started), placed.Ready.Interval, len(s.now().Placed))) {
+		if !pause(ctx, wait) {
 			break
 		}
+		wait = min(2*wait, interval(time.Since(started), placed.Ready.Interval, len(s.now().Placed)))
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		s.send(overdueEvent{j.name, j.incarnation})
@@ -77,7 +68,7 @@ func interval(since, configured time.Duration, silos int) time.Duration {
 	if since > quickFor {
 		return configured
 	}
-	return min(configured, max(firstInterval, time.Duration(silos)*time.Millisecond/2))
+	return min(configured, max(quickInterval, time.Duration(silos)*time.Millisecond/4))
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -107,9 +98,11 @@ func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed) probedEve
 		finding.reason = err.Error()
 		return finding
 	}
-	if mode, conclusive := s.role(ctx, placed); conclusive && mode != string(placed.Mode) {
-		finding.fatal = true
-		return finding
+	if placed.Mode != state.Monolith {
+		if mode, conclusive := s.role(ctx, placed); conclusive && mode != string(placed.Mode) {
+			finding.fatal = true
+			return finding
+		}
 	}
 	finding.ready = true
 	return finding
@@ -153,22 +146,35 @@ func (s *Supervisor) answersItself(j *job, placed Placed) error {
 	return fmt.Errorf("port %d is answered by %s (pid %d), which is not of this silo", placed.HealthPort, holders[0].Program, holders[0].PID)
 }
 
-// role asks which mode a healthy silo answers in.
+// role asks which mode a healthy silo answers in. A path that the right mode
+// does not have (404) is asked first, and its answer is enough: the other ones
+// make a region ask control who the caller is, which fails while control starts
+// (Sentry 23.7.1, a 500 with a traceback in the silo's log).
 func (s *Supervisor) role(ctx context.Context, placed Placed) (string, bool) {
 	dialect := s.now().Choice.Dialect
-	probes := dialect.Probes
-	got := make([]int, len(probes))
-	for i, probe := range probes {
-		status, err := s.status(ctx, placed.health(), probe.Path)
-		if err != nil {
-			return "", false
+	got := make([]int, len(dialect.Probes))
+	for _, cheap := range []bool{true, false} {
+		for i, probe := range dialect.Probes {
+			want := probe.Region
+			if placed.IsControl() {
+				want = probe.Control
+			}
+			if (want == http.StatusNotFound) != cheap {
+				continue
+			}
+			status, err := s.status(ctx, placed.health(), probe.Path)
+			if err != nil || cheap && status == want {
+				return "", false // nothing speaks for another mode
+			}
+			got[i] = status
 		}
-		got[i] = status
 	}
 	return dialect.Judge(got)
 }
 
-// status is the HTTP status of one GET.
+// status is the HTTP status of one GET on a connection of its own: a probe must
+// meet the process that listens now, and follow nothing. A client with a pool
+// would cost three goroutines for each of hundreds of silos.
 func (s *Supervisor) status(ctx context.Context, addr, path string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -177,12 +183,21 @@ func (s *Supervisor) status(ctx context.Context, addr, path string) (int, error)
 		return 0, err
 	}
 	request.Header.Set("User-Agent", "silo-probe")
-	response, err := s.prober.Do(request)
+	request.Close = true
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return 0, unanswered(addr, err)
 	}
-	defer func() { _ = response.Body.Close() }() // a body that was only drained
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
+	defer func() { _ = conn.Close() }() // the answer is read, or nobody wants it
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if err := request.Write(conn); err != nil {
+		return 0, unanswered(addr, err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	if err != nil {
+		return 0, unanswered(addr, err)
+	}
+	defer func() { _ = response.Body.Close() }() // nobody wants the body
 	return response.StatusCode, nil
 }
 

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"sync"
+	"time"
 
 	"silo/state"
 )
@@ -37,8 +38,27 @@ func (s *saver) run() {
 		case <-s.quit:
 			return
 		}
+		if !s.rest() {
+			return
+		}
 	}
 }
+
+// rest keeps a burst of changes from becoming a burst of files: hundreds of
+// silos that start make thousands of snapshots.
+func (s *saver) rest() bool {
+	timer := time.NewTimer(saveEvery)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.quit:
+		return false
+	}
+}
+
+// saveEvery bounds how often the state is recorded.
+const saveEvery = 100 * time.Millisecond
 
 // stop ends the saver and records the last word.
 func (s *saver) stop(last *state.Snapshot) error {

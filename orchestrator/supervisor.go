@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,7 +32,6 @@ type Supervisor struct {
 	ended     chan struct{}     // closed when Run has returned
 	workers   sync.WaitGroup    // everything that Run has started
 
-	prober    *http.Client
 	startedAt time.Time
 	jobs      map[string]*job // the latest incarnation of each silo; Run's own
 }
@@ -44,7 +42,7 @@ type Supervisor struct {
 func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
 		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
-		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{}, prober: newProber(),
+		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
 	if err := s.openOutputs(place, place.Placed); err != nil {
 		return nil, err

@@ -138,6 +138,9 @@ func secret(name, value string) bool {
 			return true
 		}
 	}
+	if !strings.Contains(value, "@") { // a URL with a password has one
+		return false
+	}
 	if at, err := url.Parse(value); err == nil && at.User != nil {
 		_, has := at.User.Password()
 		return has
