@@ -1,0 +1,103 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// sample is what one run of one contender gave, by figure.
+type sample map[string]float64
+
+// table is all samples of a part.
+type table struct {
+	names   []string
+	samples map[string][]sample
+}
+
+func newTable(field []contender) *table {
+	t := &table{samples: map[string][]sample{}}
+	for _, c := range field {
+		t.names = append(t.names, c.name)
+	}
+	return t
+}
+
+func (t *table) add(name string, s sample) { t.samples[name] = append(t.samples[name], s) }
+
+// figure is what a column shows. Where ratio is set each run is also divided by
+// the first contender's of the same round.
+type figure struct {
+	name, unit string
+	digits     int
+	ratio      bool
+}
+
+// print writes the samples as a table in Markdown: median (lowest–highest).
+func (t *table) print(w io.Writer, title string, figures ...figure) {
+	fmt.Fprintf(w, "\n%s\n\n|", title)
+	for _, f := range figures {
+		fmt.Fprintf(w, " | %s, %s", f.name, f.unit)
+		if f.ratio {
+			fmt.Fprintf(w, " | ÷ %s", t.names[0])
+		}
+	}
+	fmt.Fprintln(w, " |")
+	columns := 1 + len(figures)
+	for _, f := range figures {
+		if f.ratio {
+			columns++
+		}
+	}
+	fmt.Fprintln(w, "|"+strings.Repeat("---|", columns))
+	for _, name := range t.names {
+		fmt.Fprintf(w, "| %s", name)
+		for _, f := range figures {
+			fmt.Fprintf(w, " | %s", spread(t.values(name, f.name), f.digits))
+			if f.ratio {
+				fmt.Fprintf(w, " | %s", spread(t.ratios(name, f.name), 2))
+			}
+		}
+		fmt.Fprintln(w, " |")
+	}
+}
+
+func (t *table) values(name, figure string) (list []float64) {
+	for _, s := range t.samples[name] {
+		if v, ok := s[figure]; ok {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func (t *table) ratios(name, figure string) (list []float64) {
+	for i, s := range t.samples[name] {
+		v, ok := s[figure]
+		if floor, there := t.samples[t.names[0]][i][figure]; ok && there && floor > 0 {
+			list = append(list, v/floor)
+		}
+	}
+	return list
+}
+
+// spread is "median (lowest–highest)".
+func spread(values []float64, digits int) string {
+	if len(values) == 0 {
+		return "–"
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, median(sorted), digits, sorted[0], digits, sorted[len(sorted)-1])
+}
+
+// median of values in order.
+func median(sorted []float64) float64 {
+	half := len(sorted) / 2
+	if len(sorted)%2 == 0 {
+		return (sorted[half-1] + sorted[half]) / 2
+	}
+	return sorted[half]
+}
