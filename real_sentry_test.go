@@ -1,0 +1,451 @@
+//go:build realsentry
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"silo/state"
+)
+
+// realTopology is a control silo and two regions, on any free ports.
+const realTopology = `version = 1
+
+[sentry]
+command = [%s]
+config  = "conf/sentry.conf.py"
+
+[control]
+port = 0
+
+[region.us-west]
+id   = 1
+port = 0
+
+[region.eu]
+id       = 2
+port     = 0
+category = "SINGLE_TENANT"
+`
+
+// realLoader prints what Sentry itself made of its configuration, and what its
+// silo clients get from the other silos.
+const realLoader = `
+import json
+from sentry.runner import configure
+configure()
+from django.conf import settings
+from sentry.silo import SiloMode
+from sentry.types import region
+
+load = getattr(region, "load_global_regions", None) or region._load_global_regions
+regions = sorted(load().regions, key=lambda r: getattr(r, "snowflake_id", None) or r.id)
+mode = SiloMode.get_current_mode()
+got = {
+    "mode": mode.name,
+    "control": settings.SENTRY_CONTROL_ADDRESS,
+    "local": region.get_local_region().name if mode == SiloMode.REGION else "",
+    "regions": [
+        {"name": r.name, "id": getattr(r, "snowflake_id", None) or r.id, "address": r.address, "category": r.category.name}
+        for r in regions
+    ],
+    "answers": [],
+}
+try:
+    from sentry.silo.client import ControlSiloClient, RegionSiloClient
+    clients = [ControlSiloClient()] if mode == SiloMode.REGION else [RegionSiloClient(r) for r in regions]
+    got["answers"] = [c.request("GET", "/_health/").status_code for c in clients]
+except Exception as e:
+    got["answers"] = [repr(e)]
+print("\n" + json.dumps(got))
+`
+
+// loaded is what realLoader prints.
+type loaded struct {
+	Mode    string `json:"mode"`
+	Control string `json:"control"`
+	Local   string `json:"local"`
+	Regions []struct {
+		Name     string `json:"name"`
+		ID       int    `json:"id"`
+		Address  string `json:"address"`
+		Category string `json:"category"`
+	} `json:"regions"`
+	Answers []any `json:"answers"` // a status each, or one error
+}
+
+// TestRealSentry drives the built program on each real Sentry below
+// $REAL_SENTRY_DIR: RELEASE/venv is its virtual environment, RELEASE/conf its
+// migrated configuration, which is copied and never written to. The services
+// that the configuration names have to run.
+func TestRealSentry(t *testing.T) {
+	root := os.Getenv("REAL_SENTRY_DIR")
+	if root == "" {
+		t.Skip("REAL_SENTRY_DIR is not set: it names a directory with RELEASE/venv and RELEASE/conf of each Sentry")
+	}
+	programs, err := filepath.Glob(filepath.Join(root, "*", "venv", "bin", "sentry"))
+	if err != nil || len(programs) == 0 {
+		t.Skipf("no RELEASE/venv/bin/sentry in %s", root)
+	}
+	silo := filepath.Join(t.TempDir(), "silo")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", silo, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, program := range programs {
+		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
+		for _, c := range []struct {
+			name  string
+			flags []string
+			walk  func(*engineer)
+		}{
+			{"plain", nil, (*engineer).day},
+			{"workers", []string{"--workers"}, (*engineer).day},
+			{"killed", nil, (*engineer).kill},
+			{"workers killed", []string{"--workers"}, (*engineer).kill},
+		} {
+			t.Run(filepath.Base(release)+"/"+c.name, func(t *testing.T) {
+				c.walk(newEngineer(t, silo, release, c.flags))
+			})
+		}
+	}
+}
+
+// engineer is somebody with a checkout's environment, a topology and the program.
+type engineer struct {
+	*testing.T
+	silo, dir, runtime string
+	original           []byte // of the configuration file
+	env                []string
+}
+
+func newEngineer(t *testing.T, silo, release string, flags []string) *engineer {
+	runtime, err := os.MkdirTemp("", "silo") //nolint:usetesting // a socket's path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
+	e := &engineer{T: t, silo: silo, dir: t.TempDir(), runtime: runtime}
+	if err := os.CopyFS(filepath.Join(e.dir, "conf"), os.DirFS(filepath.Join(release, "conf"))); err != nil {
+		t.Fatal(err)
+	}
+	e.original = []byte(e.config())
+	command := []string{`"sentry"`, `"devserver"`, `"--no-watchers"`}
+	for _, flag := range flags {
+		command = append(command, strconv.Quote(flag))
+	}
+	text := fmt.Sprintf(realTopology, strings.Join(command, ", "))
+	if err := os.WriteFile(filepath.Join(e.dir, "silo.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "SENTRY_") && !strings.HasPrefix(name, "SILO_") && !strings.HasPrefix(name, "UWSGI_") {
+			e.env = append(e.env, entry)
+		}
+	}
+	e.env = append(e.env,
+		"PATH="+filepath.Join(release, "venv", "bin")+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"SILO_STATE_DIR="+filepath.Join(e.dir, "state"), "XDG_RUNTIME_DIR="+runtime, "TMPDIR="+runtime) // celery beat leaves files there
+	t.Cleanup(func() { _, _, _ = e.try("", "down") }) // what a failed test leaves
+	return e
+}
+
+func (e *engineer) config() string {
+	data, err := os.ReadFile(filepath.Join(e.dir, "conf", "sentry.conf.py"))
+	if err != nil {
+		e.Fatal(err)
+	}
+	return string(data)
+}
+
+// try runs the program and gives its standard output, its code, and all it said.
+func (e *engineer) try(stdin string, args ...string) (string, int, string) {
+	c := exec.Command(e.silo, args...)
+	var out, all bytes.Buffer
+	c.Dir, c.Env, c.Stdin = e.dir, e.env, strings.NewReader(stdin)
+	c.Stdout, c.Stderr = io.MultiWriter(&out, &all), &all
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		e.Fatal(err)
+	}
+	return out.String(), c.ProcessState.ExitCode(), all.String()
+}
+
+// run wants an exit code, and tells how long it took.
+func (e *engineer) run(code int, args ...string) string {
+	e.Helper()
+	started := time.Now()
+	out, got, all := e.try("", args...)
+	if got != code {
+		e.Fatalf("silo %s exits with %d, not %d:\n%s", strings.Join(args, " "), got, code, all)
+	}
+	if took := time.Since(started); took > time.Second {
+		e.Logf("silo %-24s %5.1f s", strings.Join(args, " "), took.Seconds())
+	}
+	return out
+}
+
+// status is what `silo status --json` prints, whatever its code.
+func (e *engineer) status() state.Snapshot {
+	e.Helper()
+	out, _, all := e.try("", "status", "--json")
+	var s state.Snapshot
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		e.Fatalf("status --json: %v:\n%s", err, all)
+	}
+	return s
+}
+
+// up starts all and holds what status says to the topology.
+func (e *engineer) up() state.Snapshot {
+	e.Helper()
+	e.run(0, "up", "-d")
+	e.run(0, "status")
+	s := e.status()
+	if s.State != state.InstanceReady || s.PID == nil || s.Config.InStep == nil || !*s.Config.InStep || len(s.Silos) != 3 {
+		e.Fatalf("up, and status is %+v", s)
+	}
+	for i, want := range []struct {
+		name string
+		mode state.Mode
+	}{{"control", state.Control}, {"us-west", state.Region}, {"eu", state.Region}} {
+		got := s.Silos[i]
+		if got.Name != want.name || got.Mode != want.mode || got.State != state.Ready || got.PID == nil || got.Restarts != 0 {
+			e.Errorf("status has %+v for %v", got, want)
+		}
+	}
+	return s
+}
+
+// day is one of an engineer's.
+func (e *engineer) day() {
+	s := e.up()
+	e.holdsConfig()
+	for _, silo := range s.Silos {
+		e.answers(silo)
+		e.loads(s, silo.Name)
+	}
+	if s.Dialect == "dict" && !strings.Contains(e.run(0, "logs", "control"), "POST 200 /api/0/internal/rpc/") {
+		e.Error("no region has called control")
+	}
+	e.run(0, "restart", "us-west")
+	e.answers(e.status().Silos[1])
+	e.reload(e.status())
+	e.down()
+}
+
+// kill has the supervisor die first.
+func (e *engineer) kill() {
+	s := e.up()
+	left := e.tree(*s.PID)
+	started := time.Now()
+	if err := syscall.Kill(*s.PID, syscall.SIGKILL); err != nil {
+		e.Fatal(err)
+	}
+	e.run(0, "down")
+	// The guardian, a silo itself, may be clearing up beside down: it is to end by itself.
+	for end := time.Now().Add(2 * time.Second); len(e.left(left)) > 0 && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	e.Logf("gone after kill and down %5.1f s", time.Since(started).Seconds())
+	e.nothing(s, left)
+}
+
+func (e *engineer) down() {
+	s := e.status()
+	left := e.tree(*s.PID)
+	e.Logf("%d processes below the supervisor", len(left)-1)
+	e.run(0, "down")
+	e.nothing(s, left)
+	e.run(0, "config", "remove")
+	if !bytes.Equal([]byte(e.config()), e.original) {
+		e.Errorf("the configuration is not as it was:\n%s", e.config())
+	}
+}
+
+// holdsConfig wants what is printed to stand in the file, word for word.
+func (e *engineer) holdsConfig() {
+	e.Helper()
+	block := e.run(0, "tunnels", "--print-config")
+	if !strings.Contains(block, "SENTRY_REGION_CONFIG") || !strings.Contains(e.config(), block) {
+		e.Errorf("the file does not hold\n%s", block)
+	}
+	e.run(0, "config", "check")
+}
+
+// answers wants a silo to have its role, at its address and on its port.
+func (e *engineer) answers(s state.Silo) {
+	e.Helper()
+	roles := map[state.Mode][2]int{state.Control: {404, 401}, state.Region: {401, 404}}
+	for _, base := range []string{s.URL, "http://" + s.Bind} {
+		for path, want := range map[string]int{
+			"/_health/": 200, "/api/0/organizations/": roles[s.Mode][0], "/api/0/users/me/": roles[s.Mode][1],
+		} {
+			response, err := http.Get(base + path)
+			if err != nil {
+				e.Error(err)
+				continue
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != want {
+				e.Errorf("%s: %s%s is %s, not %d", s.Name, base, path, response.Status, want)
+			}
+		}
+	}
+}
+
+// loads has Sentry's own loader read the file in a silo's own environment.
+func (e *engineer) loads(s state.Snapshot, name string) {
+	e.Helper()
+	out, code, all := e.try(realLoader, "run", name, "--", "python", "-")
+	out = strings.TrimSpace(out)
+	var got loaded
+	if err := json.Unmarshal([]byte(out[strings.LastIndex(out, "\n")+1:]), &got); err != nil || code != 0 {
+		e.Fatalf("loader in %s exits with %d, %v:\n%s", name, code, err, all)
+	}
+	i := slices.IndexFunc(s.Silos, func(s state.Silo) bool { return s.Name == name })
+	local, others := "", 2
+	if s.Silos[i].Mode == state.Region {
+		local, others = name, 1
+	}
+	if got.Mode != string(s.Silos[i].Mode) || got.Control != s.Silos[0].URL || got.Local != local || len(got.Regions) != 2 {
+		e.Fatalf("%s loads %+v", name, got)
+	}
+	for j, r := range got.Regions {
+		want := s.Silos[j+1]
+		if r.Name != want.Name || r.Address != want.URL || r.ID != *want.RegionID || r.Category != *want.Category {
+			e.Errorf("%s loads region %+v for %+v", name, r, want)
+		}
+	}
+	reached := slices.Repeat([]any{200.0}, others)
+	if s.Dialect == "dict" && !slices.Equal(got.Answers, reached) { // 22.11's own client fails on each request
+		e.Errorf("silo clients in %s get %v, not %v", name, got.Answers, reached)
+	}
+}
+
+// reload has the block edited and mended below running silos: they load it
+// again by themselves, and none of them counts as failed.
+func (e *engineer) reload(before state.Snapshot) {
+	e.Helper()
+	booted := func(name string) int {
+		return strings.Count(e.run(0, "logs", name), "WSGI app 0 (mountpoint='') ready")
+	}
+	boots := map[string]int{}
+	for _, s := range before.Silos {
+		boots[s.Name] = booted(s.Name)
+	}
+	wrong := strings.Replace(e.config(), before.Silos[0].URL, "http://127.0.0.1:1", 1)
+	if err := os.WriteFile(filepath.Join(e.dir, "conf", "sentry.conf.py"), []byte(wrong), 0o600); err != nil {
+		e.Fatal(err)
+	}
+	e.run(3, "config", "check")
+	e.run(0, "config", "write")
+	for started := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		s, again := e.status(), true
+		for i, silo := range s.Silos {
+			if silo.Restarts != 0 || silo.PID == nil || *silo.PID != *before.Silos[i].PID || silo.State != state.Ready && silo.State != state.Unready {
+				e.Fatalf("%s while it loads its configuration again: %+v", silo.Name, silo)
+			}
+			again = again && silo.State == state.Ready && booted(silo.Name) > boots[silo.Name]
+		}
+		if again {
+			e.Logf("loaded again after       %5.1f s", time.Since(started).Seconds())
+			break
+		}
+		if time.Since(started) > 2*time.Minute {
+			e.Fatalf("not ready again: %+v", s)
+		}
+	}
+	e.holdsConfig()
+}
+
+// process is one line of ps, told from a later one with its number by its start.
+type process struct{ pid, parent, started, line string }
+
+// processes are all that live.
+func (e *engineer) processes() map[string]process {
+	e.Helper()
+	out, err := exec.Command("ps", "-axo", "pid=,ppid=,stat=,lstart=,command=").Output()
+	if err != nil {
+		e.Fatal(err)
+	}
+	all := map[string]process{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) > 8 && !strings.HasPrefix(f[2], "Z") {
+			all[f[0]] = process{f[0], f[1], strings.Join(f[3:8], " "), line}
+		}
+	}
+	return all
+}
+
+// tree is a process and all below it.
+func (e *engineer) tree(root int) []process {
+	all := e.processes()
+	tree := []process{all[strconv.Itoa(root)]}
+	for i := 0; i < len(tree); i++ {
+		for _, p := range all {
+			if p.parent == tree[i].pid {
+				tree = append(tree, p)
+			}
+		}
+	}
+	return tree
+}
+
+// left are the processes that live of those that ran, and what else carries this
+// instance's environment, where there is /proc to look into.
+func (e *engineer) left(ran []process) []string {
+	e.Helper()
+	all, lines := e.processes(), []string{}
+	for _, p := range ran {
+		if now, alive := all[p.pid]; alive && now.started == p.started {
+			lines = append(lines, now.line)
+		}
+	}
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range environs {
+		data, err := os.ReadFile(file)
+		line := all[filepath.Base(filepath.Dir(file))].line
+		if err == nil && bytes.Contains(data, []byte("SILO_STATE_DIR="+e.dir)) && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// nothing wants no trace of an instance but its records.
+func (e *engineer) nothing(s state.Snapshot, ran []process) {
+	e.Helper()
+	for _, line := range e.left(ran) {
+		e.Errorf("left running: %s", line)
+	}
+	for _, silo := range s.Silos {
+		for _, address := range []string{silo.Bind, strings.TrimPrefix(silo.URL, "http://")} {
+			if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+				_ = conn.Close()
+				e.Errorf("%s still answers at %s", silo.Name, address)
+			}
+		}
+	}
+	if sockets, _ := filepath.Glob(filepath.Join(e.runtime, "silo", "*")); len(sockets) > 0 {
+		e.Errorf("left: %v", sockets)
+	}
+	e.run(4, "status")
+}
