@@ -218,6 +218,7 @@ func (l *lane) round(n int) time.Duration {
 
 // kill kills the supervisor that runs by what its snapshot says.
 func (l *lane) kill(when string) {
+	l.ready() // the record follows the word of it
 	snapshot, err := l.dir.Last()
 	if err != nil || snapshot.PID == nil || snapshot.State != state.InstanceReady {
 		l.Fatalf("%s: the instance is not ready: %+v, %v", when, snapshot, err)

@@ -74,6 +74,11 @@ func Prepare(ctx context.Context, plan Plan, site Site, lines *logs.Mux) (*Insta
 		closeOutputs(place.Placed)
 		return nil, err
 	}
+	// Before anything is launched, so that a record that says stopped is the word of
+	// a run that ended well, and of no other.
+	if err := site.Dir.Save(in.Snapshot()); err != nil {
+		site.Warn("should this process be killed, nobody will know: " + err.Error())
+	}
 	in.undo = in.undo[:len(in.undo)-1] // from here on Run closes tunnels and ports
 	in.guard(site)
 	ok = true
@@ -144,7 +149,7 @@ func (in *Instance) Run(ctx context.Context) error {
 // Abandon gives back what Prepare took, where Run is never called.
 func (in *Instance) Abandon(ctx context.Context) error {
 	closeOutputs(in.now().Placed)
-	return errors.Join(in.now().leave(ctx), in.undo.unwind())
+	return errors.Join(in.now().leave(ctx), in.now().Dir.Save(in.Snapshot().AsStopped()), in.undo.unwind())
 }
 
 // Clean ends what a killed supervisor left behind: its processes, found by the

@@ -45,19 +45,27 @@ func (s *saver) run() {
 }
 
 // rest keeps a burst of changes from becoming a burst of files: hundreds of
-// silos that start make thousands of snapshots.
+// silos that start make thousands of snapshots. That they have started is
+// recorded at once.
 func (s *saver) rest() bool {
 	timer := time.NewTimer(saveEvery)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.quit:
-		return false
+	for {
+		latest := s.place.board.latest.Load()
+		if latest.snapshot.State != state.InstanceStarting {
+			return true
+		}
+		select {
+		case <-latest.replaced:
+		case <-timer.C:
+			return true
+		case <-s.quit:
+			return false
+		}
 	}
 }
 
-// saveEvery bounds how often the state is recorded.
+// saveEvery bounds how often the state of silos that start is recorded.
 const saveEvery = 100 * time.Millisecond
 
 // stop ends the saver and records the last word.
