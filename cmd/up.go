@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -238,10 +239,15 @@ func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 // live runs an instance from launch to its end. started waits for the silos and
 // shows them; when it fails, all is stopped again.
 func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance, started func() error) error {
+	// On two cores a collection while hundreds of silos start takes the one that the
+	// next of them needs for its exec; what it would have freed is freed at once after.
+	ordinary := debug.SetGCPercent(startGC)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	go a.killOnRepeat(in)
 	err := started()
+	debug.SetGCPercent(ordinary)
+	debug.FreeOSMemory()
 	switch {
 	case err == nil:
 		err = a.outlive(ctx, in, r.keepGoing)
@@ -265,6 +271,9 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 		return err
 	}
 }
+
+// startGC is how much garbage, in per cent of the heap, is let be while silos start.
+const startGC = 400
 
 // killOnRepeat ends an instance without grace when the user asks again.
 func (a *app) killOnRepeat(in *orchestrator.Instance) {

@@ -167,12 +167,21 @@ func (p *Placement) environ(placed Placed) []string {
 	return list
 }
 
+// addresses are all silos' addresses by name.
+func (p *Placement) addresses() map[string]string {
+	urls := make(map[string]string, len(p.Placed))
+	for _, s := range p.Placed {
+		urls[s.Name] = s.URL
+	}
+	return urls
+}
+
 // Environment is a silo's whole environment as it is launched, or nil where
 // there is no such silo.
 func (p *Placement) Environment(name string) []sentry.Var {
-	urls := map[string]string{}
-	for _, s := range p.Placed {
-		urls[s.Name] = s.URL
+	urls := p.urls
+	if urls == nil { // a placement that was not made to be run
+		urls = p.addresses()
 	}
 	for _, s := range p.Placed {
 		if s.Name != name {

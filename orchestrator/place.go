@@ -52,7 +52,8 @@ type Placement struct {
 	Placed  []Placed // as Plan.Silos
 
 	fingerprint string
-	block       sentry.Block // the region config; empty for a monolith
+	urls        map[string]string // every silo's address, worked out once for all environments
+	block       sentry.Block      // the region config; empty for a monolith
 	provider    tunnels.Provider
 	board       *board
 }
@@ -151,7 +152,7 @@ func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 
 // finish works out what follows from the places.
 func (p *Placement) finish() (err error) {
-	p.fingerprint = p.Fingerprint()
+	p.fingerprint, p.urls = p.Fingerprint(), p.addresses()
 	if !p.Monolith { // a monolith has no regions to write down
 		p.block, err = p.RegionConfig()
 	}
