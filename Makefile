@@ -21,4 +21,5 @@ real-sentry:
 nightly:
 	go test -race -run TestStep ./orchestrator -rapid.checks=20000
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
+	go test -run '^$$' -fuzz FuzzPlace -fuzztime 60s ./sentry
 	CHAOS_ROUNDS=500 go test -count=1 -run TestChaos -timeout 30m -v .
