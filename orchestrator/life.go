@@ -78,10 +78,11 @@ func (s *silo) settle(killed bool) []action {
 // rest is the end of a process that silo did not ask to end: the restart policy
 // decides what comes next.
 func (s *silo) rest(now time.Time, reason string, failed, stopping bool) []action {
+	if s.phase == state.Stopping { // the end that was asked for, and why stays as it was
+		return s.settle(false)
+	}
 	s.reason = reason
 	switch {
-	case s.phase == state.Stopping:
-		return s.settle(false)
 	case stopping: // control, while it waits for the regions to end
 		s.phase, s.wanted = state.Stopped, false
 		return nil

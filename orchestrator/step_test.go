@@ -278,3 +278,22 @@ func TestBackoffDoublesUpToItsLongest(t *testing.T) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
 }
+
+// The reaper's word of the end may come before the stop's.
+func TestASiloThatIsGivenUpKeepsTheReason(t *testing.T) {
+	t.Parallel()
+	signal := "TERM"
+	killed := state.Exit{Signal: &signal}
+	for _, order := range [][]event{
+		{exitedEvent{"us", 1, killed}, endedEvent{"us", 1, killed, false}},
+		{endedEvent{"us", 1, killed, true}, exitedEvent{"us", 1, killed}},
+	} {
+		c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
+		for _, e := range append([]event{wantEvent{names: []string{"us"}, want: wantUp}, overdueEvent{"us", 1}}, order...) {
+			c, _ = step(c, e, epoch)
+		}
+		if s := c.silos[0]; s.phase != state.Failed || s.reason != "not ready in time" || !s.timedOut {
+			t.Errorf("it is %s: %s", s.phase, s.reason)
+		}
+	}
+}
