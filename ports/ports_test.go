@@ -215,10 +215,8 @@ func TestPlacement(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		first := map[string]int{}
 		seen := map[int]string{}
 		for _, w := range wants {
-			first[w.Name] = r.Port(w.Name)
 			for port := r.Port(w.Name); port < r.Port(w.Name)+w.Span; port++ {
 				if other, shared := seen[port]; shared || port < 1 || port > last || port == taken {
 					rt.Errorf("%v: port %d, also of %q", w, port, other)
@@ -232,17 +230,38 @@ func TestPlacement(t *testing.T) {
 		if err := r.Close(); err != nil {
 			rt.Error(err)
 		}
-		again, err := Reserve(context.Background(), wants)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		defer func() { _ = again.Close() }()
-		for _, w := range wants {
-			if w.Port != 0 && first[w.Name] < w.Port+climb && first[w.Name] >= w.Port && again.Port(w.Name) != first[w.Name] && bindable("127.0.0.1", first[w.Name]) {
-				rt.Errorf("%v got %d, then %d", w, first[w.Name], again.Port(w.Name))
-			}
-		}
 	})
+}
+
+// The same wants get the same ports again, as long as nobody else on the machine
+// takes or frees one meanwhile: that may happen to a round, and not to all.
+func TestPlacementIsTheSameAgain(t *testing.T) {
+	t.Parallel()
+	base := free(t)
+	var wants []Want
+	for i, port := range []int{base, base + 1, base, base + 3, base, base + 1} {
+		wants = append(wants, Want{Name: fmt.Sprint(i), Port: port, Span: 1 + i%2})
+	}
+	place := func() (got []int) {
+		r, err := Reserve(t.Context(), wants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range wants {
+			got = append(got, r.Port(w.Name))
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	var first, again []int
+	for range 10 {
+		if first, again = place(), place(); slices.Equal(first, again) {
+			return
+		}
+	}
+	t.Errorf("got %v, then %v", first, again)
 }
 
 // A want that has to move leaves alone what others prefer.
