@@ -116,16 +116,21 @@ func (f files) locate(info os.FileInfo) int {
 	if info == nil {
 		return -1
 	}
-	if f.is(0, info) {
-		return 0
+	bound := 0
+	if numbers := f.numbers(); len(numbers) > 0 {
+		bound = numbers[len(numbers)-1]
 	}
-	numbers := f.numbers()
-	if len(numbers) == 0 {
-		return -1
-	}
-	for n := range numbers[len(numbers)-1] + 2 {
-		if f.is(n, info) {
+	// A directory that is read while files in it are renamed may leave some out, so
+	// its word is only the least that is looked at. Rotation makes one gap at a time.
+	for n, gap := 0, 0; n <= bound || gap < 3; n++ {
+		now, err := os.Stat(f.raw(n))
+		switch {
+		case err != nil:
+			gap++
+		case os.SameFile(now, info):
 			return n
+		default:
+			gap = 0
 		}
 	}
 	return -1

@@ -86,6 +86,11 @@ func (f files) newer(last *part) (*part, error) {
 				next = n
 			}
 		}
+		for n := at - 1; n > next; n-- { // one that the directory left out
+			if _, err := os.Stat(f.raw(n)); err == nil {
+				return n
+			}
+		}
 		return next
 	})
 }
@@ -141,7 +146,7 @@ func (f files) choose(info os.FileInfo, pick func(numbers []int, at int) int) (*
 // settled tells whether info's file is still at the place where it was found.
 func (f files) settled(info os.FileInfo, at int) bool {
 	if at < 0 {
-		return true
+		return info == nil || f.locate(info) < 0
 	}
 	return f.is(at, info)
 }
