@@ -118,8 +118,9 @@ func TestCompleteByTheLastSnapshot(t *testing.T) {
 
 // TestValuesAreWhatVerbsAccept gives each flag a value that is none, and holds
 // the values that the refusal names against those that are completed.
+// Not parallel, as no test that runs Main in this process: urfave/cli writes to a
+// help flag that all apps share.
 func TestValuesAreWhatVerbsAccept(t *testing.T) {
-	t.Parallel()
 	for of, list := range values() {
 		verb, name, _ := strings.Cut(of, " ")
 		args := []string{"--" + name + "=?", "version"}

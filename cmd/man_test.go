@@ -12,7 +12,6 @@ var update = flag.Bool("update", false, "write the manual page anew")
 
 // TestManual holds docs/silo.1 against the commands themselves.
 func TestManual(t *testing.T) {
-	t.Parallel()
 	const file = "../docs/silo.1"
 	var page, stderr bytes.Buffer
 	if code := Main(t.Context(), Invocation{Args: []string{"man"}, Stdout: &page, Stderr: &stderr}); code != exitDone {

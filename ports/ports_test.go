@@ -138,8 +138,11 @@ func TestReservedPortsAreHeldOnBothFamilies(t *testing.T) {
 	if err := errors.Join(r.Release("pair"), r.Release("pair"), r.Close(), r.Close()); err != nil {
 		t.Error(err)
 	}
-	if !bindable("127.0.0.1", r.Port("pair")) || !bindable("127.0.0.1", r.Port("pair")+1) {
-		t.Error("released ports are taken")
+	// Somebody else on the machine may have one by now, but not silo.
+	for _, port := range []int{r.Port("pair"), r.Port("pair") + 1} {
+		if !bindable("127.0.0.1", port) && slices.ContainsFunc(Holders(port, nil), func(h Holder) bool { return h.PID == os.Getpid() }) {
+			t.Errorf("port %d is held on", port)
+		}
 	}
 	if r.Release("nobody") == nil || r.Port("nobody") != 0 {
 		t.Error("an unknown name is accepted")
