@@ -169,6 +169,7 @@ func (b *builder) silo(t *Topology, name string, n *node, fields []field, sentry
 		Name: name, URL: strings.ToLower(own.text("url")), HostHeader: own.text("host_header"),
 		BasicAuth: own.list("basic_auth"), AllowCIDRs: own.list("allow_cidrs"), TrafficPolicy: b.policy(t.Dir, own),
 		Dir: within(t.Dir, d.keys.text("dir")), Command: d.keys.list("command"), Env: own.strings("env"),
+		TTY: d.keys.boolean("tty"),
 	}
 	d.Watchers = b.watchers(d)
 	d.Ready, d.Restart, d.Stop = b.life(d.keys)

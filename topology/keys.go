@@ -93,7 +93,8 @@ func sentryKeys() []field {
 		{name: "config", form: formText, doc: "Where sentry.conf.py is: the file, or its directory. Default: $SENTRY_CONF, else ~/.sentry/sentry.conf.py."},
 		{name: "dialect", form: formText, check: dialectFault, enum: append([]string{"auto"}, dialects()...), pattern: releasePattern, preset: "auto", doc: `How regions are configured and devservers launched: found by itself (auto), by a release such as "22.10.0", or by name.`},
 		watchersKey("auto"),
-		{name: "addresses", form: formText, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "What silos call one another by: the addresses that tunnels give, or loopback ones."},
+		ttyKey(false),
+		{name: "addresses", form: formText, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "What silos call one another by: the addresses that tunnels give (public), or their own ports (loopback). auto: their own ports where ngrok or somebody else makes the tunnels and Sentry, from 23.7.0 on, can be given two addresses; else the tunnels'."},
 		{name: "databases", form: formText, enum: []string{"shared", "per-silo"}, preset: "shared", doc: "Whether all silos share a database or each has its own."},
 		{name: "managed", form: formBoolean, preset: true, doc: "false: you start the devservers yourself; silo does all the rest and prints each one's environment."},
 		envKey("Environment variables of every silo."),
@@ -137,6 +138,7 @@ func siloKeys() []field {
 		dirKey(nil),
 		commandKey(nil),
 		watchersKey(nil),
+		ttyKey(nil),
 		envKey("Its environment variables, over those of [sentry]."),
 	}, lifeKeys()...)
 }
@@ -180,6 +182,10 @@ func commandKey(preset any) field {
 
 func watchersKey(preset any) field {
 	return field{name: "watchers", form: formText, enum: []string{"auto"}, or: []any{true, false}, preset: preset, doc: "Whether the devserver runs webpack on PORT and its backend on PORT+1. auto: only for sentry devserver without --no-watchers."}
+}
+
+func ttyKey(preset any) field {
+	return field{name: "tty", form: formBoolean, preset: preset, doc: "Whether the devserver writes to a terminal of its own rather than to a pipe, for what colours or flushes only there."}
 }
 
 func envKey(doc string) field {

@@ -81,7 +81,7 @@ func drawTopology(t *rapid.T) *topology.Topology {
 
 func drawSilo(t *rapid.T, within *topology.Topology, name string, i int) topology.Silo {
 	silo := topology.Silo{
-		Name: name, Port: 8000 + 2*i, Watchers: rapid.Bool().Draw(t, "watchers"), Domain: within.Tunnels.Domain,
+		Name: name, Port: 8000 + 2*i, Watchers: rapid.Bool().Draw(t, "watchers"), TTY: rapid.Bool().Draw(t, "tty"), Domain: within.Tunnels.Domain,
 		HostHeader: rapid.SampledFrom([]string{"preserve", "rewrite", "sentry.test"}).Draw(t, "host_header"),
 		BasicAuth:  rapid.SliceOfN(rapid.Just("ada:correct horse"), 0, 2).Draw(t, "basic_auth"),
 		AllowCIDRs: rapid.SliceOfN(rapid.SampledFrom([]string{"10.0.0.0/8", "::/0"}), 0, 2).Draw(t, "allow_cidrs"),
@@ -175,6 +175,7 @@ func renderSilo(line func(string, any), silo topology.Silo) {
 		line("port", silo.Port)
 	}
 	line("watchers", silo.Watchers)
+	line("tty", silo.TTY)
 	line("host_header", silo.HostHeader)
 	line("basic_auth", silo.BasicAuth)
 	line("allow_cidrs", silo.AllowCIDRs)

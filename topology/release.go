@@ -63,5 +63,6 @@ func dialectFault(text string) fault {
 	return fault{
 		text: quote(text) + " is not auto, a release or one of " + strings.Join(dialects(), ", "),
 		mend: nearest(text, names),
+		hint: "silo config dialects lists them, with their releases",
 	}
 }

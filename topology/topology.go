@@ -76,6 +76,7 @@ type Silo struct {
 	Dir     string            // absolute
 	Command []string          // argv, as written
 	Env     map[string]string // the silo's own, never nil; sentry.env is kept apart
+	TTY     bool              // it writes to a terminal of its own
 
 	Ready   Ready
 	Restart Restart
