@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// steadyStarts: start times are of the wall clock (xnu, bsd/kern/kern_fork.c), which
+// may be set back while a tree grows.
+const steadyStarts = false
+
 // awaitExit leaves the waiting to os, which blocks a thread for it.
 func awaitExit(int) {}
 

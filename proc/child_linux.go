@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// steadyStarts: start times are counted from boot, whatever the wall clock is set to.
+const steadyStarts = true
+
 // awaitExit returns once the child has ended, without holding a thread
 // meanwhile: the poller watches a descriptor of the process (Linux 5.10). Where
 // there is none it returns at once, and the wait that follows blocks a thread.

@@ -194,7 +194,11 @@ func (g *Guard) dismiss() {
 
 // planted records a new tree.
 func (g *Guard) planted(p *Process) {
-	g.write(note{Leader: p.pid, Start: p.start, Marker: p.marker, Pipe: p.pipe})
+	n := note{Leader: p.pid, Start: p.start, Marker: p.marker, Pipe: p.pipe}
+	if p.far != nil {
+		n.Pipe = "" // by then the terminal's name may be another's
+	}
+	g.write(n)
 }
 
 // swept records that nothing is left of a tree, so that its numbers may be others'.

@@ -43,6 +43,16 @@ func StartTime(pid int) (string, error) {
 	return info.StartTime, nil
 }
 
+// Tell sends a signal ("TERM") to a process that was recorded, and to no other that
+// has its number now. That it is gone already is no error.
+func Tell(pid int, startTime, signal string) error {
+	number, err := Signal(signal)
+	if err != nil {
+		return err
+	}
+	return kill(Info{PID: pid, StartTime: startTime}, number)
+}
+
 // kill signals the very process of info, not another one that has its number
 // now. On Linux the handle pins the process before its start time is compared.
 // That it is gone already is no error.

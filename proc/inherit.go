@@ -165,7 +165,7 @@ func (k kinship) member(info Info) bool {
 	if k.numbers[info.SID] || k.numbers[info.PGID] {
 		return true
 	}
-	if info.zombie() || moment(info.StartTime) < k.since {
+	if info.zombie() || steadyStarts && moment(info.StartTime) < k.since {
 		return false
 	}
 	for _, name := range outputs(info.PID) {

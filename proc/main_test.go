@@ -134,6 +134,12 @@ type tree struct {
 // plant runs script as the leader of a tree, and sweeps it when the test is over.
 func plant(t testing.TB, script string, env ...string) tree {
 	t.Helper()
+	return plantOn(t, false, script, env...)
+}
+
+// plantOn is plant, on a terminal or a pipe.
+func plantOn(t testing.TB, tty bool, script string, env ...string) tree {
+	t.Helper()
 	fifo := filepath.Join(t.TempDir(), "alive")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -149,6 +155,7 @@ func plant(t testing.TB, script string, env ...string) tree {
 		Env:    append(append(os.Environ(), "FIFO="+fifo, "SELF="+os.Args[0], "GORACE=atexit_sleep_ms=0", marker), env...),
 		Marker: marker,
 		Output: output,
+		TTY:    tty,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,13 @@ type Spec struct {
 	// not looked at: neither the child nor the draining stops. Nil: discarded.
 	Output io.Writer
 
+	// TTY gives the child a terminal of its own as stdout and stderr, in place of a
+	// pipe, for programs that colour or flush only there. It is 120 columns wide, in
+	// raw mode, so that Output gets the bytes that were written, and does not control
+	// the session: there is no reading a password from it, and its end hangs nobody up.
+	// A guardian, which outlives the terminal, does not know descendants by it.
+	TTY bool
+
 	// Death is the signal ("TERM") which the kernel sends the leader should this
 	// process die first. Linux only; empty: none.
 	Death string
@@ -53,6 +60,10 @@ type Process struct {
 	pipe   string
 	handle *os.Process
 	pump   *pump
+	// far is the child's end of its terminal; nil for a pipe. It is held as long as the
+	// tree is looked for: a terminal's name goes to another, the user's own perhaps,
+	// once nobody holds it.
+	far *os.File
 
 	dead chan struct{} // closed once the leader is reaped
 	done chan struct{} // closed once dead and drained
@@ -82,7 +93,7 @@ func Start(spec Spec) (*Process, error) {
 	if err := setDeathSignal(cmd.SysProcAttr, spec.Death); err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
-	reader, writer, err := os.Pipe()
+	reader, writer, err := channel(spec.TTY)
 	if err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
@@ -90,7 +101,10 @@ func Start(spec Spec) (*Process, error) {
 	pipe := nameOf(writer)
 	closeOnExec()
 	err = ours.spawn(cmd)
-	_ = writer.Close() // the child's copy alone shall keep the pipe open
+	if err != nil || !spec.TTY {
+		_ = writer.Close() // the child's copy alone shall keep the pipe open
+		writer = nil
+	}
 	if err != nil {
 		_ = reader.Close()
 		return nil, startError(cmd, spec.Argv[0], err)
@@ -99,6 +113,7 @@ func Start(spec Spec) (*Process, error) {
 		pid:     cmd.Process.Pid,
 		marker:  spec.Marker,
 		pipe:    pipe,
+		far:     writer,
 		handle:  cmd.Process,
 		dead:    make(chan struct{}),
 		done:    make(chan struct{}),

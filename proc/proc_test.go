@@ -151,11 +151,20 @@ func TestWriteErrorStopsNothing(t *testing.T) {
 
 func TestGrandchildHoldsThePipe(t *testing.T) {
 	t.Parallel()
+	for _, tty := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tty=%t", tty), func(t *testing.T) {
+			t.Parallel()
+			testGrandchildHolds(t, tty)
+		})
+	}
+}
+
+func testGrandchildHolds(t *testing.T, tty bool) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := unix.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tr := plant(t, `(read x <"$GATE"; echo late; exec sleep 60) & echo early`, "GATE="+gate)
+	tr := plantOn(t, tty, `(read x <"$GATE"; echo late; exec sleep 60) & echo early`, "GATE="+gate)
 	<-tr.Done() // though the pipe is open
 	if got := tr.output.String(); got != "early\n" {
 		t.Errorf("got %q", got)

@@ -44,6 +44,9 @@ func (p *Process) Stop(ctx context.Context, signal string, grace time.Duration, 
 	p.extinguish(context.WithoutCancel(ctx), gone)
 	await(p.done, drainLimit)
 	p.pump.finish(drainLimit)
+	if p.far != nil {
+		_ = p.far.Close() // nobody is looked for by it any more
+	}
 	if guard := ours.guarded(); guard != nil && len(p.result.Left) == 0 {
 		guard.swept(p)
 	}

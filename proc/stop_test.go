@@ -39,13 +39,13 @@ var nasty = []struct {
 }
 
 func TestStopNastyTrees(t *testing.T) {
-	for _, adopting := range []bool{false, true} {
+	for _, way := range []struct{ adopting, tty bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		for _, test := range nasty {
-			t.Run(fmt.Sprintf("adopting=%t/%s", adopting, test.name), func(t *testing.T) {
-				if adopting {
+			t.Run(fmt.Sprintf("adopting=%t/tty=%t/%s", way.adopting, way.tty, test.name), func(t *testing.T) {
+				if way.adopting {
 					adopt(t)
 				}
-				tr := plant(t, strings.ReplaceAll(test.script, "SETSID", newSession()))
+				tr := plantOn(t, way.tty, strings.ReplaceAll(test.script, "SETSID", newSession()))
 				tr.output.await(t, "up", test.up)
 				grace := 20 * time.Second
 				if test.killed || test.swept {

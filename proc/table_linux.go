@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -191,15 +192,28 @@ func environment(pid int) []byte {
 
 // nameOf is what /proc calls an open file: "pipe:[4711]".
 func nameOf(file *os.File) string {
-	name, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
-	return name
+	return outputName("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+}
+
+// outputName is what /proc calls the file that a descriptor is of. Terminals are
+// numbered in each container anew: by device and inode they are told apart.
+func outputName(descriptor string) string {
+	name, err := os.Readlink(descriptor)
+	if err != nil || !strings.HasPrefix(name, "/dev/pts/") {
+		return name
+	}
+	var stat unix.Stat_t
+	if unix.Stat(descriptor, &stat) != nil {
+		return ""
+	}
+	return fmt.Sprintf("pts:[%d:%d]", stat.Dev, stat.Ino)
 }
 
 // outputs are the names of what a process has as standard output and error.
 func outputs(pid int) []string {
 	var names []string
 	for _, fd := range []string{"/fd/1", "/fd/2"} {
-		if name, err := os.Readlink("/proc/" + strconv.Itoa(pid) + fd); err == nil {
+		if name := outputName("/proc/" + strconv.Itoa(pid) + fd); name != "" {
 			names = append(names, name)
 		}
 	}
