@@ -271,7 +271,7 @@ func TestFollowReadsARotatedFileToItsEnd(t *testing.T) {
 	w := open(t, dir, "us", Limits{Max: 30})
 	defer shut(t, w)
 	write(t, w, "seen\n")
-	s, err := openSource(files{dir, "us"}, Query{N: 0, Follow: true})
+	s, err := openSource(files{dir: dir, silo: "us"}, Query{N: 0, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}

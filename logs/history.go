@@ -201,7 +201,7 @@ func (h *history) start(q Query) int64 {
 		if q.Grep != nil && buf == nil {
 			buf = make([]byte, maxLine+1)
 		}
-		if q.Grep == nil || q.Grep.Match(h.text(start, end, buf)) {
+		if q.Grep == nil || q.wants(h.text(start, end, buf)) {
 			wanted++
 		}
 		end = start

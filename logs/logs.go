@@ -75,8 +75,36 @@ func suffix(n int) string {
 	return "." + strconv.Itoa(n)
 }
 
+// Directory is where logs are kept, and what was in it when it was looked at.
+type Directory struct {
+	path  string
+	names []string // never nil
+}
+
+// In looks at a directory once, for all the logs that are to be opened in it. It is
+// made (0700) where it is missing.
+func In(dir string) (Directory, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the caller says where
+		return Directory{}, fmt.Errorf("make the directory of logs: %w", err)
+	}
+	return Directory{dir, namesIn(dir)}, nil
+}
+
+// namesIn are the names in a directory, and not nil, also where it cannot be read.
+func namesIn(dir string) []string {
+	entries, _ := os.ReadDir(dir) // what cannot be read has nothing to be found
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names
+}
+
 // files knows where one silo's files are.
-type files struct{ dir, silo string }
+type files struct {
+	dir, silo string
+	names     []string // what is in dir; nil: look
+}
 
 func (f files) rawStem() string     { return f.silo + ".log" }
 func (f files) timesStem() string   { return "." + f.silo + ".times" }
@@ -88,13 +116,13 @@ func (f files) timesNumbers() []int { return f.list(f.timesStem()) }
 
 // list finds which places of the rotation are there, in ascending order.
 func (f files) list(stem string) []int {
-	entries, err := os.ReadDir(f.dir)
-	if err != nil {
-		return nil
+	names := f.names
+	if names == nil {
+		names = namesIn(f.dir)
 	}
 	var found []int
-	for _, entry := range entries {
-		if end, ok := strings.CutPrefix(entry.Name(), stem); ok {
+	for _, name := range names {
+		if end, ok := strings.CutPrefix(name, stem); ok {
 			if n, ok := number(end); ok {
 				found = append(found, n)
 			}

@@ -36,6 +36,11 @@ var ErrStalled = errors.New("the output is not being read")
 // It has a goroutine only while there is something to write, and some 600 KiB of
 // buffers at most, none before the first line.
 type Mux struct {
+	// Clean, if set before the first Stream, is given each line, without prefix and
+	// newline, and returns what is written in its place. It does not keep the line, nor
+	// change it. It is called with a lock held: it must be quick and not call back.
+	Clean func(line []byte) []byte
+
 	out    io.Writer
 	prefix func(silo string) string
 
@@ -63,7 +68,7 @@ func NewMux(out io.Writer, prefix func(silo string) string) *Mux {
 // Stream gives a writer for one silo's output, for one goroutine. Its writes
 // succeed, whatever the sink does, until the Mux is closed. Of a line it holds
 // what is unfinished, until it is finished or the stream is closed, which ends the
-// line; a line over 64 KiB is broken into several. Bytes are not otherwise changed.
+// line; a line over 64 KiB is broken into several. Bytes are not changed but by Clean.
 func (m *Mux) Stream(silo string) io.WriteCloser {
 	return &stream{mux: m, prefix: m.prefix(silo)}
 }
@@ -100,9 +105,20 @@ func (m *Mux) put(prefix string, begin, end []byte) {
 		m.lost++
 		return
 	}
-	m.pending = append(append(append(m.pending, prefix...), begin...), end...)
+	m.pending = append(m.pending, prefix...)
+	from := len(m.pending)
+	m.pending = append(append(m.pending, begin...), end...)
+	if m.Clean != nil {
+		line := m.pending[from:]
+		if clean := m.Clean(line); !same(clean, line) {
+			m.pending = append(m.pending[:from], clean...)
+		}
+	}
 	m.pending = append(m.pending, '\n')
 }
+
+// same tells whether two slices are one.
+func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // room waits until size more bytes may be pending, within reason. Once a line was
 // dropped, all are, until the place for the notice has come.

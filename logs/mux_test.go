@@ -299,3 +299,46 @@ func TestMuxBrokenSink(t *testing.T) {
 	}
 	equal(t, "after it", out.take(), "\nsilo: 3 lines are not shown here: no space left on device (the log files have them)\nus | kept\n")
 }
+
+// What Clean makes of a line is what is shown; prefix and newline are not its business.
+func TestMuxShowsWhatCleanMakes(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	m := NewMux(&out, func(silo string) string { return "<" + silo + "> " })
+	m.Clean = func(line []byte) []byte {
+		switch string(line) {
+		case "as it is":
+			return line
+		case "shorter":
+			return line[1:3]
+		case "same length":
+			return []byte("SAME LENGTH")
+		}
+		return append(bytes.ToUpper(line), '!')
+	}
+	s := m.Stream("us")
+	for _, piece := range []string{"as it", " is\nshorter\nsame length\n\nlon", "ger\nunfinished"} {
+		if _, err := s.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Close(), m.Close()); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "out", out.String(), "<us> as it is\n<us> ho\n<us> SAME LENGTH\n<us> !\n<us> LONGER!\n<us> UNFINISHED!\n")
+}
+
+func TestGrepGoesByWhatPlainMakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := open(t, dir, "us", Limits{})
+	write(t, w, "a <b>bold</b> word\nanother\n")
+	shut(t, w)
+	plain := func(line []byte) []byte {
+		return bytes.ReplaceAll(bytes.ReplaceAll(line, []byte("<b>"), nil), []byte("</b>"), nil)
+	}
+	for _, n := range []int{-1, 1} {
+		q := Query{N: n, Grep: regexp.MustCompile("^a bold"), Plain: plain}
+		equal(t, "lines", texts(read(t, dir, q)), []string{"a <b>bold</b> word"})
+	}
+}

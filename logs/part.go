@@ -82,7 +82,9 @@ func (f files) newer(last *part) (*part, error) {
 	return f.choose(last.info, func(numbers []int, at int) int {
 		next := -1
 		for _, n := range numbers {
-			if at < 0 && f.laterThan(n, last) || n < at {
+			// What is written now is later than any other, whatever the clock that
+			// stamped the files was set to meanwhile.
+			if at < 0 && (n == 0 || f.laterThan(n, last)) || n < at {
 				next = n
 			}
 		}

@@ -15,9 +15,24 @@ const followEvery = 50 * time.Millisecond
 type Query struct {
 	Silos  []string       // all that have a log where empty
 	N      int            // the last N lines of each silo that the rest of the query wants, across rotations; negative: all
-	Since  time.Time      // only lines that were finished at or after; zero: all
+	Since  time.Time      // only lines that were finished at or after, by the machine's clock as it was set then; zero: all
 	Grep   *regexp.Regexp // only lines that match, judged by their first 64 KiB; nil: all
 	Follow bool           // go on with what is still to come
+
+	// Plain gives what of a line Grep is held against. It neither keeps nor changes
+	// the line. Nil: all of it.
+	Plain func(line []byte) []byte
+}
+
+// wants tells whether a line's beginning is what Grep asks for.
+func (q Query) wants(text []byte) bool {
+	if q.Grep == nil {
+		return true
+	}
+	if q.Plain != nil {
+		text = q.Plain(text)
+	}
+	return q.Grep.Match(text)
 }
 
 // Line is one line of one silo, or a piece of one.
@@ -97,7 +112,7 @@ func (r *reader) open() error {
 		if err := checkName(silo); err != nil {
 			return err
 		}
-		s, err := openSource(files{r.dir, silo}, r.query)
+		s, err := openSource(files{dir: r.dir, silo: silo}, r.query)
 		if err != nil {
 			return fmt.Errorf("read log of %s: %w", silo, err)
 		}

@@ -41,6 +41,17 @@ func (f files) drop(n int) error {
 	return remove(f.times(n))
 }
 
+// repairKnown is repair of a directory that may be known: with hundreds of silos in
+// it, to look again for each would be much of what opening their logs costs.
+func (f files) repairKnown(names []string, keep int) error {
+	f.names = names
+	raw, times := f.numbers(), f.timesNumbers()
+	if f.names = nil; len(raw) == 0 && len(times) == 0 || slices.Equal(raw, []int{0}) && !slices.ContainsFunc(times, func(n int) bool { return n > 0 }) {
+		return nil // nothing was ever rotated
+	}
+	return f.repair(keep)
+}
+
 // repair ends what an interrupted rotation has begun: it brings sidecars to
 // their raw files, closes gaps in the numbers and drops files beyond keep.
 func (f files) repair(keep int) error {

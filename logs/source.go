@@ -5,16 +5,13 @@ import (
 	"errors"
 	"io"
 	"os"
-	"regexp"
-	"time"
 )
 
 // source reads one silo's lines forwards, from file to file.
 type source struct {
 	files  files
 	follow bool
-	since  time.Time
-	grep   *regexp.Regexp
+	query  Query
 
 	parts []*part // still to be read, oldest first; the first is being read
 	off   int64   // of the next byte to read in it
@@ -33,7 +30,7 @@ type source struct {
 
 // openSource opens a silo's log where q begins to read.
 func openSource(f files, q Query) (*source, error) {
-	s := &source{files: f, follow: q.Follow, since: q.Since, grep: q.Grep, line: Line{Silo: f.silo}}
+	s := &source{files: f, follow: q.Follow, query: q, line: Line{Silo: f.silo}}
 	h, err := openHistory(f)
 	if err != nil {
 		return nil, err
@@ -122,7 +119,7 @@ func (s *source) emit(n, end int, partial bool) {
 	last := s.off - int64(s.w-s.r) - 1
 	at := s.parts[0].when(s.files).at(max(last, 0))
 	if !s.within {
-		s.wanted = !at.Before(s.since) && (s.grep == nil || s.grep.Match(text))
+		s.wanted = !at.Before(s.query.Since) && s.query.wants(text)
 	}
 	s.within = partial
 	if s.wanted {

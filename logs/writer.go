@@ -69,10 +69,10 @@ func (e *LossError) Error() string {
 
 func (e *LossError) Unwrap() error { return e.Err }
 
-// Open opens the log of a silo in dir for appending, creating both where need
-// be (0700, 0600), and ends a rotation that was interrupted. There must be one
-// Writer at a time for a silo.
-func Open(dir, silo string, l Limits) (*Writer, error) {
+// Open opens the log of a silo for appending, creating it where need be (0600),
+// and ends a rotation that was interrupted. There must be one Writer at a time for
+// a silo, and none since the directory was looked at.
+func (d Directory) Open(silo string, l Limits) (*Writer, error) {
 	if err := checkName(silo); err != nil {
 		return nil, err
 	}
@@ -82,11 +82,8 @@ func Open(dir, silo string, l Limits) (*Writer, error) {
 	if l.Keep <= 0 {
 		l.Keep = DefaultKeep
 	}
-	w := &Writer{files: files{dir, silo}, limits: l}
-	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the caller says where; the silo's name is checked
-		return nil, fmt.Errorf("open log of %s: %w", silo, err)
-	}
-	if err := errors.Join(w.files.repair(l.Keep), w.open()); err != nil {
+	w := &Writer{files: files{dir: d.path, silo: silo}, limits: l}
+	if err := errors.Join(w.files.repairKnown(d.names, l.Keep), w.open()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open log of %s: %w", silo, err), w.shut())
 	}
 	return w, nil
@@ -101,7 +98,14 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if w.closed {
 		return 0, os.ErrClosed
 	}
-	now := time.Now()
+	w.take(p, time.Now())
+	return len(p), nil
+}
+
+// take is Write at a given time. Its wall clock, which may be set forwards and
+// back, goes into the sidecar alone; what is told apart by time in here goes by
+// the monotonic clock that time.Now adds.
+func (w *Writer) take(p []byte, now time.Time) {
 	err := w.look(now)
 	kept := 0
 	if err == nil {
@@ -109,7 +113,6 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	w.note(now, int64(len(p)-kept), errors.Join(err, w.unstamped))
 	w.unstamped = nil
-	return len(p), nil
 }
 
 // Close closes the files. A trouble that was not over is told to OnError as final.

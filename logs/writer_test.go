@@ -61,7 +61,7 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 				r.Fatalf("file %d has %d bytes, over %d", i, len(file), limits.Max)
 			}
 		}
-		for _, n := range (files{dir, "us"}).timesNumbers() {
+		for _, n := range (files{dir: dir, silo: "us"}).timesNumbers() {
 			if n >= len(raw) {
 				r.Fatalf("sidecar %d has no raw file", n)
 			}
@@ -120,7 +120,7 @@ func TestRotationIsAtALineNearTheBound(t *testing.T) {
 func TestInterruptedRotation(t *testing.T) {
 	t.Parallel()
 	const keep = 4
-	f := files{"", "us"}
+	f := files{silo: "us"}
 	steps := []func(f files) error{
 		func(files) error { return nil },
 		func(f files) error { return remove(f.raw(keep - 1)) },
@@ -329,7 +329,7 @@ func TestIdleSilosCostLittle(t *testing.T) {
 // writeUntilKilled is a supervisor in miniature: it says on standard output how
 // many lines have been accepted.
 func writeUntilKilled(dir string) {
-	w, err := Open(dir, "us", Limits{Max: 2000, Keep: 1000})
+	w, err := openIn(dir, "us", Limits{Max: 2000, Keep: 1000})
 	if err != nil {
 		panic(err)
 	}

@@ -23,8 +23,8 @@ type output struct {
 	kept []byte
 }
 
-func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, note func(string)) (*output, error) {
-	raw, err := logs.Open(dir, silo, limits)
+func newOutput(dir logs.Directory, silo string, limits logs.Limits, mux *logs.Mux, note func(string)) (*output, error) {
+	raw, err := dir.Open(silo, limits)
 	if err != nil {
 		return nil, err
 	}
