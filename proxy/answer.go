@@ -27,6 +27,7 @@ const (
 	Down     Fault = "down"     // 502: nothing listens
 	Broken   Fault = "broken"   // 502: it took the request and hung up, or answered nonsense
 	Timeout  Fault = "timeout"  // 504: no connection, or no header, in time
+	Slow     Fault = "slow"     // 408: the client's own request did not come in time
 )
 
 var faultStatus = map[Fault]int{
@@ -34,6 +35,7 @@ var faultStatus = map[Fault]int{
 	Down:     http.StatusBadGateway,
 	Broken:   http.StatusBadGateway,
 	Timeout:  http.StatusGatewayTimeout,
+	Slow:     http.StatusRequestTimeout,
 }
 
 //go:embed answer.html
@@ -53,7 +55,9 @@ type answered struct {
 
 // answer stands in for a silo that gave none.
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	if failure, ok := errors.AsType[*FaultError](context.Cause(r.Context())); ok {
+		err = failure // whoever ended it waits for an answer
+	} else if r.Context().Err() != nil {
 		// The client is gone, or this server closes: nobody reads an answer.
 		panic(http.ErrAbortHandler)
 	}
@@ -66,36 +70,78 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, err error) {
 	if a.Error == Starting {
 		header.Set("Retry-After", "1")
 	}
+	if a.Error == Slow {
+		header.Set("Connection", "close") // RFC 9110, section 15.5.9
+	}
 	form := preferred(r.Header.Values("Accept"))
 	header.Set("Content-Type", form)
-	w.WriteHeader(faultStatus[a.Error])
+	w.WriteHeader(p.status(a.Error))
 	if r.Method != http.MethodHead {
 		a.write(w, form)
 	}
 }
 
+func (p *Proxy) status(fault Fault) int {
+	if p.options.Rules != nil {
+		if status := p.options.Rules.Statuses[fault]; status != 0 {
+			return status
+		}
+	}
+	return faultStatus[fault]
+}
+
 // explain finds the fault behind an error of the round trip, and words for it.
 func (p *Proxy) explain(err error) answered {
 	a := answered{Silo: p.options.Silo}
+	if known, ok := errors.AsType[*FaultError](err); ok {
+		a.Error, a.Detail, a.Hint = known.Fault, known.Detail, known.Hint
+		return a
+	}
 	if p.options.Starting != nil {
 		if step, starting := p.options.Starting(); starting {
 			a.Error, a.Step = Starting, step
-			a.Detail = fmt.Sprintf("silo %s is starting", a.Silo)
+			a.Detail = Starting.Words(a.Silo)
 			return a
 		}
 	}
 	a.Hint = "silo logs " + a.Silo
+	a.Error = FaultOf(err)
+	if p.options.Target != nil && a.Error == Broken && p.options.Target() == "" {
+		a.Error = Down
+	}
+	a.Detail = a.Error.Words(a.Silo)
+	return a
+}
+
+// FaultOf finds the fault behind an error of a round trip: Timeout, Down where no
+// connection was made, or Broken.
+func FaultOf(err error) Fault {
 	var timeout net.Error
 	var dial *net.OpError
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		a.Error, a.Detail = Timeout, fmt.Sprintf("silo %s did not answer in time", a.Silo)
-	case p.options.Target() == "", errors.As(err, &dial) && dial.Op == "dial":
-		a.Error, a.Detail = Down, fmt.Sprintf("silo %s is down", a.Silo)
-	default:
-		a.Error, a.Detail = Broken, fmt.Sprintf("silo %s broke off without an answer", a.Silo)
+		return Timeout
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return Down
 	}
-	return a
+	return Broken
+}
+
+// Words are the fault as a line that speaks of a silo.
+func (f Fault) Words(silo string) string {
+	switch f {
+	case Starting:
+		return fmt.Sprintf("silo %s is starting", silo)
+	case Down:
+		return fmt.Sprintf("silo %s is down", silo)
+	case Timeout:
+		return fmt.Sprintf("silo %s did not answer in time", silo)
+	case Slow:
+		return fmt.Sprintf("the request to silo %s did not come in time", silo)
+	case Broken:
+		return fmt.Sprintf("silo %s broke off without an answer", silo)
+	}
+	return fmt.Sprintf("silo %s gave no answer: %s", silo, string(f))
 }
 
 func (a answered) write(w http.ResponseWriter, form string) {

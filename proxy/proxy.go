@@ -7,23 +7,13 @@ package proxy
 import (
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"sync"
 	"time"
 )
 
-const (
-	dialTimeout = 5 * time.Second
-	bufferSize  = 16 << 10
-
-	// An idle connection is given up before the server behind it would close
-	// it: gunicorn does so after 2 s, node after 5 s, and a POST that meets the
-	// close cannot be sent again. A new loopback connection costs next to nothing.
-	idleUpstream = time.Second
-	idlePerHost  = 1024
-)
+const bufferSize = 16 << 10
 
 // Host header policies. Any other value of Options.HostHeader is a host that
 // is sent as it stands.
@@ -32,7 +22,7 @@ const (
 	HostRewrite  = "rewrite"  // the silo's own host:port
 )
 
-// Options say what a Proxy forwards to and how. Target must be set. The
+// Options say what a Proxy forwards to and how. Target or Rules must be set. The
 // functions are called from many goroutines at once and must not block.
 type Options struct {
 	// Silo is the name that answers speak of.
@@ -52,6 +42,12 @@ type Options struct {
 	// HeaderTimeout bounds the wait for a response's header. Zero waits for
 	// ever: a devserver may stand in a debugger.
 	HeaderTimeout time.Duration
+	// Once gives each request a connection of its own. A request on one that has
+	// been used before is sent again where the silo hangs up without an answer
+	// (net/http.Transport, for methods that are idempotent).
+	Once bool
+	// Rules, where set, make the Proxy a gateway.
+	Rules *Rules
 }
 
 // Proxy is a handler that forwards each request to one silo: body, query,
@@ -59,33 +55,26 @@ type Options struct {
 // Where the silo gives no answer it answers itself and marks that with the
 // header ErrorHeader. It is safe for concurrent use.
 type Proxy struct {
-	options   Options
-	transport *http.Transport
-	forward   *httputil.ReverseProxy
+	options Options
+	lines   lines
+	forward *httputil.ReverseProxy
 }
 
 // New makes a Proxy. It opens nothing until the first request; Close gives its
 // idle connections back.
 func New(options Options) *Proxy {
-	p := &Proxy{options: options}
-	p.transport = &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		MaxIdleConnsPerHost:   idlePerHost,
-		IdleConnTimeout:       idleUpstream,
-		ResponseHeaderTimeout: options.HeaderTimeout,
-		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true, // or a body would not be the bytes the silo sent
-		ReadBufferSize:        bufferSize,
-		WriteBufferSize:       bufferSize,
-	}
+	p := &Proxy{options: options, lines: newLines(options)}
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:      p.rewrite,
-		Transport:    p.transport,
+		Transport:    p.lines,
 		BufferPool:   &buffers{},
 		ErrorHandler: p.answer,
 		// FlushInterval stays 0: ReverseProxy then flushes at once what is an
 		// event stream or has no length, and spares all others a second write.
 		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	if options.Rules != nil {
+		p.forward.Rewrite, p.forward.ModifyResponse = p.rewriteByRules, options.Rules.Response
 	}
 	return p
 }
@@ -96,20 +85,24 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
 	// cannot be told so (HTTP/2, a recorder) does not do that.
 	_ = http.NewResponseController(w).EnableFullDuplex()
+	if p.options.Rules != nil {
+		var routed bool
+		if r, routed = p.route(w, r); !routed {
+			return
+		}
+	}
 	p.forward.ServeHTTP(w, r)
 }
 
 // Close drops idle connections to the silo. Requests in flight go on, and the
 // Proxy stays usable.
-func (p *Proxy) Close() { p.transport.CloseIdleConnections() }
+func (p *Proxy) Close() { p.lines.kept.CloseIdleConnections() }
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	target := p.options.Target()
 	pr.Out.URL.Scheme = "http"
 	pr.Out.URL.Host = target
-	// ReverseProxy drops query parameters it cannot parse; the silo may read
-	// them otherwise (a bare ";"), so it gets what the client sent.
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
+	keep(pr)
 
 	switch p.options.HostHeader {
 	case "", HostPreserve:
@@ -121,13 +114,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	}
 
 	pr.SetXForwarded()
-	if !p.options.TrustForwarded {
-		return
-	}
-	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-		if values := pr.In.Header.Values(name); len(values) > 0 {
-			pr.Out.Header[http.CanonicalHeaderKey(name)] = values
-		}
+	if p.options.TrustForwarded {
+		forwarded(pr)
 	}
 }
 
