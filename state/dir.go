@@ -195,6 +195,20 @@ func (d *Dir) SupervisorLog() string { return filepath.Join(d.Path, "supervisor.
 // Save records a snapshot, whole or not at all.
 func (d *Dir) Save(s *Snapshot) error { return d.saveJSON("snapshot.json", s) }
 
+// Conclude records the last snapshot of a run. Where there is no room for it beside
+// the one before, which is wrong by now, that one makes way; where there is none
+// even so, nothing is recorded, as of an instance that has not run.
+func (d *Dir) Conclude(s *Snapshot) error {
+	err := d.Save(s)
+	if err == nil {
+		return nil
+	}
+	if removed := os.Remove(filepath.Join(d.Path, "snapshot.json")); removed != nil {
+		return err
+	}
+	return d.Save(s)
+}
+
 // Last is the snapshot that was saved last, or fs.ErrNotExist.
 func (d *Dir) Last() (*Snapshot, error) {
 	var s Snapshot
@@ -224,23 +238,83 @@ func (d *Dir) Ports() map[string]int {
 
 // Secrets are what the silos of one instance share.
 type Secrets struct {
-	RPC    string `json:"rpc"`
-	Subnet string `json:"subnet"`
+	RPC    string `json:"rpc"`    // signs what silos ask of one another
+	Subnet string `json:"subnet"` // signs what regions send out through control
+	// Before is the RPC secret before this one: still accepted, never signed with.
+	Before string `json:"before,omitempty"`
 }
 
-// Secrets reads the instance's secrets, or makes them once, readable by their
+// Accepted are the RPC secrets that a silo takes, parted by commas: the first is
+// what it signs with.
+func (s Secrets) Accepted() string {
+	if s.Before == "" {
+		return s.RPC
+	}
+	return s.RPC + "," + s.Before
+}
+
+func newSecrets() Secrets {
+	return Secrets{RPC: rand.Text() + rand.Text(), Subnet: rand.Text() + rand.Text()}
+}
+
+// kept is the file of the secrets: those that count, and those that take their
+// place as soon as no silo runs with the former.
+type kept struct {
+	Secrets
+
+	Next *Secrets `json:"next,omitempty"`
+}
+
+// Secrets reads the secrets that count, or makes them once, readable by their
 // owner alone.
 func (d *Dir) Secrets() (Secrets, error) {
-	var s Secrets
-	err := d.loadJSON("secrets.json", &s)
-	if err == nil && s.RPC != "" && s.Subnet != "" {
-		return s, nil
+	k, err := d.kept()
+	if err == nil && (k.RPC == "" || k.Subnet == "") {
+		k.Secrets = newSecrets()
+		err = d.saveJSON(secretsFile, k)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Secrets{}, fmt.Errorf("%w (remove the file to have new secrets made)", err)
+	return k.Secrets, err
+}
+
+// RotateSecrets makes new secrets, which count from the next RenewSecrets on.
+func (d *Dir) RotateSecrets() error {
+	k, err := d.kept()
+	if err != nil {
+		return err
 	}
-	s = Secrets{RPC: rand.Text() + rand.Text(), Subnet: rand.Text() + rand.Text()}
-	return s, d.saveJSON("secrets.json", s)
+	next := newSecrets()
+	k.Next = &next
+	return d.saveJSON(secretsFile, k)
+}
+
+// RenewSecrets lets rotated secrets count, and is Secrets where there are none.
+// It is for a moment in which no silo runs, or all are started again.
+func (d *Dir) RenewSecrets() (Secrets, error) {
+	k, err := d.kept()
+	if err != nil {
+		return Secrets{}, err
+	}
+	if k.Next == nil {
+		return d.Secrets()
+	}
+	k.Next.Before = k.RPC
+	return *k.Next, d.saveJSON(secretsFile, kept{Secrets: *k.Next})
+}
+
+// RotatedSecrets tells whether secrets wait for RenewSecrets.
+func (d *Dir) RotatedSecrets() bool {
+	k, err := d.kept()
+	return err == nil && k.Next != nil
+}
+
+const secretsFile = "secrets.json"
+
+func (d *Dir) kept() (kept, error) {
+	var k kept
+	if err := d.loadJSON(secretsFile, &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return kept{}, fmt.Errorf("%w (remove the file to have new secrets made)", err)
+	}
+	return k, nil
 }
 
 func (d *Dir) saveJSON(name string, value any) error {

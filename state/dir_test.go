@@ -235,3 +235,50 @@ func TestASocketDirectoryOfOthersIsRefused(t *testing.T) {
 		t.Errorf("it is left open to others: %v", info.Mode())
 	}
 }
+
+func TestSecretsAreRotatedAsAWhole(t *testing.T) {
+	t.Parallel()
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	first, err := d.Secrets()
+	if err != nil || first.Accepted() != first.RPC {
+		t.Fatal(first, err)
+	}
+	if err := d.RotateSecrets(); err != nil || !d.RotatedSecrets() {
+		t.Fatal("not rotated", err)
+	}
+	if now, err := d.Secrets(); err != nil || now != first {
+		t.Errorf("what runs has %+v, %v; it is to keep %+v until all take the new ones", now, err, first)
+	}
+	second, err := d.RenewSecrets()
+	if err != nil || second.RPC == first.RPC || second.Subnet == first.Subnet || second.Accepted() != second.RPC+","+first.RPC {
+		t.Errorf("renewed: %+v, %v", second, err)
+	}
+	if now, err := d.Secrets(); err != nil || now != second || d.RotatedSecrets() {
+		t.Errorf("after that: %+v, %v", now, err)
+	}
+	if again, err := d.RenewSecrets(); err != nil || again != second {
+		t.Errorf("renewed again: %+v, %v", again, err)
+	}
+	info, err := os.Stat(filepath.Join(d.Path, "secrets.json"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+	if err := errors.Join(d.RotateSecrets(), d.RotateSecrets()); err != nil {
+		t.Error(err)
+	}
+	if third, err := d.RenewSecrets(); err != nil || third.Before != second.RPC {
+		t.Errorf("rotated twice: %+v, %v", third, err)
+	}
+}
+
+// Nothing was made before: the first secrets are the rotated ones.
+func TestSecretsAreRotatedBeforeThereAreAny(t *testing.T) {
+	t.Parallel()
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	if err := d.RotateSecrets(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := d.RenewSecrets(); err != nil || s.RPC == "" || s.Before != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

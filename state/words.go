@@ -77,9 +77,13 @@ type Snapshot struct {
 	Silos         []Silo     `json:"silos"` // control first, regions by id
 
 	Mode     string `json:"mode"`     // "silos" or "monolith"
+	Managed  *bool  `json:"managed"`  // false: somebody else starts and ends the silos; null where a silo wrote it that could not tell: true
 	Topology string `json:"topology"` // fingerprint of what runs: another one means that the file has changed
 	Version  string `json:"version"`  // of the silo program that supervises
+	Found    string `json:"found"`    // which Sentry the dialect is for, and by which marks that was told
 	RunID    string `json:"run_id"`   // SILO_RUN_ID of every process of this run
+
+	ProcessTime string `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
 }
 
 // Config tells of the region config's file.
@@ -95,7 +99,7 @@ type Silo struct {
 	RegionID   *int       `json:"region_id"`
 	Category   *string    `json:"category"`
 	State      Phase      `json:"state"`
-	PID        *int       `json:"pid"` // of the process that silo started
+	PID        *int       `json:"pid"` // of the process that silo started; of an unmanaged silo, of the one that answers
 	Port       int        `json:"port"`
 	Bind       string     `json:"bind"`
 	URL        string     `json:"url"`
@@ -107,12 +111,16 @@ type Silo struct {
 	CPUPercent *float64   `json:"cpu_percent"` // of the whole process tree
 	RSSBytes   *int64     `json:"rss_bytes"`
 
+	Role        *string    `json:"role"`         // the mode that its answers tell, CONTROL or REGION; null where they do not, or nobody has asked
 	Reason      *string    `json:"reason"`       // why it is unready or failed, one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // where readiness is probed; Port+1 with watchers
 	ProcessTime *string    `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
 }
+
+// IsManaged tells whether the silos are the supervisor's to start and to end.
+func (s *Snapshot) IsManaged() bool { return s.Managed == nil || *s.Managed }
 
 // Tunnel is what gives a silo its address.
 type Tunnel struct {
