@@ -16,10 +16,11 @@ fmt:
 	$(TOOL) golangci-lint fmt ./...
 golden:
 	go test ./topology ./sentry ./ui ./cmd -update
-real-sentry:
-	go test -tags realsentry -count=1 -v -run TestRealSentry -timeout 20m .
+real-sentry: # REAL_SENTRY_DIR=… [VERSION=23.7.1]: all releases there, or those whose names begin so
+	go test -tags realsentry -count=1 -v -run 'TestRealSentry/^$(VERSION)' -timeout 120m .
 nightly:
 	go test -race -run TestStep ./orchestrator -rapid.checks=20000
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
 	go test -run '^$$' -fuzz FuzzPlace -fuzztime 60s ./sentry
+	go test -run '^$$' -fuzz FuzzRequest -fuzztime 60s ./control
 	CHAOS_ROUNDS=500 go test -count=1 -run TestChaos -timeout 30m -v .

@@ -125,6 +125,27 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// A socket that is removed under a running supervisor takes the means to speak to
+// it away, not the means to end it.
+func TestASocketThatIsRemoved(t *testing.T) {
+	t.Parallel()
+	l := newLane(t)
+	l.topology(damageTopology)
+	if out, err := l.silo("up", "-d").CombinedOutput(); err != nil {
+		t.Fatalf("silo up -d: %v\n%s", err, out)
+	}
+	if err := os.Remove(l.dir.Socket); err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.silo("status").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("hint: silo down")) {
+		t.Errorf("silo status: %v\n%s", err, out)
+	}
+	l.down()
+	l.silent("status", 4)
+}
+
 const damageTopology = `version = 1
 [sentry]
 command = ["silo", "devserver"]

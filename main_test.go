@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"silo/proc"
 	"silo/state"
 	"silo/tunnels/ngroktest"
 )
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"silo": func() { os.Exit(run()) },
 		"play": func() { os.Exit(play(os.Args[1])) },
+		"loud": func() { os.Exit(loud()) },
 	})
 }
 
@@ -44,8 +46,9 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
-			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "ngrok": ngrok.ngrok,
-			"remember": remember, "same": same, "other": other,
+			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
+			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers,
+			"remember": remember, "same": same, "other": other, "dead": dead,
 		},
 	})
 }
@@ -154,6 +157,17 @@ func same(ts *testscript.TestScript, _ bool, args []string) {
 	for name, pid := range pids(ts, args) {
 		if before := ts.Getenv("PID_" + name); pid != before {
 			ts.Fatalf("%s was process %s, and is %s", name, before, pid)
+		}
+	}
+}
+
+// dead wants the processes that were remembered to be gone: dead SILO….
+func dead(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		pid, err := strconv.Atoi(ts.Getenv("PID_" + name))
+		ts.Check(err)
+		if proc.Alive(pid, "") {
+			ts.Fatalf("%s lives on as process %d", name, pid)
 		}
 	}
 }

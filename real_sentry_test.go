@@ -20,15 +20,21 @@ import (
 	"testing"
 	"time"
 
+	"silo/sentry"
 	"silo/state"
 )
 
-// realTopology is a control silo and two regions, on any free ports.
+// realTopology is a control silo and two regions, on any free ports. Both
+// regions are MULTI_TENANT: their addresses are what some releases compare with a
+// template.
 const realTopology = `version = 1
 
 [sentry]
 command = [%s]
 config  = "conf/sentry.conf.py"
+
+[tunnels]
+%s
 
 [control]
 port = 0
@@ -38,10 +44,49 @@ id   = 1
 port = 0
 
 [region.eu]
-id       = 2
-port     = 0
-category = "SINGLE_TENANT"
+id   = 2
+port = 0
 `
+
+// realChain are two files: what is put at the head of a sentry.conf.py, and a
+// module beside it whose view, in control, calls each region's, which calls
+// control's.
+const (
+	realChainConf = `import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+`
+	realChainEnd = `
+ROOT_URLCONF = "silo_chain"
+`
+	realChain = `from urllib.request import urlopen
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import re_path
+
+from sentry.conf.urls import *  # NOQA
+from sentry.conf.urls import urlpatterns as _sentry
+
+
+def get(address, left):
+    with urlopen("%s/silo-chain/%d" % (address, left), timeout=30) as answer:
+        return answer.read().decode()
+
+
+def chain(request, left):
+    if left == "0":
+        return HttpResponse("control")
+    if left == "1":
+        return HttpResponse("region>" + get(settings.SENTRY_CONTROL_ADDRESS, 0))
+    from sentry.types import region
+
+    load = getattr(region, "load_global_regions", None) or region._load_global_regions
+    return HttpResponse(" ".join(sorted("control>" + get(r.address, 1) for r in load().regions)))
+
+
+urlpatterns = [re_path(r"^silo-chain/(\d)$", chain), *_sentry]
+`
+)
 
 // realLoader prints what Sentry itself made of its configuration, and what its
 // silo clients get from the other silos.
@@ -54,21 +99,22 @@ from sentry.silo import SiloMode
 from sentry.types import region
 
 load = getattr(region, "load_global_regions", None) or region._load_global_regions
-regions = sorted(load().regions, key=lambda r: getattr(r, "snowflake_id", None) or r.id)
+regions = sorted(load().regions, key=lambda r: getattr(r, "snowflake_id", getattr(r, "id", None)))
 mode = SiloMode.get_current_mode()
 got = {
     "mode": mode.name,
-    "control": settings.SENTRY_CONTROL_ADDRESS,
+    "control": getattr(settings, "SENTRY_CONTROL_ADDRESS", None) or "",
+    "prefix": settings.SENTRY_OPTIONS.get("system.url-prefix", ""),
     "local": region.get_local_region().name if mode == SiloMode.REGION else "",
     "regions": [
-        {"name": r.name, "id": getattr(r, "snowflake_id", None) or r.id, "address": r.address, "category": r.category.name}
+        {"name": r.name, "id": getattr(r, "snowflake_id", getattr(r, "id", None)), "address": r.address, "category": r.category.name}
         for r in regions
     ],
     "answers": [],
 }
 try:
     from sentry.silo.client import ControlSiloClient, RegionSiloClient
-    clients = [ControlSiloClient()] if mode == SiloMode.REGION else [RegionSiloClient(r) for r in regions]
+    clients = [ControlSiloClient()] if mode == SiloMode.REGION else [RegionSiloClient(r) for r in regions if mode == SiloMode.CONTROL]
     got["answers"] = [c.request("GET", "/_health/").status_code for c in clients]
 except Exception as e:
     got["answers"] = [repr(e)]
@@ -77,16 +123,19 @@ print("\n" + json.dumps(got))
 
 // loaded is what realLoader prints.
 type loaded struct {
-	Mode    string `json:"mode"`
-	Control string `json:"control"`
-	Local   string `json:"local"`
-	Regions []struct {
-		Name     string `json:"name"`
-		ID       int    `json:"id"`
-		Address  string `json:"address"`
-		Category string `json:"category"`
-	} `json:"regions"`
-	Answers []any `json:"answers"` // a status each, or one error
+	Mode    string         `json:"mode"`
+	Control string         `json:"control"`
+	Prefix  string         `json:"prefix"`
+	Local   string         `json:"local"`
+	Regions []loadedRegion `json:"regions"`
+	Answers []any          `json:"answers"` // a status each, or one error
+}
+
+type loadedRegion struct {
+	Name     string `json:"name"`
+	ID       int    `json:"id"`
+	Address  string `json:"address"`
+	Category string `json:"category"`
 }
 
 // TestRealSentry drives the built program on each real Sentry below
@@ -106,20 +155,30 @@ func TestRealSentry(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", silo, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	const domain = "provider = \"external\"\ndomain   = \"acme.ngrok.app\""
 	for _, program := range programs {
 		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
 		for _, c := range []struct {
-			name  string
-			flags []string
-			walk  func(*engineer)
+			name    string
+			tunnels string
+			flags   []string
+			walk    func(*engineer)
 		}{
-			{"plain", nil, (*engineer).day},
-			{"workers", []string{"--workers"}, (*engineer).day},
-			{"killed", nil, (*engineer).kill},
-			{"workers killed", []string{"--workers"}, (*engineer).kill},
+			{"plain", "", nil, (*engineer).day},
+			{"domain", domain, nil, (*engineer).far},
+			{"chain", "", nil, (*engineer).chain},
+			{"monolith", "", nil, (*engineer).monolith},
+			{"workers", "", []string{"--workers"}, (*engineer).day},
+			{"killed", "", nil, (*engineer).kill},
+			{"workers killed", "", []string{"--workers"}, (*engineer).kill},
 		} {
 			t.Run(filepath.Base(release)+"/"+c.name, func(t *testing.T) {
-				c.walk(newEngineer(t, silo, release, c.flags))
+				e := newEngineer(t, silo, release, c.tunnels, c.flags)
+				if e.choice.Runnable() != nil && c.name != "monolith" {
+					e.refused()
+					return
+				}
+				c.walk(e)
 			})
 		}
 	}
@@ -131,9 +190,10 @@ type engineer struct {
 	silo, dir, runtime string
 	original           []byte // of the configuration file
 	env                []string
+	choice             sentry.Choice // what the release is
 }
 
-func newEngineer(t *testing.T, silo, release string, flags []string) *engineer {
+func newEngineer(t *testing.T, silo, release, tunnels string, flags []string) *engineer {
 	runtime, err := os.MkdirTemp("", "silo") //nolint:usetesting // a socket's path has to be short
 	if err != nil {
 		t.Fatal(err)
@@ -143,12 +203,20 @@ func newEngineer(t *testing.T, silo, release string, flags []string) *engineer {
 	if err := os.CopyFS(filepath.Join(e.dir, "conf"), os.DirFS(filepath.Join(release, "conf"))); err != nil {
 		t.Fatal(err)
 	}
-	e.original = []byte(e.config())
+	if e.choice, err = sentry.Choose(t.Context(), filepath.Base(release), sentry.Look{}); err != nil {
+		t.Fatal(err)
+	}
+	e.original = []byte(realChainConf + e.config() + realChainEnd)
+	for name, text := range map[string][]byte{"sentry.conf.py": e.original, "silo_chain.py": []byte(realChain)} {
+		if err := os.WriteFile(filepath.Join(e.dir, "conf", name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	command := []string{`"sentry"`, `"devserver"`, `"--no-watchers"`}
 	for _, flag := range flags {
 		command = append(command, strconv.Quote(flag))
 	}
-	text := fmt.Sprintf(realTopology, strings.Join(command, ", "))
+	text := fmt.Sprintf(realTopology, strings.Join(command, ", "), tunnels)
 	if err := os.WriteFile(filepath.Join(e.dir, "silo.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -218,6 +286,9 @@ func (e *engineer) up() state.Snapshot {
 	e.run(0, "up", "-d")
 	e.run(0, "status")
 	s := e.status()
+	if s.Dialect != e.choice.Dialect.Name || !strings.Contains(s.Found, "sentry "+e.choice.Release+" at ") {
+		e.Errorf("found dialect %s (%s), and it is %s of %s", s.Dialect, s.Found, e.choice.Dialect.Name, e.choice.Release)
+	}
 	if s.State != state.InstanceReady || s.PID == nil || s.Config.InStep == nil || !*s.Config.InStep || len(s.Silos) != 3 {
 		e.Fatalf("up, and status is %+v", s)
 	}
@@ -238,16 +309,103 @@ func (e *engineer) day() {
 	s := e.up()
 	e.holdsConfig()
 	for _, silo := range s.Silos {
-		e.answers(silo)
-		e.loads(s, silo.Name)
+		e.answers(silo, silo.URL, "http://"+silo.Bind)
+		e.loads(s, silo.Name, silo.URL)
 	}
-	if s.Dialect == "dict" && !strings.Contains(e.run(0, "logs", "control"), "POST 200 /api/0/internal/rpc/") {
+	if e.choice.Release == "23.7.1" && !strings.Contains(e.run(0, "logs", "control"), "POST 200 /api/0/internal/rpc/") {
 		e.Error("no region has called control")
 	}
 	e.run(0, "restart", "us-west")
-	e.answers(e.status().Silos[1])
+	e.answers(e.status().Silos[1], s.Silos[1].URL)
 	e.reload(e.status())
 	e.down()
+}
+
+// far has addresses that lead nowhere from here: silos are ready without them.
+func (e *engineer) far() {
+	s := e.up()
+	e.holdsConfig()
+	for _, silo := range s.Silos {
+		e.answers(silo, "http://"+silo.Bind)
+		e.loads(s, silo.Name, "")
+	}
+	e.down()
+}
+
+// chain has control call regions that call control, more often at once than
+// devserver has threads by itself.
+func (e *engineer) chain() {
+	s := e.up()
+	const calls = 6
+	answers, started := make(chan string, calls), time.Now()
+	for range calls {
+		go func() {
+			client := http.Client{Timeout: time.Minute}
+			response, err := client.Get(s.Silos[0].URL + "/silo-chain/2")
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			text, err := io.ReadAll(response.Body)
+			answers <- fmt.Sprint(response.StatusCode, " ", string(text), " ", err)
+		}()
+	}
+	for range calls {
+		if got, want := <-answers, "200 control>region>control control>region>control <nil>"; got != want {
+			e.Errorf("control called regions that called control, and got %s", got)
+		}
+	}
+	e.Logf("control > region > control, %d at once %5.1f s", calls, time.Since(started).Seconds())
+	e.down()
+}
+
+// monolith is one devserver, before and after silos, with no edit between.
+func (e *engineer) monolith() {
+	one := func() {
+		e.run(0, "up", "-d", "--mode", "monolith")
+		s := e.status()
+		if len(s.Silos) != 1 || s.Silos[0].Mode != state.Monolith || s.State != state.InstanceReady {
+			e.Fatalf("up as a monolith, and status is %+v", s)
+		}
+		for _, path := range []string{"/api/0/organizations/", "/api/0/users/me/"} {
+			if code := e.get(s.Silos[0].URL + path); code != 401 && code != 403 {
+				e.Errorf("%s is %d", path, code)
+			}
+		}
+		got := e.load("control")
+		if got.Mode != "MONOLITH" || got.Control != "" || slices.ContainsFunc(got.Regions, func(r loadedRegion) bool { return r.Name != "--monolith--" }) {
+			e.Errorf("a monolith loads %+v", got)
+		}
+		e.run(0, "down")
+	}
+	one()
+	if e.choice.Runnable() == nil {
+		e.up()
+		e.run(0, "down")
+	} else {
+		e.run(0, "config", "write")
+	}
+	one() // with silo's block in the file
+	e.run(0, "config", "remove")
+	if !bytes.Equal([]byte(e.config()), e.original) {
+		e.Errorf("the configuration is not as it was:\n%s", e.config())
+	}
+}
+
+// refused wants a release whose silos cannot run to be told at once.
+func (e *engineer) refused() {
+	started := time.Now()
+	_, code, all := e.try("", "up", "-d")
+	if code != 5 || !strings.Contains(all, "cannot run as silos") || !bytes.Equal([]byte(e.config()), e.original) {
+		e.Errorf("exit %d: %s", code, all)
+	}
+	e.Logf("refused after %.1f s", time.Since(started).Seconds())
+	e.run(0, "config", "print")
+	e.run(3, "config", "check")
+	e.run(0, "config", "write")
+	e.run(0, "config", "check")
+	e.run(0, "config", "remove")
 }
 
 // kill has the supervisor die first.
@@ -289,29 +447,34 @@ func (e *engineer) holdsConfig() {
 	e.run(0, "config", "check")
 }
 
-// answers wants a silo to have its role, at its address and on its port.
-func (e *engineer) answers(s state.Silo) {
+// answers wants a silo to have its role, at each of some addresses.
+func (e *engineer) answers(s state.Silo, at ...string) {
 	e.Helper()
 	roles := map[state.Mode][2]int{state.Control: {404, 401}, state.Region: {401, 404}}
-	for _, base := range []string{s.URL, "http://" + s.Bind} {
+	for _, base := range at {
 		for path, want := range map[string]int{
 			"/_health/": 200, "/api/0/organizations/": roles[s.Mode][0], "/api/0/users/me/": roles[s.Mode][1],
 		} {
-			response, err := http.Get(base + path)
-			if err != nil {
-				e.Error(err)
-				continue
-			}
-			_ = response.Body.Close()
-			if response.StatusCode != want {
-				e.Errorf("%s: %s%s is %s, not %d", s.Name, base, path, response.Status, want)
+			if code := e.get(base + path); code != want && (want != 401 || code != 403) { // 403 is 23.1.1's way
+				e.Errorf("%s: %s%s is %d, not %d", s.Name, base, path, code, want)
 			}
 		}
 	}
 }
 
-// loads has Sentry's own loader read the file in a silo's own environment.
-func (e *engineer) loads(s state.Snapshot, name string) {
+func (e *engineer) get(url string) int {
+	e.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		e.Error(err)
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// load has Sentry's own loader read the file in a silo's own environment.
+func (e *engineer) load(name string) loaded {
 	e.Helper()
 	out, code, all := e.try(realLoader, "run", name, "--", "python", "-")
 	out = strings.TrimSpace(out)
@@ -319,22 +482,37 @@ func (e *engineer) loads(s state.Snapshot, name string) {
 	if err := json.Unmarshal([]byte(out[strings.LastIndex(out, "\n")+1:]), &got); err != nil || code != 0 {
 		e.Fatalf("loader in %s exits with %d, %v:\n%s", name, code, err, all)
 	}
+	return got
+}
+
+// loads holds what a silo loads to what status says. Its clients reach the others
+// where address is not empty.
+func (e *engineer) loads(s state.Snapshot, name, address string) {
+	e.Helper()
+	got := e.load(name)
+	called := func(silo state.Silo) string { // what the others call a silo by
+		if address == "" && e.choice.Dialect.Split {
+			return "http://" + silo.Bind
+		}
+		return silo.URL
+	}
 	i := slices.IndexFunc(s.Silos, func(s state.Silo) bool { return s.Name == name })
 	local, others := "", 2
 	if s.Silos[i].Mode == state.Region {
 		local, others = name, 1
 	}
-	if got.Mode != string(s.Silos[i].Mode) || got.Control != s.Silos[0].URL || got.Local != local || len(got.Regions) != 2 {
+	if got.Mode != string(s.Silos[i].Mode) || got.Control != called(s.Silos[0]) || got.Local != local || len(got.Regions) != 2 || got.Prefix != s.Silos[0].URL {
 		e.Fatalf("%s loads %+v", name, got)
 	}
 	for j, r := range got.Regions {
 		want := s.Silos[j+1]
-		if r.Name != want.Name || r.Address != want.URL || r.ID != *want.RegionID || r.Category != *want.Category {
+		if r.Name != want.Name || r.Address != called(want) || r.ID != *want.RegionID || r.Category != *want.Category {
 			e.Errorf("%s loads region %+v for %+v", name, r, want)
 		}
 	}
 	reached := slices.Repeat([]any{200.0}, others)
-	if s.Dialect == "dict" && !slices.Equal(got.Answers, reached) { // 22.11's own client fails on each request
+	hasClient := e.choice.Release > "23" // 22.10 has none, and 22.11's own fails on each request
+	if hasClient && (address != "" || e.choice.Dialect.Split) && !slices.Equal(got.Answers, reached) {
 		e.Errorf("silo clients in %s get %v, not %v", name, got.Answers, reached)
 	}
 }

@@ -33,6 +33,7 @@ type app struct {
 	env   map[string]string
 	out   *ui.Printer // results
 	talk  *ui.Printer // everything else
+	color string      // --color
 	quiet bool
 	level int // how much the supervisor says of itself
 }
@@ -73,6 +74,7 @@ func (a *app) lookup(name string) (string, bool) {
 }
 
 func (a *app) printers(color string) {
+	a.color = color
 	options := ui.Options{Color: color, Env: a.lookup}
 	a.out, a.talk = ui.New(a.Stdout, options), ui.New(a.Stderr, options)
 }
@@ -85,9 +87,12 @@ func (a *app) program() *cli.App {
 		UsageText:       "silo [global flags] VERB [SILO…] [flags]",
 		HideHelpCommand: true,
 		HideVersion:     true,
-		Writer:          a.Stdout,
-		ErrWriter:       a.Stderr,
-		ExitErrHandler:  func(*cli.Context, error) {}, // finish is the one place that knows exit codes
+		// A header's value, or a JSON object, may hold a comma.
+		DisableSliceFlagSeparator: true,
+
+		Writer:         a.Stdout,
+		ErrWriter:      a.Stderr,
+		ExitErrHandler: func(*cli.Context, error) {}, // finish is the one place that knows exit codes
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the topology `PATH` (default: $SILO_FILE, then silo.toml here or above)"},
 			&cli.StringFlag{Name: "directory", Aliases: []string{"C"}, Usage: "run as if started in `DIR`"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"silo/sentry"
 	"silo/state"
 	"silo/templates"
 	"silo/topology"
@@ -61,10 +62,10 @@ func (a *app) complete(program *cli.App, words []string) completion {
 	case t.foreign >= 0:
 		return completion{kind: fmt.Sprint("command ", t.foreign)}
 	case t.pending != nil:
-		return t.valuesOf(t.pending, "", t.current)
+		return a.valuesOf(t, t.pending, "", t.current)
 	case joined && t.isFlag(t.current):
 		if f, _ := t.flagFor(strings.TrimLeft(name, "-")); f != nil {
-			return t.valuesOf(f, name+"=", value)
+			return a.valuesOf(t, f, name+"=", value)
 		}
 		return completion{kind: "words"}
 	case t.takesCommand() && len(t.names) == t.ownNames() && !strings.HasPrefix("--", t.current) && !t.isFlag(t.current):
@@ -170,7 +171,7 @@ func repeats(f cli.Flag) bool {
 func plain(usage string) string { return strings.ReplaceAll(usage, "`", "") }
 
 // valuesOf are the values of a flag, each behind prefix.
-func (t *typed) valuesOf(f cli.Flag, prefix, current string) completion {
+func (a *app) valuesOf(t *typed, f cli.Flag, prefix, current string) completion {
 	name := f.Names()[0]
 	if named(t.flags, name) == f {
 		switch name {
@@ -184,6 +185,16 @@ func (t *typed) valuesOf(f cli.Flag, prefix, current string) completion {
 		name = t.path[0].Name + " " + name
 	}
 	answer := completion{kind: "words"}
+	if f.Names()[0] == "as" {
+		for _, silo := range a.siloWords(t) {
+			answer.words = append(answer.words, candidate{prefix + silo.text, silo.meaning})
+		}
+	}
+	if f.Names()[0] == "dialect" { // or any release, which nobody has to be told
+		for _, d := range sentry.Dialects() {
+			answer.words = append(answer.words, candidate{prefix + d.Name, d.Range()})
+		}
+	}
 	for _, v := range values()[name] {
 		answer.words = append(answer.words, candidate{text: prefix + v})
 	}

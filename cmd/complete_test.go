@@ -66,7 +66,7 @@ func TestComplete(t *testing.T) {
 		"-C DIR env us ":                  "words",
 		"-f DIR/none.toml logs ":          "words",
 		"up --demo ":                      "words control us-west eu-central",
-		"config ":                         "words print check write remove",
+		"config ":                         "words print check write remove rotate dialects",
 		"config print ":                   "words",
 		"-C DIR run ":                     "words control us eu",
 		"run us ":                         "words --",
@@ -78,6 +78,8 @@ func TestComplete(t *testing.T) {
 		"completion ":                     "words bash zsh fish",
 		"completion zsh ":                 "words",
 		"devserver --":                    "words",
+		"config print --dialect tuple-t":  "words tuple-template",
+		"config print --dialect=cells-s":  "words --dialect=cells-strict",
 		"nosuch ":                         "words",
 		"__comp":                          "words",
 	} {

@@ -13,8 +13,8 @@ import (
 )
 
 func (a *app) configCommand() *cli.Command {
-	sub := func(name, usage string, action cli.ActionFunc) *cli.Command {
-		return &cli.Command{Name: name, Usage: usage, Action: func(c *cli.Context) error {
+	sub := func(name, usage string, action cli.ActionFunc, flags ...cli.Flag) *cli.Command {
+		return &cli.Command{Name: name, Usage: usage, Flags: flags, Action: func(c *cli.Context) error {
 			if err := none(c); err != nil {
 				return err
 			}
@@ -25,67 +25,114 @@ func (a *app) configCommand() *cli.Command {
 		Name:  "config",
 		Usage: "the region config in Sentry's configuration file",
 		Subcommands: []*cli.Command{
-			sub("print", "print it with its marker lines", a.configPrint),
+			sub("print", "print it with its marker lines", a.configPrint, &cli.StringFlag{Name: "dialect", Usage: "as `RELEASE` reads it, or a dialect: " + dialectWords()}),
 			sub("check", "exit 3 and show the difference where the file is out of step", a.configCheck),
 			sub("write", "write it", a.configWrite),
 			sub("remove", "take silo's block out; the rest stays byte for byte", a.configRemove),
+			sub("rotate", "make new secrets for what silos ask of one another", a.configRotate),
+			sub("dialects", "list the dialects, with the releases of Sentry that speak them", a.configDialects),
 		},
 		Action: func(*cli.Context) error {
-			return &usageError{text: "silo config needs a verb: print, check, write or remove"}
+			return &usageError{text: "silo config needs a verb: print, check, write, remove, rotate or dialects"}
 		},
 	}
+}
+
+// region is a region config, and what it was made for.
+type region struct {
+	sentry.Block
+
+	path  string // of the file that it belongs into
+	found string // which Sentry it is for
 }
 
 // block is the region config of an instance: the live one where it runs, else
 // what `up` would write. It has to be told apart from an address that is not
 // known yet, which is exit 4.
 func (a *app) block(c *cli.Context) (path string, block sentry.Block, err error) {
-	dir, err := a.instance(c)
-	if err != nil {
-		return "", sentry.Block{}, err
-	}
-	client, err := control.Dial(c.Context, dir)
-	if err == nil {
-		defer client.Close()
-		return a.liveBlock(c, client)
-	}
-	if !errors.Is(err, control.ErrNotRunning) {
-		return "", sentry.Block{}, err
-	}
-	place, err := a.foresee(c, dir)
-	if err != nil {
-		return "", sentry.Block{}, err
-	}
-	block, err = place.RegionConfig()
-	return place.Topology.Sentry.Config, block, err
+	r, err := a.region(c, "")
+	return r.path, r.Block, err
 }
 
-func (a *app) liveBlock(c *cli.Context, client *control.Client) (string, sentry.Block, error) {
-	snapshot, err := client.Snapshot(c.Context, false)
+// region is block, for another dialect where one is given.
+func (a *app) region(c *cli.Context, dialect string) (region, error) {
+	dir, err := a.instance(c)
 	if err != nil {
-		return "", sentry.Block{}, err
+		return region{}, err
 	}
+	client, err := control.Dial(c.Context, dir)
+	switch {
+	case err == nil:
+		defer client.Close()
+		snapshot, err := client.Snapshot(c.Context, false)
+		if err != nil {
+			return region{}, err
+		}
+		return a.liveRegion(c, client, snapshot, dialect, dir)
+	case !errors.Is(err, control.ErrNotRunning):
+		return region{}, err
+	}
+	plan, err := a.planAs(c, dialect)
+	if err != nil {
+		return region{}, err
+	}
+	place, err := a.foreseePlan(c, plan, dir)
+	if err != nil {
+		return region{}, err
+	}
+	return regionOf(place)
+}
+
+func regionOf(place *orchestrator.Placement) (region, error) {
+	block, err := place.RegionConfig()
+	return region{block, place.Topology.Sentry.Config, place.Choice.Found}, err
+}
+
+func (a *app) liveRegion(c *cli.Context, client *control.Client, snapshot *state.Snapshot, dialect string, dir *state.Dir) (region, error) {
 	if snapshot.Mode == "monolith" {
-		return "", sentry.Block{}, hinted(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
+		return region{}, hinted(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
+	}
+	if dialect != "" {
+		plan, err := a.planAs(c, dialect)
+		if err != nil {
+			return region{}, err
+		}
+		return regionOf(orchestrator.Recall(plan, a.site(dir), snapshot))
 	}
 	_, marked, err := client.Config(c.Context)
 	if err != nil {
-		return "", sentry.Block{}, err
+		return region{}, err
 	}
 	block, err := sentry.ParseBlock(marked)
-	return snapshot.Config.Path, block, err
+	return region{block, snapshot.Config.Path, snapshot.Found}, err
 }
 
-// foresee places a plan without opening anything.
-func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, error) {
+// planAs is the plan of all silos, for another dialect where one is given.
+func (a *app) planAs(c *cli.Context, dialect string) (orchestrator.Plan, error) {
 	t, err := a.load(c)
 	if err != nil {
-		return nil, err
+		return orchestrator.Plan{}, err
 	}
-	plan, err := a.plan(c.Context, t, false, nil)
+	if dialect != "" {
+		if t.Sentry.Dialect = dialect; dialect != "auto" {
+			if _, err := sentry.Choose(c.Context, dialect, sentry.Look{}); err != nil {
+				return orchestrator.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects lists them"}
+			}
+		}
+	}
+	return a.plan(c.Context, t, false, nil)
+}
+
+// foresee places all silos without opening anything.
+func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, error) {
+	plan, err := a.planAs(c, "")
 	if err != nil {
 		return nil, err
 	}
+	return a.foreseePlan(c, plan, dir)
+}
+
+func (a *app) foreseePlan(c *cli.Context, plan orchestrator.Plan, dir *state.Dir) (*orchestrator.Placement, error) {
 	place, err := orchestrator.Foresee(c.Context, plan, a.site(dir))
 	if errors.Is(err, orchestrator.ErrUnknownAddress) {
 		return nil, hinted(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml fixes an address")
@@ -94,11 +141,14 @@ func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, 
 }
 
 func (a *app) configPrint(c *cli.Context) error {
-	_, block, err := a.block(c)
+	r, err := a.region(c, c.String("dialect"))
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(a.Stdout, block.Marked())
+	if r.found != "" {
+		a.note("for " + r.found)
+	}
+	_, err = io.WriteString(a.Stdout, r.Marked())
 	return err
 }
 
@@ -206,6 +256,27 @@ func (a *app) configRemove(c *cli.Context) error {
 	default:
 		a.note("there is no block of silo's in " + t.Sentry.Config)
 	}
+	return nil
+}
+
+// configRotate makes new secrets. Silos that run go on with theirs until all of
+// them are started again: what one signs, another has to accept.
+func (a *app) configRotate(c *cli.Context) error {
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	if err := dir.RotateSecrets(); err != nil {
+		return err
+	}
+	if dir.Running() {
+		a.note("made new secrets; silo restart starts all silos again with them")
+		return nil
+	}
+	if _, err := dir.RenewSecrets(); err != nil {
+		return err
+	}
+	a.note("made new secrets")
 	return nil
 }
 

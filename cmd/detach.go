@@ -168,6 +168,7 @@ func (a *app) showDetached(ctx context.Context, r *upRequest) {
 	for ctx.Err() == nil {
 		client, err := control.Dial(ctx, r.dir)
 		if err == nil {
+			a.sayYours(r.plan, r.program, nil)
 			view := a.talk.Progress(r.plan.Names()...)
 			_ = client.Watch(ctx, func(u control.Update) bool { // the report tells the outcome
 				view.Update(*u.Snapshot, u.LastLines)
@@ -222,7 +223,12 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	if err != nil {
 		return err
 	}
+	if again := changes.Restarted; !r.plan.Topology.Sentry.Managed && len(again) > 0 {
+		changes.Restarted = nil
+		a.talk.Warn("launched otherwise from now on: "+strings.Join(again, ", "), "end them and start them again where they run")
+	}
 	a.sayChanges(changes)
+	a.sayYours(r.plan, r.program, running)
 	if _, err := a.follow(ctx, client, names); err != nil {
 		return err
 	}

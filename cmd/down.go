@@ -38,6 +38,9 @@ func (a *app) down(c *cli.Context) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		return a.clean(c.Context, dir)
 	}
+	if errors.Is(err, control.ErrDeaf) {
+		return a.downDeaf(c.Context, dir, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -46,6 +49,32 @@ func (a *app) down(c *cli.Context) error {
 		return err
 	}
 	return a.awaitDown(c.Context, client, dir)
+}
+
+// downDeaf ends a supervisor that cannot be spoken to by the signal that an
+// interrupt would be, and once more without grace where the user asks again.
+func (a *app) downDeaf(ctx context.Context, dir *state.Dir, deaf error) error {
+	last, err := dir.Last()
+	if err != nil || last.PID == nil || last.ProcessTime == "" || !proc.Alive(*last.PID, last.ProcessTime) {
+		return errors.Join(deaf, err) // nobody knows whom to tell
+	}
+	a.talk.Warn(fmt.Sprintf("%v: it is sent TERM (pid %d)", deaf, *last.PID))
+	if err := proc.Tell(*last.PID, last.ProcessTime, "TERM"); err != nil {
+		return err
+	}
+	again := a.Again
+	patient := context.WithoutCancel(ctx)
+	for dir.Running() || proc.Alive(*last.PID, last.ProcessTime) {
+		select {
+		case <-again:
+			again = nil
+			_ = proc.Tell(*last.PID, last.ProcessTime, "TERM") // it may have ended meanwhile
+		default:
+		}
+		pause(patient, frame/10)
+	}
+	last, _ = dir.Last() // it may not have been able to leave a record, as on a full disk
+	return a.sayDown(last)
 }
 
 // awaitDown watches an instance end. The user's first wish to end leaves it to

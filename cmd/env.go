@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,12 +17,14 @@ import (
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
+	"silo/ui"
 )
 
 func (a *app) envCommand() *cli.Command {
 	return &cli.Command{
 		Name: "env", Usage: "print the whole environment that a silo is launched with", ArgsUsage: "[SILO]",
 		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "export", Usage: "print what a shell takes to make its own environment the silo's"},
 			&cli.BoolFlag{Name: "show-secrets", Usage: "print secrets as they are"},
 		},
 		Action: a.printEnv,
@@ -69,6 +76,9 @@ func (a *app) printEnv(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return &usageError{text: "silo env takes one silo"}
 	}
+	if c.Bool("export") && (c.NArg() == 0 || c.Bool("json")) {
+		return &usageError{text: "silo env --export is for one silo, and no JSON", hint: "silo env control --export"}
+	}
 	place, err := a.placement(c)
 	if err != nil {
 		return err
@@ -79,6 +89,13 @@ func (a *app) printEnv(c *cli.Context) error {
 	names := place.Names()
 	if c.NArg() == 1 {
 		names = silos(c)
+	}
+	if c.Bool("export") {
+		vars, err := a.environmentOf(place, names[0])
+		if err != nil {
+			return err
+		}
+		return a.export(vars, c.Bool("show-secrets"))
 	}
 	whole := map[string]map[string]string{}
 	for i, name := range names {
@@ -111,6 +128,33 @@ func (a *app) printEnv(c *cli.Context) error {
 	}
 	return writeJSON(a.Stdout, whole)
 }
+
+// export prints the way from the caller's environment to a silo's, as a shell
+// takes it. A secret that is not to be shown is named alone.
+func (a *app) export(vars []sentry.Var, secrets bool) error {
+	var lines strings.Builder
+	kept := map[string]bool{}
+	for _, v := range vars {
+		kept[v.Name] = true
+		switch before, set := a.lookup(v.Name); {
+		case set && before == v.Value, !variable.MatchString(v.Name):
+		case v.Secret && !secrets:
+			fmt.Fprintf(&lines, "# %s is secret: --show-secrets prints it\n", v.Name)
+		default:
+			fmt.Fprintf(&lines, "export %s=%s\n", v.Name, ui.Quote(v.Value))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.env)) {
+		if !kept[name] && variable.MatchString(name) {
+			fmt.Fprintf(&lines, "unset %s\n", name)
+		}
+	}
+	_, err := io.WriteString(a.Stdout, lines.String())
+	return err
+}
+
+// variable is a name that a shell can give to a variable (POSIX, XBD 3.216).
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (a *app) environmentOf(place *orchestrator.Placement, name string) ([]sentry.Var, error) {
 	vars := place.Environment(name)

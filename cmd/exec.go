@@ -117,6 +117,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	if err != nil {
 		return err
 	}
+	a.talkUnheard()
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {
 		return timedOut(starting, ctx, err)
@@ -128,6 +129,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(patient) }()
 	go a.killOnRepeat(in)
+	a.sayYours(plan, a.called(c, dir), nil)
 	if err = a.showProgress(starting, in, plan.Names()); err == nil {
 		err = a.command(ctx, c, dir, in.Snapshot(), observe(in))
 	}
@@ -222,7 +224,7 @@ func execEnviron(base []string, dir *state.Dir, s *state.Snapshot) []string {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
 		case "SILO_SUPERVISED", "SILO_PROCESS", "SILO_NAME", "SILO_WORKERS", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET",
-			"SILO_INSTANCE", "SILO_RUN_ID", "SILO_FILE":
+			"SILO_INSTANCE", "SILO_RUN_ID", "SILO_FILE", "SILO_DATABASE":
 			return true
 		}
 		return strings.HasPrefix(name, "SILO_URL_")

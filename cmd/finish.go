@@ -84,6 +84,8 @@ func judge(err error) *verdict {
 	switch {
 	case errors.Is(err, control.ErrNotRunning):
 		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
+	case errors.Is(err, control.ErrDeaf):
+		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
 		v.Code = exitTimeout
 	case errors.Is(err, sentry.ErrMissing):
@@ -124,6 +126,8 @@ func invalid(err error) *verdict {
 		return &verdict{Code: exitInvalid, Problems: problems}
 	case errors.Is(err, orchestrator.ErrNotSupported), errors.Is(err, sentry.ErrUnsupported):
 		return &verdict{Code: exitInvalid, Text: err.Error()}
+	case errors.Is(err, sentry.ErrBroken):
+		return &verdict{Code: exitInvalid, Text: err.Error(), Hints: []string{"silo up --mode monolith runs it as one devserver"}}
 	case errors.Is(err, topology.ErrNotFound):
 		return &verdict{
 			Code: exitUsage, Text: "there is no silo.toml here or in a directory above",
@@ -168,7 +172,12 @@ func portConflict(taken ports.Conflicts) *verdict {
 func notReady(err error) *verdict {
 	var failed *orchestrator.FailedError
 	var late *orchestrator.NotReadyError
+	var unmanaged *orchestrator.UnmanagedError
 	switch {
+	case errors.As(err, &unmanaged):
+		return &verdict{Code: exitFailed, Text: unmanaged.Error(), Hints: []string{yours(unmanaged.Names[0]) + ", and what ends it there ends it"}}
+	case errors.As(err, &failed) && failed.Unmanaged:
+		return &verdict{Code: exitFailed, Text: failed.Error(), Hints: []string{"end what answers there; " + yours(failed.Silos[0].Name)}}
 	case errors.As(err, &failed):
 		v := &verdict{Code: exitFailed, Text: failed.Error(), Detail: tails(failed.Silos)}
 		if failed.TimedOut {
@@ -176,10 +185,17 @@ func notReady(err error) *verdict {
 		}
 		v.Hints = []string{"silo logs " + failed.Silos[0].Name + " shows all of its output"}
 		return v
+	case errors.As(err, &late) && late.Unmanaged:
+		return &verdict{Code: exitTimeout, Text: late.Error(), Hints: []string{yours(late.Silos[0].Name)}}
 	case errors.As(err, &late):
 		return &verdict{Code: exitTimeout, Text: late.Error(), Detail: tails(late.Silos), Hints: []string{"ready.timeout and --timeout give it longer"}}
 	}
 	return nil
+}
+
+// yours is how a silo is started that is not silo's to start.
+func yours(name string) string {
+	return "silo run " + name + " -- CMD… starts it on a terminal of yours"
 }
 
 // tails are the last lines of silos that failed, each behind its silo's name.

@@ -15,6 +15,7 @@ import (
 	"silo/logs"
 	"silo/orchestrator"
 	"silo/topology"
+	"silo/ui"
 )
 
 func (a *app) logsCommand() *cli.Command {
@@ -58,7 +59,7 @@ func (a *app) logs(c *cli.Context) error {
 }
 
 func (a *app) query(c *cli.Context) (logs.Query, error) {
-	q := logs.Query{Silos: silos(c), N: c.Int("lines"), Follow: c.Bool("follow")}
+	q := logs.Query{Silos: silos(c), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.Plain}
 	if c.IsSet("lines") && q.N < 0 {
 		return q, &usageError{text: "-n cannot be negative"}
 	}
@@ -106,7 +107,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 				Silo string    `json:"silo"`
 				At   time.Time `json:"at"`
 				Text string    `json:"text"`
-			}{l.Silo, l.At, string(l.Text)})
+			}{l.Silo, l.At, string(ui.Plain(l.Text))})
 		}
 	}
 	open := "" // the silo whose line is not finished yet
@@ -117,8 +118,9 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		if l.Partial {
 			open = l.Silo
 		}
+		text := a.out.Line(l.Text)
 		if goesOn {
-			b.Write(l.Text)
+			b.Write(text)
 			return a.writeLine(&b, l)
 		}
 		if c.Bool("timestamps") {
@@ -127,7 +129,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		if !c.Bool("no-prefix") {
 			b.WriteString(a.out.Prefix(l.Silo, names))
 		}
-		b.Write(l.Text)
+		b.Write(text)
 		return a.writeLine(&b, l)
 	}
 }

@@ -97,17 +97,17 @@ func (a *app) follow(ctx context.Context, client *control.Client, names []string
 	view.Done()
 	switch {
 	case len(failed) > 0:
-		return last, a.failure(ctx, client, failed)
+		return last, a.failure(ctx, client, failed, !last.IsManaged())
 	case done:
 		return last, nil
 	case last != nil && ctx.Err() != nil:
-		return last, &orchestrator.NotReadyError{Silos: unready(last, names)}
+		return last, &orchestrator.NotReadyError{Silos: unready(last, names), Unmanaged: !last.IsManaged()}
 	}
 	return last, err
 }
 
-func (a *app) failure(ctx context.Context, client *control.Client, silos []state.Silo) error {
-	e := &orchestrator.FailedError{TimedOut: true}
+func (a *app) failure(ctx context.Context, client *control.Client, silos []state.Silo, unmanaged bool) error {
+	e := &orchestrator.FailedError{TimedOut: true, Unmanaged: unmanaged}
 	for _, s := range silos {
 		f := orchestrator.Failure{Name: s.Name}
 		if s.Reason != nil {
@@ -124,7 +124,11 @@ func unready(s *state.Snapshot, names []string) []orchestrator.Failure {
 	var list []orchestrator.Failure
 	for _, silo := range s.Silos {
 		if done, _ := orchestrator.Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {
-			list = append(list, orchestrator.Failure{Name: silo.Name, Reason: string(silo.State)})
+			f := orchestrator.Failure{Name: silo.Name, Reason: string(silo.State)}
+			if silo.Reason != nil {
+				f.Reason = *silo.Reason
+			}
+			list = append(list, f)
 		}
 	}
 	return list

@@ -101,7 +101,7 @@ func (a *app) never(dir *state.Dir) *state.Snapshot {
 		return s // a broken topology is what `up` speaks of
 	}
 	s.Name, s.Provider, s.Dialect = t.Name, t.Tunnels.Provider, t.Sentry.Dialect
-	s.Config.Path = t.Sentry.Config
+	s.Config.Path, s.Managed = t.Sentry.Config, &t.Sentry.Managed
 	for _, silo := range t.Silos() {
 		v := state.Silo{Name: silo.Name, Mode: state.Control, State: state.Stopped, Port: silo.Port, Tunnel: state.Tunnel{State: state.TunnelNone}}
 		if !silo.IsControl() {
@@ -117,6 +117,9 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 		return writeJSON(a.Stdout, s)
 	}
 	a.out.Status(*s)
+	if s.Found != "" && a.out.Terminal() {
+		a.note("dialect " + s.Dialect + ": " + s.Found)
+	}
 	if s.Config.InStep != nil && !*s.Config.InStep && !a.out.Terminal() {
 		a.talk.Warn(s.Config.Path+" is out of step", "silo up writes it again")
 	}

@@ -166,9 +166,10 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	// A reader that has gone, as in `silo up | head -1`, has had enough of all of it.
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
-	sink := &gate{out: a.Stdout, broken: enough}
+	sink := &gate{out: a.speakUnheard(), broken: enough}
 	sink.open.Store(!a.out.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
+	mux.Clean = a.out.Line
 	in, err := a.prepare(starting, r, mux)
 	if err != nil {
 		return timedOut(starting, ctx, err)
@@ -178,6 +179,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		a.note(note)
 	}
 	return a.live(ctx, r, in, func() error {
+		a.sayYours(r.plan, r.program, nil)
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
@@ -189,7 +191,9 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 
 // prepare takes a plan up to launch and opens the control socket.
 func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
-	in, err := orchestrator.Prepare(ctx, r.plan, a.site(r.dir), mux)
+	site := a.site(r.dir)
+	site.Colour = mux != nil && a.out.Colour()
+	in, err := orchestrator.Prepare(ctx, r.plan, site, mux)
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +219,9 @@ func (a *app) replan(r *upRequest) control.Replan {
 // changed says what writing the region config did to somebody's file.
 func changed(plan orchestrator.Plan, change sentry.Change) []string {
 	var notes []string
+	if plan.Topology.Sentry.Dialect == "auto" {
+		notes = append(notes, fmt.Sprintf("dialect %s: %s", plan.Choice.Dialect.Name, plan.Choice.Found))
+	}
 	if change.Replaced != "" {
 		notes = append(notes, fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, plan.Topology.Sentry.Config))
 	}
@@ -241,13 +248,15 @@ func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance, started func() error) error {
 	// On two cores a collection while hundreds of silos start takes the one that the
 	// next of them needs for its exec; what it would have freed is freed at once after.
-	ordinary := debug.SetGCPercent(startGC)
+	ordinary, unbounded := debug.SetGCPercent(-1), debug.SetMemoryLimit(startMemory)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	go a.killOnRepeat(in)
 	err := started()
 	debug.SetGCPercent(ordinary)
+	debug.SetMemoryLimit(unbounded)
 	debug.FreeOSMemory()
+	proc.ForgetPages()
 	switch {
 	case err == nil:
 		err = a.outlive(ctx, in, r.keepGoing)
@@ -272,8 +281,9 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 	}
 }
 
-// startGC is how much garbage, in per cent of the heap, is let be while silos start.
-const startGC = 400
+// startMemory, in bytes, is how much may be used while silos start before garbage
+// is collected at all.
+const startMemory = 96 << 20
 
 // killOnRepeat ends an instance without grace when the user asks again.
 func (a *app) killOnRepeat(in *orchestrator.Instance) {

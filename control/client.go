@@ -25,7 +25,7 @@ type Client struct {
 
 // Dial gives the client of a running instance, or ErrNotRunning. A supervisor
 // that holds the lock and has not opened its socket yet is waited for, bounded
-// at two seconds and by ctx.
+// at two seconds and by ctx: then it is ErrDeaf.
 func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 	dialer := &net.Dialer{Timeout: time.Second}
 	c := &Client{dir: dir, http: &http.Client{Transport: &http.Transport{
@@ -44,7 +44,7 @@ func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 			return nil, ErrNotRunning
 		}
 		if !rest(ctx, 10*time.Millisecond) {
-			return nil, fmt.Errorf("the supervisor holds its lock but does not answer: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrDeaf, err)
 		}
 	}
 }
@@ -196,6 +196,9 @@ func refused(response *http.Response) error {
 	}
 	if r.Silo != "" {
 		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
+	}
+	if len(r.Unmanaged) > 0 {
+		return &orchestrator.UnmanagedError{Names: r.Unmanaged}
 	}
 	if len(r.Whole) > 0 {
 		return &orchestrator.WholeError{What: r.Whole}

@@ -21,48 +21,72 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serve runs an instance of two processes that only sleep, with its socket.
-func serve(t *testing.T) (*state.Dir, *orchestrator.Instance, *Client) {
+// instance is one of two processes that only sleep, with its socket.
+type instance struct {
+	*orchestrator.Instance
+	dir    *state.Dir
+	client *Client
+	replan Replan
+	ran    chan error
+}
+
+// launch starts an instance at home; the caller ends it.
+func launch(t testing.TB, home string) instance {
 	t.Helper()
-	home := t.TempDir()
 	config := filepath.Join(home, "sentry.conf.py")
 	must(t, os.WriteFile(config, nil, 0o600))
-	text := "version = 1\n[sentry]\ncommand = [\"sleep\", \"100\"]\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\nready = false\n" +
+	text := "version = 1\n[sentry]\ncommand = [\"sleep\", \"1000\"]\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\nready = false\n" +
 		"[tunnels]\nprovider = \"none\"\n[control]\nport = 0\n[region.us]\nid = 1\nport = 0\n"
 	env := func(name string) (string, bool) {
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok
 	}
+	ctx := context.Background() // a fuzzed instance outlives the request that it was started for
 	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
 	must(t, err)
-	choice, err := sentry.Choose(t.Context(), "tuple-id", sentry.Look{Dir: home, Env: env})
+	choice, err := sentry.Choose(ctx, "tuple-id", sentry.Look{Dir: home, Env: env})
 	must(t, err)
 	plan, err := orchestrator.NewPlan(topo, choice, false, nil)
 	must(t, err)
-	dir, err := state.For(env, topo.File)
+	i := instance{ran: make(chan error, 1)}
+	i.dir, err = state.For(env, topo.File)
 	must(t, err)
-	in, err := orchestrator.Prepare(t.Context(), plan, orchestrator.Site{
-		Dir: dir, Environ: os.Environ(), Env: env, Warn: func(string) {}, Trace: func(string) {},
+	i.Instance, err = orchestrator.Prepare(ctx, plan, orchestrator.Site{
+		Dir: i.dir, Environ: os.Environ(), Env: env, Warn: func(string) {}, Trace: func(string) {},
 	}, nil)
 	must(t, err)
-	replan := func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil }
-	server, err := Serve(t.Context(), dir, in.Supervisor, replan)
+	i.replan = func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil }
+	server, err := Serve(ctx, i.dir, i.Supervisor, i.replan)
 	must(t, err)
-	in.Defer(func() error { return server.Close(context.Background()) })
-	ran := make(chan error, 1)
-	go func() { ran <- in.Run(context.Background()) }()
-	client, err := Dial(t.Context(), dir)
+	i.Defer(func() error { return server.Close(context.Background()) })
+	go func() { i.ran <- i.Run(context.Background()) }()
+	i.client, err = Dial(ctx, i.dir)
 	must(t, err)
-	t.Cleanup(func() {
-		client.Close()
-		in.Down(true)
-		must(t, <-ran)
-	})
-	must(t, in.Await(t.Context()))
-	return dir, in, client
+	return i
 }
 
-func must(t *testing.T, err error) {
+func (i instance) end(t testing.TB) {
+	t.Helper()
+	i.client.Close()
+	i.Down(true)
+	must(t, <-i.ran)
+}
+
+// ending tells whether somebody has asked for the end.
+func (i instance) ending() bool {
+	at := i.Snapshot().State
+	return at == state.InstanceStopping || at == state.InstanceStopped
+}
+
+func serve(t *testing.T) (*state.Dir, *orchestrator.Instance, *Client) {
+	t.Helper()
+	i := launch(t, t.TempDir())
+	t.Cleanup(func() { i.end(t) })
+	must(t, i.Await(t.Context()))
+	return i.dir, i.Instance, i.client
+}
+
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

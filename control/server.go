@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -23,13 +24,28 @@ const (
 	watchEvery = 50 * time.Millisecond
 	// linesEvery is how often last lines are looked at while silos come or go.
 	linesEvery = 250 * time.Millisecond
+	// maxHeader bounds a request's line and headers, in bytes; net/http adds 4 KiB
+	// of slop.
+	maxHeader = 16 << 10
 )
+
+// patience is what a caller has for each of its parts of an exchange. One that
+// takes longer is hung up on, so that no stuck program keeps a connection.
+type patience struct {
+	ask    time.Duration // to send headers, and once more to send a body
+	listen time.Duration // to take an answer, or one line of a watch
+	pulse  time.Duration // between two lines of a watch that has nothing to say
+}
+
+func patient() patience {
+	return patience{ask: 5 * time.Second, listen: 10 * time.Second, pulse: 30 * time.Second}
+}
 
 // Server answers on one instance's socket.
 type Server struct {
 	supervisor *orchestrator.Supervisor
 	replan     Replan
-	listener   net.Listener
+	patience   patience
 	http       *http.Server
 	served     chan struct{}
 	socket     string
@@ -53,13 +69,24 @@ func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervi
 		_ = listener.Close()
 		return nil, fmt.Errorf("close the control socket to others: %w", err)
 	}
-	s := &Server{supervisor: supervisor, replan: replan, listener: listener, served: make(chan struct{}), socket: dir.Socket}
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	s := newServer(supervisor, replan, patient())
+	s.socket = dir.Socket
+	s.serve(listener)
+	return s, nil
+}
+
+func newServer(supervisor *orchestrator.Supervisor, replan Replan, p patience) *Server {
+	s := &Server{supervisor: supervisor, replan: replan, patience: p, served: make(chan struct{})}
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: p.ask, WriteTimeout: p.listen, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader}
+	return s
+}
+
+// serve answers on a listener, in a goroutine that Close waits for.
+func (s *Server) serve(listener net.Listener) {
 	go func() {
 		defer close(s.served)
 		_ = s.http.Serve(listener) // ends with Close, and has nobody to tell otherwise
 	}()
-	return s, nil
 }
 
 // Close ends the server in bounded time, whether or not ctx has ended, and
@@ -117,7 +144,7 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
 // ask takes a wish for silos. The answer says that it is taken; watching says when it is done.
 func (s *Server) ask(wish func(*orchestrator.Supervisor, ...string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, ok := read(w, r)
+		body, ok := s.read(w, r)
 		if !ok {
 			return
 		}
@@ -133,7 +160,10 @@ func (s *Server) ask(wish func(*orchestrator.Supervisor, ...string) error) http.
 func refuse(w http.ResponseWriter, err error) {
 	var unknown *orchestrator.UnknownSiloError
 	var whole *orchestrator.WholeError
+	var unmanaged *orchestrator.UnmanagedError
 	switch {
+	case errors.As(err, &unmanaged):
+		answer(w, http.StatusConflict, refusal{Error: err.Error(), Unmanaged: unmanaged.Names})
 	case errors.As(err, &unknown):
 		answer(w, http.StatusNotFound, refusal{Error: err.Error(), Silo: unknown.Name, Known: unknown.Known})
 	case errors.As(err, &whole):
@@ -146,7 +176,7 @@ func refuse(w http.ResponseWriter, err error) {
 // up is `silo up` beside a running supervisor: the topology is read again, what
 // has changed is applied, and silos that rest are started.
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
-	body, ok := read(w, r)
+	body, ok := s.read(w, r)
 	if !ok {
 		return
 	}
@@ -158,8 +188,9 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	}
 	changes, err := s.supervisor.Apply(ctx, plan)
 	if err == nil {
-		err = s.supervisor.Start(body.Silos...)
+		err = s.supervisor.Up(body.Silos...)
 	}
+	s.hurry(w) // from now on: silos that go have taken their time
 	if err != nil {
 		refuse(w, err)
 		return
@@ -168,41 +199,68 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) down(w http.ResponseWriter, r *http.Request) {
-	if body, ok := read(w, r); ok {
+	if body, ok := s.read(w, r); ok {
 		s.supervisor.Down(body.Kill)
 		answer(w, http.StatusAccepted, s.supervisor.Snapshot())
 	}
 }
 
 // watch streams an Update at once and after each change, one a line, until the
-// reader leaves or the instance has ended; the last one says stopped.
+// reader leaves or the instance has ended; the last one says stopped. An empty line
+// now and then finds out that a reader has left who said more than he was asked:
+// net/http looks for the end of a connection no further than at its next byte.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/jsonl")
-	stream := json.NewEncoder(w)
-	flush := http.NewResponseController(w)
-	lines := time.NewTicker(linesEvery)
+	lines, pulse := time.NewTicker(linesEvery), time.NewTicker(s.patience.pulse)
 	defer lines.Stop()
+	defer pulse.Stop()
 	for last := false; ; {
 		snapshot, replaced := s.supervisor.Next()
-		if stream.Encode(s.update(snapshot)) != nil || flush.Flush() != nil || last {
+		if s.tell(w, snapshot) != nil || last {
 			return
 		}
-		starting := lines.C
-		if snapshot.State != state.InstanceStarting && snapshot.State != state.InstanceStopping {
-			starting = nil // no wake-ups for a stream that has nothing to say
-		}
-		select {
-		case <-replaced:
-		case <-starting:
-		case <-s.supervisor.Ended():
-			last = true
-		case <-r.Context().Done():
-			return
+		for quiet := true; quiet; {
+			starting := lines.C
+			if snapshot.State != state.InstanceStarting && snapshot.State != state.InstanceStopping {
+				starting = nil // no wake-ups for a stream that has nothing to say
+			}
+			quiet = false
+			select {
+			case <-replaced:
+			case <-starting:
+			case <-s.supervisor.Ended():
+				last = true
+			case <-r.Context().Done():
+				return
+			case <-pulse.C:
+				if s.pulse(w) != nil {
+					return
+				}
+				quiet = true
+			}
 		}
 		if !rest(r.Context(), watchEvery) {
 			return
 		}
 	}
+}
+
+// tell writes one line of a watch.
+func (s *Server) tell(w http.ResponseWriter, snapshot *state.Snapshot) error {
+	s.hurry(w)
+	return errors.Join(json.NewEncoder(w).Encode(s.update(snapshot)), http.NewResponseController(w).Flush())
+}
+
+// pulse writes an empty line, which a reader of JSON passes over.
+func (s *Server) pulse(w http.ResponseWriter) error {
+	s.hurry(w)
+	_, err := io.WriteString(w, "\n")
+	return errors.Join(err, http.NewResponseController(w).Flush())
+}
+
+// hurry gives the caller its time anew to take what is written next.
+func (s *Server) hurry(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.patience.listen)) // each connection of ours can have one
 }
 
 // rest keeps a burst of changes from becoming a burst of snapshots.
@@ -230,14 +288,24 @@ func (s *Server) update(snapshot *state.Snapshot) Update {
 	return u
 }
 
-func read(w http.ResponseWriter, r *http.Request) (request, bool) {
+// read takes a request's body: one JSON value of bounded size, in bounded time.
+func (s *Server) read(w http.ResponseWriter, r *http.Request) (request, bool) {
 	var body request
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(s.patience.ask)) // what cannot have one has the body already
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
+	err := decoder.Decode(&body)
+	if err == nil {
+		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows its end")
+		}
+	}
+	if err != nil {
 		answer(w, http.StatusBadRequest, refusal{Error: "the request's body is not understood: " + err.Error()})
 		return body, false
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	return body, true
 }
 

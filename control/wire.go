@@ -16,6 +16,10 @@ import (
 // ErrNotRunning says that no supervisor answers on the instance's socket.
 var ErrNotRunning = errors.New("nothing is running")
 
+// ErrDeaf says that a supervisor holds the instance's lock and does not answer: its
+// socket was removed, by who clears /tmp perhaps, or it hangs.
+var ErrDeaf = errors.New("the supervisor holds its lock but does not answer")
+
 // Update is one line of the watch stream.
 type Update struct {
 	Snapshot  *state.Snapshot   `json:"snapshot"`
@@ -46,8 +50,9 @@ type tailBody struct {
 
 // refusal is the body of every answer that is not a success.
 type refusal struct {
-	Error string   `json:"error"`
-	Silo  string   `json:"silo,omitempty"`  // the name that is unknown
-	Known []string `json:"known,omitempty"` // the names there are
-	Whole []string `json:"whole,omitempty"` // what cannot be changed while the instance runs
+	Error     string   `json:"error"`
+	Silo      string   `json:"silo,omitempty"`      // the name that is unknown
+	Known     []string `json:"known,omitempty"`     // the names there are
+	Unmanaged []string `json:"unmanaged,omitempty"` // silos that somebody else starts and ends
+	Whole     []string `json:"whole,omitempty"`     // what cannot be changed while the instance runs
 }

@@ -13,6 +13,7 @@ import (
 	"silo/ports"
 	"silo/sentry"
 	"silo/state"
+	"silo/tunnels"
 )
 
 // ErrUnknownAddress says that an address comes into being only with its tunnel.
@@ -26,14 +27,14 @@ func runID() string { return strings.ToLower(rand.Text()) }
 // opening or keeping anything. It fails with ErrUnknownAddress where only a
 // tunnel can tell.
 func Foresee(ctx context.Context, plan Plan, site Site) (*Placement, error) {
-	reserved, err := ports.Reserve(ctx, wants(plan, site, plan.Silos))
+	reserved, there, err := reserveFor(ctx, plan, site, plan.Silos)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reserved.Close() }() // nothing was handed over: closing frees all
 	p := &Placement{Plan: plan, Site: site, RunID: runID()}
 	for _, s := range plan.Silos {
-		port := reserved.Port(s.Name)
+		port := portOf(reserved, there, s.Name)
 		placed := Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port)}
 		if placed.URL, err = foreseen(plan, placed, reserved); err != nil {
 			return nil, err
@@ -63,24 +64,37 @@ func foreseen(plan Plan, s Placed, reserved *ports.Reservation) (string, error) 
 func (p *Placement) RegionConfig() (sentry.Block, error) {
 	config := sentry.Config{
 		Instance: p.Topology.Name, File: p.Topology.File,
-		Dialect: p.Choice.Dialect, Workers: p.workers(),
+		Dialect: p.Choice.Dialect, Workers: p.workers(), PerSilo: p.PerSilo(),
 	}
 	for _, s := range p.Placed {
 		if s.IsControl() {
-			config.ControlURL = p.address(s)
+			config.ControlURL, config.ControlPublic = p.address(s), s.URL
 			continue
 		}
-		config.Regions = append(config.Regions, sentry.Region{Name: s.Name, ID: s.ID, URL: p.address(s), Category: s.Category})
+		config.Regions = append(config.Regions, sentry.Region{Name: s.Name, ID: s.ID, URL: p.address(s), Public: s.URL, Category: s.Category})
 	}
 	return sentry.Render(config)
 }
 
 // address is what the other silos call one by.
 func (p *Placement) address(s Placed) string {
-	if p.Topology.Sentry.Addresses == "loopback" {
+	if p.direct() {
 		return "http://" + s.health()
 	}
 	return s.URL
+}
+
+// direct tells whether silos call one another on this machine, past their
+// tunnels. By itself that is so where an address leads out of the machine and
+// back, and Sentry keeps it apart from what browsers are given.
+func (p *Placement) direct() bool {
+	switch provider := p.Topology.Tunnels.Provider; p.Topology.Sentry.Addresses {
+	case "loopback":
+		return true
+	case "auto":
+		return p.Choice.Dialect.Split && (provider == tunnels.Ngrok || provider == tunnels.External)
+	}
+	return false
 }
 
 // Recall is the placement of a running instance, as its snapshot tells it. It

@@ -70,6 +70,8 @@ func (p *Placement) whole(plan Plan) []string {
 	note("name", old.Name == next.Name)
 	note("the dialect", p.Choice.Dialect.Name == plan.Choice.Dialect.Name)
 	note("sentry.config", old.Sentry.Config == next.Sentry.Config)
+	note("sentry.managed", old.Sentry.Managed == next.Sentry.Managed)
+	note("sentry.databases", old.Sentry.Databases == next.Sentry.Databases)
 	note("sentry.addresses", old.Sentry.Addresses == next.Sentry.Addresses)
 	note("tunnels.provider", old.Tunnels.Provider == next.Tunnels.Provider)
 	note("tunnels.ngrok", old.Tunnels.Ngrok == next.Tunnels.Ngrok)
@@ -93,7 +95,7 @@ func sameTunnel(a, b topology.Silo) bool {
 // of it from outside (ready, restart, stop) and what stands in the region config
 // (id, category) touches no process.
 func relaunch(old Placed, next Planned) bool {
-	return moved(old, next) || old.Dir != next.Dir || !slices.Equal(old.Argv, next.Argv) || !reflect.DeepEqual(old.Env, next.Env)
+	return moved(old, next) || old.Dir != next.Dir || old.TTY != next.TTY || !slices.Equal(old.Argv, next.Argv) || !reflect.DeepEqual(old.Env, next.Env)
 }
 
 // moved tells whether a silo needs other ports.
@@ -114,9 +116,18 @@ func (s *Supervisor) Apply(ctx context.Context, plan Plan) (Changes, error) {
 	if err != nil {
 		return changes, err
 	}
+	renew := old.renews()
+	if renew {
+		changes.Restarted, changes.Kept = append(changes.Restarted, changes.Kept...), nil
+	}
 	next, fresh, err := s.replace(ctx, old, plan)
 	if err != nil {
 		return changes, err
+	}
+	if renew {
+		if next.Secrets, err = old.Dir.RenewSecrets(); err != nil {
+			return changes, errors.Join(err, s.undo(ctx, fresh))
+		}
 	}
 	if err := s.rest(ctx, changes.Removed); err != nil {
 		return changes, errors.Join(err, s.undo(ctx, fresh))
@@ -134,7 +145,7 @@ func (s *Supervisor) Apply(ctx context.Context, plan Plan) (Changes, error) {
 func silosOf(plan Plan) []silo {
 	var list []silo
 	for _, p := range plan.Silos {
-		list = append(list, newSilo(p))
+		list = append(list, newSilo(p, plan.Topology.Sentry.Managed))
 	}
 	return list
 }
@@ -189,11 +200,11 @@ func (s *Supervisor) replace(ctx context.Context, old *Placement, plan Plan) (ne
 // move gives a silo other ports; its tunnel and address stay.
 func (p *Placement) move(ctx context.Context, i int) error {
 	s := &p.Placed[i]
-	reserved, err := reserve(ctx, p.Plan, p.Site, s.Planned)
+	reserved, there, err := reserve(ctx, p.Plan, p.Site, s.Planned)
 	if err != nil {
 		return err
 	}
-	s.held, s.Port = reserved, reserved.Port(s.Name)
+	s.held, s.Port = reserved, portOf(reserved, there, s.Name)
 	s.HealthPort = sentry.HealthPort(s.Silo, s.Port)
 	return nil
 }
@@ -215,7 +226,7 @@ func (s *Supervisor) rest(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := s.Stop(names...); err != nil {
+	if err := s.ask(wantRest, names); err != nil {
 		return err
 	}
 	for {
@@ -240,7 +251,10 @@ func (s *Supervisor) drop(ctx context.Context, old, next *Placement) error {
 		if slices.Contains(next.Names(), o.Name) {
 			continue
 		}
-		errs = append(errs, o.Tunnel.Close(ctx), o.held.Release(o.Name))
+		errs = append(errs, o.Tunnel.Close(ctx))
+		if o.held.Port(o.Name) != 0 { // or it was taken by the silo itself
+			errs = append(errs, o.held.Release(o.Name))
+		}
 		o.out.close()
 	}
 	return errors.Join(errs...)

@@ -11,8 +11,9 @@ import (
 
 // FailedError says which silos have failed, and shows their last words.
 type FailedError struct {
-	Silos    []Failure
-	TimedOut bool // all of them failed by not being ready in time
+	Silos     []Failure
+	TimedOut  bool // all of them failed by not being ready in time
+	Unmanaged bool // silo has started none of them
 }
 
 // Failure is one silo's.
@@ -30,7 +31,10 @@ func (e *FailedError) Error() string {
 }
 
 // NotReadyError says who was not ready when the time was up.
-type NotReadyError struct{ Silos []Failure }
+type NotReadyError struct {
+	Silos     []Failure
+	Unmanaged bool // they are not silo's to start
+}
 
 func (e *NotReadyError) Error() string {
 	parts := make([]string, len(e.Silos))
@@ -86,7 +90,7 @@ func (s *Supervisor) Await(ctx context.Context, names ...string) error {
 }
 
 func (s *Supervisor) failure(silos []state.Silo) error {
-	e := &FailedError{TimedOut: true}
+	e := &FailedError{TimedOut: true, Unmanaged: !s.now().Topology.Sentry.Managed}
 	for _, silo := range silos {
 		f := Failure{Name: silo.Name, Tail: s.Tail(silo.Name, lastLines)}
 		if silo.Reason != nil {
@@ -99,7 +103,7 @@ func (s *Supervisor) failure(silos []state.Silo) error {
 }
 
 func (s *Supervisor) notReady(names []string) error {
-	e := &NotReadyError{}
+	e := &NotReadyError{Unmanaged: !s.now().Topology.Sentry.Managed}
 	for _, silo := range s.Snapshot().Silos {
 		if silo.State == state.Ready || silo.State == state.Stopped || len(names) > 0 && !slices.Contains(names, silo.Name) {
 			continue

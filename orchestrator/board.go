@@ -49,7 +49,7 @@ func (b *board) upstream(name string) string {
 		return ""
 	}
 	i := slices.IndexFunc(s.Silos, func(silo state.Silo) bool { return silo.Name == name })
-	if i < 0 || s.Silos[i].PID == nil {
+	if i < 0 || s.Silos[i].PID == nil && (s.IsManaged() || s.Silos[i].State == state.Planned || s.Silos[i].State == state.Stopped) {
 		return ""
 	}
 	return s.Silos[i].Bind

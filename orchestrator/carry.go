@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"silo/proc"
@@ -21,6 +22,7 @@ type job struct {
 	wanted   context.Context //nolint:containedctx // the job is the scope of its watchers
 	unwant   context.CancelFunc
 	stopping bool               // a stop is under way
+	asked    int                // the process that was asked for its mode; 0: none
 	hurry    context.CancelFunc // cuts its grace short
 }
 
@@ -35,6 +37,10 @@ func (s *Supervisor) carryOut(ctx context.Context, todo []action) {
 			j.wanted, j.unwant = context.WithCancel(ctx)
 			s.jobs[a.name] = j
 			launches = append(launches, j)
+		case seekAction:
+			s.seek(ctx, a)
+		case leaveAction:
+			s.forsake(a.name)
 		case stopAction:
 			s.stop(ctx, a)
 		case armAction:
@@ -88,7 +94,7 @@ func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
 	mark := place.processMarker(j.launchAction)
 	return proc.Start(proc.Spec{
 		Argv: placed.Argv, Dir: placed.Dir, Env: append(place.environ(placed), marker(place.Dir), mark),
-		Marker: mark, Output: placed.out, Death: "TERM",
+		Marker: mark, Output: placed.out, Death: "TERM", TTY: placed.TTY,
 	})
 }
 
@@ -164,16 +170,34 @@ func (p *Placement) environ(placed Placed) []string {
 	for i, v := range vars {
 		list[i] = v.Name + "=" + v.Value
 	}
+	if p.Colour && !slices.ContainsFunc(vars, decidesColour) {
+		list = append(list, "FORCE_COLOR=1")
+	}
 	return list
 }
 
-// addresses are all silos' addresses by name.
+// decidesColour tells whether somebody has said already how a silo is to be coloured
+// (https://force-color.org, https://no-color.org).
+func decidesColour(v sentry.Var) bool {
+	return v.Name == "FORCE_COLOR" || v.Name == "NO_COLOR" && v.Value != ""
+}
+
+// addresses are all silos' addresses by their variables.
 func (p *Placement) addresses() map[string]string {
 	urls := make(map[string]string, len(p.Placed))
 	for _, s := range p.Placed {
-		urls[s.Name] = s.URL
+		urls[sentry.URLVariable(s.Name)] = s.URL
 	}
 	return urls
+}
+
+// database is what the name of a silo's own database ends with; empty where it
+// has the shared one, as a monolith always has.
+func (p *Placement) database(s Placed) string {
+	if !p.PerSilo() {
+		return ""
+	}
+	return sentry.DatabaseSuffix(s.Name)
 }
 
 // Environment is a silo's whole environment as it is launched, or nil where
@@ -190,8 +214,8 @@ func (p *Placement) Environment(name string) []sentry.Var {
 		return sentry.Environ(p.Environ, sentry.Launch{
 			Mode: string(s.Mode), Silo: s.Silo, Port: s.Port,
 			ConfigPath: p.Topology.Sentry.Config, Instance: p.Dir.Key, RunID: p.RunID,
-			RPCSecret: p.Secrets.RPC, SubnetSecret: p.Secrets.Subnet, URLs: urls,
-			SentryEnv: p.Topology.Sentry.Env, Root: p.Root,
+			RPCSecret: p.Secrets.Accepted(), SubnetSecret: p.Secrets.Subnet, URLs: urls,
+			SentryEnv: p.Topology.Sentry.Env, Root: p.Root, Database: p.database(s),
 		}, p.Choice.Dialect)
 	}
 	return nil

@@ -54,7 +54,15 @@ type (
 		ready       bool
 		fatal       bool // the answer proves that this can never become ready
 		reason      string
+		role        string // of another mode's answer
+		holder      int    // the process that answers, of an unmanaged silo; 0: not told
 		at          time.Time
+	}
+	// roleEvent tells in which mode a silo answers; empty: its answers do not say.
+	roleEvent struct {
+		name        string
+		incarnation int
+		role        string
 	}
 	// overdueEvent tells that ready.timeout has run out.
 	overdueEvent struct {
@@ -82,6 +90,7 @@ func (launchedEvent) isEvent()   {}
 func (exitedEvent) isEvent()     {}
 func (unlaunchedEvent) isEvent() {}
 func (probedEvent) isEvent()     {}
+func (roleEvent) isEvent()       {}
 func (overdueEvent) isEvent()    {}
 func (endedEvent) isEvent()      {}
 func (backoffEvent) isEvent()    {}
@@ -103,6 +112,13 @@ type (
 		name        string
 		incarnation int
 	}
+	// seekAction looks out for an unmanaged silo, in place of any look-out there is.
+	seekAction struct {
+		name        string
+		incarnation int
+	}
+	// leaveAction ends the look-out for an unmanaged silo.
+	leaveAction struct{ name string }
 	// stopAction ends a process tree; kill cuts a stop that is under way short.
 	stopAction struct {
 		name        string
@@ -117,5 +133,7 @@ type (
 )
 
 func (launchAction) isAction() {}
+func (seekAction) isAction()   {}
+func (leaveAction) isAction()  {}
 func (stopAction) isAction()   {}
 func (armAction) isAction()    {}

@@ -66,6 +66,12 @@ type bench struct {
 // the given role. extra are lines of its [region.us].
 func start(t *testing.T, role, extra string) *bench {
 	t.Helper()
+	return startAs(t, role, extra, "")
+}
+
+// startAs is start with a line of [sentry].
+func startAs(t *testing.T, role, extra, sentryLine string) *bench {
+	t.Helper()
 	home := t.TempDir()
 	config := filepath.Join(home, "sentry.conf.py")
 	must(t, os.WriteFile(config, []byte("# mine\n"), 0o600))
@@ -78,6 +84,7 @@ command = [%q]
 config = %q
 dialect = "tuple-id"
 restart = { backoff = "10ms" }
+%s
 [control]
 port = 0
 env = { %s = "plain" }
@@ -86,7 +93,7 @@ id = 1
 port = 0
 env = { %s = %q }
 %s
-`, self, config, playEnv, playEnv, role, extra)
+`, self, config, sentryLine, playEnv, playEnv, role, extra)
 	env := func(name string) (string, bool) {
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok

@@ -21,6 +21,9 @@ func (s *silo) ask(w want, stopping bool) []action {
 		s.attempt, s.recent = 0, nil
 		if s.alive {
 			todo := s.end(false)
+			if s.loose {
+				return append(todo, s.launch())
+			}
 			s.wanted = true // settle starts it again
 			return todo
 		}
@@ -37,7 +40,7 @@ func (s *silo) ask(w want, stopping bool) []action {
 	return nil
 }
 
-// launch makes the next incarnation.
+// launch makes the next incarnation: of a loose silo, the wait for it.
 func (s *silo) launch() action {
 	s.incarnation++
 	s.alive, s.wanted = true, true
@@ -45,6 +48,10 @@ func (s *silo) launch() action {
 	s.pid, s.processTime = 0, ""
 	s.startedAt, s.readyAt = time.Time{}, time.Time{}
 	s.reason, s.quit, s.doomed, s.timedOut = "", false, false, false
+	s.role = ""
+	if s.loose {
+		return seekAction{s.name, s.incarnation}
+	}
 	return launchAction{s.name, s.incarnation}
 }
 
@@ -52,6 +59,10 @@ func (s *silo) launch() action {
 func (s *silo) end(kill bool) []action {
 	s.wanted = false
 	switch {
+	case s.alive && s.loose: // its process is somebody else's
+		s.alive, s.pid, s.reason = false, 0, ""
+		s.phase = state.Stopped
+		return []action{leaveAction{s.name}}
 	case s.alive && s.phase != state.Stopping:
 		s.phase = state.Stopping
 		return []action{stopAction{s.name, s.incarnation, kill}}
@@ -133,19 +144,35 @@ func (s *silo) probed(e probedEvent) []action {
 	case s.phase == state.Stopping, !s.alive:
 		return nil
 	case e.fatal:
-		return s.giveUp(wrongMode)
+		s.role = e.role
+		return s.giveUp(foreign(e.role))
 	case e.ready && (s.phase == state.Starting || s.phase == state.Unready):
 		if s.readyAt.IsZero() {
 			s.readyAt = e.at
 		}
 		s.phase, s.everReady, s.reason = state.Ready, true, ""
 		s.attempt = 0
+		s.appear(e)
+	case e.ready && s.loose && e.holder != s.pid:
+		s.appear(e)
+	case !e.ready && s.phase == state.Ready && s.loose: // the look-out had ended
+		wait := s.launch()
+		s.phase, s.reason = state.Unready, e.reason
+		return []action{wait}
 	case !e.ready && s.phase == state.Ready:
 		s.phase, s.reason = state.Unready, e.reason
 	case !e.ready:
 		s.reason = e.reason
 	}
 	return nil
+}
+
+// appear notes which process a loose silo is found to be.
+func (s *silo) appear(e probedEvent) {
+	if s.loose {
+		s.pid, s.startedAt, s.readyAt = e.holder, e.at, e.at
+		s.role = ""
+	}
 }
 
 // countDown sets the time of the kill for a silo that is stopping.
@@ -162,5 +189,8 @@ func (s *silo) countDown(now time.Time) {
 func (s *silo) giveUp(reason string) []action {
 	todo := s.end(false)
 	s.reason, s.doomed = reason, true
+	if s.loose { // nothing is left to end
+		s.phase = state.Failed
+	}
 	return todo
 }

@@ -38,6 +38,7 @@ type Site struct {
 	Version string
 	Guard   []string     // the command that calls Bury once this process is dead; empty: none
 	Root    bool         // the effective user is root
+	Colour  bool         // silos are asked for colour, which their pipes do not: somebody sees it
 	Warn    func(string) // takes what a user should know; never nil
 	Trace   func(string) // takes what only somebody who looks for a fault wants to know; never nil
 }
@@ -102,9 +103,9 @@ func wants(p Plan, site Site, silos []Planned) []ports.Want {
 }
 
 // reserve holds the ports of one silo alone; its edge stays where it is.
-func reserve(ctx context.Context, plan Plan, site Site, s Planned) (*ports.Reservation, error) {
+func reserve(ctx context.Context, plan Plan, site Site, s Planned) (*ports.Reservation, map[string]int, error) {
 	list := wants(plan, site, []Planned{s})
-	return ports.Reserve(ctx, list[:1])
+	return reserveList(ctx, plan, site, []Planned{s}, list[:1])
 }
 
 // span is how many ports a silo takes: with watchers its own is webpack's, and
@@ -128,7 +129,7 @@ func edgePort(key string, i int) int {
 // leaves anything behind. It blocks as long as the slowest tunnel, bounded by
 // ctx and by the provider.
 func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
-	secrets, err := site.Dir.Secrets()
+	secrets, err := site.Dir.RenewSecrets()
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,8 @@ func (p *Placement) finish() (err error) {
 	if !p.Monolith { // a monolith has no regions to write down
 		p.block, err = p.RegionConfig()
 	}
-	return errors.Join(err, p.remember())
+	p.remember()
+	return err
 }
 
 // leave gives all ports and tunnels back.
@@ -176,13 +178,13 @@ func release(placed []Placed) error {
 
 // settle gives silos their ports and tunnels, or nothing at all.
 func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, error) {
-	reserved, err := ports.Reserve(ctx, wants(p.Plan, p.Site, silos))
+	reserved, there, err := reserveFor(ctx, p.Plan, p.Site, silos)
 	if err != nil {
 		return nil, err
 	}
 	placed := make([]Placed, len(silos))
 	for i, s := range silos {
-		port := reserved.Port(s.Name)
+		port := portOf(reserved, there, s.Name)
 		placed[i] = Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), held: reserved}
 	}
 	if err := p.open(ctx, placed); err != nil {
@@ -192,7 +194,7 @@ func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, erro
 }
 
 // remember keeps the ports for the next run.
-func (p *Placement) remember() error {
+func (p *Placement) remember() {
 	kept := p.Dir.Ports()
 	for _, s := range p.Placed {
 		kept[s.Name] = s.Port
@@ -200,7 +202,9 @@ func (p *Placement) remember() error {
 			kept[edgePrefix+s.Name] = edge
 		}
 	}
-	return p.Dir.SavePorts(kept)
+	if err := p.Dir.SavePorts(kept); err != nil {
+		p.Warn("the next run may have other ports: " + err.Error())
+	}
 }
 
 // open gives silos their tunnels, all at once.
@@ -260,6 +264,9 @@ func (p *Placement) tunnelSpec(s Placed) (tunnels.Spec, error) {
 		Starting: func() (string, bool) { return p.board.starting(s.Name) },
 		Domain:   s.Domain, URL: s.Silo.URL, HostHeader: s.HostHeader,
 		TrafficPolicy: s.TrafficPolicy, BasicAuth: s.BasicAuth, AllowCIDRs: s.AllowCIDRs,
+	}
+	if p.Topology.Tunnels.Provider == tunnels.None {
+		spec.Upstream = s.Bind // its address is its port, before anything listens there too
 	}
 	if p.Topology.Tunnels.Provider == tunnels.Local {
 		listener, err := s.held.Listener(edgePrefix + s.Name)

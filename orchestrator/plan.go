@@ -82,16 +82,15 @@ func NewPlan(t *topology.Topology, choice sentry.Choice, monolith bool, only []s
 }
 
 func supported(t *topology.Topology) error {
-	switch {
-	case !t.Sentry.Managed:
-		return fmt.Errorf("sentry.managed = false: %w", ErrNotSupported)
-	case t.Sentry.Databases == "per-silo":
-		return fmt.Errorf("sentry.databases = \"per-silo\": %w", ErrNotSupported)
-	case t.Isolation == "block":
+	if t.Isolation == "block" {
 		return fmt.Errorf("isolation.regions = \"block\": %w", ErrNotSupported)
 	}
 	return nil
 }
+
+// PerSilo tells whether each silo has a database of its own. A monolith has the
+// one that all share otherwise.
+func (p Plan) PerSilo() bool { return !p.Monolith && p.Topology.Sentry.Databases == "per-silo" }
 
 // Names are the silos' names, in order of start.
 func (p Plan) Names() []string {

@@ -86,9 +86,12 @@ func Prepare(ctx context.Context, plan Plan, site Site, lines *logs.Mux) (*Insta
 }
 
 // Preflight finds out what would refuse a plan later, and touches nothing: a
-// region config that cannot be written, a command that is not there, an
-// authtoken that is missing.
+// Sentry that cannot run as silos, a region config that cannot be written, a
+// command that is not there, an authtoken that is missing.
 func Preflight(ctx context.Context, plan Plan, site Site) error {
+	if err := plan.Choice.Runnable(); err != nil && !plan.Monolith {
+		return err
+	}
 	if _, err := sentry.ReadFile(plan.Topology.Sentry.Config); err != nil {
 		return err
 	}
@@ -96,10 +99,17 @@ func Preflight(ctx context.Context, plan Plan, site Site) error {
 	for _, s := range plan.Silos {
 		p.Placed = append(p.Placed, Placed{Planned: s})
 	}
+	found := map[[2]string]bool{}
 	for _, s := range p.Placed {
+		program := [2]string{s.Argv[0], s.Dir}
+		// By the same PATH; and who starts an unmanaged one may have another.
+		if !plan.Topology.Sentry.Managed || len(s.Env) == 0 && found[program] {
+			continue
+		}
 		if err := proc.Find(s.Argv[0], s.Dir, p.environ(s)); err != nil {
 			return fmt.Errorf("%s cannot be started: %w", s.Name, err)
 		}
+		found[program] = found[program] || len(s.Env) == 0
 	}
 	config, err := p.tunnelConfig()
 	if err != nil {
@@ -181,7 +191,7 @@ func Clean(ctx context.Context, dir *state.Dir) ([]string, error) {
 		return ended, fmt.Errorf("end what a killed silo left running: %w", err)
 	}
 	if len(last.Silos) > 0 {
-		err = dir.Save(last.AsStopped())
+		err = dir.Conclude(last.AsStopped())
 	}
 	return ended, errors.Join(err, removeSocket(dir))
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"silo/ports"
-	"silo/state"
+	"silo/sentry"
 )
 
 const (
@@ -68,7 +68,7 @@ func interval(since, configured time.Duration, silos int) time.Duration {
 	if since > quickFor {
 		return configured
 	}
-	return min(configured, max(quickInterval, time.Duration(silos)*time.Millisecond/4))
+	return min(configured, max(quickInterval, time.Duration(silos)*time.Millisecond/10))
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -86,30 +86,32 @@ func pause(ctx context.Context, d time.Duration) bool {
 // process answers, and looks at the mode it answers in.
 func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed) probedEvent {
 	finding := probedEvent{name: j.name, incarnation: j.incarnation}
-	err := s.healthy(ctx, placed)
+	if ports.Silent(placed.HealthPort) { // most probes of a start: to connect would cost ten times as much
+		finding.reason = silent(placed.health()).Error()
+		return finding
+	}
+	err := healthy(ctx, placed)
 	finding.at = time.Now()
 	if err == nil {
 		err = s.answersItself(j, placed)
 	}
 	if err == nil && placed.Port != placed.HealthPort {
-		err = s.answers(ctx, placed)
+		err = answers(ctx, placed)
 	}
 	if err != nil {
 		finding.reason = err.Error()
 		return finding
 	}
-	if placed.Mode != state.Monolith {
-		if mode, conclusive := s.role(ctx, placed); conclusive && mode != string(placed.Mode) {
-			finding.fatal = true
-			return finding
-		}
+	if mode, other := s.now().otherMode(ctx, placed); other {
+		finding.fatal, finding.role = true, mode
+		return finding
 	}
 	finding.ready = true
 	return finding
 }
 
-func (s *Supervisor) healthy(ctx context.Context, placed Placed) error {
-	status, err := s.status(ctx, placed.health(), placed.Ready.Path)
+func healthy(ctx context.Context, placed Placed) error {
+	status, err := statusOf(ctx, probeTimeout, placed.health(), placed.Ready.Path)
 	switch {
 	case err != nil:
 		return err
@@ -120,7 +122,7 @@ func (s *Supervisor) healthy(ctx context.Context, placed Placed) error {
 }
 
 // answers tells whether the port before the backend (webpack's) takes connections.
-func (s *Supervisor) answers(ctx context.Context, placed Placed) error {
+func answers(ctx context.Context, placed Placed) error {
 	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", placed.Bind())
 	if err != nil {
 		return fmt.Errorf("port %d (webpack's) does not answer", placed.Port)
@@ -150,8 +152,7 @@ func (s *Supervisor) answersItself(j *job, placed Placed) error {
 // does not have (404) is asked first, and its answer is enough: the other ones
 // make a region ask control who the caller is, which fails while control starts
 // (Sentry 23.7.1, a 500 with a traceback in the silo's log).
-func (s *Supervisor) role(ctx context.Context, placed Placed) (string, bool) {
-	dialect := s.now().Choice.Dialect
+func role(ctx context.Context, dialect sentry.Dialect, placed Placed) (string, bool) {
 	got := make([]int, len(dialect.Probes))
 	for _, cheap := range []bool{true, false} {
 		for i, probe := range dialect.Probes {
@@ -162,7 +163,7 @@ func (s *Supervisor) role(ctx context.Context, placed Placed) (string, bool) {
 			if (want == http.StatusNotFound) != cheap {
 				continue
 			}
-			status, err := s.status(ctx, placed.health(), probe.Path)
+			status, err := statusOf(ctx, probeTimeout, placed.health(), probe.Path)
 			if err != nil || cheap && status == want {
 				return "", false // nothing speaks for another mode
 			}
@@ -172,11 +173,11 @@ func (s *Supervisor) role(ctx context.Context, placed Placed) (string, bool) {
 	return dialect.Judge(got)
 }
 
-// status is the HTTP status of one GET on a connection of its own: a probe must
+// statusOf is the HTTP status of one GET on a connection of its own: a probe must
 // meet the process that listens now, and follow nothing. A client with a pool
 // would cost three goroutines for each of hundreds of silos.
-func (s *Supervisor) status(ctx context.Context, addr, path string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+func statusOf(ctx context.Context, within time.Duration, addr, path string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
 	if err != nil {
@@ -201,15 +202,20 @@ func (s *Supervisor) status(ctx context.Context, addr, path string) (int, error)
 	return response.StatusCode, nil
 }
 
+// errSilent is of a port that takes a request and has not answered.
+var errSilent = errors.New("takes requests but does not answer yet")
+
 // unanswered says in few words why there was no answer.
 func unanswered(addr string, err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("%s takes requests but does not answer yet", addr)
+		return fmt.Errorf("%s %w", addr, errSilent)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fmt.Errorf("nothing listens on %s yet", addr)
+		return silent(addr)
 	}
 	return fmt.Errorf("%s hangs up", addr)
 }
+
+func silent(addr string) error { return fmt.Errorf("nothing listens on %s yet", addr) }

@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,8 @@ type refresh struct{ reply chan<- []look }
 type look struct {
 	*job
 	ready bool // what is known of it so far
+	pid   int
+	told  <-chan struct{} // closed once it has told its mode; nil: nobody asks now
 }
 
 // Refresh looks at every silo once, bounded at 250 ms, and returns a snapshot
@@ -35,11 +39,11 @@ func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
 	defer cancel()
 	var probes sync.WaitGroup
 	for _, l := range looks {
-		if placed := s.placed(l.name); !placed.Ready.Off {
+		if placed := s.placed(l.name); !placed.Ready.Off || l.process == nil {
 			probes.Go(func() { s.reprobe(ctx, l, placed) })
 		}
 	}
-	usage := s.usage(looks)
+	usage := s.usage(slices.Clone(looks))
 	probes.Wait()
 	_ = s.ask(wantNothing, nil) // once this has passed, the probes' findings have too
 	fresh := withUsage(s.Snapshot(), usage)
@@ -47,21 +51,46 @@ func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
 	return fresh
 }
 
-// running are the jobs whose process is up.
-func (s *Supervisor) running(c cluster) []look {
+// running are the jobs whose process is up. Those that nobody has asked yet are
+// asked which mode they answer in: once, and once control is ready, since a region
+// may ask control who calls before it answers.
+func (s *Supervisor) running(ctx context.Context, c cluster) []look {
 	var looks []look
-	for _, silo := range c.silos {
-		if silo.phase == state.Ready || silo.phase == state.Unready {
-			looks = append(looks, look{s.jobs[silo.name], silo.phase == state.Ready})
+	ask := !s.now().Monolith && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.control && s.phase != state.Ready })
+	for i := range c.silos {
+		silo := &c.silos[i]
+		if silo.phase != state.Ready && silo.phase != state.Unready {
+			continue
 		}
+		l := look{job: s.jobs[silo.name], ready: silo.phase == state.Ready, pid: silo.pid}
+		if ask && l.ready && l.asked != l.pid {
+			l.asked = l.pid
+			told := make(chan struct{})
+			l.told = told
+			s.workers.Go(func() { defer close(told); s.learn(ctx, l.job) })
+		}
+		looks = append(looks, l)
 	}
 	return looks
 }
 
+// learn asks a silo which mode it answers in, and tells it where it says so.
+func (s *Supervisor) learn(ctx context.Context, j *job) {
+	if mode := fullRole(ctx, s.now().Choice.Dialect, s.placed(j.name)); mode != "" {
+		s.send(roleEvent{j.name, j.incarnation, mode})
+	}
+}
+
 // reprobe tells what has changed: no news makes no snapshot.
 func (s *Supervisor) reprobe(ctx context.Context, l look, placed Placed) {
-	err := s.healthy(ctx, placed)
-	if (err == nil) == l.ready {
+	if l.process == nil {
+		s.look(ctx, l, placed)
+	}
+	err := healthy(ctx, placed)
+	if l.told != nil {
+		s.hear(ctx, l.told)
+	}
+	if (err == nil) == l.ready || l.process == nil {
 		return
 	}
 	finding := probedEvent{name: l.name, incarnation: l.incarnation, ready: err == nil, at: time.Now()}
@@ -70,6 +99,24 @@ func (s *Supervisor) reprobe(ctx context.Context, l look, placed Placed) {
 	}
 	s.send(finding)
 }
+
+// hear gives a silo a moment to tell its mode; a later answer is for the next look.
+func (s *Supervisor) hear(ctx context.Context, told <-chan struct{}) {
+	moment := time.NewTimer(hearTime)
+	defer moment.Stop()
+	select {
+	case <-told:
+	case <-moment.C:
+	case <-ctx.Done():
+	}
+}
+
+// learnTimeout bounds a request that nobody waits for: the first ones of a silo
+// take seconds, as those of a region to control do (Sentry 23.7.1).
+const learnTimeout = 10 * time.Second
+
+// hearTime is enough for what answers by itself.
+const hearTime = 20 * time.Millisecond
 
 // inStep tells whether the region config's file still holds what was written;
 // nil where that cannot be told, or a monolith reads none.
@@ -92,6 +139,7 @@ type use struct {
 
 // usage measures all trees in one look at the process table.
 func (s *Supervisor) usage(looks []look) map[string]use {
+	looks = slices.DeleteFunc(looks, func(l look) bool { return l.process == nil }) // not silo's to measure
 	list := make([]*proc.Process, len(looks))
 	for i, l := range looks {
 		list[i] = l.process
@@ -115,4 +163,31 @@ func withUsage(s *state.Snapshot, uses map[string]use) *state.Snapshot {
 		measured.Silos[i] = silo
 	}
 	return &measured
+}
+
+// fullRole asks a healthy silo which mode it answers in, for people to see; empty:
+// its answers do not say. What only a Sentry answers to is asked first: of any
+// other program that is all.
+func fullRole(ctx context.Context, dialect sentry.Dialect, placed Placed) string {
+	got := make([]int, len(dialect.Probes))
+	for _, missing := range []bool{false, true} {
+		for i, probe := range dialect.Probes {
+			want := probe.Region
+			if placed.IsControl() {
+				want = probe.Control
+			}
+			if (want == http.StatusNotFound) != missing {
+				continue
+			}
+			status, err := statusOf(ctx, learnTimeout, placed.health(), probe.Path)
+			if err != nil || !missing && status != want && status != http.StatusForbidden {
+				return ""
+			}
+			got[i] = status
+		}
+	}
+	if mode, conclusive := dialect.Judge(got); conclusive {
+		return mode
+	}
+	return ""
 }

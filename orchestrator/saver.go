@@ -33,8 +33,13 @@ func (s *saver) run() {
 			}
 			failing = err != nil
 		}
+		var again <-chan time.Time
+		if failing {
+			again = time.After(saveAgain)
+		}
 		select {
 		case <-latest.replaced:
+		case <-again:
 		case <-s.quit:
 			return
 		}
@@ -68,9 +73,12 @@ func (s *saver) rest() bool {
 // saveEvery bounds how often the state of silos that start is recorded.
 const saveEvery = 100 * time.Millisecond
 
+// saveAgain is how long a record that could not be written waits for the next try.
+const saveAgain = time.Second
+
 // stop ends the saver and records the last word.
 func (s *saver) stop(last *state.Snapshot) error {
 	close(s.quit)
 	s.done.Wait()
-	return s.place.Dir.Save(last)
+	return s.place.Dir.Conclude(last)
 }

@@ -19,37 +19,48 @@ func (s *Supervisor) snapshot(c cluster) *state.Snapshot {
 		SchemaVersion: state.SchemaVersion, Name: p.Topology.Name, PID: &pid,
 		File: p.Topology.File, StartedAt: &s.startedAt, Provider: p.Topology.Tunnels.Provider,
 		Dialect: p.Choice.Dialect.Name, Config: state.Config{Path: p.Topology.Sentry.Config},
-		Topology: p.fingerprint, Mode: "silos", Version: p.Version, RunID: p.RunID,
+		Topology: p.fingerprint, Mode: "silos", Version: p.Version, Found: p.Choice.Found, RunID: p.RunID,
+		ProcessTime: s.born, Managed: new(p.Topology.Sentry.Managed),
 		Silos: make([]state.Silo, len(p.Placed)),
 	}
 	if p.Monolith {
 		snap.Mode = "monolith"
 	}
-	for i, placed := range p.Placed {
-		snap.Silos[i] = view(placed, *c.named(placed.Name))
+	known := make([]*silo, len(p.Placed))
+	for i := range p.Placed {
+		known[i] = c.at(i, p.Placed[i].Name)
+		snap.Silos[i] = view(&p.Placed[i], *known[i])
 	}
-	snap.State = condition(c, snap.Silos)
+	snap.State = condition(c, known, snap.Silos)
 	return snap
 }
 
+// at is the named silo, which is nearly always the i-th.
+func (c *cluster) at(i int, name string) *silo {
+	if i < len(c.silos) && c.silos[i].name == name {
+		return &c.silos[i]
+	}
+	return c.named(name)
+}
+
 // condition sums the silos up.
-func condition(c cluster, silos []state.Silo) state.Condition {
+func condition(c cluster, known []*silo, silos []state.Silo) state.Condition {
 	if c.stopping {
 		return state.InstanceStopping
 	}
 	sum := state.InstanceReady
-	for _, s := range silos {
-		known := c.named(s.Name)
+	for i := range silos {
+		s := &silos[i]
 		switch s.State {
 		case state.Planned, state.Starting, state.Stopping:
-			if !known.everReady {
+			if !known[i].everReady {
 				return state.InstanceStarting
 			}
 			sum = state.InstanceDegraded
 		case state.Unready, state.Backoff, state.Failed:
 			sum = state.InstanceDegraded
 		case state.Stopped:
-			if known.quit { // nobody asked it to
+			if known[i].quit { // nobody asked it to
 				sum = state.InstanceDegraded
 			}
 		case state.Ready:
@@ -62,7 +73,7 @@ func condition(c cluster, silos []state.Silo) state.Condition {
 }
 
 // view is one silo as a snapshot shows it.
-func view(p Placed, s silo) state.Silo {
+func view(p *Placed, s silo) state.Silo {
 	v := state.Silo{
 		Name: p.Name, Mode: p.Mode, State: s.phase, Port: p.Port, Bind: p.Bind(), URL: p.URL,
 		Tunnel: tunnel(p.Tunnel), Restarts: s.restarts, Exit: s.exit, HealthPort: p.HealthPort,
@@ -72,7 +83,13 @@ func view(p Placed, s silo) state.Silo {
 		v.RegionID, v.Category = &p.ID, &p.Category
 	}
 	if s.pid != 0 {
-		v.PID, v.ProcessTime = &s.pid, &s.processTime
+		v.PID = &s.pid
+		if !s.loose { // whoever clears up after this supervisor ends what has both
+			v.ProcessTime = &s.processTime
+		}
+	}
+	if s.role != "" {
+		v.Role = &s.role
 	}
 	if s.reason != "" {
 		v.Reason = &s.reason

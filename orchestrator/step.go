@@ -21,12 +21,13 @@ type cluster struct {
 type silo struct {
 	name    string
 	control bool
+	loose   bool // unmanaged: somebody else starts and ends it
 	policy  topology.Restart
 	grace   time.Duration // between the request to end and the kill
 
 	phase       state.Phase
 	wanted      bool // it is to run
-	alive       bool // a process of this incarnation is there, or being started
+	alive       bool // a process of this incarnation is there, or being started; of a loose one: looked out for
 	incarnation int  // counts the processes that were started
 	everReady   bool // the restart policy applies only from then on
 
@@ -42,16 +43,26 @@ type silo struct {
 	killAt      time.Time // of one that is stopping
 	exit        *state.Exit
 	reason      string
-	leaving     bool // gone from the topology: forgotten once it has ended
-	quit        bool // it ended by itself, though without a failure
-	doomed      bool // its stop ends in failed
-	timedOut    bool // because it was not ready in time
+	leaving     bool   // gone from the topology: forgotten once it has ended
+	quit        bool   // it ended by itself, though without a failure
+	doomed      bool   // its stop ends in failed
+	timedOut    bool   // because it was not ready in time
+	role        string // the mode that its answers tell; empty: none
 }
 
-// step is the whole of the supervisor's judgement: what one event makes of a
-// cluster, and what is to be done about it. It is pure.
-func step(c cluster, e event, now time.Time) (cluster, []action) {
+// step is the whole of the supervisor's judgement: what events make of a
+// cluster, one after the other, and what is to be done about it. It is pure.
+func step(c cluster, now time.Time, events ...event) (cluster, []action) {
 	c.silos = slices.Clone(c.silos)
+	var todo []action
+	for _, e := range events {
+		todo = append(todo, c.take(e, now)...)
+	}
+	return c, todo
+}
+
+// take carries one event out on a cluster that nobody else sees.
+func (c *cluster) take(e event, now time.Time) []action {
 	var todo []action
 	switch e := e.(type) {
 	case wantEvent:
@@ -96,6 +107,10 @@ func step(c cluster, e event, now time.Time) (cluster, []action) {
 		if s := c.find(e.name, e.incarnation); s != nil && !c.stopping {
 			todo = append(todo, s.probed(e)...)
 		}
+	case roleEvent:
+		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
+			s.role = e.role
+		}
 	case overdueEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && s.phase == state.Starting && !c.stopping {
 			s.timedOut = true
@@ -111,7 +126,7 @@ func step(c cluster, e event, now time.Time) (cluster, []action) {
 	for i := range c.silos {
 		c.silos[i].countDown(now)
 	}
-	return c, todo
+	return todo
 }
 
 // apply makes the cluster that of another topology. Silos that are gone should
@@ -150,12 +165,15 @@ func (c *cluster) apply(e applyEvent) []action {
 
 // leave forgets silos that are gone from the topology and have ended.
 func (c *cluster) leave() {
-	for _, s := range c.silos {
-		if s.leaving && !s.alive {
-			c.spent = max(c.spent, s.incarnation, s.backoff)
+	gone := false
+	for i := range c.silos {
+		if s := &c.silos[i]; s.leaving && !s.alive {
+			c.spent, gone = max(c.spent, s.incarnation, s.backoff), true
 		}
 	}
-	c.silos = slices.DeleteFunc(c.silos, func(s silo) bool { return s.leaving && !s.alive })
+	if gone { // seldom: there is no need to move hundreds of silos at each event
+		c.silos = slices.DeleteFunc(c.silos, func(s silo) bool { return s.leaving && !s.alive })
+	}
 }
 
 // find is the silo whose present process an event speaks of, or nil for a stale one.
@@ -210,5 +228,13 @@ func (c *cluster) cutShort() []action {
 
 // done tells that a stopping instance has nothing left.
 func (c *cluster) done() bool {
-	return c.stopping && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.alive })
+	if !c.stopping {
+		return false
+	}
+	for i := range c.silos {
+		if c.silos[i].alive {
+			return false
+		}
+	}
+	return true
 }

@@ -21,17 +21,25 @@ type world struct {
 	launched map[string]int // silo → incarnation last launched
 	now      time.Time
 	down     bool
+	loose    bool           // the silos are somebody else's
+	seeks    map[string]int // silo → incarnation that is looked out for
+	steps    *int           // taken, of all worlds
 	t        *rapid.T
 }
 
+// leastSteps is how many steps the random histories of one run of the tests take
+// together, at the least.
+const leastSteps = 100_000
+
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func newWorld(t *rapid.T) *world {
-	w := &world{live: map[string]int{}, stops: map[string]int{}, timers: map[string]int{}, launched: map[string]int{}, now: epoch, t: t}
+func newWorld(t *rapid.T, steps *int) *world {
+	w := &world{steps: steps, live: map[string]int{}, stops: map[string]int{}, timers: map[string]int{}, launched: map[string]int{}, now: epoch, t: t}
 	policies := []string{"no", "on-failure", "always"}
+	w.loose, w.seeks = rapid.Bool().Draw(t, "unmanaged"), map[string]int{}
 	for i, name := range []string{"control", "us", "eu"} {
 		w.c.silos = append(w.c.silos, silo{
-			name: name, control: i == 0, phase: state.Planned,
+			loose: w.loose, name: name, control: i == 0, phase: state.Planned,
 			policy: topology.Restart{
 				Policy: rapid.SampledFrom(policies).Draw(t, "policy"), Max: rapid.IntRange(0, 3).Draw(t, "max"),
 				Backoff: time.Second, BackoffMax: 4 * time.Second, Window: time.Minute,
@@ -43,8 +51,9 @@ func newWorld(t *rapid.T) *world {
 
 func (w *world) tell(e event) {
 	before := w.c
+	*w.steps++
 	var todo []action
-	w.c, todo = step(w.c, e, w.now)
+	w.c, todo = step(w.c, w.now, e)
 	if &before.silos[0] == &w.c.silos[0] {
 		w.t.Fatal("step changed the cluster it was given")
 	}
@@ -57,7 +66,19 @@ func (w *world) tell(e event) {
 
 // carry does what an action asks for, and refuses what must never be asked for.
 func (w *world) carry(a action) {
+	if _, seeks := a.(seekAction); w.loose != seeks {
+		if _, leaves := a.(leaveAction); w.loose != leaves {
+			w.t.Fatalf("%T of silos that are unmanaged: %v", a, w.loose)
+		}
+	}
 	switch a := a.(type) {
+	case seekAction:
+		w.seek(a)
+	case leaveAction:
+		if w.seeks[a.name] == 0 {
+			w.t.Fatalf("%s is left, and was not looked out for", a.name)
+		}
+		delete(w.seeks, a.name)
 	case launchAction:
 		if _, twice := w.live[a.name]; twice {
 			w.t.Fatalf("%s is launched while a process of it lives", a.name)
@@ -86,10 +107,24 @@ func (w *world) carry(a action) {
 	}
 }
 
+// seek is the wait for a silo that is not the supervisor's to start.
+func (w *world) seek(a seekAction) {
+	if w.down {
+		w.t.Fatalf("%s is looked out for while the instance is going down", a.name)
+	}
+	if a.incarnation <= w.launched[a.name] {
+		w.t.Fatalf("%s: incarnation %d follows %d", a.name, a.incarnation, w.launched[a.name])
+	}
+	w.launched[a.name], w.seeks[a.name] = a.incarnation, a.incarnation
+}
+
 // hold checks what is true of every cluster.
 func (w *world) hold() {
 	for _, s := range w.c.silos {
 		_, lives := w.live[s.name]
+		if s.loose {
+			_, lives = w.seeks[s.name]
+		}
 		if s.alive != lives {
 			w.t.Fatalf("%s: alive is %v, and lives is %v", s.name, s.alive, lives)
 		}
@@ -105,6 +140,12 @@ func (w *world) hold() {
 		}
 		if s.phase == state.Stopping && w.stops[s.name] != s.incarnation {
 			w.t.Fatalf("%s is stopping, but nobody stops it", s.name)
+		}
+		if s.loose && (s.pid != 0) != (s.phase == state.Ready) {
+			w.t.Fatalf("%s is %s as process %d", s.name, s.phase, s.pid)
+		}
+		if s.loose && (s.phase == state.Stopping || s.phase == state.Backoff || s.restarts > 0) {
+			w.t.Fatalf("%s is %s after %d restarts, and nobody's to restart", s.name, s.phase, s.restarts)
 		}
 		if len(s.recent) > s.policy.Max {
 			w.t.Fatalf("%s: %d restarts within the window are above %d", s.name, len(s.recent), s.policy.Max)
@@ -131,59 +172,65 @@ func exitCode(code int) state.Exit { return state.Exit{Code: &code} }
 
 func TestStepHoldsItsPromises(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		name := rapid.SampledFrom([]string{"control", "us", "eu"})
-		t.Repeat(map[string]func(*rapid.T){
-			"want": func(t *rapid.T) {
-				wish := rapid.SampledFrom([]want{wantUp, wantRest, wantAgain}).Draw(t, "want")
-				w.tell(wantEvent{names: []string{name.Draw(t, "silo")}, want: wish})
-			},
-			"exit": func(t *rapid.T) {
-				if n := name.Draw(t, "silo"); w.live[n] != 0 {
-					w.end(n, exitCode(rapid.IntRange(0, 1).Draw(t, "code")))
+	steps := 0
+	for steps < leastSteps {
+		rapid.Check(t, func(t *rapid.T) { newWorld(t, &steps).play(t) })
+	}
+	t.Logf("%d steps", steps)
+}
+
+// play has anything happen, in any order.
+func (w *world) play(t *rapid.T) {
+	name := rapid.SampledFrom([]string{"control", "us", "eu"})
+	t.Repeat(map[string]func(*rapid.T){
+		"want": func(t *rapid.T) {
+			wish := rapid.SampledFrom([]want{wantUp, wantRest, wantAgain}).Draw(t, "want")
+			w.tell(wantEvent{names: []string{name.Draw(t, "silo")}, want: wish})
+		},
+		"exit": func(t *rapid.T) {
+			if n := name.Draw(t, "silo"); w.live[n] != 0 {
+				w.end(n, exitCode(rapid.IntRange(0, 1).Draw(t, "code")))
+			}
+		},
+		"launch fails": func(t *rapid.T) {
+			n := name.Draw(t, "silo")
+			if s := w.c.named(n); s != nil && !s.loose && s.alive && s.pid == 0 {
+				inc := w.live[n]
+				delete(w.live, n)
+				delete(w.stops, n)
+				w.tell(unlaunchedEvent{n, inc, "no such program"})
+			}
+		},
+		"launched": func(t *rapid.T) {
+			if n := name.Draw(t, "silo"); w.live[n] != 0 {
+				w.tell(launchedEvent{n, w.live[n], 1000 + w.live[n], "1", w.now})
+			}
+		},
+		"probe": func(t *rapid.T) {
+			n := name.Draw(t, "silo")
+			w.tell(probedEvent{name: n, incarnation: w.launched[n], ready: rapid.Bool().Draw(t, "ready"), fatal: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, holder: rapid.IntRange(1, 3).Draw(t, "pid")})
+		},
+		"apply": func(t *rapid.T) {
+			var order []silo
+			for _, n := range []string{"control", "us", "eu"} {
+				if n == "control" || rapid.Bool().Draw(t, "has "+n) {
+					order = append(order, silo{loose: w.loose, name: n, control: n == "control", phase: state.Planned, policy: topology.Restart{Policy: "always", Max: 3, Backoff: time.Second, BackoffMax: time.Second, Window: time.Minute}})
 				}
-			},
-			"launch fails": func(t *rapid.T) {
-				n := name.Draw(t, "silo")
-				if s := w.c.named(n); s != nil && s.alive && s.pid == 0 {
-					inc := w.live[n]
-					delete(w.live, n)
-					delete(w.stops, n)
-					w.tell(unlaunchedEvent{n, inc, "no such program"})
-				}
-			},
-			"launched": func(t *rapid.T) {
-				if n := name.Draw(t, "silo"); w.live[n] != 0 {
-					w.tell(launchedEvent{n, w.live[n], 1000 + w.live[n], "1", w.now})
-				}
-			},
-			"probe": func(t *rapid.T) {
-				n := name.Draw(t, "silo")
-				w.tell(probedEvent{name: n, incarnation: w.launched[n], ready: rapid.Bool().Draw(t, "ready"), fatal: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now})
-			},
-			"apply": func(t *rapid.T) {
-				var order []silo
-				for _, n := range []string{"control", "us", "eu"} {
-					if n == "control" || rapid.Bool().Draw(t, "has "+n) {
-						order = append(order, silo{name: n, control: n == "control", phase: state.Planned, policy: topology.Restart{Policy: "always", Max: 3, Backoff: time.Second, BackoffMax: time.Second, Window: time.Minute}})
-					}
-				}
-				w.tell(applyEvent{order: order, again: rapid.SliceOf(name).Draw(t, "again")})
-			},
-			"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.tell(overdueEvent{n, w.launched[n]}) },
-			"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
-			"backoff over": func(t *rapid.T) { w.ring(name.Draw(t, "silo")) },
-			"time passes":  func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "s")) * time.Second) },
-			"down": func(t *rapid.T) {
-				if rapid.IntRange(0, 7).Draw(t, "rarely") == 0 {
-					w.down = true
-					w.tell(downEvent{kill: rapid.Bool().Draw(t, "kill")})
-				}
-			},
-		})
-		w.finish()
+			}
+			w.tell(applyEvent{order: order, again: rapid.SliceOf(name).Draw(t, "again")})
+		},
+		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.tell(overdueEvent{n, w.launched[n]}) },
+		"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
+		"backoff over": func(t *rapid.T) { w.ring(name.Draw(t, "silo")) },
+		"time passes":  func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "s")) * time.Second) },
+		"down": func(t *rapid.T) {
+			if rapid.IntRange(0, 7).Draw(t, "rarely") == 0 {
+				w.down = true
+				w.tell(downEvent{kill: rapid.Bool().Draw(t, "kill")})
+			}
+		},
 	})
+	w.finish()
 }
 
 // stale tells of a process that is gone: nothing may come of it.
@@ -211,7 +258,7 @@ func (w *world) stale(name string) {
 func (w *world) forget() {
 	for name := range w.launched {
 		if w.c.named(name) == nil {
-			if _, lives := w.live[name]; lives {
+			if w.live[name] != 0 || w.seeks[name] != 0 {
 				w.t.Fatalf("%s is forgotten while its process lives", name)
 			}
 		}
@@ -253,14 +300,14 @@ func TestStopDuringBackoffWins(t *testing.T) {
 		name: "us", phase: state.Planned,
 		policy: topology.Restart{Policy: "on-failure", Max: 5, Backoff: time.Second, BackoffMax: 8 * time.Second, Window: time.Minute},
 	}}}
-	c, _ = step(c, wantEvent{names: []string{"us"}, want: wantUp}, epoch)
-	c, _ = step(c, probedEvent{name: "us", incarnation: 1, ready: true, at: epoch}, epoch)
-	c, todo := step(c, exitedEvent{"us", 1, exitCode(1)}, epoch)
+	c, _ = step(c, epoch, wantEvent{names: []string{"us"}, want: wantUp})
+	c, _ = step(c, epoch, probedEvent{name: "us", incarnation: 1, ready: true, at: epoch})
+	c, todo := step(c, epoch, exitedEvent{"us", 1, exitCode(1)})
 	if c.silos[0].phase != state.Backoff || len(todo) != 1 {
 		t.Fatalf("a crash of a ready silo is in %s, with %v", c.silos[0].phase, todo)
 	}
-	c, _ = step(c, wantEvent{names: []string{"us"}, want: wantRest}, epoch)
-	c, todo = step(c, backoffEvent{"us", 1}, epoch)
+	c, _ = step(c, epoch, wantEvent{names: []string{"us"}, want: wantRest})
+	c, todo = step(c, epoch, backoffEvent{"us", 1})
 	if c.silos[0].phase != state.Stopped || len(todo) != 0 {
 		t.Fatalf("a stopped silo is %s after its backoff, with %v", c.silos[0].phase, todo)
 	}
@@ -290,7 +337,7 @@ func TestASiloThatIsGivenUpKeepsTheReason(t *testing.T) {
 	} {
 		c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
 		for _, e := range append([]event{wantEvent{names: []string{"us"}, want: wantUp}, overdueEvent{"us", 1}}, order...) {
-			c, _ = step(c, e, epoch)
+			c, _ = step(c, epoch, e)
 		}
 		if s := c.silos[0]; s.phase != state.Failed || s.reason != "not ready in time" || !s.timedOut {
 			t.Errorf("it is %s: %s", s.phase, s.reason)

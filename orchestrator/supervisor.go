@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Supervisor struct {
 	workers   sync.WaitGroup    // everything that Run has started
 
 	startedAt time.Time
+	born      string          // start time of this process, as the kernel tells it
 	jobs      map[string]*job // the latest incarnation of each silo; Run's own
 }
 
@@ -44,6 +46,7 @@ func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
 		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
+	s.born, _ = proc.StartTime(os.Getpid()) // without it this process cannot be told from another of its number
 	if err := s.openOutputs(place, place.Placed); err != nil {
 		return nil, err
 	}
@@ -81,17 +84,17 @@ func closeOutputs(placed []Placed) {
 func (s *Supervisor) initial() cluster {
 	var c cluster
 	for _, p := range s.now().Placed {
-		c.silos = append(c.silos, newSilo(p.Planned))
+		c.silos = append(c.silos, newSilo(p.Planned, s.now().Topology.Sentry.Managed))
 	}
 	return c
 }
 
-func newSilo(p Planned) silo {
+func newSilo(p Planned, managed bool) silo {
 	phase := state.Planned
 	if !p.Wanted {
 		phase = state.Stopped
 	}
-	return silo{name: p.Name, control: p.IsControl(), policy: p.Restart, grace: p.Stop.Grace, phase: phase}
+	return silo{name: p.Name, control: p.IsControl(), loose: !managed, policy: p.Restart, grace: p.Stop.Grace, phase: phase}
 }
 
 // Run starts the wanted silos and returns once everything has ended: no process
@@ -109,18 +112,18 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	c := s.take(work, s.initial(), wantEvent{names: s.wanted(), want: wantUp})
 	down := ctx.Done()
 	for !c.done() {
+		var e event
 		select {
-		case e := <-s.events:
-			c = s.take(work, c, e)
+		case e = <-s.events:
 		case r := <-s.refreshes:
-			r.reply <- s.running(c)
+			r.reply <- s.running(work, c)
 			continue
 		case <-s.board.nudges:
 		case <-down:
 			down = nil
-			c = s.take(work, c, downEvent{})
+			e = downEvent{}
 		}
-		c = s.takeAll(work, c)
+		c = s.take(work, c, s.gather(e)...)
 		s.publish(c)
 		s.acknowledge()
 	}
@@ -129,6 +132,40 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	last := s.snapshot(c).AsStopped()
 	s.board.publish(last)
 	return errors.Join(err, saver.stop(last))
+}
+
+// lullPerSilo is how long, for each silo, events are gathered before a step and a
+// snapshot are made of them: with hundreds of silos one of each an event would be
+// the cost of starting them.
+const lullPerSilo = 10 * time.Microsecond
+
+// gather adds to an event, nil for none, what else has happened or does so soon.
+func (s *Supervisor) gather(e event) []event {
+	var batch []event
+	if e != nil {
+		batch = append(batch, e)
+	}
+	var lull <-chan time.Time
+	if wait := time.Duration(len(s.now().Placed)) * lullPerSilo; wait >= time.Millisecond {
+		lull = time.After(wait)
+	}
+	for {
+		select {
+		case e := <-s.events:
+			batch = append(batch, e)
+			continue
+		default:
+		}
+		if lull == nil {
+			return batch
+		}
+		select {
+		case e := <-s.events:
+			batch = append(batch, e)
+		case <-lull:
+			lull = nil
+		}
+	}
 }
 
 // clear ends all that is not a silo, once no silo is left.
@@ -147,26 +184,17 @@ func (s *Supervisor) clear(ctx context.Context) error {
 	// By now nothing of this run should live; what a daemon hid is found by its marker.
 	ctx = context.WithoutCancel(ctx)
 	closeProvider(ctx, s.now().provider)
-	marked, err := proc.KillMarked(ctx, marker(s.now().Dir))
 	strays, strayErr := proc.KillStrays(ctx)
+	var marked []proc.Info
+	var err error
+	if mark := marker(s.now().Dir); len(proc.FindMarked(mark)) > 0 { // one look, where all is well
+		marked, err = proc.KillMarked(ctx, mark)
+	}
 	for _, info := range slices.Concat(marked, strays) {
 		s.now().Warn(fmt.Sprintf("ended %v, which had left its silo", info))
 	}
 	err = errors.Join(err, strayErr)
 	return errors.Join(err, release(s.now().Placed))
-}
-
-// takeAll empties the queue before a snapshot is made: with hundreds of silos
-// one snapshot an event would be the cost of starting them.
-func (s *Supervisor) takeAll(ctx context.Context, c cluster) cluster {
-	for {
-		select {
-		case e := <-s.events:
-			c = s.take(ctx, c, e)
-		default:
-			return c
-		}
-	}
 }
 
 func (s *Supervisor) acknowledge() {
@@ -176,17 +204,19 @@ func (s *Supervisor) acknowledge() {
 	s.seen = nil
 }
 
-func (s *Supervisor) take(ctx context.Context, c cluster, e event) cluster {
-	switch wish := e.(type) {
-	case wantEvent:
-		if wish.seen != nil {
+func (s *Supervisor) take(ctx context.Context, c cluster, events ...event) cluster {
+	for _, e := range events {
+		switch wish := e.(type) {
+		case wantEvent:
+			if wish.seen != nil {
+				s.seen = append(s.seen, wish.seen)
+			}
+		case applyEvent:
+			s.place.Store(wish.place)
 			s.seen = append(s.seen, wish.seen)
 		}
-	case applyEvent:
-		s.place.Store(wish.place)
-		s.seen = append(s.seen, wish.seen)
 	}
-	c, todo := step(c, e, time.Now())
+	c, todo := step(c, time.Now(), events...)
 	s.carryOut(ctx, todo)
 	return c
 }
@@ -259,14 +289,23 @@ func (s *Supervisor) check(names []string) ([]string, error) {
 }
 
 // Start asks for silos to run, and returns once a snapshot shows it; Await tells
-// when they do. No name means every silo.
-func (s *Supervisor) Start(names ...string) error { return s.ask(wantUp, names) }
+// when they do. No name means every silo. Unmanaged silos are an UnmanagedError to
+// Start, Stop and Restart.
+func (s *Supervisor) Start(names ...string) error { return s.command(wantUp, names) }
 
 // Stop asks silos to rest. Their tunnels and addresses stay.
-func (s *Supervisor) Stop(names ...string) error { return s.ask(wantRest, names) }
+func (s *Supervisor) Stop(names ...string) error { return s.command(wantRest, names) }
 
-// Restart asks silos to be stopped and started again.
-func (s *Supervisor) Restart(names ...string) error { return s.ask(wantAgain, names) }
+// Restart asks silos to be stopped and started again. All of them together take
+// secrets that were rotated meanwhile.
+func (s *Supervisor) Restart(names ...string) error {
+	if all, err := s.check(names); err == nil && s.now().renews() && len(all) == len(s.now().Names()) {
+		if err := s.renew(); err != nil {
+			return err
+		}
+	}
+	return s.command(wantAgain, names)
+}
 
 func (s *Supervisor) ask(w want, names []string) error {
 	names, err := s.check(names)

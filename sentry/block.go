@@ -18,20 +18,24 @@ import (
 type Region struct {
 	Name     string
 	ID       int
-	URL      string // no trailing slash: Sentry appends paths to it as they are
+	URL      string // what silos call it by; no trailing slash: Sentry appends paths to it as they are
+	Public   string // what browsers call it by; empty: URL
 	Category string // MULTI_TENANT or SINGLE_TENANT
 }
 
 // Config is all that a region config is made of.
 type Config struct {
-	Instance   string // the instance's name
-	File       string // the topology file; its base name stands in the marker
-	Dialect    Dialect
-	ControlURL string
-	Regions    []Region
+	Instance      string // the instance's name
+	File          string // the topology file; its base name stands in the marker
+	Dialect       Dialect
+	ControlURL    string // what silos call control by
+	ControlPublic string // what browsers call it by; empty: ControlURL
+	Regions       []Region
 	// Workers says that a silo's devserver runs workers: what these need is
 	// written, and takes effect in each silo that has SILO_WORKERS set.
 	Workers bool
+	// PerSilo says that each silo has a database of its own.
+	PerSilo bool
 }
 
 // Block is a rendered region config.
@@ -58,12 +62,8 @@ func (b Block) begin() string {
 }
 
 // Render writes the region config of c.Dialect. Every string arrives in Python
-// as it is, whatever it holds. A dialect that is not supported gives an error
-// that wraps ErrUnsupported.
+// as it is, whatever it holds.
 func Render(c Config) (Block, error) {
-	if err := supported(c.Dialect, Release{}); err != nil {
-		return Block{}, fmt.Errorf("render region config: %w", err)
-	}
 	if len(c.Regions) == 0 {
 		return Block{}, errors.New("render region config: no region")
 	}
@@ -72,11 +72,12 @@ func Render(c Config) (Block, error) {
 			return Block{}, fmt.Errorf("render region config: region %q: unknown category %q", r.Name, r.Category)
 		}
 	}
-	text, err := templates.Region(c.Dialect.Template, template.FuncMap{"py": pyString}, struct {
+	text, err := templates.Region(c.Dialect.Template, template.FuncMap{"py": pyString, "pys": pyStrings}, struct {
 		Config
-		Guarded, Secrets bool
-		BeatSuffix       string
-	}{c, c.Workers || c.Dialect.Secrets, c.Dialect.Secrets, c.beatSuffix()})
+		public
+		LocalCell  bool
+		BeatSuffix string
+	}{c, c.public(), slices.Contains(c.Dialect.RegionVars, localCell), c.beatSuffix()})
 	if err != nil {
 		return Block{}, err
 	}

@@ -44,8 +44,8 @@ const versionLimit = 10 * time.Second
 // nothing by its files, `sentry --version` is run, for 10 s at most. If nothing
 // is found, the dialect is tuple-id and Warning says so.
 //
-// A dialect or release that is known but not supported gives an error that wraps
-// ErrUnsupported; the Choice then still tells what was found.
+// A Sentry that has no dialect gives an error that wraps ErrUnsupported; the
+// Choice then still tells what was found.
 func Choose(ctx context.Context, want string, look Look) (Choice, error) {
 	if want != "auto" && want != "" {
 		return chooseNamed(want)
@@ -135,7 +135,17 @@ func (l Look) ask(ctx context.Context) (Choice, error) {
 		return guess(fmt.Sprintf("%s --version: %v", program, err))
 	}
 	d, warning, err := DialectOf(r)
+	d.Bare = false
 	return Choice{Dialect: d, Release: r.String(), Found: fmt.Sprintf("sentry %s by %s --version", r, program), Warning: warning}, err
+}
+
+// Runnable is nil where silos of the Sentry that was found can run, else an error
+// that wraps ErrBroken and says why not. As a monolith it runs all the same.
+func (c Choice) Runnable() error {
+	if c.Dialect.Broken == "" {
+		return nil
+	}
+	return fmt.Errorf("sentry %s %w: %s", c.Release, ErrBroken, c.Dialect.Broken)
 }
 
 // guess is the dialect of the first releases with silos.
@@ -149,9 +159,10 @@ func guess(why string) (Choice, error) {
 
 // choice is the dialect of a sentry package.
 func (s source) choice() (Choice, error) {
-	r, noRelease := ParseRelease(s.version)
+	r, err := ParseRelease(s.version)
+	known := err == nil // by a version; a checkout may have none
 	c := Choice{Found: "sentry at " + s.pkg}
-	if noRelease == nil {
+	if known {
 		c.Release = r.String()
 		c.Found = "sentry " + c.Release + " at " + s.pkg
 	} else {
@@ -159,20 +170,27 @@ func (s source) choice() (Choice, error) {
 	}
 	t := newTree(s.pkg)
 	d, seen, ok := t.read()
-	if ok {
-		c.Dialect = d
+	switch text := t.text(regionFile); {
+	case ok:
+		d.Bare = false
+		c.Dialect, c.Warning = d.At(r), unknown(r, "its text has the marks of dialect "+d.Name)
 		c.Found += " (marker " + seen.String() + ")"
-		err := supported(d, r)
-		if err != nil {
-			err = fmt.Errorf("%s: %w", c.Found, err)
-		}
-		return c, err
-	}
-	if text := t.text(regionFile); noRelease != nil || text == nil || strings.Contains(*text, "subdomain: str") {
+		return c, nil
+	case text != nil && strings.Contains(*text, "subdomain: str"), !known && t.text(cellFile) == nil:
 		return c, fmt.Errorf("%s has no regions that silo knows: it is older than 22.10.0, or not a whole Sentry: %w", c.Found, ErrUnsupported)
+	case !known:
+		c.Dialect = newest()
+		c.Found += " (no known marker, no version)"
+		c.Warning = c.Found + " is newer than any known here: it gets the newest dialect, " + c.Dialect.Name
+		return c, nil
 	}
-	var err error
 	c.Dialect, c.Warning, err = DialectOf(r)
+	c.Dialect.Bare = false
 	c.Found += " (by its version, no marker)"
 	return c, err
+}
+
+func newest() Dialect {
+	all := Dialects()
+	return all[len(all)-1]
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ func plant(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
+// A fixture says what is wanted: a dialect's name or none, and behind it what
+// the tree says for itself, as the mode of regions and the settings of a fallback.
 func TestMarks(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/marks/*.golden")
@@ -38,15 +41,29 @@ func TestMarks(t *testing.T) {
 	seen := map[string]bool{}
 	for _, file := range files {
 		_, parts := readParts(t, file)
-		dir, want := t.TempDir(), strings.TrimSpace(parts[0].text)
+		dir, want := t.TempDir(), strings.Fields(parts[0].text)
 		for _, p := range parts[1:] {
 			plant(t, dir, map[string]string{p.name: p.text})
 		}
 		d, found, ok := newTree(dir).read()
-		if got := d.Name; ok != (want != "none") || ok && got != want {
+		got := []string{"none"}
+		if ok {
+			got = slices.Concat([]string{d.Name, d.RegionMode}, d.Fallback)
+			for word, is := range map[string]bool{"early": d.EarlyAuth, "strict": d.StrictRegions} {
+				if is {
+					got = append(got, word)
+				}
+			}
+			slices.Sort(got[min(2, len(got)):])
+			slices.Sort(want[min(2, len(want)):])
+		}
+		if len(want) == 1 {
+			got = got[:1]
+		}
+		if !slices.Equal(got, want) {
 			t.Errorf("%s: got %s (%s), want %s", file, got, found, want)
 		}
-		seen[want] = true
+		seen[want[0]] = true
 	}
 	for _, d := range Dialects() {
 		if !seen[d.Name] {
@@ -184,34 +201,16 @@ func TestChooseAuto(t *testing.T) {
 
 func TestChooseNamed(t *testing.T) {
 	t.Parallel()
-	for want, c := range map[string]struct{ dialect, problem string }{
-		"22.10.0":      {"tuple-id", ""},
-		"22.11":        {"tuple-id", ""},
-		"22.12.0":      {"tuple-id", "cannot boot"},
-		"22.12.0.dev0": {"tuple-id", ""},
-		"23.1.1":       {"tuple-id", ""},
-		"23.2.0":       {"tuple-id", ""},
-		"23.3.1":       {"tuple-template", "sentry 23.3.1 (dialect tuple-template) is not supported yet: silo runs 22.10.0 to 23.3.0 (tuple-id) and 23.7.0 to 23.11 (dict)"},
-		"23.5.2":       {"tuple-snowflake", "23.5.2"},
-		"23.6.0":       {"tuple-json", "23.6.0"},
-		"23.7.0":       {"dict", ""},
-		"23.11.2":      {"dict", ""},
-		"23.12.0":      {"dict-silo", "23.12.0"},
-		"25.3.0":       {"list", "25.3.0"},
-		"26.3.1":       {"cells-transition", "26.3.1"},
-		"26.5.0":       {"cells", "26.5.0"},
-		"26.11.0":      {"cells-strict", "26.11.0"},
-		"31.1.0":       {"cells-strict", "31.1.0"},
-		"tuple-id":     {"tuple-id", ""},
-		"dict":         {"dict", ""},
-		"tuple-json":   {"tuple-json", "dialect tuple-json (sentry 23.6.0 to 23.6.2) is not supported yet"},
+	for want, dialect := range map[string]string{
+		"22.10.0": "tuple-id", "22.11": "tuple-id", "22.12.0.dev0": "tuple-id", "23.1.1": "tuple-id", "23.2.0": "tuple-id", "23.3.0": "tuple-id",
+		"23.3.1": "tuple-template", "23.4.0": "tuple-template", "23.5.0": "tuple-template", "23.5.1": "tuple-snowflake", "23.5.2": "tuple-snowflake",
+		"23.6.0": "tuple-json", "23.6.2": "tuple-json", "23.7.0": "dict", "23.7.1": "dict", "23.11.2": "dict", "23.12.0": "dict-silo", "25.2.1": "dict-silo",
+		"25.3.0": "list", "26.2.1": "list", "26.3.1": "cells-transition", "26.4.0": "cells", "26.5.0": "cells", "26.6.0": "cells-strict", "26.11.0": "cells-strict",
+		"31.1.0": "cells-strict", "tuple-id": "tuple-id", "dict": "dict", "tuple-json": "tuple-json", "cells-strict": "cells-strict",
 	} {
 		got, err := Choose(t.Context(), want, Look{})
-		if got.Dialect.Name != c.dialect || (err == nil) != (c.problem == "") {
-			t.Errorf("%s: %s, %v", want, got.Dialect.Name, err)
-		}
-		if err != nil && (!errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem)) {
-			t.Errorf("%s: %v", want, err)
+		if err != nil || got.Dialect.Name != dialect || got.Runnable() != nil || got.Dialect.Template == "" {
+			t.Errorf("%s: %s, %v, %v", want, got.Dialect.Name, err, got.Runnable())
 		}
 		if (want == "31.1.0") != (got.Warning != "") {
 			t.Errorf("%s: warning %q", want, got.Warning)
@@ -224,17 +223,55 @@ func TestChooseNamed(t *testing.T) {
 	}
 }
 
+// 22.12.0 can be configured, and run as a monolith, but not as silos.
+func TestChooseKnowsABrokenRelease(t *testing.T) {
+	t.Parallel()
+	got, err := Choose(t.Context(), "22.12.0", Look{})
+	if err != nil || got.Dialect.Name != "tuple-id" || got.Dialect.Template == named(t, "tuple-id").Template {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := got.Runnable(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "sentry 22.12.0 cannot run as silos: a region of this release cannot boot") {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"src/sentry/types/region.py": region2211, "setup.cfg": "version = 22.12.0"})
+	found, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
+	if err != nil || !errors.Is(found.Runnable(), ErrBroken) {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// Something newer than all that is known, by its marks, its version or neither,
+// gets the newest dialect, and a warning.
+func TestChooseTakesTheUnknownForNew(t *testing.T) {
+	t.Parallel()
+	cells := map[string]string{"src/sentry/types/cell.py": "load(settings.SENTRY_CELLS)", "src/sentry/conf/types/cell_config.py": "class CellConfig:\n    name: str\n"}
+	for name, files := range map[string]map[string]string{
+		"by its version, with known marks": {"pyproject.toml": "version = \"28.1.0\"\n"},
+		"by its version alone":             {"pyproject.toml": "version = \"28.1.0\"\n", "src/sentry/conf/server.py": "", "src/sentry/types/cell.py": ""},
+		"by nothing":                       {"src/sentry/types/cell.py": "load(settings.SENTRY_SHARDS)"},
+	} {
+		dir := t.TempDir()
+		plant(t, dir, cells)
+		plant(t, dir, files)
+		got, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
+		if err != nil || got.Dialect.Name != newest().Name || !strings.Contains(got.Warning, "newer than any known here") {
+			t.Errorf("%s: %s, warning %q, %v", name, got.Dialect.Name, got.Warning, err)
+		}
+	}
+}
+
 func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, version, problem string }{
-		"no support":   {"snowflake_id: int", "23.5.2", "tuple-snowflake"},
-		"broken":       {region2211, "22.12.0", "cannot boot"},
-		"before 22.10": {"subdomain: str", "22.9.0", "older than 22.10.0"},
+		"before 22.10":              {"subdomain: str", "22.9.0", "older than 22.10.0"},
+		"before 22.10, no marks":    {"", "22.8.0", "silos begin with 22.10.0"},
+		"neither marks nor version": {"", "", "not a whole Sentry"},
 	} {
 		dir := t.TempDir()
 		plant(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})
 		got, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
-		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem) || got.Release != c.version || !strings.Contains(err.Error(), dir) {
+		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem) || got.Release != c.version || !strings.Contains(got.Found, dir) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

@@ -1,27 +1,41 @@
 package sentry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
-// ErrUnsupported is wrapped by every error about a release or a dialect that is
-// known and cannot be run yet.
-var ErrUnsupported = errors.New("not supported yet")
+var (
+	// ErrUnsupported is wrapped by every error about a Sentry that has no dialect,
+	// since it is too old, or not a whole Sentry.
+	ErrUnsupported = errors.New("not supported")
+	// ErrBroken is wrapped by the error about a release that runs as a monolith
+	// alone, by a fault of its own.
+	ErrBroken = errors.New("cannot run as silos")
+)
 
 // Dialect is how one range of Sentry releases wants its regions configured and
 // its devserver launched. It is data only: a further dialect is one more value
-// in Dialects and one more template.
+// in Dialects and, where its region config has another form, one more template.
 type Dialect struct {
 	Name  string
 	First Release // the first release that speaks it
 	Last  Release // the last one; the zero Release where none is known
+	Form  string  // what its regions are written as, for a person
 
-	// Template names the region config in package templates. A dialect without
-	// one is known and not supported yet.
+	// Template names the region config in package templates.
 	Template string
+	// Fallback are the settings that name the region of what belongs to none,
+	// which is also that of a monolith: boot fails where it is not in the list.
+	Fallback []string
+	// CellCategory says that a cell has a category of its own beside its locality's.
+	CellCategory bool
+	// Split says that silos may call one another by other addresses than
+	// browsers call them by: the region's address is not compared with
+	// system.region-api-url-template, and the template is what browsers get.
+	Split bool
 	// BindHost is the host of SENTRY_DEVSERVER_BIND. It is IPv4, since devserver
 	// splits the address at its first colon.
 	BindHost string
@@ -29,25 +43,43 @@ type Dialect struct {
 	RegionMode string
 	// RegionVars are the variables that name the region to itself.
 	RegionVars []string
+	// Defaults are variables of a silo, where neither the topology nor anybody
+	// else has set them.
+	Defaults []Var
 	// Secrets says that silos sign what they send one another
 	// (RPC_SHARED_SECRET and SENTRY_SUBNET_SECRET, from Sentry 23.7.1 on).
 	Secrets bool
 	// Probes tell one mode from the other over HTTP, without a login.
 	Probes []Probe
-	// Broken are releases in the range that cannot run as silos.
-	Broken []Broken
+	// Bare says that the region config is the region list and the control address
+	// alone, as Sentry's own guide to silos writes it (src/sentry/silo/README.md,
+	// 22.12.0), but for what workers and databases need: only the name of the dialect
+	// or a release is known, and no Sentry has been seen that could be told more.
+	Bare bool
+	// EarlyAuth says that a region asks who is logged in before it has any
+	// models, and ends by that: its configuration has to answer for it.
+	EarlyAuth bool
+	// StrictRegions says that no Region can be made whose address does not follow
+	// from the template: Sentry's own, for tests, neither.
+	StrictRegions bool
+	// Exceptions are releases in the range that are not like the others.
+	Exceptions []Exception
+	// Broken is why the release that was found cannot run as silos, though its
+	// region config can be written; empty: it can. Only At sets it.
+	Broken string
 
-	marks []marks // any of them, all of its marks, identify a source tree
+	marks  []marks // any of them, all of its marks, identify a source tree
+	traits []trait // what a source tree may say against the defaults above
 }
 
-// Broken is a release that cannot run as silos by a fault of its own.
-type Broken struct {
-	Release Release
-	Why     string
+// Exception is what some releases of a dialect have of their own.
+type Exception struct {
+	First, Last   Release
+	Template      string // in place of the dialect's
+	EarlyAuth     bool
+	StrictRegions bool
+	Broken        string // why they cannot run as silos; empty: they can
 }
-
-// Supported tells whether silo can run the dialect.
-func (d Dialect) Supported() bool { return d.Template != "" }
 
 // Range is the releases of the dialect, as "22.10.0 to 23.3.0" or "26.6.0 on".
 func (d Dialect) Range() string {
@@ -60,64 +92,50 @@ func (d Dialect) Range() string {
 	return d.First.String() + " to " + d.Last.String()
 }
 
-// DialectNamed finds a dialect by its name. A dialect that is known but not
-// supported is returned together with an error that wraps ErrUnsupported.
+// At is the dialect as one release of it speaks it. A checkout on the way to a
+// release is like the others, but for what it says itself.
+func (d Dialect) At(r Release) Dialect {
+	for _, e := range d.Exceptions {
+		if r.Dev || r.Compare(e.First) < 0 || r.Compare(e.Last) > 0 {
+			continue
+		}
+		d.Template, d.Broken = cmp.Or(e.Template, d.Template), cmp.Or(e.Broken, d.Broken)
+		d.EarlyAuth, d.StrictRegions = d.EarlyAuth || e.EarlyAuth, d.StrictRegions || e.StrictRegions
+	}
+	return d
+}
+
+// DialectNamed finds a dialect by its name.
 func DialectNamed(name string) (Dialect, error) {
 	all := Dialects()
 	i := slices.IndexFunc(all, func(d Dialect) bool { return d.Name == name })
 	if i < 0 {
 		return Dialect{}, fmt.Errorf("no dialect is called %q", name)
 	}
-	return all[i], supported(all[i], Release{})
+	return all[i], nil
 }
 
 // DialectOf finds the dialect of a release. A release newer than any known has
-// the newest dialect; the warning, else empty, says so. Errors are as
-// DialectNamed's; a release before 22.10.0 has no dialect.
+// the newest dialect; the warning, else empty, says so. A release before 22.10.0
+// has no dialect: the error wraps ErrUnsupported.
 func DialectOf(r Release) (d Dialect, warning string, err error) {
-	d, warning, ok := speaks(r)
-	if !ok {
-		return Dialect{}, "", fmt.Errorf("sentry %s is too old: silos begin with 22.10.0", r)
-	}
-	return d, warning, supported(d, r)
-}
-
-// speaks is the dialect of r, supported or not.
-func speaks(r Release) (d Dialect, warning string, ok bool) {
+	ok := false
 	for _, candidate := range Dialects() {
 		if candidate.First.Compare(r) <= 0 {
-			d, ok = candidate, true
+			d, ok = candidate.At(r), true
 		}
 	}
-	if newest := newestKnown(); ok && r.Compare(newest) > 0 {
-		warning = fmt.Sprintf("sentry %s is newer than any known here (%d.%d): it gets the newest dialect, %s", r, newest.Year, newest.Month, d.Name)
+	if !ok {
+		return Dialect{}, "", fmt.Errorf("sentry %s is %w: silos begin with 22.10.0", r, ErrUnsupported)
 	}
-	return d, warning, ok
+	return d, unknown(r, "it gets the newest dialect, "+d.Name), nil
 }
 
-// supported is nil where silo can run d; r, if known, is named in the error.
-func supported(d Dialect, r Release) error {
-	for _, broken := range d.Broken {
-		if !r.Dev && broken.Release.Compare(r) == 0 {
-			return fmt.Errorf("sentry %s: %s: %w", r, broken.Why, ErrUnsupported)
-		}
+// unknown warns of a release that nobody has looked at yet.
+func unknown(r Release, consequence string) string {
+	known := newestKnown()
+	if r.Compare(known) <= 0 {
+		return ""
 	}
-	if d.Supported() {
-		return nil
-	}
-	what := "dialect " + d.Name + " (sentry " + d.Range() + ")"
-	if r != (Release{}) {
-		what = "sentry " + r.String() + " (dialect " + d.Name + ")"
-	}
-	return fmt.Errorf("%s is %w: silo runs %s", what, ErrUnsupported, supportedRanges())
-}
-
-func supportedRanges() string {
-	var all []string
-	for _, d := range Dialects() {
-		if d.Supported() {
-			all = append(all, d.Range()+" ("+d.Name+")")
-		}
-	}
-	return strings.Join(all, " and ")
+	return fmt.Sprintf("sentry %s is newer than any known here (%d.%d): %s", r, known.Year, known.Month, consequence)
 }

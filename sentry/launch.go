@@ -27,18 +27,19 @@ type Launch struct {
 	ConfigPath   string // the sentry.conf.py; a file
 	Instance     string
 	RunID        string
-	RPCSecret    string            // for dialects with Secrets; else unused
+	RPCSecret    string            // for dialects with Secrets; several are parted by a comma, and the first signs
 	SubnetSecret string            // the same
-	URLs         map[string]string // every silo's address, by its name
+	URLs         map[string]string // every silo's address, by its variable (URLVariable)
 	SentryEnv    map[string]string // sentry.env of the topology
 	Root         bool              // the silo will run as root
+	Database     string            // what its database's name ends with, see DatabaseSuffix; empty: the shared one
 }
 
 // Environ is the whole environment of a silo, by name. It is made of base
 // ("NAME=value", the caller's) less what bends a devserver, then l.SentryEnv,
 // then the silo's own env, then what silo itself sets, which nothing overrides.
 func Environ(base []string, l Launch, d Dialect) []Var {
-	all := map[string]string{}
+	all := make(map[string]string, len(base)+len(l.URLs)+16)
 	for _, entry := range base {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" && !withheld(name) {
 			all[name] = value
@@ -49,7 +50,8 @@ func Environ(base []string, l Launch, d Dialect) []Var {
 	l.fix(all, d)
 	vars := make([]Var, 0, len(all))
 	for name, value := range all {
-		vars = append(vars, Var{Name: name, Value: value, Secret: secret(name, value)})
+		// There are as many addresses as silos in each silo's environment: they are not looked through.
+		vars = append(vars, Var{Name: name, Value: value, Secret: !strings.HasPrefix(name, urlPrefix) && secret(name, value)})
 	}
 	slices.SortFunc(vars, func(a, b Var) int { return strings.Compare(a.Name, b.Name) })
 	return vars
@@ -57,10 +59,10 @@ func Environ(base []string, l Launch, d Dialect) []Var {
 
 // fix sets and clears what is not to be overridden.
 func (l Launch) fix(all map[string]string, d Dialect) {
-	for _, name := range []string{"SENTRY_REGION", "SENTRY_LOCAL_CELL", "SILO_WORKERS", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET"} {
+	for _, name := range []string{"SENTRY_REGION", "SENTRY_LOCAL_CELL", "SILO_WORKERS", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET", "SILO_DATABASE"} {
 		delete(all, name)
 	}
-	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, "SILO_URL_") })
+	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, urlPrefix) })
 	all["SENTRY_SILO_MODE"] = l.Mode
 	if l.Mode == "REGION" {
 		all["SENTRY_SILO_MODE"] = cmp.Or(d.RegionMode, l.Mode)
@@ -73,9 +75,7 @@ func (l Launch) fix(all map[string]string, d Dialect) {
 	all["SILO_NAME"] = l.Silo.Name
 	all["SILO_INSTANCE"] = l.Instance
 	all["SILO_RUN_ID"] = l.RunID
-	for name, address := range l.URLs {
-		all[URLVariable(name)] = address
-	}
+	maps.Copy(all, l.URLs)
 	if d.Secrets && l.RPCSecret != "" {
 		all["SILO_RPC_SECRET"] = l.RPCSecret
 	}
@@ -85,7 +85,15 @@ func (l Launch) fix(all map[string]string, d Dialect) {
 	if Workers(l.Silo.Command) {
 		all["SILO_WORKERS"] = "1"
 	}
+	if l.Database != "" {
+		all["SILO_DATABASE"] = l.Database
+	}
 	unlessSet(all, "PYTHONUNBUFFERED", "1")
+	if l.Mode != "MONOLITH" {
+		for _, v := range d.Defaults {
+			unlessSet(all, v.Name, v.Value)
+		}
+	}
 	if l.Root {
 		unlessSet(all, "C_FORCE_ROOT", "1") // celery's worker refuses to run as root without it
 	}
@@ -111,7 +119,7 @@ func confVariable(file string) string {
 // what devserver sets for its own children, or takes for an order, and what
 // belongs to another silo or to ngrok.
 func withheld(name string) bool {
-	for _, prefix := range []string{"UWSGI_", "NGROK_", "SILO_URL_"} {
+	for _, prefix := range []string{"UWSGI_", "NGROK_", urlPrefix} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
@@ -123,7 +131,7 @@ func withheld(name string) bool {
 		"SENTRY_WEBPACK_PROXY_HOST", "SENTRY_WEBPACK_PROXY_PORT", "FORCE_WEBPACK_DEV_SERVER",
 		"SENTRY_SYSTEM_URL_PREFIX", "SENTRY_SYSTEM_BASE_HOSTNAME", "SENTRY_ORGANIZATION_BASE_HOSTNAME",
 		"SENTRY_ORGANIZATION_URL_TEMPLATE", "SENTRY_REGION_API_URL_TEMPLATE",
-		"SILO_NAME", "SILO_INSTANCE", "SILO_RUN_ID", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET", "SILO_WORKERS":
+		"SILO_NAME", "SILO_INSTANCE", "SILO_RUN_ID", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET", "SILO_WORKERS", "SILO_DATABASE":
 		return true
 	}
 	return false
@@ -148,7 +156,9 @@ func secret(name, value string) bool {
 	return false
 }
 
+const urlPrefix = "SILO_URL_"
+
 // URLVariable is the name of the variable that holds a silo's address.
 func URLVariable(silo string) string {
-	return "SILO_URL_" + strings.ToUpper(strings.ReplaceAll(silo, "-", "_"))
+	return urlPrefix + strings.ToUpper(strings.ReplaceAll(silo, "-", "_"))
 }

@@ -23,20 +23,20 @@ func TestEnviron(t *testing.T) {
 		"UWSGI_HTTP=1", "NGROK_AUTHTOKEN=t", "SENTRY_RUNNING_UWSGI=1", "SENTRY_USE_SILOS=1", "SENTRY_SILO_DEVSERVER=1",
 		"SENTRY_BACKEND_PORT=1", "SENTRY_SKIP_BACKEND_VALIDATION=1", "SENTRY_SYSTEM_URL_PREFIX=x", "SENTRY_SYSTEM_BASE_HOSTNAME=x",
 		"SENTRY_ORGANIZATION_BASE_HOSTNAME=x", "SENTRY_ORGANIZATION_URL_TEMPLATE=x", "SENTRY_REGION_API_URL_TEMPLATE=x",
-		"SENTRY_REGION=other", "SILO_URL_OLD=x", "SILO_RPC_SECRET=old", "SILO_WORKERS=1",
+		"SENTRY_REGION=other", "SILO_URL_OLD=x", "SILO_RPC_SECRET=old", "SILO_WORKERS=1", "SILO_DATABASE=old",
 	}
 	l := Launch{
 		Mode: "CONTROL", Silo: topology.Silo{Name: "control", Command: []string{"sentry", "devserver"}, Env: map[string]string{
 			"B": "silo", "SENTRY_REGION": "us", "SENTRY_LOCAL_CELL": "us", "SILO_URL_X": "mine", "UWSGI_WORKERS": "2",
 		}},
 		Port: 8000, ConfigPath: "/home/me/.sentry/sentry.conf.py", Instance: "i", RunID: "r", RPCSecret: "s1", SubnetSecret: "s2",
-		URLs:      map[string]string{"control": "http://c", "us-west": "http://u"},
+		URLs:      map[string]string{"SILO_URL_CONTROL": "http://c", "SILO_URL_US_WEST": "http://u"},
 		SentryEnv: map[string]string{"A": "sentry", "B": "sentry", "SILO_NAME": "no", "SENTRY_SILO_MODE": "no", "SENTRY_CONF": "no", "SENTRY_DEVSERVER_BIND": "no"},
 	}
 	got := Environ(base, l, named(t, "tuple-id"))
 	want := "A=sentry B=silo KEEP=again PATH=/bin PYTHONUNBUFFERED=1 SENTRY_CONF=/home/me/.sentry SENTRY_DEVSERVER_BIND=127.0.0.1:8000 " +
 		"SENTRY_SILO_MODE=CONTROL SILO_FILE=x SILO_INSTANCE=i SILO_NAME=control SILO_RUN_ID=r SILO_STATE_DIR=/s " +
-		"SILO_URL_CONTROL=http://c SILO_URL_US_WEST=http://u UWSGI_WORKERS=2"
+		"SILO_URL_CONTROL=http://c SILO_URL_US_WEST=http://u UWSGI_THREADS=16 UWSGI_WORKERS=2"
 	var words []string
 	for _, v := range got {
 		words = append(words, v.Name+"="+v.Value)
@@ -50,13 +50,13 @@ func TestEnvironOfARegion(t *testing.T) {
 	t.Parallel()
 	l := Launch{
 		Mode: "REGION", Silo: topology.Silo{Name: "us-west", ID: 1, Command: []string{"sentry", "devserver", "--workers"}},
-		Host: "127.0.0.2", Port: 8002, ConfigPath: "/c/mine.py", RPCSecret: "s1", SubnetSecret: "s2", Root: true,
+		Host: "127.0.0.2", Port: 8002, ConfigPath: "/c/mine.py", RPCSecret: "s1", SubnetSecret: "s2", Root: true, Database: "us_west",
 	}
 	all := Environ([]string{"PYTHONUNBUFFERED=", "SENTRY_DSN=http://user:pass@host/1", "GITHUB_TOKEN=x"}, l, named(t, "dict"))
 	got := values(all)
 	for name, want := range map[string]string{
 		"SENTRY_SILO_MODE": "REGION", "SENTRY_REGION": "us-west", "SENTRY_DEVSERVER_BIND": "127.0.0.2:8002", "SENTRY_CONF": "/c/mine.py",
-		"SILO_RPC_SECRET": "s1", "SILO_SUBNET_SECRET": "s2", "SILO_WORKERS": "1", "C_FORCE_ROOT": "1", "PYTHONUNBUFFERED": "",
+		"SILO_RPC_SECRET": "s1", "SILO_SUBNET_SECRET": "s2", "SILO_WORKERS": "1", "SILO_DATABASE": "us_west", "C_FORCE_ROOT": "1", "PYTHONUNBUFFERED": "",
 	} {
 		if value, ok := got[name]; !ok || value != want {
 			t.Errorf("%s is %q (%v), want %q", name, value, ok, want)
@@ -72,8 +72,34 @@ func TestEnvironOfARegion(t *testing.T) {
 		t.Errorf("hidden: %q, want %q", hidden, want)
 	}
 	l.Mode = "MONOLITH"
-	if mono := values(Environ(nil, l, named(t, "dict"))); mono["SENTRY_SILO_MODE"] != "MONOLITH" || mono["SENTRY_REGION"] != "" {
+	if mono := values(Environ(nil, l, named(t, "dict"))); mono["SENTRY_SILO_MODE"] != "MONOLITH" || mono["SENTRY_REGION"] != "" || mono["UWSGI_THREADS"] != "" {
 		t.Error(mono)
+	}
+}
+
+// What a dialect presets gives way to whoever says otherwise.
+func TestEnvironKeepsThreadsThatAreWritten(t *testing.T) {
+	t.Parallel()
+	l := Launch{Mode: "REGION", Silo: topology.Silo{Name: "us", ID: 1}, SentryEnv: map[string]string{"UWSGI_THREADS": "4"}}
+	if got := values(Environ([]string{"UWSGI_THREADS=1"}, l, named(t, "dict")))["UWSGI_THREADS"]; got != "4" {
+		t.Errorf("UWSGI_THREADS is %q", got)
+	}
+}
+
+// A cell is told its name in the words of its release.
+func TestEnvironOfACell(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"cells-transition", "cells", "cells-strict"} {
+		l := Launch{Mode: "REGION", Silo: topology.Silo{Name: "us", ID: 1}}
+		got := values(Environ([]string{"SENTRY_LOCAL_CELL=eu"}, l, named(t, name)))
+		if got["SENTRY_SILO_MODE"] != "CELL" || got["SENTRY_REGION"] != "us" || got["SENTRY_LOCAL_CELL"] != "us" {
+			t.Errorf("%s: %v", name, got)
+		}
+		l.Mode, l.Silo = "CONTROL", topology.Silo{Name: "control"}
+		got = values(Environ([]string{"SENTRY_LOCAL_CELL=eu"}, l, named(t, name)))
+		if _, set := got["SENTRY_LOCAL_CELL"]; set || got["SENTRY_SILO_MODE"] != "CONTROL" {
+			t.Errorf("%s: control has %v", name, got)
+		}
 	}
 }
 
@@ -122,7 +148,10 @@ func TestJudge(t *testing.T) {
 	}{
 		{[]int{404, 401}, "CONTROL", true},
 		{[]int{401, 404}, "REGION", true},
+		{[]int{404, 403}, "CONTROL", true},
+		{[]int{403, 404}, "REGION", true},
 		{[]int{401, 401}, "MONOLITH", false},
+		{[]int{403, 403}, "MONOLITH", false},
 		{[]int{404, 404}, "", false},
 		{[]int{200, 200}, "", false},
 		{[]int{404, 500}, "", false},

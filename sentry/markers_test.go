@@ -134,20 +134,52 @@ func TestMarkersRefused(t *testing.T) {
 	}
 }
 
-func FuzzPlace(f *testing.F) {
-	f.Add([]byte("a = 1"))
-	f.Add([]byte("\ufeffa\r\n\r"))
-	f.Fuzz(func(t *testing.T, x []byte) {
-		found, err := lay(x)
-		if err != nil || found.has {
-			return // refused, or not the file as it was before silo
-		}
-		placed, err := place(x, block(t, "acme", 1))
+// blocks are one block of each dialect that differs, for one and the same instance.
+func blocks(t interface{ Fatal(...any) }) []Block {
+	var all []Block
+	for _, d := range Dialects() {
+		b, err := Render(Config{Instance: "acme", File: "silo.toml", Dialect: d, ControlURL: "https://acme.ngrok.app", Regions: []Region{
+			{Name: "us", ID: 1, URL: "https://us.acme.ngrok.app", Category: "MULTI_TENANT"},
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(all) == 0 || all[len(all)-1] != b {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// Whatever stands before and behind a block stays as it is, whichever dialect's
+// block comes and goes; and what was there before silo comes back.
+func FuzzPlace(f *testing.F) {
+	f.Add([]byte("a = 1"), []byte("b = 2\n"), byte(0))
+	f.Add([]byte("\ufeffa\r\n\r"), []byte{}, byte(3))
+	f.Add([]byte("\tx\n"), []byte("\r\n\x00"), byte(9))
+	every := blocks(f)
+	f.Fuzz(func(t *testing.T, x, behind []byte, which byte) {
+		one, other := every[int(which)%len(every)], every[int(which/16)%len(every)]
+		if found, err := lay(x); err != nil || found.has {
+			return // refused, or not the file as it was before silo
+		}
+		placed, err := place(x, one)
+		if err != nil || !bytes.HasPrefix(placed, x) {
+			t.Fatalf("%q: %v, %q", x, err, placed)
+		}
 		if rest, _, err := take(placed); err != nil || !bytes.Equal(rest, x) {
 			t.Errorf("%q came back as %q, %v", x, rest, err)
+		}
+		whole := append(bytes.Clone(placed), behind...)
+		if found, err := lay(whole); err != nil || !found.has || found.end != len(placed) {
+			return // what is written behind is a marker, too
+		}
+		changed, err := place(whole, other)
+		if err != nil || !bytes.HasPrefix(changed, x) || !bytes.HasSuffix(changed, behind) {
+			t.Fatalf("%q before, %q behind: %v, %q", x, behind, err, changed)
+		}
+		if back, err := place(changed, one); err != nil || !bytes.Equal(back, whole) {
+			t.Errorf("%q came back as %q, %v", whole, back, err)
 		}
 	})
 }

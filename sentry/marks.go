@@ -1,6 +1,7 @@
 package sentry
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,16 @@ type mark struct {
 
 // marks must all hold.
 type marks []mark
+
+// trait is what a source tree says, where its mark holds, against a default of
+// its dialect.
+type trait struct {
+	mark
+
+	RegionMode               string // in place of the dialect's
+	Fallback                 string // one of those in place of the dialect's
+	EarlyAuth, StrictRegions bool
+}
 
 // String names the marks for a person.
 func (all marks) String() string {
@@ -59,7 +70,7 @@ func (t tree) has(m mark) bool {
 	if text == nil {
 		return false
 	}
-	return strings.Contains(classBody(*text, m.Class), m.Text) != m.Absent
+	return strings.Contains("\n"+classBody(*text, m.Class), m.Text) != m.Absent
 }
 
 // classBody is the part of Python source that belongs to a top-level class; all
@@ -80,14 +91,33 @@ func classBody(source, class string) string {
 	return strings.Join(lines[:end+1], "")
 }
 
-// read finds the dialect of a sentry package by its marks, the newest that fits.
+// read finds the dialect of a sentry package by its marks, the newest that fits,
+// with what the package itself says against the dialect's defaults.
 func (t tree) read() (d Dialect, found marks, ok bool) {
 	for _, candidate := range slices.Backward(Dialects()) {
 		for _, all := range candidate.marks {
 			if !slices.ContainsFunc(all, func(m mark) bool { return !t.has(m) }) {
-				return candidate, all, true
+				return t.refine(candidate), all, true
 			}
 		}
 	}
 	return Dialect{}, nil, false
+}
+
+func (t tree) refine(d Dialect) Dialect {
+	var fallback []string
+	for _, trait := range d.traits {
+		if !t.has(trait.mark) {
+			continue
+		}
+		d.RegionMode = cmp.Or(trait.RegionMode, d.RegionMode)
+		d.EarlyAuth, d.StrictRegions = d.EarlyAuth || trait.EarlyAuth, d.StrictRegions || trait.StrictRegions
+		if trait.Fallback != "" {
+			fallback = append(fallback, trait.Fallback)
+		}
+	}
+	if len(fallback) > 0 {
+		d.Fallback = fallback
+	}
+	return d
 }

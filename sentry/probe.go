@@ -1,6 +1,10 @@
 package sentry
 
-import "silo/topology"
+import (
+	"net/http"
+
+	"silo/topology"
+)
 
 // Probe is a request whose status tells a control silo from a region.
 type Probe struct {
@@ -19,9 +23,13 @@ func (d Dialect) Judge(got []int) (mode string, conclusive bool) {
 	}
 	control, region, home := true, true, true
 	for i, probe := range d.Probes {
-		control = control && got[i] == probe.Control
-		region = region && got[i] == probe.Region
-		home = home && got[i] == min(probe.Control, probe.Region) // 401 rather than 404
+		status := got[i]
+		if status == http.StatusForbidden { // how 23.1.1 asks for a login
+			status = http.StatusUnauthorized
+		}
+		control = control && status == probe.Control
+		region = region && status == probe.Region
+		home = home && status == min(probe.Control, probe.Region) // 401 rather than 404
 	}
 	switch {
 	case control:

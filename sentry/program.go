@@ -14,12 +14,7 @@ import (
 // program is the file that runs Sentry for the command: a sentry script, or a
 // Python that is told -m sentry. No file for any other command.
 func (l Look) program() (string, bool) {
-	if len(l.Command) == 0 {
-		return "", false
-	}
-	name := filepath.Base(l.Command[0])
-	module := len(l.Command) > 2 && strings.HasPrefix(name, "python") && slices.Equal(l.Command[1:3], []string{"-m", "sentry"})
-	if name != "sentry" && !module {
+	if !l.OfSentry() {
 		return "", false
 	}
 	return l.find(l.Command[0])

@@ -6,6 +6,15 @@ import (
 	"unicode/utf8"
 )
 
+// pyStrings writes the items of a Python list.
+func pyStrings(all []string) string {
+	items := make([]string, len(all))
+	for i, s := range all {
+		items[i] = pyString(s)
+	}
+	return strings.Join(items, ", ")
+}
+
 // pyString writes s as a Python 3 string literal that stands for exactly s,
 // whatever s holds. The literal is printable ASCII, so that it means the same in
 // a source file of any declared encoding. A byte that is not UTF-8 becomes what

@@ -3,7 +3,13 @@ package sentry
 import (
 	"bufio"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
 	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,34 +26,62 @@ for line in sys.stdin:
     print(value.encode("utf-8", "surrogateescape").hex(), flush=True)
 `
 
-func TestPyStringMeansWhatItSays(t *testing.T) {
-	t.Parallel()
+// python is a Python 3 that answers each line with a line.
+type python struct {
+	in      io.Writer
+	answers *bufio.Reader
+	trouble *strings.Builder
+}
+
+// startPython runs the first Python 3 in PATH until the test ends.
+func startPython(t *testing.T, args ...string) *python {
+	t.Helper()
 	name, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("no python3 in PATH")
 	}
-	python := exec.CommandContext(t.Context(), name, "-c", unliteral)
-	in, inErr := python.StdinPipe()
-	out, outErr := python.StdoutPipe()
-	var trouble strings.Builder
-	python.Stderr = &trouble
-	if inErr != nil || outErr != nil || python.Start() != nil {
+	process := exec.Command(name, args...)
+	p := &python{trouble: &strings.Builder{}}
+	in, inErr := process.StdinPipe()
+	out, outErr := process.StdoutPipe()
+	process.Stderr = p.trouble
+	if inErr != nil || outErr != nil || process.Start() != nil {
 		t.Fatal("start python3", inErr, outErr)
 	}
-	answers := bufio.NewReader(out)
-	check := func(t interface{ Fatalf(string, ...any) }, s string) {
+	p.in, p.answers = in, bufio.NewReader(out)
+	t.Cleanup(func() {
+		if err := errors.Join(in.Close(), process.Wait()); err != nil {
+			t.Error(err, p.trouble)
+		}
+	})
+	return p
+}
+
+// failing is what testing.T and rapid.T have in common.
+type failing interface {
+	Fatalf(format string, args ...any)
+}
+
+func (p *python) ask(t failing, line string) string {
+	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	answer, err := p.answers.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return strings.TrimSpace(answer)
+}
+
+func TestPyStringMeansWhatItSays(t *testing.T) {
+	t.Parallel()
+	python := startPython(t, "-c", unliteral)
+	check := func(t failing, s string) {
 		literal := pyString(s)
 		if strings.ContainsFunc(literal, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q: not printable ASCII: %q", s, literal)
 		}
-		if _, err := in.Write([]byte(literal + "\n")); err != nil {
-			t.Fatalf("%q: %v", s, err)
-		}
-		answer, err := answers.ReadString('\n')
-		if err != nil {
-			t.Fatalf("%q as %s: %v", s, literal, err)
-		}
-		if want := hex.EncodeToString([]byte(s)); strings.TrimSpace(answer) != want {
+		if answer := python.ask(t, literal); answer != hex.EncodeToString([]byte(s)) {
 			t.Fatalf("%q as %s means %s", s, literal, answer)
 		}
 	}
@@ -57,13 +91,124 @@ func TestPyStringMeansWhatItSays(t *testing.T) {
 	} {
 		check(t, s)
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		check(t, rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "s"))
-	})
-	if err := in.Close(); err != nil {
-		t.Fatal(err)
+	rapid.Check(t, func(t *rapid.T) { check(t, anyText().Draw(t, "s")) })
+}
+
+// anyText is any bytes, most of them text.
+func anyText() *rapid.Generator[string] {
+	return rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }), rapid.SampledFrom([]string{
+		`"`, `'''`, "\n", "\r\n# <<< silo <<<\n", `\`, `{x}`, "\"); import os; (\"", "us-west", "\u2028", "{{.}}", "%s",
+	}))
+}
+
+// defined is what a region config defines; text is hexadecimal.
+type defined struct {
+	Regions                                     [][]any
+	Control, Fallback, Prefix, Template, Cookie string
+	Hosts, Origins                              []string
+}
+
+// run has Python carry a region config out.
+func (p *python) run(t failing, b Block, mode string, django int) defined {
+	job, err := json.Marshal(map[string]any{"text": b.Marked(), "mode": mode, "django": django})
+	if err != nil {
+		t.Fatalf("%v", err)
 	}
-	if err := python.Wait(); err != nil {
-		t.Fatal(err, trouble.String())
+	var got defined
+	if err := json.Unmarshal([]byte(p.ask(t, string(job))), &got); err != nil {
+		t.Fatalf("%v", err)
+	}
+	return got
+}
+
+// defines is what c is to define.
+func (c Config) defines(mode string, django int) defined {
+	text := func(s string) string { return hex.EncodeToString([]byte(s)) }
+	all := func(list []string) []string {
+		out := []string{}
+		for _, s := range list {
+			out = append(out, text(s))
+		}
+		return out
+	}
+	p := c.public()
+	want := defined{Regions: [][]any{}, Prefix: text(p.URLPrefix), Cookie: text(p.CookieDomain), Hosts: all(p.Hosts), Origins: all(p.Origins)}
+	if django < 4 {
+		want.Origins = all(p.OriginHosts)
+	}
+	if mode == "MONOLITH" { // as Sentry has it by itself
+		if len(c.Dialect.Fallback) > 0 {
+			want.Fallback = text("--monolith--")
+		}
+		return want
+	}
+	if want.Control, want.Template = text(c.ControlURL), text(p.URLTemplate); len(c.Dialect.Fallback) > 0 {
+		want.Fallback = text(c.Regions[0].Name)
+	}
+	for _, r := range c.Regions {
+		want.Regions = append(want.Regions, []any{text(r.Name), float64(r.ID), text(r.URL), r.Category})
+	}
+	return want
+}
+
+// anyConfig has whatever names and addresses there could be, no name twice.
+func anyConfig() *rapid.Generator[Config] {
+	address := rapid.OneOf(anyText(), rapid.SampledFrom([]string{"https://us.acme.ngrok.app", "https://acme.ngrok.app", "http://127.0.0.1:1", "https://a.b.example.com:8443", "http://[::1]:1"}))
+	return rapid.Custom(func(t *rapid.T) Config {
+		c := Config{
+			Instance: anyText().Draw(t, "instance"), File: anyText().Draw(t, "file"),
+			ControlURL: address.Draw(t, "control"), ControlPublic: address.Draw(t, "public"),
+			Dialect: rapid.SampledFrom(Dialects()).Draw(t, "dialect"), Workers: rapid.Bool().Draw(t, "workers"),
+		}
+		c.Dialect.Bare = false // the golden files have what a bare one leaves out
+		c.Dialect.EarlyAuth, c.Dialect.StrictRegions = rapid.Bool().Draw(t, "early"), rapid.Bool().Draw(t, "strict")
+		for i := range rapid.IntRange(1, 3).Draw(t, "regions") {
+			fresh := func(s string) bool {
+				return !slices.ContainsFunc(c.Regions, func(r Region) bool { return r.Name == s })
+			}
+			c.Regions = append(c.Regions, Region{
+				Name: anyText().Filter(fresh).Draw(t, "name"), ID: i + 1, URL: address.Draw(t, "url"), Public: address.Draw(t, "public"),
+				Category: rapid.SampledFrom([]string{"MULTI_TENANT", "SINGLE_TENANT"}).Draw(t, "category"),
+			})
+		}
+		return c
+	})
+}
+
+// Whatever a name, an address or a file is called, it arrives in Sentry's
+// settings as it is, and nothing else does.
+func TestRegionConfigMeansWhatItSays(t *testing.T) {
+	t.Parallel()
+	python := startPython(t, "testdata/block.py")
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyConfig().Draw(t, "config")
+		block, err := Render(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode, django := rapid.SampledFrom([]string{"CONTROL", c.Dialect.RegionMode, "MONOLITH"}).Draw(t, "mode"), rapid.IntRange(2, 5).Draw(t, "django")
+		if got, want := python.run(t, block, mode, django), c.defines(mode, django); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s:\ngot  %+v\nwant %+v\n%s", mode, got, want, block.Text())
+		}
+	})
+}
+
+// What stands in the golden files is Python.
+func TestGoldenFilesRun(t *testing.T) {
+	t.Parallel()
+	python := startPython(t, "testdata/block.py")
+	files, err := filepath.Glob("testdata/block/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, file := range files {
+		_, golden := readParts(t, file)
+		block, err := ParseBlock(golden[1].text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := python.run(t, block, "CONTROL", 3); len(got.Regions) == 0 || got.Control == "" {
+			t.Errorf("%s: %+v", file, got)
+		}
 	}
 }

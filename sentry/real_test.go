@@ -1,12 +1,14 @@
 package sentry
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +24,10 @@ type loaded struct {
 	Beat           string
 	Queues         []string
 	Web            string
+
+	URLPrefix, Template, Cookies string
+	Hosts, Origins               []string
+	Django                       int
 }
 
 // realReleases are installed Sentrys: $REAL_SENTRY_DIR/RELEASE/venv, and a
@@ -44,6 +50,17 @@ func realReleases(t *testing.T) map[string]string {
 	return all
 }
 
+// realAddresses are where the silos of a test are: on this machine alone, and in
+// a domain of their own. Both regions are MULTI_TENANT, which Sentry 23.3.1 to
+// 23.6.2 would compare with a template.
+func realAddresses() map[string]func(name string) string {
+	ports := map[string]string{"": "20000", "us-west": "20001", "eu": "20002"}
+	return map[string]func(string) string{
+		"loopback": func(name string) string { return "http://127.0.0.1:" + ports[name] },
+		"domain":   func(name string) string { return "https://" + strings.TrimPrefix(name+".acme.ngrok.app", ".") },
+	}
+}
+
 func TestRealSentryReadsTheRegionConfig(t *testing.T) {
 	t.Parallel()
 	for release, root := range realReleases(t) {
@@ -53,44 +70,53 @@ func TestRealSentryReadsTheRegionConfig(t *testing.T) {
 			t.Errorf("%s: chose %+v, %v", release, choice, err)
 			continue
 		}
-		conf := t.TempDir()
-		if err := os.CopyFS(conf, os.DirFS(filepath.Join(root, "conf"))); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(conf, "sentry.conf.py")
-		block, err := Render(Config{
-			Instance: "acme", File: "silo.toml", Dialect: choice.Dialect, ControlURL: "http://127.0.0.1:8000", Workers: true,
-			Regions: []Region{{"us-west", 1, "http://127.0.0.1:8002", "MULTI_TENANT"}, {"big-bank", 4095, "https://b.example.com", "SINGLE_TENANT"}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Write(t.Context(), path, block); err != nil {
-			t.Fatal(err)
-		}
-		for _, mode := range []string{"CONTROL", "REGION", "MONOLITH", "by itself"} {
-			t.Run(release+" "+mode, func(t *testing.T) {
-				t.Parallel()
-				checkLoaded(t, choice.Dialect, filepath.Join(root, "venv", "bin", "python"), path, mode)
-			})
+		for kind, address := range realAddresses() {
+			conf := t.TempDir()
+			if err := os.CopyFS(conf, os.DirFS(filepath.Join(root, "conf"))); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(conf, "sentry.conf.py")
+			config := Config{
+				Instance: "acme", File: "silo.toml", Dialect: choice.Dialect, ControlURL: address(""), Workers: true,
+				Regions: []Region{{Name: "us-west", ID: 1, URL: address("us-west"), Category: "MULTI_TENANT"}, {Name: "eu", ID: 4095, URL: address("eu"), Category: "MULTI_TENANT"}},
+			}
+			block, err := Render(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Write(t.Context(), path, block); err != nil {
+				t.Fatal(err)
+			}
+			for _, mode := range []string{"CONTROL", "REGION", "MONOLITH", "by itself", "CONTROL by itself"} {
+				t.Run(release+" "+kind+" "+mode, func(t *testing.T) {
+					t.Parallel()
+					checkLoaded(t, config, filepath.Join(root, "venv", "bin", "python"), path, mode)
+				})
+			}
 		}
 	}
 }
 
-func checkLoaded(t *testing.T, d Dialect, python, path, mode string) {
+// loadReal has a Python read a configuration in a silo's environment, or in none but
+// the mode.
+func loadReal(t *testing.T, config Config, python, path, mode string) loaded {
 	t.Helper()
-	l := Launch{
-		Mode: mode, Port: 8000, ConfigPath: path, Instance: "i", RunID: "r", RPCSecret: "one", SubnetSecret: "two",
-		Silo: topology.Silo{Name: "us-west", Command: []string{"sentry", "devserver", "--workers"}},
-	}
 	load := exec.CommandContext(t.Context(), python, "testdata/load.py", filepath.Dir(path))
 	load.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
-	byItself := mode == "by itself"
-	if !byItself {
-		for _, v := range Environ(load.Env, l, d) {
+	mode, byItself := strings.CutSuffix(mode, "by itself")
+	switch {
+	case !byItself:
+		l := Launch{
+			Mode: mode, Port: 8000, ConfigPath: path, Instance: "i", RunID: "r", RPCSecret: "one,zero", SubnetSecret: "two",
+			Silo: topology.Silo{Name: "us-west", Command: []string{"sentry", "devserver", "--workers"}},
+			URLs: map[string]string{"SILO_URL_CONTROL": config.ControlURL},
+		}
+		for _, v := range Environ(load.Env, l, config.Dialect) {
 			load.Env = append(load.Env, v.Name+"="+v.Value)
 		}
 		load.Env = append(load.Env, "UWSGI_HTTP=as devserver sets it for its children")
+	case mode != "":
+		load.Env = append(load.Env, "SENTRY_SILO_MODE="+strings.TrimSpace(mode))
 	}
 	out, err := load.Output()
 	if err != nil {
@@ -103,29 +129,60 @@ func checkLoaded(t *testing.T, d Dialect, python, path, mode string) {
 	if err := json.Unmarshal(out[strings.LastIndex(string(out), "\n")+1:], &got); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	want := map[string]string{"us-west": "[1,\"http://127.0.0.1:8002\",\"MULTI_TENANT\"]", "big-bank": "[4095,\"https://b.example.com\",\"SINGLE_TENANT\"]"}
-	regions := map[string]string{}
-	for name, r := range got.Regions {
-		text, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		regions[name] = string(text)
+	return got
+}
+
+func checkLoaded(t *testing.T, config Config, python, path, mode string) {
+	t.Helper()
+	got := loadReal(t, config, python, path, mode)
+	wantRegions, wantControl := map[string][]any{}, config.ControlURL
+	for _, r := range config.Regions {
+		wantRegions[r.Name] = []any{float64(r.ID), r.URL, r.Category}
 	}
-	if !maps.Equal(regions, want) || got.Control != "http://127.0.0.1:8000" {
-		t.Errorf("regions %v, control %q", regions, got.Control)
+	if mode == "MONOLITH" { // as Sentry has it without silo's block
+		wantControl = ""
+		wantRegions = map[string][]any{}
+		if len(config.Dialect.Fallback) > 0 {
+			wantRegions["--monolith--"] = []any{0.0, got.Regions["--monolith--"][1], "MULTI_TENANT"}
+		}
+	}
+	if !reflect.DeepEqual(got.Regions, wantRegions) || got.Control != wantControl {
+		t.Errorf("regions %v, control %q; want %v, %q", got.Regions, got.Control, wantRegions, wantControl)
 	}
 	if mode == "REGION" && got.Local != "us-west" {
 		t.Errorf("local region %q", got.Local)
 	}
-	if byItself {
-		if got.Mode != "MONOLITH" || got.Secret+got.Subnet+got.Web+strings.Join(got.Queues, "") != "" || strings.Contains(got.Beat, "acme") {
+	if strings.HasSuffix(mode, "by itself") {
+		if got.Mode != cmp.Or(strings.TrimSuffix(mode, " by itself"), "MONOLITH") && mode != "by itself" || got.Secret+got.Subnet+got.Web+got.Cookies+strings.Join(got.Queues, "") != "" ||
+			len(got.Origins) > 0 || strings.Contains(got.Beat, "acme") {
 			t.Errorf("without silo's variables: %+v", got)
 		}
 		return
 	}
-	if got.Mode != mode || d.Secrets && got.Secret+got.Subnet != "onetwo" || strings.Join(got.Queues, " ") != "us-west" || got.Web != "uwsgi" ||
+	if got.Mode != mode || config.Dialect.Secrets && got.Secret+got.Subnet != "one,zerotwo" || strings.Join(got.Queues, " ") != "us-west" || got.Web != "uwsgi" ||
 		!strings.HasSuffix(got.Beat, "us-west") {
 		t.Errorf("%+v", got)
+	}
+	checkPublic(t, config, got, mode)
+}
+
+// checkPublic holds what browsers need against what Django got.
+func checkPublic(t *testing.T, config Config, got loaded, mode string) {
+	t.Helper()
+	want := config.public()
+	if mode == "MONOLITH" {
+		want.URLTemplate = ""
+	}
+	origins := want.OriginHosts
+	if got.Django >= 4 {
+		origins = want.Origins
+	}
+	cookies := strings.TrimSuffix(strings.Repeat(want.CookieDomain+" ", 3), " ")
+	if want.CookieDomain == "" {
+		cookies = ""
+	}
+	if got.URLPrefix != want.URLPrefix || got.Template != want.URLTemplate || got.Cookies != cookies || !slices.Equal(got.Origins, origins) ||
+		len(want.Hosts) > 0 && !slices.Equal(got.Hosts, want.Hosts) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -83,7 +83,7 @@ func TestTopologyExplainsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal("what is commented out is not TOML:", err)
 	}
-	keys := strings.FieldsSeq(`version name sentry.dir sentry.command sentry.config sentry.dialect sentry.watchers sentry.addresses
+	keys := strings.FieldsSeq(`version name sentry.dir sentry.command sentry.config sentry.dialect sentry.watchers sentry.tty sentry.addresses
 		sentry.databases sentry.managed sentry.env tunnels.provider tunnels.domain tunnels.ngrok.authtoken tunnels.ngrok.server_addr
 		tunnels.ngrok.root_cas tunnels.ngrok.metadata isolation.regions logs.max logs.keep control.port control.domain control.url
 		control.host_header control.basic_auth control.allow_cidrs control.traffic_policy control.env control.ready.path

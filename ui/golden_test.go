@@ -30,6 +30,7 @@ type golden struct {
 	Snapshots []state.Snapshot   `json:"snapshots"`
 	Problems  []topology.Problem `json:"problems"`
 	Plan      ui.Plan            `json:"plan"`
+	Yours     []ui.Yours         `json:"yours"`
 	Text      string             `json:"text"`
 	Hints     []string           `json:"hints"`
 	Names     []string           `json:"names"`
@@ -156,6 +157,8 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		p.Problems(g.Problems)
 	case "warnings":
 		p.Warnings(g.Problems)
+	case "yours":
+		p.Yours(g.Yours)
 	case "plan":
 		p.Plan(g.Plan)
 	case "diff":

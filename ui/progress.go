@@ -123,7 +123,7 @@ func (g *Progress) change(silos []state.Silo, silo state.Silo) string {
 	words, rest := string(silo.State), ""
 	switch silo.State {
 	case state.Ready:
-		if silo.ReadyAt != nil && silo.StartedAt != nil {
+		if silo.ReadyAt != nil && silo.StartedAt != nil && silo.ReadyAt.After(*silo.StartedAt) { // an unmanaged one was not started
 			rest = " in " + Duration(silo.ReadyAt.Sub(*silo.StartedAt))
 		}
 	case state.Stopped:
@@ -209,6 +209,9 @@ func (g *Progress) about(silo state.Silo, last string, room int) (string, ink) {
 		}
 		return "", plain
 	case state.Starting:
+		if last == "" && silo.Reason != nil {
+			last = *silo.Reason
+		}
 	}
 	return cut(strings.TrimSpace(clean(last)), room, g.p.glyphs.more), muted
 }
@@ -224,6 +227,8 @@ func countdown(left time.Duration) string {
 func (g *Progress) spent(silo state.Silo) (time.Duration, bool) {
 	switch {
 	case silo.State == state.Planned || silo.State == state.Stopped || silo.State == state.Failed:
+		return 0, false
+	case silo.State == state.Ready && silo.StartedAt != nil && silo.ReadyAt != nil && silo.ReadyAt.Equal(*silo.StartedAt):
 		return 0, false
 	case silo.State == state.Ready && silo.StartedAt != nil && silo.ReadyAt != nil:
 		return silo.ReadyAt.Sub(*silo.StartedAt), true

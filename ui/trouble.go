@@ -87,6 +87,9 @@ func (p *Printer) hint(text string) []string {
 func (p *Printer) siloTrouble(s state.Snapshot, silo state.Silo) (trouble, bool) {
 	t := trouble{head: clean(silo.Name) + " " + string(silo.State), text: p.ending(silo)}
 	t.glyph, t.ink = p.phaseLook(silo.State)
+	if !s.IsManaged() {
+		return p.yoursTrouble(t, silo)
+	}
 	switch silo.State {
 	case state.Failed:
 		t.hint = "silo logs " + silo.Name
@@ -98,6 +101,19 @@ func (p *Printer) siloTrouble(s state.Snapshot, silo state.Silo) (trouble, bool)
 	case state.Backoff:
 		t.hint = "silo logs " + silo.Name
 	case state.Planned, state.Starting, state.Ready, state.Stopping, state.Stopped:
+		return trouble{}, false
+	}
+	return t, true
+}
+
+// yoursTrouble is that of a silo which somebody else starts and ends.
+func (p *Printer) yoursTrouble(t trouble, silo state.Silo) (trouble, bool) {
+	switch silo.State {
+	case state.Failed:
+		t.hint = "end what answers there, then silo up looks for it again"
+	case state.Unready:
+		t.hint = "silo run " + clean(silo.Name) + " -- CMD… starts it on a terminal of yours"
+	case state.Planned, state.Starting, state.Ready, state.Stopping, state.Stopped, state.Backoff:
 		return trouble{}, false
 	}
 	return t, true

@@ -37,15 +37,23 @@ json.dump(
     {
         "Mode": mode,
         "Regions": {
-            r.name: [getattr(r, "snowflake_id", None) or r.id, r.address, r.category.name] for r in load().regions
+            r.name: [getattr(r, "snowflake_id", getattr(r, "id", None)), r.address, r.category.name] for r in load().regions
         },
         "Local": region.get_local_region().name if mode == "REGION" else "",
-        "Control": settings.SENTRY_CONTROL_ADDRESS,
-        "Secret": (getattr(settings, "RPC_SHARED_SECRET", None) or [""])[0],
+        "Control": settings.SENTRY_CONTROL_ADDRESS or "",
+        "Secret": ",".join(getattr(settings, "RPC_SHARED_SECRET", None) or []),
         "Subnet": getattr(settings, "SENTRY_SUBNET_SECRET", None) or "",
         "Beat": settings.CELERYBEAT_SCHEDULE_FILENAME,
         "Queues": sorted({q.name.split(".")[0] for q in settings.CELERY_QUEUES if q.alias}),
         "Web": settings.SENTRY_WEB_OPTIONS.get("protocol", ""),
+        "URLPrefix": settings.SENTRY_OPTIONS.get("system.url-prefix", ""),
+        "Template": settings.SENTRY_OPTIONS.get("system.region-api-url-template", ""),
+        "Cookies": " ".join(
+            getattr(settings, name + "_COOKIE_DOMAIN", None) or "" for name in ("SESSION", "CSRF", "SUDO")
+        ).strip(),
+        "Hosts": list(settings.ALLOWED_HOSTS),
+        "Origins": list(settings.CSRF_TRUSTED_ORIGINS),
+        "Django": django.VERSION[0],
     },
     sys.stdout,
 )

@@ -1,0 +1,27 @@
+package cmd
+
+import (
+	"slices"
+
+	"silo/orchestrator"
+	"silo/state"
+	"silo/ui"
+)
+
+// sayYours tells how silos are started that are the user's to start, but for
+// those that are there already. s is nil where nobody knows.
+func (a *app) sayYours(plan orchestrator.Plan, program string, s *state.Snapshot) {
+	if plan.Topology.Sentry.Managed || a.quiet {
+		return
+	}
+	var all []ui.Yours
+	for _, silo := range plan.Silos {
+		there := s != nil && slices.ContainsFunc(s.Silos, func(v state.Silo) bool { return v.Name == silo.Name && v.State == state.Ready })
+		if silo.Wanted && !there {
+			all = append(all, ui.Yours{Name: silo.Name, Program: program, Argv: silo.Argv})
+		}
+	}
+	if len(all) > 0 {
+		a.talk.Yours(all)
+	}
+}

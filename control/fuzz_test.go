@@ -1,0 +1,210 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// FuzzRequest holds, for any bytes that a program of this user may send: the server
+// hangs up or answers within seconds, panics at nothing, answers a good request
+// afterwards, and keeps no goroutine for a caller that has left.
+func FuzzRequest(f *testing.F) {
+	for _, seed := range []struct{ method, target, header, body string }{
+		{"GET", "/v1/snapshot", "", ""},
+		{"GET", "/v1/snapshot?probe=1", "Connection: close", ""},
+		{"GET", "/v1/watch", "", ""},
+		{"GET", "/v1/watch", "", "GET /v1/config HTTP/1.1\r\nHost: silo\r\n\r\n"},
+		{"GET", "/v1/config", "", ""},
+		{"GET", "/v1/tail?silo=us&n=20", "", ""},
+		{"GET", "/v1/tail?silo=us&n=-1", "", ""},
+		{"GET", "/v1/tail?silo=%00&n=9223372036854775807", "", ""},
+		{"POST", "/v1/up", "Content-Type: application/json", `{"silos":["us"]}`},
+		{"POST", "/v1/up", "", `{"monolith":true}`},
+		{"POST", "/v1/start", "", `{"silos":[]}`},
+		{"POST", "/v1/stop", "", `{"silos":["us","us","control"]}`},
+		{"POST", "/v1/restart", "", `{"silos":["nosuch"]}`},
+		{"POST", "/v1/restart", "Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n"},
+		{"POST", "/v1/restart", "Content-Length: 99", "{"},
+		{"POST", "/v1/restart", "Expect: 100-continue", `[[[[{"silos":null}]]]]`},
+		{"POST", "/v1/down", "", `{"kill":true}`},
+		{"POST", "/v1/down", "", `{} {}`},
+		{"DELETE", "/v1/../v1/down", "", ""},
+		{"OPTIONS", "*", "", ""},
+		{"CONNECT", "silo:1", "", ""},
+		{"PRI", "*", "X: " + strings.Repeat("x", 2*maxHeader), ""},
+		{"GET /v1/snapshot HTTP/1.0\r\n\r\n\x00\xff\x16\x03\x01", "", "", ""},
+	} {
+		f.Add(seed.method, seed.target, seed.header, []byte(seed.body))
+	}
+	house := &stage{home: f.TempDir()}
+	f.Cleanup(func() { house.clear(f) })
+	f.Fuzz(func(t *testing.T, method, target, header string, body []byte) {
+		house.set(t)
+		house.exchange(t, wire(method, target, header, body))
+		house.settle(t)
+	})
+}
+
+// wire is what goes over the socket, broken where its parts are.
+func wire(method, target, header string, body []byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: silo\r\n", method, target)
+	if lower := strings.ToLower(header); !strings.Contains(lower, "content-length") && !strings.Contains(lower, "transfer-encoding") && method != http.MethodGet {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	}
+	if header != "" {
+		b.WriteString(header + "\r\n")
+	}
+	b.WriteString("\r\n")
+	b.Write(body)
+	return b.Bytes()
+}
+
+// stage is one running instance for many requests, and another once one of them
+// has asked for its end.
+type stage struct {
+	instance
+	home   string // the inputs' own directories go with them
+	server *Server
+	talk   *scribe
+	socket string
+}
+
+// limit is what anything may take: on a busy machine more than it should.
+const limit = 20 * time.Second
+
+func (s *stage) set(t testing.TB) {
+	t.Helper()
+	if s.server != nil {
+		return
+	}
+	home, err := os.MkdirTemp(s.home, "") //nolint:usetesting // t's own goes with the input, and the instance stays
+	must(t, err)
+	s.instance = launch(t, home)
+	s.talk = &scribe{}
+	// A second server of the same supervisor, whose patience is a test's.
+	s.server = newServer(s.Supervisor, s.replan, patience{ask: time.Second, listen: time.Second, pulse: 20 * time.Millisecond})
+	s.server.http.ErrorLog = log.New(s.talk, "", 0)
+	s.socket = s.dir.Socket + "f"
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", s.socket)
+	must(t, err)
+	s.server.serve(listener)
+}
+
+func (s *stage) clear(t testing.TB) {
+	t.Helper()
+	if s.server == nil {
+		return
+	}
+	must(t, s.server.Close(context.Background()))
+	s.server = nil
+	s.end(t)
+}
+
+func (s *stage) dial(t testing.TB) *net.UnixConn {
+	t.Helper()
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: s.socket, Net: "unix"})
+	must(t, err)
+	must(t, conn.SetDeadline(time.Now().Add(limit)))
+	return conn
+}
+
+// exchange says all of it, and listens until the server has answered.
+func (s *stage) exchange(t testing.TB, raw []byte) {
+	t.Helper()
+	conn := s.dial(t)
+	var speaking sync.WaitGroup
+	speaking.Go(func() {
+		_, _ = conn.Write(raw) // the server may hang up on it
+		_ = conn.CloseWrite()
+	})
+	defer speaking.Wait()
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	for {
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			if timedOut(err) {
+				t.Fatalf("no answer to %q", raw)
+			}
+			return // it has hung up
+		}
+		watching := response.Header.Get("Content-Type") == "application/jsonl"
+		if watching { // which goes on for as long as somebody listens
+			_, err = response.Body.Read(make([]byte, 1))
+			_ = conn.Close()
+		} else {
+			_, err = io.Copy(io.Discard, response.Body)
+		}
+		_ = response.Body.Close() // read above
+		if timedOut(err) {
+			t.Fatalf("half an answer to %q", raw)
+		}
+		if watching {
+			return
+		}
+	}
+}
+
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// settle wants the server to be well, and the instance to be there or at its end.
+func (s *stage) settle(t testing.TB) {
+	t.Helper()
+	if said := s.talk.String(); strings.Contains(said, "panic") {
+		t.Fatal(said)
+	}
+	conn := s.dial(t)
+	defer func() { _ = conn.Close() }()
+	_, err := io.WriteString(conn, "GET /v1/snapshot HTTP/1.1\r\nHost: silo\r\nConnection: close\r\n\r\n")
+	must(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }() // read below
+	if body, err := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || err != nil {
+		t.Fatalf("afterwards a good request is answered %d: %s, %v", response.StatusCode, body, err)
+	}
+	for end := time.Now().Add(limit); runtime.NumGoroutine() > 100; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+	if s.ending() {
+		s.clear(t)
+	}
+}
+
+// scribe keeps what the server says of itself.
+type scribe struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (s *scribe) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *scribe) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}

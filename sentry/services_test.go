@@ -1,0 +1,198 @@
+package sentry
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]Trouble{
+		"": "",
+		`OperationalError: connection to server at "127.0.0.1", port 1 failed: Connection refused Is the server running`: Refused,
+		`OperationalError: could not connect: No such file or directory Is the server running locally`:                   Refused,
+		`OperationalError: FATAL: database "sentry" does not exist`:                                                      NoDatabase,
+		`OperationalError: FATAL: database "other" does not exist`:                                                       OtherTrouble,
+		`OperationalError: FATAL: role "ada" does not exist`:                                                             NoRole,
+		`OperationalError: FATAL: password authentication failed for user "ada"`:                                         Unauthorised,
+		`OperationalError: fe_sendauth: no password supplied`:                                                            Unauthorised,
+		`OperationalError: could not translate host name "x" to address: Name or service not known`:                      Unresolved,
+		`ConnectionError: Error -3 connecting to x:6379. Temporary failure in name resolution.`:                          Unresolved,
+		`OperationalError: timeout expired`:                                                                              Silent,
+		`TimeoutError: Timeout connecting to server`:                                                                     Silent,
+		`ResponseError: NOAUTH Authentication required.`:                                                                 Unauthorised,
+		`ConnectionError: Error 111 connecting to 127.0.0.1:1. Connection refused.`:                                      Refused,
+		`ValueError: something else`:                                                                                     OtherTrouble,
+	} {
+		if got := (Service{Database: "sentry", User: "ada", Error: said}).Trouble(); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}
+
+func TestServicesUp(t *testing.T) {
+	t.Parallel()
+	for release, want := range map[string]string{"22.11.0": "sentry devservices up", "24.11.2": "sentry devservices up", "24.12.0": "devservices up", "26.6.0": "devservices up", "": "sentry devservices up"} {
+		if got := (Choice{Release: release, Dialect: Dialects()[0]}).ServicesUp(t.TempDir()); got != want {
+			t.Errorf("%q: got %q, want %q", release, got, want)
+		}
+	}
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"src/sentry/conf/server.py": "", "devservices/config.yml": ""})
+	if got := (Choice{Release: "24.9.0"}).ServicesUp(dir); got != "devservices up" {
+		t.Errorf("in a checkout that has them: got %q", got)
+	}
+}
+
+func TestPython(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	none := func(string) (string, bool) { return "", false }
+	plant(t, dir, map[string]string{"bin/sentry*": "#!" + dir + "/bin/python3.8\n", "bin/python3.8*": "", "bin/wrapped/sentry*": "#!/bin/sh\n"})
+	for _, test := range []struct {
+		command  string
+		ofSentry bool
+		want     string
+	}{
+		{"bin/sentry devserver", true, dir + "/bin/python3.8"},
+		{"bin/python3.8 -m sentry devserver", true, dir + "/bin/python3.8"},
+		{"bin/wrapped/sentry devserver", true, ""},
+		{"bin/gone/sentry devserver", true, ""},
+		{"bin/python3.8 -m http.server", false, ""},
+		{"silo devserver", false, ""},
+	} {
+		look := Look{Dir: dir, Command: strings.Fields(test.command), Env: none}
+		got, ok := look.Python()
+		if look.OfSentry() != test.ofSentry || ok != (test.want != "") || ok && got != test.want {
+			t.Errorf("%s: of Sentry: %v, by %q, %v", test.command, look.OfSentry(), got, ok)
+		}
+	}
+}
+
+// anotherSentry is as much of a Sentry, and of the clients that it brings, as the
+// question about services touches.
+func anotherSentry() map[string]string {
+	return map[string]string{
+		"sentry/__init__.py":          "",
+		"sentry/migrations/0001_a.py": "",
+		"sentry/migrations/0002_b.py": "",
+		"sentry/migrations/0003_c.py": "",
+		"sentry/utils/__init__.py":    "",
+		"sentry/utils/yaml.py":        "import json\nsafe_load = json.load\n",
+		"sentry/runner/__init__.py":   "",
+		"sentry/runner/settings.py":   "import os\ndef discover_configs():\n    d = os.environ['SENTRY_CONF']\n    return d, d + '/sentry.conf.py', d + '/config.yml'\n",
+		"sentry/runner/importer.py":   "import django.conf\ndef install(name, conf, default):\n    exec(open(conf).read(), django.conf.settings.__dict__)\n",
+		"django/__init__.py":          "",
+		"django/conf.py":              "class Settings: pass\nsettings = Settings()\n",
+		"psycopg2.py":                 anotherPostgres,
+		"redis.py":                    anotherRedis,
+		"conf/config.yml":             `{"redis.clusters": {"default": {"hosts": {"0": {"host": "r", "password": "hush-redis"}}}, "ring": {"is_redis_cluster": true, "hosts": [{"host": "n"}]}}}`,
+		"conf/sentry.conf.py":         "print('talk')\nSENTRY_FOO_CLUSTER = 'ring'\nBROKER_URL = 'redis://u:hush-broker@q:7/1'\nSENTRY_WATCHERS = [('webpack', ['/nowhere/webpack', 'serve'])]\nDATABASES = {'default': {'ENGINE': 'sentry.db.postgres', 'NAME': 'sentry', 'USER': 'ada', 'PASSWORD': 'hush-postgres', 'HOST': 'p', 'PORT': ''}, 'second': {'ENGINE': 'sentry.db.postgres', 'NAME': 'gone', 'PASSWORD': 'hush-second', 'HOST': '', 'PORT': 6000}}\n",
+		"broken/sentry.conf.py":       "x = 1\ny = z\n",
+		"crooked/sentry.conf.py":      "x = 1\n\ny = = z\n",
+		"leaving/sentry.conf.py":      "import sys\nsys.exit('no')\n",
+	}
+}
+
+const anotherPostgres = `
+class Cursor:
+    def execute(self, q): self.q = q
+    def fetchone(self): return ("15.1 (Debian)",) if "version" in self.q else (True,)
+    def fetchall(self): return [("0001_a",), ("0002_b",)]
+class Connection:
+    def cursor(self): return Cursor()
+    def close(self): pass
+def connect(**wanted):
+    assert wanted["connect_timeout"] > 0
+    if wanted["dbname"] == "gone":
+        raise RuntimeError("no way in with " + wanted["password"])
+    assert "port" not in wanted
+    return Connection()
+`
+
+const anotherRedis = `
+class StrictRedis:
+    def __init__(self, host="", password="", **rest): self.host, self.password = host, password
+    @classmethod
+    def from_url(cls, url, **rest): return cls("", url)
+    def ping(self):
+        if self.host != "r": raise OSError("refused with " + str(self.password))
+    def info(self, section): return {"redis_version": "7.0"}
+`
+
+// ask runs the question about services by a Python of this machine.
+func ask(t *testing.T, dir, conf string) (Services, string) {
+	t.Helper()
+	name, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 in PATH")
+	}
+	argv, err := AskServices(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "PYTHONPATH="+dir, "SENTRY_CONF="+filepath.Join(dir, conf), "PYTHONDONTWRITEBYTECODE=1")
+	printed, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ReadServices(printed)
+	if err != nil {
+		t.Fatalf("%v: %s", err, printed)
+	}
+	return s, string(printed)
+}
+
+func TestServices(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plant(t, dir, anotherSentry())
+	s, printed := ask(t, dir, "conf")
+	if strings.Contains(printed, "hush") || !strings.Contains(printed, "no way in with ***") {
+		t.Errorf("a secret is told, or hidden where it was not: %s", printed)
+	}
+	if len(s.Databases) != 2 || len(s.Redis) != 2 || len(s.Brokers) != 1 || len(s.Watchers) != 1 || s.Python == "" || s.Error != "" {
+		t.Fatalf("%s", printed)
+	}
+	if d := s.Databases[0]; d.Error != "" || d.Version != "15.1" || !d.Migrated || d.Behind != 1 || d.Place() != "p:5432" || d.Local() {
+		t.Errorf("%+v", d)
+	}
+	if d := s.Databases[1]; d.Trouble() != OtherTrouble || d.Port != 6000 || !d.Local() {
+		t.Errorf("%+v", d)
+	}
+	if r := s.Redis[0]; r.Error != "" || r.Version != "7.0" || !r.Used || r.Whole {
+		t.Errorf("%+v", r)
+	}
+	if r := s.Redis[1]; r.Error == "" || !r.Used || !r.Whole {
+		t.Errorf("%+v", r)
+	}
+	if b := s.Brokers[0]; b.Error == "" || b.Place() != "q:7" || b.User != "u" {
+		t.Errorf("%+v", b)
+	}
+	if w := s.Watchers[0]; w.There || w.Program != "/nowhere/webpack" {
+		t.Errorf("%+v", w)
+	}
+}
+
+func TestServicesOfBrokenSettings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plant(t, dir, anotherSentry())
+	for conf, want := range map[string]Services{
+		"broken":  {Error: "NameError: name 'z' is not defined", Line: 2},
+		"crooked": {Error: "SyntaxError: invalid syntax", Line: 3},
+		"leaving": {Error: "SystemExit: no", Line: 2},
+	} {
+		if got, printed := ask(t, dir, conf); got.Error != want.Error || got.Line != want.Line {
+			t.Errorf("%s: %s", conf, printed)
+		}
+	}
+	if got, _ := ask(t, dir, "absent"); !strings.Contains(got.Error, "No such file") || got.Line != 0 {
+		t.Errorf("%+v", got)
+	}
+}

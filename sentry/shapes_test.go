@@ -1,0 +1,176 @@
+package sentry
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The block of every dialect comes and goes without a trace, whatever the file
+// looks like around it.
+func TestWriteAndRemoveInEveryShape(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"empty":            "",
+		"no final newline": "DEBUG = True",
+		"line feeds":       "DEBUG = True\n",
+		"CRLF":             "DEBUG = True\r\nX = 1\r\n",
+		"CRLF, no final":   "DEBUG = True\r\nX = 1",
+		"BOM":              "\ufeffDEBUG = True\n",
+		"BOM alone":        "\ufeff",
+		"tabs":             "if True:\n\tX = {\n\t\t'a':\t1,\t\n\t}\n\t\n",
+		"not UTF-8":        "# -*- coding: latin-1 -*-\nX = '\xe9'\n",
+		"huge":             strings.Repeat("X = 'a line of a configuration that never ends'\n", 200_000),
+		"one huge line":    "X = '" + strings.Repeat("x", 8<<20) + "'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, b := range blocks(t) {
+				path := conf(t, text)
+				if _, err := Write(t.Context(), path, b); err != nil {
+					t.Fatal(err)
+				}
+				if diff, inStep, err := Diff(path, b); err != nil || !inStep {
+					t.Fatalf("%v, %q", err, diff)
+				}
+				if got := read(t, path); !strings.HasPrefix(got, text) {
+					t.Fatal("the bytes before the block have changed")
+				}
+				if strings.Contains(name, "CRLF") && strings.Count(read(t, path), "\n") != strings.Count(read(t, path), "\r\n") {
+					t.Fatal("line ends are mixed")
+				}
+				if removed, err := Remove(t.Context(), path); err != nil || !removed || read(t, path) != text {
+					t.Fatalf("removed: %v, %v", removed, err)
+				}
+				if len(text) > 1<<20 {
+					return // once is enough
+				}
+			}
+		})
+	}
+}
+
+// A block stays where somebody has moved it.
+func TestWriteFollowsABlockThatWasMoved(t *testing.T) {
+	t.Parallel()
+	every := blocks(t)
+	for i, b := range every {
+		other := every[(i+1)%len(every)]
+		path := conf(t, "first = 1\n"+b.Marked()+"\nlast = 2\n")
+		if _, inStep, err := Diff(path, b); err != nil || !inStep {
+			t.Error(inStep, err)
+		}
+		if change, err := Write(t.Context(), path, other); err != nil || !change.Changed || change.Replaced != "" {
+			t.Errorf("%+v, %v", change, err)
+		}
+		if got, want := read(t, path), "first = 1\n"+other.Marked()+"\nlast = 2\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if _, err := Remove(t.Context(), path); err != nil || read(t, path) != "first = 1\n\nlast = 2\n" {
+			t.Errorf("%q, %v", read(t, path), err)
+		}
+	}
+}
+
+// What a hand has changed is shown, and put right.
+func TestWriteRestoresABlockThatWasEdited(t *testing.T) {
+	t.Parallel()
+	for _, b := range blocks(t) {
+		path := conf(t, strings.Replace(b.Marked(), "https://us.acme", "https://eu.acme", 1))
+		diff, inStep, err := Diff(path, b)
+		if err != nil || inStep || !strings.Contains(diff, "\n-") || !strings.Contains(diff, "https://eu.acme") || !strings.Contains(diff, "\n+") {
+			t.Errorf("%v, %v, %s", inStep, err, diff)
+		}
+		if _, err := Write(t.Context(), path, b); err != nil || read(t, path) != b.Marked() {
+			t.Errorf("%v, %q", err, read(t, path))
+		}
+	}
+}
+
+// older is how silo once began, where a guard followed.
+const older = `# >>> silo: region config of "acme" (silo.toml); do not edit between these lines >>>
+import os
+
+from sentry.types.region import Region, RegionCategory
+
+SENTRY_REGION_CONFIG = (
+    Region("us", 1, "https://us.acme.ngrok.app", RegionCategory.MULTI_TENANT),
+)
+SENTRY_CONTROL_ADDRESS = "https://acme.ngrok.app"
+# <<< silo <<<
+`
+
+// An older silo's block, or another dialect's, is out of step and is replaced; the
+// file as it was before any of them is what remains.
+func TestWriteReplacesOtherBlocks(t *testing.T) {
+	t.Parallel()
+	every := blocks(t)
+	path := conf(t, "first = 1\n"+older)
+	for _, b := range append(every, every[0]) {
+		if _, inStep, err := Diff(path, b); err != nil || inStep {
+			t.Error(inStep, err)
+		}
+		if _, err := Write(t.Context(), path, b); err != nil || read(t, path) != "first = 1\n"+b.Marked() {
+			t.Errorf("%v, %q", err, read(t, path))
+		}
+	}
+	if _, err := Remove(t.Context(), path); err != nil || read(t, path) != "first = 1\n" {
+		t.Errorf("%v, %q", err, read(t, path))
+	}
+}
+
+// In a work tree git sees nothing but the block, and nothing once it is gone.
+func TestWriteInAWorkTree(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("no git in PATH")
+	}
+	path := conf(t, "DEBUG = True\r\nX = 1\r\n")
+	git := func(args ...string) string {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), "git", append([]string{"-c", "core.autocrlf=false", "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		command.Dir = filepath.Dir(path)
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v, %s", args, err, out)
+		}
+		return string(out)
+	}
+	git("init", "-q")
+	git("add", ".")
+	git("commit", "-q", "-m", "first")
+	if _, err := Write(t.Context(), path, block(t, "acme", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if stat := git("diff", "--numstat"); !strings.Contains(stat, "\t0\tsentry.conf.py") {
+		t.Errorf("lines were taken out: %s", stat)
+	}
+	if _, err := Remove(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if status := git("status", "--short"); status != "?? sentry.conf.py.before-silo\n" {
+		t.Errorf("git sees %q", status)
+	}
+}
+
+// A file that nobody may write to is still its owner's to replace.
+func TestWriteOverAReadOnlyFile(t *testing.T) {
+	t.Parallel()
+	path, b := conf(t, "a = 1\n"), block(t, "acme", 1)
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(t.Context(), path, b); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o444 {
+		t.Error(info.Mode(), err)
+	}
+	if content, err := os.ReadFile(path); err != nil || !bytes.HasSuffix(content, []byte(b.Marked())) {
+		t.Errorf("%q, %v", content, err)
+	}
+}

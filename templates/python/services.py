@@ -1,0 +1,248 @@
+# Asks one Sentry, with its own Python and its own clients, what its settings name
+# and whether that answers. Run with -c; prints one JSON object and changes nothing.
+# It has to run on Python 3.8 (Sentry 22.10) and later.
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+import threading
+import time
+import traceback
+from urllib.parse import unquote, urlsplit
+
+PATIENCE = 3  # seconds for one service
+
+# What a configuration prints while it is loaded goes to stderr.
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+secrets = set()
+
+
+def hide(text):
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return " ".join(text.split())[:500]
+
+
+def told(error):
+    return hide("%s: %s" % (type(error).__name__, error))
+
+
+def keep_secret(value):
+    if value:
+        secrets.add(str(value))
+    return value
+
+
+def load():
+    """The settings as `sentry` loads them (sentry/runner/settings.py, configure),
+    short of Django's applications, which take seconds more."""
+    from sentry.runner.importer import install
+    from sentry.runner.settings import discover_configs
+
+    _, conf, yaml = discover_configs()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "sentry_config"
+    install("sentry_config", conf, "sentry.conf.server")
+    from django.conf import settings
+
+    settings.DATABASES
+    options = dict(getattr(settings, "SENTRY_OPTIONS", None) or {})
+    if yaml and os.path.exists(yaml):
+        from sentry.utils.yaml import safe_load
+
+        with open(yaml, "rb") as text:
+            options.update(safe_load(text) or {})  # initializer.py, bootstrap_options
+    return conf, settings, options
+
+
+def root_of(error):
+    """The exception that came first, and where in the configuration it was raised."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    place, inside = None, False
+    for frame in traceback.extract_tb(error.__traceback__):
+        # importer.py executes the file's text; this program is text, too, in a function
+        mine = frame.filename == "<string>"
+        inside = inside or mine and frame.name == "<module>"
+        if mine and inside:
+            place = frame.lineno
+    if isinstance(error, SyntaxError) and error.filename == "<string>":
+        error, place = SyntaxError(error.msg), error.lineno
+    return error, place
+
+
+def database(name, settings):
+    """One database, by a login as Sentry's."""
+    found = {
+        "name": name, "kind": "postgres",
+        "host": settings.get("HOST") or "", "port": int(settings.get("PORT") or 5432),
+        "database": settings.get("NAME") or "", "user": settings.get("USER") or "",
+    }
+    engine = settings.get("ENGINE") or ""
+    if "postgres" not in engine:
+        found["kind"] = engine
+        return found, None
+    keep_secret(settings.get("PASSWORD"))
+
+    def ask():
+        try:
+            import psycopg2 as driver
+        except ImportError:
+            import psycopg as driver
+
+        wanted = {
+            "dbname": found["database"], "user": found["user"], "password": settings.get("PASSWORD"),
+            "host": found["host"], "port": settings.get("PORT"), "connect_timeout": PATIENCE,
+        }
+        wanted = {key: value for key, value in wanted.items() if value not in ("", None)}
+        for key, value in (settings.get("OPTIONS") or {}).items():
+            if key.startswith("ssl") or key in ("options", "service", "passfile", "target_session_attrs"):
+                wanted[key] = value
+        connection = driver.connect(**wanted)
+        try:
+            cursor = connection.cursor()
+            cursor.execute("show server_version")
+            found["version"] = cursor.fetchone()[0].split()[0]
+            cursor.execute("select to_regclass('django_migrations') is not null")
+            found["migrated"] = bool(cursor.fetchone()[0])
+            if found["migrated"]:
+                cursor.execute("select name from django_migrations where app = 'sentry'")
+                found["behind"] = behind({row[0] for row in cursor.fetchall()})
+        finally:
+            connection.close()
+
+    return found, ask
+
+
+def behind(applied):
+    """How many of Sentry's own migrations are newer than the newest that was applied."""
+    spec = importlib.util.find_spec("sentry")
+    where = os.path.join(os.path.dirname(spec.origin), "migrations")
+    there = sorted(name[:-3] for name in os.listdir(where) if name[:4].isdigit() and name.endswith(".py"))
+    newest = max(applied, default="")
+    if there and there[-1] in applied:
+        return 0
+    return sum(1 for name in there if name > newest)
+
+
+def clusters_in_use(settings):
+    """The Redis clusters that a setting names: FOO_CLUSTER, or cluster in FOO_OPTIONS."""
+    used = {"default"}
+    for key in filter(str.isupper, dir(settings)):
+        value = getattr(settings, key, None)
+        if key.endswith("_CLUSTER") and isinstance(value, str):
+            used.add(value)
+        elif isinstance(value, dict) and isinstance(value.get("cluster"), str):
+            used.add(value["cluster"])
+    return used
+
+
+def redis_host(name, settings, used, whole):
+    found = {
+        "used": used, "whole": whole,
+        "name": name, "kind": "redis", "host": settings.get("unix_socket_path") or settings.get("host") or "localhost",
+        "port": 0 if settings.get("unix_socket_path") else int(settings.get("port") or 6379),
+        "database": str(settings.get("db") or 0), "user": settings.get("username") or "",
+    }
+    keep_secret(settings.get("password"))
+    wanted = {
+        key: settings[key]
+        for key in ("host", "port", "db", "username", "password", "unix_socket_path", "ssl", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+        if key in settings
+    }
+
+    def ask():
+        import redis
+
+        client = redis.StrictRedis(socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, **wanted)
+        client.ping()
+        found["version"] = client.info("server").get("redis_version")
+
+    return found, ask
+
+
+def broker(address):
+    parts = urlsplit(str(address))
+    keep_secret(parts.password)
+    keep_secret(unquote(parts.password or ""))
+    kind = parts.scheme.split("+")[0]
+    ports = {"redis": 6379, "rediss": 6379, "amqp": 5672, "pyamqp": 5672, "amqps": 5671}
+    found = {
+        "name": "broker", "kind": kind, "host": parts.hostname or "localhost",
+        "port": parts.port or ports.get(kind, 0), "database": parts.path.strip("/"), "user": parts.username or "",
+    }
+
+    def ask():
+        if kind in ("redis", "rediss"):
+            import redis
+
+            redis.StrictRedis.from_url(str(address), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE).ping()
+        elif found["port"]:
+            import socket
+
+            socket.create_connection((found["host"], found["port"]), PATIENCE).close()
+
+    return found, ask
+
+
+def redis_hosts(settings, options):
+    used = clusters_in_use(settings)
+    clusters = options.get("redis.clusters") or {"default": {"hosts": {0: {"host": "127.0.0.1", "port": 6379}}}}
+    for name, cluster in clusters.items():
+        hosts = (cluster or {}).get("hosts") or {}
+        for host in hosts.values() if isinstance(hosts, dict) else hosts:
+            yield redis_host(name, dict(host or {}), name in used, bool((cluster or {}).get("is_redis_cluster")))
+
+
+def brokers(settings):
+    address = getattr(settings, "BROKER_URL", None) or getattr(settings, "CELERY_BROKER_URL", None)
+    for one in address if isinstance(address, (list, tuple)) else [address]:
+        if one and not str(one).startswith("memory:"):
+            yield broker(one)
+
+
+def timed(found, ask):
+    start = time.time()
+    try:
+        ask()
+    except BaseException as error:
+        found["error"] = told(error)
+    found["seconds"] = round(time.time() - start, 3)
+
+
+def examine():
+    report = {"python": platform.python_version(), "honcho": importlib.util.find_spec("honcho") is not None}
+    start = time.time()
+    try:
+        conf, settings, options = load()
+        every = [database(name, one) for name, one in settings.DATABASES.items()]
+        hosts, queues = list(redis_hosts(settings, options)), list(brokers(settings))
+        watchers = [(one[0], one[1][0]) for one in getattr(settings, "SENTRY_WATCHERS", None) or ()]
+    except BaseException as error:  # SystemExit, too: it is the user's file that runs
+        first, line = root_of(error)
+        report.update(error=told(first), line=line)
+        return report
+    report["seconds"] = round(time.time() - start, 3)
+    threads = [threading.Thread(target=timed, args=one, daemon=True) for one in every + hosts + queues if one[1]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE + 1)
+    for found, ask in every + hosts + queues:
+        if ask and "seconds" not in found:
+            found["error"] = "TimeoutError: no answer within %d s" % (PATIENCE + 1)
+    report.update(
+        databases=[one for one, _ in every], redis=[one for one, _ in hosts], brokers=[one for one, _ in queues],
+        watchers=[{"name": name, "program": program, "there": bool(shutil.which(program))} for name, program in watchers],
+        node=shutil.which("node") or "",
+    )
+    return report
+
+
+if sys.path and sys.path[0] == "":
+    sys.path.pop(0)  # a script's place is its own directory, not the working one
+json.dump(examine(), answer, default=str)
+answer.flush()
+os._exit(0)
