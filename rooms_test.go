@@ -36,6 +36,7 @@ var house = map[string]room{
 	"orchestrator":      {rooms: []string{"topology", "state", "sentry", "ports", "tunnels", "proc", "logs"}},
 	"control":           {rooms: []string{"orchestrator", "state"}},
 	"devserver":         {},
+	"client":            {rooms: []string{"control", "proxy", "sentry", "state"}},
 	"ui":                {rooms: []string{"state", "topology"}, alone: []string{"github.com/charmbracelet/lipgloss"}},
 }
 

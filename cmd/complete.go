@@ -32,6 +32,9 @@ func values() map[string][]string {
 		" log-level":     {"debug", "info", "warn", "error"},
 		"up mode":        {"silos", "monolith"},
 		"exec mode":      {"silos", "monolith"},
+		"request via":    {"address", "direct"},
+		"request sign":   {"rpc", "subnet"},
+		"proxy via":      {"address", "direct"},
 		"tunnels format": {"sentry", "ngrok-v2", "ngrok-v3", "env", "json"},
 	}
 }

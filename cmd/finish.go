@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"silo/client"
 	"silo/control"
 	"silo/orchestrator"
 	"silo/ports"
@@ -75,7 +76,7 @@ func judge(err error) *verdict {
 	if v := new(verdict); errors.As(err, &v) {
 		return v
 	}
-	for _, known := range []func(error) *verdict{usage, invalid, conflict, notReady, tunnel} {
+	for _, known := range []func(error) *verdict{usage, invalid, conflict, notReady, tunnel, unanswered} {
 		if v := known(err); v != nil {
 			return v
 		}
@@ -207,6 +208,33 @@ func tails(silos []orchestrator.Failure) []string {
 		}
 	}
 	return lines
+}
+
+// unanswered is a request that no silo has answered.
+func unanswered(err error) *verdict {
+	if errors.Is(err, client.ErrRequest) || errors.Is(err, sentry.ErrUnsigned) {
+		return &verdict{Code: exitUsage, Text: err.Error()}
+	}
+	if refused, ok := errors.AsType[*client.RefusedError](err); ok {
+		return &verdict{Code: exitFailed, Text: refused.Error(), Hints: []string{"Sentry's silo clients keep to that, too; call from outside of silo run, or --as another silo"}}
+	}
+	if late, ok := errors.AsType[*client.TimeoutError](err); ok {
+		return &verdict{Code: exitTimeout, Text: late.Error(), Hints: []string{"--timeout gives it longer", "silo logs " + late.Silo + " shows what it does"}}
+	}
+	if instead, ok := errors.AsType[*client.TunnelError](err); ok {
+		v := &verdict{Code: exitFailed, Text: instead.Error(), Hints: []string{"silo status shows whether it runs", "silo logs " + instead.Silo + " shows what it wrote"}}
+		switch {
+		case instead.Timeout():
+			v.Code = exitTimeout
+		case instead.Ngrok():
+			v.Hints = []string{"silo tunnels shows how its tunnel stands", "--via direct asks it on its own port", "https://ngrok.com/docs/errors/" + strings.ToLower(instead.Code) + " tells what it means"}
+		}
+		return v
+	}
+	if gone, ok := errors.AsType[*client.HostError](err); ok {
+		return &verdict{Code: exitFailed, Text: gone.Error(), Hints: []string{"silo status shows whether it runs", "silo logs " + gone.Silo + " shows what it wrote"}}
+	}
+	return nil
 }
 
 func tunnel(err error) *verdict {

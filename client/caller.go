@@ -1,0 +1,63 @@
+package client
+
+import (
+	"fmt"
+
+	"silo/state"
+)
+
+// Caller is the silo that makes a request. The zero Caller is none of them.
+type Caller struct {
+	Name string
+	Mode state.Mode
+}
+
+// Inside is the silo of the instance with that key (state.Dir.Key) in whose
+// environment this program runs, as `silo run us -- …` makes it; else nobody.
+func Inside(env state.Lookup, key string) Caller {
+	name, _ := env("SILO_NAME")
+	if instance, told := env("SILO_INSTANCE"); name == "" || told && instance != key {
+		return Caller{}
+	}
+	mode, _ := env("SENTRY_SILO_MODE")
+	switch mode {
+	case "CONTROL", "MONOLITH":
+		return Caller{name, state.Mode(mode)}
+	case "": // a shell that has lost it
+		if name == "control" {
+			return Caller{name, state.Control}
+		}
+	}
+	return Caller{name, state.Region} // REGION, and CELL from the end of March 2026 on
+}
+
+// RefusedError is a call that Sentry's silo clients would not make.
+type RefusedError struct {
+	From Caller
+	To   string
+	Mode state.Mode // what To runs as
+}
+
+func (e *RefusedError) Error() string {
+	switch {
+	case e.From.Mode == state.Region && e.From.Name == e.To:
+		return fmt.Sprintf("region %s cannot call itself: only control calls regions", e.To)
+	case e.From.Mode == state.Region && e.Mode == state.Region:
+		return fmt.Sprintf("regions cannot talk to one another: %s cannot call %s", e.From.Name, e.To)
+	case e.Mode == state.Region:
+		return fmt.Sprintf("%s, a %s, cannot call region %s: only control calls regions", e.From.Name, e.From.Mode, e.To)
+	}
+	return fmt.Sprintf("%s, a %s, cannot call %s: only regions call control", e.From.Name, e.From.Mode, e.To)
+}
+
+// may is nil where the caller may call a silo (sentry/silo/client.py, the
+// access_modes of its clients, 22.11 on).
+func (c Caller) may(to state.Silo) error {
+	switch {
+	case c == Caller{},
+		c.Mode == state.Control && to.Mode == state.Region,
+		c.Mode == state.Region && to.Mode == state.Control:
+		return nil
+	}
+	return &RefusedError{From: c, To: to.Name, Mode: to.Mode}
+}

@@ -1,0 +1,99 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/ports"
+	"silo/proxy"
+)
+
+func (a *app) proxyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "proxy", ArgsUsage: "SILO",
+		Usage: "hand whole requests on to a silo, as Sentry's gateway does, until Ctrl-C; print the URL that takes them",
+		Flags: append(callerFlags(),
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "take requests at `HOST:PORT`; port 0 is any free one"},
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "answer 504 where the silo's answer does not begin within `DURATION`"},
+		),
+		Action: a.proxy,
+	}
+}
+
+func (a *app) proxy(c *cli.Context) error {
+	if err := oneOf("--via", c.String("via"), "address", "direct"); err != nil {
+		return err
+	}
+	if c.NArg() != 1 {
+		return &usageError{text: "silo proxy takes one silo", hint: "silo proxy control --listen 127.0.0.1:8080"}
+	}
+	if c.Duration("timeout") < 0 {
+		return &usageError{text: "--timeout cannot be negative"}
+	}
+	silo, err := a.siloClient(c, c.Args().First())
+	if err != nil {
+		return err
+	}
+	listener, err := listenAt(c.Context, c.String("listen"))
+	if err != nil {
+		return err
+	}
+	forward := silo.Proxy(c.Duration("timeout"))
+	defer forward.Close()
+	at := reached(listener.Addr())
+	if c.Bool("json") {
+		err = writeJSON(a.Stdout, map[string]string{"silo": silo.Name(), "url": at})
+	} else {
+		_, err = fmt.Fprintln(a.Stdout, at)
+	}
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	a.note("requests there go to " + silo.Name() + "; Ctrl-C ends it")
+	return proxy.Serve(c.Context, listener, forward)
+}
+
+// listenAt opens --listen. On loopback whoever has the port is named.
+func listenAt(ctx context.Context, address string) (net.Listener, error) {
+	host, service, err := net.SplitHostPort(address)
+	port, notNumber := strconv.ParseUint(service, 10, 16)
+	if err != nil || notNumber != nil {
+		return nil, &usageError{text: fmt.Sprintf("--listen %q is not host:port", address), hint: "--listen 127.0.0.1:8080"}
+	}
+	if port == 0 || host != "127.0.0.1" && host != "localhost" {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			return nil, hinted(exitFailed, err.Error(), "--listen names another address")
+		}
+		return listener, nil
+	}
+	const name = "--listen"
+	reserved, err := ports.Reserve(ctx, []ports.Want{{Name: name, Port: int(port), Fixed: true}})
+	if taken, ok := errors.AsType[ports.Conflicts](err); ok {
+		hints := []string{"--listen 127.0.0.1:0 takes any free port"}
+		if holder := taken[0].Holder; holder != nil {
+			hints = append(hints, fmt.Sprintf("kill %d ends %s", holder.PID, holder.Program))
+		}
+		return nil, hinted(exitConflict, taken.Error(), hints...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = reserved.Close() }() // the listener has been handed over
+	return reserved.Listener(name)
+}
+
+// reached is the URL of a listener, also of one on every address.
+func reached(at net.Addr) string {
+	host, port, _ := net.SplitHostPort(at.String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
