@@ -30,6 +30,7 @@ type golden struct {
 	Snapshots []state.Snapshot   `json:"snapshots"`
 	Problems  []topology.Problem `json:"problems"`
 	Plan      ui.Plan            `json:"plan"`
+	Mesh      ui.Mesh            `json:"mesh"`
 	Yours     []ui.Yours         `json:"yours"`
 	Text      string             `json:"text"`
 	Hints     []string           `json:"hints"`
@@ -157,6 +158,8 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		p.Problems(g.Problems)
 	case "warnings":
 		p.Warnings(g.Problems)
+	case "mesh":
+		p.Mesh(g.Mesh)
 	case "yours":
 		p.Yours(g.Yours)
 	case "plan":

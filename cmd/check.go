@@ -1,0 +1,131 @@
+package cmd
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/mesh"
+	"silo/state"
+	"silo/tunnels"
+	"silo/ui"
+)
+
+// checkTimeout bounds the check of one silo where nothing else is said.
+const checkTimeout = 10 * time.Second
+
+func (a *app) checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "reach each silo on its own port and through its address, and make sure that it is the one that answers; exit 1 where one fails",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", Value: checkTimeout, Usage: "give each silo `DURATION`; all are checked side by side"},
+		},
+		Action: a.check,
+	}
+}
+
+func (a *app) check(c *cli.Context) error {
+	if err := none(c); err != nil {
+		return err
+	}
+	if c.Duration("timeout") <= 0 {
+		return &usageError{text: "--timeout must be longer than nothing"}
+	}
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	supervisor, err := control.Dial(c.Context, dir)
+	if err != nil {
+		return err
+	}
+	defer supervisor.Close()
+	snapshot, err := supervisor.Snapshot(c.Context, true)
+	if err != nil {
+		return err
+	}
+	report := mesh.Check(c.Context, snapshot, mesh.Options{
+		Timeout: c.Duration("timeout"), Expect: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), Agent: "silo/" + release(),
+	})
+	if c.Err() != nil {
+		return silent(exitInterrupted)
+	}
+	if c.Bool("json") {
+		err = writeJSON(a.Stdout, report)
+	} else {
+		a.out.Mesh(checked(report))
+		a.hintChecked(report)
+	}
+	if err == nil && !report.OK {
+		return silent(exitFailed)
+	}
+	return err
+}
+
+// expected tells what the topology wants of each silo's answer. One that cannot
+// be read any more leaves what Sentry answers.
+func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) mesh.Expect {
+	t, err := a.topologyOf(dir)
+	if err != nil {
+		a.talk.Warn("the topology cannot be read, so each silo is held to Sentry's own health path: " + err.Error())
+		return nil
+	}
+	plan, err := a.plan(ctx, t, snapshot.Mode == "monolith", nil)
+	if err != nil {
+		return nil
+	}
+	wanted := map[string]mesh.Expect{}
+	for _, s := range plan.Silos {
+		e := mesh.Expect{Path: s.Ready.Path, Status: s.Ready.Status, Any: s.Ready.Off}
+		if len(s.BasicAuth) > 0 && snapshot.Provider == tunnels.Ngrok {
+			e.Header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(s.BasicAuth[0]))}}
+		}
+		wanted[s.Name] = e
+	}
+	return func(name string) mesh.Expect { return wanted[name] }
+}
+
+// checked is a report as it is shown.
+func checked(r mesh.Report) ui.Mesh {
+	c := ui.Mesh{Config: r.Config.Path, OutOfStep: !r.Config.OK, ConfigHint: r.Config.Hint}
+	for _, s := range r.Silos {
+		for _, w := range s.Ways {
+			row := ui.MeshWay{Silo: s.Name, Via: w.Via, URL: w.URL, OK: w.OK, Took: seconds(w.Seconds), Error: w.Error, Hint: w.Hint}
+			if w.Mode != nil {
+				row.Mode = *w.Mode
+			}
+			if w.Answered != nil {
+				row.By = *w.Answered
+			}
+			for _, step := range w.Steps {
+				row.Steps = append(row.Steps, ui.MeshStep{Name: step.Name, Took: seconds(step.Seconds)})
+				if !step.OK {
+					row.Failed = step.Name
+				}
+			}
+			c.Ways = append(c.Ways, row)
+		}
+	}
+	return c
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// hintChecked tells what may mend it where the table has no room for hints.
+func (a *app) hintChecked(r mesh.Report) {
+	if a.out.Terminal() || a.quiet {
+		return
+	}
+	for _, s := range r.Silos {
+		for _, w := range s.Ways {
+			if !w.OK {
+				a.talk.Warn(s.Name+" "+w.Via+": "+w.Error, w.Hint)
+			}
+		}
+	}
+}
