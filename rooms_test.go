@@ -37,6 +37,7 @@ var house = map[string]room{
 	"control":           {rooms: []string{"orchestrator", "state"}},
 	"devserver":         {},
 	"client":            {rooms: []string{"control", "proxy", "sentry", "state"}},
+	"doctor":            {rooms: []string{"topology", "sentry", "state", "ports", "tunnels", "proc", "orchestrator"}},
 	"mesh":              {rooms: []string{"client", "sentry", "state"}},
 	"ui":                {rooms: []string{"state", "topology"}, alone: []string{"github.com/charmbracelet/lipgloss"}},
 }

@@ -32,6 +32,7 @@ type golden struct {
 	Plan      ui.Plan            `json:"plan"`
 	Mesh      ui.Mesh            `json:"mesh"`
 	Yours     []ui.Yours         `json:"yours"`
+	Checks    []ui.Check         `json:"checks"`
 	Text      string             `json:"text"`
 	Hints     []string           `json:"hints"`
 	Names     []string           `json:"names"`
@@ -164,6 +165,11 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		p.Yours(g.Yours)
 	case "plan":
 		p.Plan(g.Plan)
+	case "doctor":
+		for _, check := range g.Checks {
+			p.Check(check, 9)
+		}
+		p.Diagnosis(g.Checks)
 	case "diff":
 		p.Diff(g.Text)
 	case "say":

@@ -1,0 +1,125 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/doctor"
+	"silo/proc"
+	"silo/sentry"
+	"silo/state"
+	"silo/topology"
+	"silo/ui"
+)
+
+func (a *app) doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "doctor",
+		Usage:  "look for what is missing here, such as Sentry, Postgres or a port, and say how to mend it; exit 1 where something is",
+		Action: a.doctor,
+	}
+}
+
+// diagnosis is what `doctor --json` prints.
+type diagnosis struct {
+	SchemaVersion int            `json:"schema_version"`
+	OK            bool           `json:"ok"` // nothing has failed
+	File          *string        `json:"file"`
+	Checks        []doctor.Check `json:"checks"`
+}
+
+func (a *app) doctor(c *cli.Context) error {
+	if err := none(c); err != nil {
+		return err
+	}
+	patient, err := a.patient(c)
+	if err != nil {
+		return err
+	}
+	names := 0
+	for _, name := range doctor.Names() {
+		names = max(names, len(name))
+	}
+	var shown []ui.Check
+	failed := false
+	all := doctor.Examine(c.Context, patient, func(check doctor.Check) {
+		if c.Err() != nil {
+			return // what was not finished is not worth a word
+		}
+		failed = failed || check.State == doctor.Fail
+		shown = append(shown, ui.Check{Name: check.Name, State: string(check.State), Found: check.Found, Hints: check.Hints})
+		if !c.Bool("json") {
+			a.out.Check(shown[len(shown)-1], names)
+		}
+	})
+	if c.Err() != nil {
+		return context.Cause(c.Context)
+	}
+	if c.Bool("json") {
+		found := diagnosis{SchemaVersion: state.SchemaVersion, OK: !failed, Checks: all}
+		if patient.File != "" {
+			found.File = &patient.File
+		}
+		if err := writeJSON(a.Stdout, found); err != nil {
+			return err
+		}
+	} else {
+		a.out.Diagnosis(shown)
+	}
+	if failed {
+		return silent(exitFailed)
+	}
+	return nil
+}
+
+// patient is what the doctor looks at. A topology that is missing or broken is one
+// of the things that he finds, and no error.
+func (a *app) patient(c *cli.Context) (doctor.Patient, error) {
+	p := doctor.Patient{Environ: a.Environ, Env: a.lookup, System: runtime.GOOS, Run: proc.Output, Block: a.wantedBlock(c)}
+	p.Home, _ = a.lookup("HOME")
+	file, err := a.find(c)
+	switch {
+	case errors.Is(err, topology.ErrNotFound):
+		return a.withoutTopology(c, p)
+	case err != nil:
+		return p, err
+	}
+	p.File = file
+	if p.Instance, err = state.For(a.lookup, file); err != nil {
+		return p, err
+	}
+	p.Topology, p.Wrong = topology.Load(file, a.lookup)
+	if errors.Is(p.Wrong, fs.ErrNotExist) {
+		p.Wrong = fmt.Errorf("there is no topology at %s: %w", file, fs.ErrNotExist)
+	}
+	return p, nil
+}
+
+// defaults is a topology that says nothing but what it has to.
+const defaults = "version = 1\n[region.us]\nid = 1\n"
+
+// withoutTopology looks at what the default values lead to.
+func (a *app) withoutTopology(c *cli.Context, p doctor.Patient) (doctor.Patient, error) {
+	dir, err := a.directory(c)
+	if err != nil {
+		return p, err
+	}
+	p.Topology, p.Wrong = topology.Parse(filepath.Join(dir, topology.FileName), []byte(defaults), nil, a.lookup)
+	return p, nil
+}
+
+// wantedBlock is the region config as `config check` wants it, without its talk.
+func (a *app) wantedBlock(c *cli.Context) func(context.Context) (sentry.Block, error) {
+	quiet := *a
+	quiet.quiet = true
+	return func(context.Context) (sentry.Block, error) {
+		_, block, err := quiet.block(c)
+		return block, err
+	}
+}
