@@ -118,6 +118,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 		return err
 	}
 	a.talkUnheard()
+	a.warnOfDatabases(starting, plan, dir, a.called(c, dir))
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {
 		return timedOut(starting, ctx, err)

@@ -60,6 +60,7 @@ func (a *app) up(c *cli.Context) error {
 	case c.Bool("supervise"):
 		return a.reported(c, a.supervise(c.Context, r))
 	}
+	a.warnOfDatabases(ctx, r.plan, r.dir, r.program)
 	for started := time.Now(); ; {
 		err := a.upOrJoin(ctx, c, r)
 		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, control.ErrNotRunning)

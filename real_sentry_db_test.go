@@ -1,0 +1,220 @@
+//go:build realsentry
+
+package main
+
+import (
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// realUsers says which database a silo has, and what is in it.
+const realUsers = `
+from sentry.runner import configure
+configure()
+from django.db import connection
+cursor = connection.cursor()
+cursor.execute("SELECT current_database(), (SELECT count(*) FROM auth_user WHERE username = 'resident'), (SELECT count(*) FROM django_migrations)")
+name, users, migrations = cursor.fetchone()
+print("\n%s %d %s" % (name, users, migrations > 100))
+`
+
+// realResident makes a user.
+const realResident = `
+from sentry.runner import configure
+configure()
+from sentry.models import User
+User.objects.bulk_create([User(username="resident", email="resident@example.com")])  # no signals: some make what belongs to a region
+`
+
+// realSweep drops what a test has left, and realMark sets one database's comment.
+const (
+	realSweep = `
+import psycopg2, sys
+settings = {"__file__": sys.argv[2]}
+exec(compile(open(sys.argv[2]).read(), sys.argv[2], "exec"), settings)
+d = settings["DATABASES"]["default"]
+c = psycopg2.connect(host=d["HOST"], port=d["PORT"], user=d["USER"], password=d["PASSWORD"], dbname="postgres")
+c.autocommit = True
+k = c.cursor()
+k.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", (sys.argv[1].replace("_", "\\_") + "\\_%",))
+for (name,) in k.fetchall():
+    print(name)
+    k.execute('DROP DATABASE "%s" WITH (FORCE)' % name)
+`
+	realMark = `
+from sentry.runner import configure
+configure()
+import sys
+from django.db import connection
+connection.cursor().execute('COMMENT ON DATABASE "%s" IS %%s' % connection.settings_dict["NAME"], [sys.argv[1] or None])
+`
+)
+
+// TestRealDatabases gives each silo of real Sentrys a database of its own. It takes
+// some minutes a release, which are those of TestRealSentry; their Postgres is the
+// one that their configurations name, and is left as it was.
+func TestRealDatabases(t *testing.T) {
+	root := os.Getenv("REAL_SENTRY_DIR")
+	if root == "" {
+		t.Skip("REAL_SENTRY_DIR is not set: it names a directory with RELEASE/venv and RELEASE/conf of each Sentry")
+	}
+	programs, err := filepath.Glob(filepath.Join(root, "*", "venv", "bin", "sentry"))
+	if err != nil || len(programs) == 0 {
+		t.Skipf("no RELEASE/venv/bin/sentry in %s", root)
+	}
+	silo := filepath.Join(t.TempDir(), "silo")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", silo, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, program := range programs {
+		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
+		t.Run(filepath.Base(release), func(t *testing.T) {
+			e := newEngineer(t, silo, release, "", nil)
+			if err := e.choice.Runnable(); err != nil {
+				t.Skip(err)
+			}
+			e.residence("silo_test_" + strings.ToLower(rand.Text()[:8]))
+		})
+	}
+}
+
+// residence is the life of three databases beside one that is called base and is
+// never made.
+func (e *engineer) residence(base string) {
+	conf := filepath.Join(e.dir, "conf", "sentry.conf.py")
+	e.original = append(e.original, "\nDATABASES['default']['NAME'] = '"+base+"'\n"...)
+	topology, err := os.ReadFile(filepath.Join(e.dir, "silo.toml"))
+	if err != nil {
+		e.Fatal(err)
+	}
+	text := strings.Replace(string(topology), "[sentry]", "[sentry]\ndatabases = \"per-silo\"", 1)
+	for name, data := range map[string]string{conf: string(e.original), filepath.Join(e.dir, "silo.toml"): text} {
+		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
+			e.Fatal(err)
+		}
+	}
+	e.Cleanup(func() { e.sweep(base) })
+	names := map[string]string{"control": base + "_control", "us-west": base + "_us_west", "eu": base + "_eu"}
+
+	e.says(1, "silo db create makes it", "db", "migrate")
+	e.says(0, base+"_us_west  created", "db", "create")
+	e.says(0, base+"_us_west  present", "db", "create", "us-west")
+	e.says(0, "nothing has been migrated in "+base+"_control, "+base+"_us_west, "+base+"_eu", "up", "-d")
+	e.run(0, "down")
+	e.interrupt()
+	e.run(0, "db", "migrate")
+
+	if said := e.says(0, "", "up", "-d"); strings.Contains(said, "warning") {
+		e.Errorf("up says %s", said)
+	}
+	e.answers(e.status().Silos[1], e.status().Silos[1].URL)
+	e.python("control", realResident)
+	for silo, name := range names {
+		want := name + " 0 True"
+		if silo == "control" {
+			want = name + " 1 True"
+		}
+		if got := e.python(silo, realUsers); !strings.HasSuffix(strings.TrimSpace(got), want) {
+			e.Errorf("%s has %q, not %q", silo, got, want)
+		}
+	}
+	e.says(6, "hint: silo stop control us-west eu", "db", "drop", "--all", "--yes")
+	e.run(0, "down")
+
+	mark := "silo " + e.key()
+	e.python("eu", realMark, "")
+	e.says(1, "eu: silo did not create the database "+base+"_eu", "db", "drop", "--all", "--yes")
+	e.python("eu", realMark, "silo other-1 eu")
+	e.says(1, "eu: the database "+base+"_eu belongs to another instance", "db", "drop", "eu", "--yes")
+	e.python("eu", realMark, mark+" eu")
+	e.says(2, "--yes drops "+base+"_control", "db", "drop", "--all")
+	e.says(0, base+"_eu       dropped", "db", "drop", "--all", "--yes")
+	e.says(0, base+"_eu       absent", "db", "drop", "--all", "--yes")
+	if left := e.sweep(base); left != "" {
+		e.Errorf("left: %s", left)
+	}
+}
+
+// says wants an exit code and some words.
+func (e *engineer) says(code int, words string, args ...string) string {
+	e.Helper()
+	started := time.Now()
+	out, got, all := e.try("", args...)
+	if all += out; got != code || !strings.Contains(all, words) {
+		e.Fatalf("silo %s exits with %d, not %d, or does not say %q:\n%s", strings.Join(args, " "), got, code, words, all)
+	}
+	e.Logf("silo %-24s %5.1f s", strings.Join(args, " "), time.Since(started).Seconds())
+	return all
+}
+
+// python runs a program in a silo's environment.
+func (e *engineer) python(silo, program string, args ...string) string {
+	e.Helper()
+	out, code, all := e.try(program, append([]string{"run", silo, "--", "python", "-"}, args...)...)
+	if code != 0 {
+		e.Fatalf("in %s: exit %d\n%s", silo, code, all)
+	}
+	return out
+}
+
+// interrupt ends a migration halfway.
+func (e *engineer) interrupt() {
+	e.Helper()
+	c := exec.Command(e.silo, "db", "migrate", "eu")
+	c.Dir, c.Env = e.dir, e.env
+	if err := c.Start(); err != nil {
+		e.Fatal(err)
+	}
+	log := filepath.Join(e.dir, "state", e.key(), "databases", "eu.log")
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if said, err := os.ReadFile(log); err == nil && strings.Count(string(said), "Applying") > 3 {
+			break
+		}
+		if time.Now().After(end) {
+			e.Fatal("no migration was applied")
+		}
+	}
+	ran := e.tree(c.Process.Pid)
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		e.Fatal(err)
+	}
+	if err := c.Wait(); c.ProcessState.ExitCode() != 130 {
+		e.Errorf("interrupted, it ends with %v", err)
+	}
+	for _, line := range e.left(ran) {
+		e.Errorf("left running: %s", line)
+	}
+}
+
+// key is the instance's.
+func (e *engineer) key() string {
+	e.Helper()
+	found, err := filepath.Glob(filepath.Join(e.dir, "state", "*", "databases"))
+	if err != nil || len(found) != 1 {
+		e.Fatalf("instances: %v, %v", found, err)
+	}
+	return filepath.Base(filepath.Dir(found[0]))
+}
+
+// sweep drops what is left of databases, and names it.
+func (e *engineer) sweep(base string) string {
+	var python string
+	for _, entry := range e.env {
+		if path, ok := strings.CutPrefix(entry, "PATH="); ok {
+			python = filepath.Join(filepath.SplitList(path)[0], "python")
+		}
+	}
+	c := exec.Command(python, "-c", realSweep, base, filepath.Join(e.dir, "conf", "sentry.conf.py"))
+	c.Env = e.env
+	out, err := c.CombinedOutput()
+	if err != nil {
+		e.Errorf("%v: %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
