@@ -155,19 +155,33 @@ func reserveFor(ctx context.Context, plan Plan, site Site, silos []Planned) (*po
 }
 
 func reserveList(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Want) (*ports.Reservation, map[string]int, error) {
-	there := map[string]int{}
-	if !plan.Topology.Sentry.Managed {
-		p := &Placement{Plan: plan, Site: site}
-		for _, s := range silos {
-			i := slices.IndexFunc(list, func(w ports.Want) bool { return w.Name == s.Name })
-			if port := list[i].Port; port != 0 && p.isThere(ctx, s, port) {
-				there[s.Name] = port
-				list = slices.Delete(list, i, i+1)
-			}
+	if plan.Topology.Sentry.Managed {
+		reserved, err := ports.Reserve(ctx, list)
+		return reserved, nil, err
+	}
+	for again := true; ; again = false {
+		rest, there := settled(ctx, plan, site, silos, list)
+		reserved, err := ports.Reserve(ctx, rest)
+		if again && errors.As(err, new(ports.Conflicts)) {
+			continue // a silo may have come up between the look and the attempt
+		}
+		return reserved, there, err
+	}
+}
+
+// settled parts the wants of unmanaged silos into those that are still wanted and
+// the ports, by name, that their silos have already.
+func settled(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Want) (rest []ports.Want, there map[string]int) {
+	rest, there = slices.Clone(list), map[string]int{}
+	p := &Placement{Plan: plan, Site: site}
+	for _, s := range silos {
+		i := slices.IndexFunc(rest, func(w ports.Want) bool { return w.Name == s.Name })
+		if port := rest[i].Port; port != 0 && p.isThere(ctx, s, port) {
+			there[s.Name] = port
+			rest = slices.Delete(rest, i, i+1)
 		}
 	}
-	reserved, err := ports.Reserve(ctx, list)
-	return reserved, there, err
+	return rest, there
 }
 
 // isThere tells whether a port is answered by what can be the silo. On one that
