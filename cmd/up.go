@@ -184,7 +184,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
-		a.showReady(r, in.Refresh(ctx))
+		a.showReady(r, in.Measure())
 		sink.open.Store(true)
 		return nil
 	})

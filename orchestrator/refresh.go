@@ -28,13 +28,10 @@ type look struct {
 // that has what was found: health, and what each process tree uses. It is the
 // only probing after a silo has become ready: nothing polls while nobody asks.
 func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
-	reply := make(chan []look, 1)
-	select {
-	case s.refreshes <- refresh{reply}:
-	case <-s.ended:
+	looks, ok := s.looks()
+	if !ok {
 		return s.Snapshot()
 	}
-	looks := <-reply
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	var probes sync.WaitGroup
@@ -46,6 +43,30 @@ func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
 	usage := s.usage(slices.Clone(looks))
 	probes.Wait()
 	_ = s.ask(wantNothing, nil) // once this has passed, the probes' findings have too
+	return s.measured(usage)
+}
+
+// Measure is Refresh without a probe, for when all silos have just been probed.
+func (s *Supervisor) Measure() *state.Snapshot {
+	looks, ok := s.looks()
+	if !ok {
+		return s.Snapshot()
+	}
+	return s.measured(s.usage(looks))
+}
+
+// looks are the processes worth one; false: the instance has ended.
+func (s *Supervisor) looks() ([]look, bool) {
+	reply := make(chan []look, 1)
+	select {
+	case s.refreshes <- refresh{reply}:
+		return <-reply, true
+	case <-s.ended:
+		return nil, false
+	}
+}
+
+func (s *Supervisor) measured(usage map[string]use) *state.Snapshot {
 	fresh := withUsage(s.Snapshot(), usage)
 	fresh.Config.InStep = s.inStep()
 	return fresh
