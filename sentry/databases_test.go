@@ -18,8 +18,8 @@ func TestSentryOfACommand(t *testing.T) {
 	plant(t, dir, map[string]string{
 		"path/python3*": "", "path/sentry*": "#!/usr/bin/env python3\n",
 		"env/bin/sentry*": "#!/opt/env/bin/python3.8\n", "odd/sentry*": "#!/bin/sh\nexec true\n",
-		"work/.venv/bin/sentry*": "#!/work/.venv/bin/python\n",
-		"bare/x":                 "",
+		"app/.venv/bin/sentry*": "#!/srv/app/.venv/bin/python\n",
+		"bare/x":                "",
 	})
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for name, c := range map[string]struct {
@@ -30,8 +30,8 @@ func TestSentryOfACommand(t *testing.T) {
 		"by its name, in PATH":       {command: "sentry devserver", argv: at("path/sentry"), python: at("path/python3")},
 		"by its path":                {command: at("env/bin/sentry") + " devserver", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
 		"as a module":                {command: "python3 -m sentry devserver", argv: at("path/python3") + " -m sentry", python: at("path/python3")},
-		"a script around it":         {command: "make run", dir: "work", argv: at("work/.venv/bin/sentry"), python: "/work/.venv/bin/python"},
-		"in an active environment":   {command: "make run", dir: "work", active: "env", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
+		"a script around it":         {command: "make run", dir: "app", argv: at("app/.venv/bin/sentry"), python: "/srv/app/.venv/bin/python"},
+		"in an active environment":   {command: "make run", dir: "app", active: "env", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
 		"a script and PATH":          {command: "make run", argv: at("path/sentry"), python: at("path/python3")},
 		"a script and nothing":       {command: "make run", path: "bare"},
 		"not there":                  {command: "sentry devserver", path: "bare"},
