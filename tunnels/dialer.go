@@ -24,7 +24,8 @@ const (
 // wakes up is back within 2 s.
 type dialer struct {
 	established atomic.Bool
-	trouble     func(error) // told of each failed dial after that
+	settled     <-chan struct{} // nothing is dialled before it is closed
+	trouble     func(error)     // told of each failed dial after that
 
 	mu     sync.Mutex // guards all below
 	conns  map[*dialed]bool
@@ -38,10 +39,10 @@ type dialed struct {
 	dialer *dialer
 }
 
-func newDialer(trouble func(error)) *dialer {
+func newDialer(settled <-chan struct{}, trouble func(error)) *dialer {
 	empty := make(chan struct{})
 	close(empty)
-	return &dialer{trouble: trouble, conns: map[*dialed]bool{}, empty: empty}
+	return &dialer{settled: settled, trouble: trouble, conns: map[*dialed]bool{}, empty: empty}
 }
 
 // Dial is there because the SDK's interface asks for it.
@@ -51,6 +52,7 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 
 // DialContext dials, and after a first success dials until there is another.
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	<-d.settled
 	plain := net.Dialer{Timeout: dialTimeout}
 	for pause := redialFirst; ; pause = min(2*pause, redialLongest) {
 		conn, err := plain.DialContext(ctx, network, addr)
@@ -119,4 +121,20 @@ func (d *dialer) close() {
 	for conn := range d.conns {
 		_ = conn.Conn.Close() // it is the SDK's to close, and its error
 	}
+}
+
+// settling is the context of a session of the SDK, which tells when it is first
+// waited for. Connect starts to dial in a goroutine, then writes a session without
+// a logger over what that goroutine may have made of the service's answer by then,
+// and only then waits: a tunnel of such a session panics where its Accept ends
+// (golang.ngrok.com/ngrok v1.12.1, session.go, Connect).
+type settling struct {
+	context.Context //nolint:containedctx // it is one
+	once            sync.Once
+	waited          chan struct{}
+}
+
+func (s *settling) Done() <-chan struct{} {
+	s.once.Do(func() { close(s.waited) })
+	return s.Context.Done()
 }

@@ -25,6 +25,7 @@ type link struct {
 	cancel   context.CancelCauseFunc // ends the session
 	tls      atomic.Pointer[tls.Config]
 
+	settled chan struct{} // closed when the SDK may dial
 	ended   chan struct{} // closed by close
 	tried   chan struct{} // closed when the first attempt to connect is over
 	failure error         // its outcome; read only after tried
@@ -51,10 +52,11 @@ func newLink(p *ngrokProvider) *link {
 		provider: p,
 		ended:    make(chan struct{}),
 		tried:    make(chan struct{}),
+		settled:  make(chan struct{}),
 		up:       make(chan struct{}),
 		legs:     map[*endpoint]ngrok.Tunnel{},
 	}
-	l.dialer = newDialer(l.unreachable)
+	l.dialer = newDialer(l.settled, l.unreachable)
 	return l
 }
 
@@ -64,7 +66,7 @@ func newLink(p *ngrokProvider) *link {
 func (l *link) run(life context.Context) {
 	defer close(l.tried)
 	silence := time.AfterFunc(l.provider.config.Ngrok.AnswerTimeout, func() { l.cancel(l.words("").silent()) })
-	session, err := ngrok.Connect(life, l.options(life)...)
+	session, err := ngrok.Connect(&settling{Context: life, waited: l.settled}, l.options(life)...)
 	inTime := silence.Stop()
 	if err == nil && inTime {
 		l.session = session
@@ -246,24 +248,31 @@ func (l *link) release(tunnel ngrok.Tunnel) {
 	_ = tunnel.Close() // where the service cannot be asked, it has forgotten already
 }
 
-// replace ends the link, and with it every leg, whose keepers will make another.
+// replace ends the link, and with it every leg, whose keepers will make another
+// once this one has gone: the SDK may have bound endpoints on it again by then.
 // Needs mu.
 func (l *link) replace() {
 	l.showAll(l.trouble)
-	l.provider.drop(l)
+	l.finish()
 	l.provider.spawn(func() {
 		l.close(errReplaced)
+		l.provider.drop(l)
 		l.shed()
 	})
+}
+
+// finish lets nothing be shown or bound any more. Needs mu.
+func (l *link) finish() {
+	if !l.over {
+		l.over = true
+		close(l.ended)
+	}
 }
 
 // close ends the session. It takes 300 ms at most. Idempotent.
 func (l *link) close(why error) {
 	l.mu.Lock()
-	if !l.over {
-		l.over = true
-		close(l.ended)
-	}
+	l.finish()
 	l.mu.Unlock()
 	l.cancel(why)
 	l.dialer.close()

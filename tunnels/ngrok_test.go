@@ -469,11 +469,7 @@ func TestNgrokWithoutAServiceFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	other := service(t, ngroktest.Options{})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	const closed = "127.0.0.1:1" // a port that was free a moment ago is soon another test's
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -491,7 +487,7 @@ func TestNgrokWithoutAServiceFailsAtOnce(t *testing.T) {
 		code string
 		text string
 	}{
-		"refused":    {func(c *tunnels.Config) { c.Ngrok.ServerAddr = closed.Addr().String() }, "unreachable", "connection refused"},
+		"refused":    {func(c *tunnels.Config) { c.Ngrok.ServerAddr = closed }, "unreachable", "connection refused"},
 		"no such":    {func(c *tunnels.Config) { c.Ngrok.ServerAddr = "nowhere.invalid:443" }, "unreachable", "nowhere.invalid"},
 		"wrong CA":   {func(c *tunnels.Config) { c.Ngrok.RootCAs = other.CAFile() }, "untrusted", "unknown authority"},
 		"default CA": {func(c *tunnels.Config) { c.Ngrok.RootCAs = "" }, "untrusted", "unknown authority"},
