@@ -1,0 +1,69 @@
+package traffic
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Filter picks exchanges. Its zero value lets everything through.
+type Filter struct {
+	Silos    []string // whom the request was for; none: any
+	From     string   // Caller.Name
+	Method   string
+	Path     string // part of the path and query
+	Statuses Statuses
+	Crossing bool // only what went from one region to another
+}
+
+// Match tells whether the filter lets an exchange through.
+func (f Filter) Match(e Exchange) bool {
+	if len(f.Silos) > 0 {
+		found := false
+		for _, name := range f.Silos {
+			found = found || name == e.Silo
+		}
+		if !found {
+			return false
+		}
+	}
+	return (f.From == "" || f.From == e.Caller.Name()) &&
+		(f.Method == "" || strings.EqualFold(f.Method, e.Method)) &&
+		strings.Contains(e.Path, f.Path) &&
+		f.Statuses.Match(e.Status) &&
+		(!f.Crossing || e.Crossing)
+}
+
+// Statuses are ranges of HTTP statuses; none: any.
+type Statuses []struct{ From, To int }
+
+// ParseStatuses reads a list as 5xx,404,300-399. An empty one is any.
+func ParseStatuses(text string) (Statuses, error) {
+	var list Statuses
+	if text == "" {
+		return nil, nil
+	}
+	for item := range strings.SplitSeq(text, ",") {
+		low, high, isRange := strings.Cut(strings.TrimSpace(item), "-")
+		if !isRange {
+			high = low
+		}
+		from, fromErr := strconv.Atoi(strings.ReplaceAll(strings.ToLower(low), "x", "0"))
+		to, toErr := strconv.Atoi(strings.ReplaceAll(strings.ToLower(high), "x", "9"))
+		if fromErr != nil || toErr != nil || from < 0 || to > 999 || from > to || len(low) != 3 || len(high) != 3 {
+			return nil, fmt.Errorf("status %q: not a status like 404, a class like 5xx or a range like 300-399", item)
+		}
+		list = append(list, struct{ From, To int }{from, to})
+	}
+	return list, nil
+}
+
+// Match tells whether a status is among them.
+func (s Statuses) Match(status int) bool {
+	for _, r := range s {
+		if r.From <= status && status <= r.To {
+			return true
+		}
+	}
+	return len(s) == 0
+}

@@ -1,0 +1,193 @@
+package traffic
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+const (
+	// DefaultLimit bounds what a Log keeps, in bytes.
+	DefaultLimit = 32 << 20
+
+	// overhead is what an exchange takes beside its texts and bodies, and a header
+	// field beside its own, by a generous guess.
+	overhead, fieldOverhead = 512, 64
+)
+
+// Log keeps the latest exchanges, as many as its limit of memory allows, and counts
+// all of them. Its methods may be called from any goroutine; none blocks.
+type Log struct {
+	limit int64
+
+	mu      sync.Mutex // guards all below
+	kept    []*record  // by ID, without gaps; the first is the oldest
+	bytes   int64      // of all kept
+	last    uint64     // ID given last
+	version uint64     // counts changes
+	changed chan struct{}
+	calls   map[[2]string]*Call
+}
+
+// record is an exchange and when it last changed.
+type record struct {
+	Exchange
+	bytes   int64
+	version uint64
+}
+
+// NewLog makes a log that keeps about limit bytes. It takes no memory until there
+// is something to keep.
+func NewLog(limit int64) *Log {
+	return &Log{limit: limit, changed: make(chan struct{}), calls: map[[2]string]*Call{}}
+}
+
+// Begin keeps an exchange whose answer is still to come and gives it its ID. What
+// it refers to must not be changed any more.
+func (l *Log) Begin(e Exchange) (id uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	e.ID, e.State = l.last, Open
+	l.kept = append(l.kept, nil)
+	l.put(len(l.kept)-1, e)
+	return e.ID
+}
+
+// End replaces the exchange of e.ID, which Begin has given, by e, whose State says
+// how it ended, and counts it. One that is not kept any more is only counted.
+func (l *Log) End(e Exchange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count(e)
+	if i, kept := l.index(e.ID); kept {
+		l.put(i, e)
+	}
+}
+
+// put needs mu. The newest exchange is kept however large it is.
+func (l *Log) put(i int, e Exchange) {
+	l.version++
+	r := &record{Exchange: e, bytes: size(e), version: l.version}
+	if old := l.kept[i]; old != nil {
+		l.bytes -= old.bytes
+	}
+	l.kept[i] = r
+	l.bytes += r.bytes
+	drop := 0
+	for l.bytes > l.limit && drop < len(l.kept)-1 {
+		l.bytes -= l.kept[drop].bytes
+		l.kept[drop] = nil // the array may live on for a while
+		drop++
+	}
+	l.kept = l.kept[drop:]
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// count needs mu.
+func (l *Log) count(e Exchange) {
+	key := [2]string{e.Caller.Name(), e.Silo}
+	c := l.calls[key]
+	if c == nil {
+		c = &Call{From: key[0], To: key[1]}
+		l.calls[key] = c
+	}
+	c.Requests++
+	c.Crossing = c.Crossing || e.Crossing
+	if e.State == Broken || e.Status >= http.StatusInternalServerError {
+		c.Errors++
+	}
+	if e.Blocked {
+		c.Blocked++
+	}
+	if e.Total != nil {
+		c.Seconds += *e.Total
+	}
+}
+
+// index needs mu.
+func (l *Log) index(id uint64) (int, bool) {
+	if len(l.kept) == 0 || id < l.kept[0].ID || id > l.last {
+		return 0, false
+	}
+	return int(id - l.kept[0].ID), true //nolint:gosec // G115: an index of what is in memory
+}
+
+// Get finds an exchange that is still kept, with its secrets.
+func (l *Log) Get(id uint64) (Exchange, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, kept := l.index(id)
+	if !kept {
+		return Exchange{}, false
+	}
+	return l.kept[i].Exchange, true
+}
+
+// List gives the latest n exchanges that filter lets through, oldest first, with
+// their secrets; all of them where n is 0. The version is what Since goes on from.
+func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range slices.Backward(l.kept) {
+		if filter.Match(r.Exchange) {
+			list = append(list, r.Exchange)
+			if len(list) == n {
+				break
+			}
+		}
+	}
+	slices.Reverse(list)
+	return list, l.version
+}
+
+// Since gives the exchanges that have begun or ended after a version and are still
+// kept, in the order of those changes, and a channel that is closed at the next one.
+func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var fresh []*record
+	if version < l.version {
+		for _, r := range l.kept {
+			if r.version > version && filter.Match(r.Exchange) {
+				fresh = append(fresh, r)
+			}
+		}
+	}
+	slices.SortFunc(fresh, func(a, b *record) int { return cmp.Compare(a.version, b.version) })
+	for _, r := range fresh {
+		list = append(list, r.Exchange)
+	}
+	return list, l.version, l.changed
+}
+
+// Calls counts who has called whom, by caller and silo.
+func (l *Log) Calls() []Call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	calls := make([]Call, 0, len(l.calls))
+	for _, c := range l.calls {
+		calls = append(calls, *c)
+	}
+	slices.SortFunc(calls, func(a, b Call) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	return calls
+}
+
+// size is about what an exchange takes, in bytes.
+func size(e Exchange) int64 {
+	n := overhead + len(e.Method) + len(e.Host) + len(e.Path)
+	for _, m := range []Message{e.Request, e.Response} {
+		n += cap(m.Body)
+		for _, header := range []http.Header{m.Header, m.Trailer} {
+			for name, values := range header {
+				n += fieldOverhead + len(name)
+				for _, value := range values {
+					n += len(value)
+				}
+			}
+		}
+	}
+	return int64(n)
+}

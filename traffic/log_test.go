@@ -1,0 +1,141 @@
+package traffic
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever begins and ends, what is kept are the latest, within the bound, and
+// every one that has ended is counted.
+func TestLogKeepsTheLatestWithinItsBound(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.Int64Range(1, 20_000).Draw(t, "limit")
+		l := NewLog(limit)
+		var open []Exchange
+		var ended int64
+		begun := uint64(0)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			if len(open) > 0 && rapid.Bool().Draw(t, "end") {
+				i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
+				e := open[i]
+				open = append(open[:i:i], open[i+1:]...)
+				e.State, e.Status = Done, 200
+				e.Response.Body = make([]byte, rapid.IntRange(0, 5000).Draw(t, "body"))
+				l.End(e)
+				ended++
+			} else {
+				e := Exchange{Silo: "eu", Request: Message{Body: make([]byte, rapid.IntRange(0, 5000).Draw(t, "sent"))}}
+				e.ID = l.Begin(e)
+				begun++
+				if e.ID != begun {
+					t.Fatalf("exchange %d has ID %d", begun, e.ID)
+				}
+				open = append(open, e)
+			}
+			list, _ := l.List(Filter{}, 0)
+			var total int64
+			for i, e := range list {
+				total += size(e)
+				if want := begun - uint64(len(list)) + uint64(i) + 1; e.ID != want {
+					t.Fatalf("kept %d where %d belongs", e.ID, want)
+				}
+			}
+			if total > limit && len(list) > 1 {
+				t.Fatalf("%d exchanges take %d of %d bytes", len(list), total, limit)
+			}
+			if begun > 0 && len(list) == 0 {
+				t.Fatal("the latest is not kept")
+			}
+		}
+		var counted int64
+		for _, c := range l.Calls() {
+			counted += c.Requests
+		}
+		if counted != ended {
+			t.Fatalf("%d of %d counted", counted, ended)
+		}
+	})
+}
+
+func TestLogTellsWhatChanged(t *testing.T) {
+	t.Parallel()
+	l := NewLog(DefaultLimit)
+	_, version := l.List(Filter{}, 0)
+	_, _, changed := l.Since(version, Filter{})
+	select {
+	case <-changed:
+		t.Fatal("nothing has changed")
+	default:
+	}
+	first, second := l.Begin(Exchange{Silo: "eu"}), l.Begin(Exchange{Silo: "us"})
+	<-changed
+	list, version, _ := l.Since(version, Filter{})
+	if len(list) != 2 || list[0].ID != first || list[1].ID != second || list[0].State != Open {
+		t.Fatalf("got %+v", list)
+	}
+	l.End(Exchange{ID: first, Silo: "eu", State: Done, Status: 503})
+	if list, _, _ = l.Since(version, Filter{Silos: []string{"eu"}}); len(list) != 1 || list[0].Status != 503 {
+		t.Fatalf("got %+v", list)
+	}
+	if calls := l.Calls(); len(calls) != 1 || calls[0].From != "outside" || calls[0].Errors != 1 {
+		t.Errorf("calls %+v", calls)
+	}
+}
+
+func TestMasked(t *testing.T) {
+	t.Parallel()
+	const planted = "PLANTED"
+	header := http.Header{
+		"Authorization": {"Bearer " + planted}, "Cookie": {"sentrysid=" + planted + "; csrf=" + planted},
+		"Set-Cookie": {"sid=" + planted + "; Path=/; HttpOnly"}, "X-Api-Key": {planted}, "X-Csrftoken": {planted},
+		"X-Sentry-Auth": {planted}, "X-Sentry-Subnet-Signature": {planted}, "Referer": {"http://x/?code=1&access_token=" + planted},
+		"Accept": {"text/html"}, "Www-Authenticate": {"Basic"},
+	}
+	e := Exchange{Path: "/a?q=1&Token=" + planted + "&x", Request: Message{Header: header}, Response: Message{Header: header, Trailer: http.Header{"X-Secret": {planted}}}}
+	got := e.Masked()
+	var text bytes.Buffer
+	text.WriteString(got.Path)
+	for _, h := range []http.Header{got.Request.Header, got.Response.Header, got.Response.Trailer} {
+		_ = h.Write(&text)
+	}
+	if bytes.Contains(text.Bytes(), []byte(planted)) {
+		t.Errorf("a secret is left:\n%s", text.String())
+	}
+	for _, want := range []string{"Authorization: Bearer ***", "Cookie: sentrysid=***; csrf=***", "Set-Cookie: sid=***; Path=/; HttpOnly", "Accept: text/html", "Www-Authenticate: Basic", "/a?q=1&Token=***&x"} {
+		if !bytes.Contains(text.Bytes(), []byte(want)) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	if header.Get("X-Api-Key") != planted {
+		t.Error("the exchange itself has changed")
+	}
+}
+
+func TestParseStatuses(t *testing.T) {
+	t.Parallel()
+	for text, cases := range map[string]map[int]bool{
+		"":             {0: true, 200: true},
+		"5xx":          {500: true, 599: true, 499: false, 0: false},
+		"404, 300-399": {404: true, 304: true, 405: false},
+		"20x":          {201: true, 210: false},
+	} {
+		s, err := ParseStatuses(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		for status, want := range cases {
+			if s.Match(status) != want {
+				t.Errorf("%q: %d", text, status)
+			}
+		}
+	}
+	for _, text := range []string{"5", "abc", "500-400", "5xx,", "-", "1000", "-01"} {
+		if s, err := ParseStatuses(text); err == nil {
+			t.Errorf("%q is %v", text, s)
+		}
+	}
+}
