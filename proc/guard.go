@@ -35,6 +35,7 @@ exec /proc/self/fd/4 "$@"
 type Guard struct {
 	argv, env []string
 	lost      func(error)
+	born      string   // this process's start time
 	record    *os.File // has no name: it is there for as long as somebody holds it
 
 	closing sync.Once
@@ -53,7 +54,19 @@ type note struct {
 	Marker string `json:"marker,omitempty"`
 	Pipe   string `json:"pipe,omitempty"`
 	Gone   int    `json:"gone,omitempty"` // the leader of a tree that has been swept
+
+	// Birth says that a tree is about to be planted, or that none was after all: a
+	// process that dies between a fork and its note would leave a tree that nothing
+	// but its marker tells of.
+	Birth birth `json:"birth,omitempty"`
 }
+
+type birth string
+
+const (
+	expected    birth = "expected"
+	miscarriage birth = "miscarriage"
+)
 
 // StartGuard sees to it that argv is run once this process has ended without
 // Close, and finds there, as descriptor RecordDescriptor, the record of all trees
@@ -71,7 +84,8 @@ func StartGuard(argv, env []string, dir string, lost func(error)) (*Guard, error
 		argv: argv, env: env, lost: lost, record: record,
 		quit: make(chan struct{}), idle: make(chan struct{}),
 	}
-	err = os.Remove(record.Name()) //nolint:gosec // G703: CreateTemp has just made it
+	g.born, _ = StartTime(os.Getpid()) // without it a tree that was expected is looked for among all processes
+	err = os.Remove(record.Name())     //nolint:gosec // G703: CreateTemp has just made it
 	var cmd *exec.Cmd
 	if err == nil {
 		cmd, err = g.start()
@@ -192,7 +206,15 @@ func (g *Guard) dismiss() {
 	}
 }
 
-// planted records a new tree.
+// expect records that a tree will be planted whose output goes to pipe.
+func (g *Guard) expect(pipe, marker string) {
+	g.write(note{Birth: expected, Start: g.born, Marker: marker, Pipe: pipe})
+}
+
+// miscarried records that it was not.
+func (g *Guard) miscarried(pipe string) { g.write(note{Birth: miscarriage, Pipe: pipe}) }
+
+// planted records a new tree, which is expected no more.
 func (g *Guard) planted(p *Process) {
 	n := note{Leader: p.pid, Start: p.start, Marker: p.marker, Pipe: p.pipe}
 	if p.far != nil {

@@ -201,3 +201,58 @@ func TestInheritReadsTheRecord(t *testing.T) {
 		t.Error("a record that is none was read")
 	}
 }
+
+// A process that dies between a fork and its note of it leaves a tree whose leader
+// nobody knows. By the time somebody looks the leader may have gone, and what it
+// left may have cleared its environment: the pipe still tells.
+func TestInheritFindsATreeThatWasOnlyExpected(t *testing.T) {
+	t.Parallel()
+	if nameOf(os.Stdout) == "" {
+		t.Skip("this system does not tell who writes to a pipe")
+	}
+	for name, born := range map[string]bool{"expected": true, "miscarried": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = reader.Close() }()
+			stray := exec.Command("sleep", "60")
+			stray.Env = []string{"PATH=" + os.Getenv("PATH")}
+			stray.Stdout = writer
+			stray.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			if err := stray.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() { defer close(ended); _ = stray.Wait() }()
+			t.Cleanup(func() { _ = stray.Process.Kill(); <-ended })
+
+			record, err := os.Create(filepath.Join(t.TempDir(), "record"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = record.Close() }()
+			guard := &Guard{record: record}
+			guard.born, _ = StartTime(os.Getpid())
+			guard.expect(nameOf(writer), "MARKER="+t.Name())
+			if !born {
+				guard.miscarried(nameOf(writer))
+			}
+			_ = writer.Close()
+
+			in, err := Inherit(record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := in.End(t.Context(), 50*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(found) == 1 && found[0].PID == stray.Process.Pid; got != born {
+				t.Errorf("ended %v", found)
+			}
+		})
+	}
+}

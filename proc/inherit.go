@@ -24,14 +24,15 @@ const settle = 50 * time.Millisecond
 // Inheritance is what a process that has died had planted and not swept.
 type Inheritance struct {
 	leaders map[int]note
-	known   map[int]string // start times of the members seen so far, by PID
-	first   []Info         // whom the first look has found
+	unborn  map[string]note // trees whose leaders are not known, by their pipes
+	known   map[int]string  // start times of the members seen so far, by PID
+	first   []Info          // whom the first look has found
 }
 
 // Inherit is the guardian's first act: it reads the record that the dead process
 // kept, and looks who is there. The rest is End.
 func Inherit(record io.ReaderAt) (*Inheritance, error) {
-	in := &Inheritance{leaders: map[int]note{}, known: map[int]string{}}
+	in := &Inheritance{leaders: map[int]note{}, unborn: map[string]note{}, known: map[int]string{}}
 	lines := json.NewDecoder(io.NewSectionReader(record, 0, math.MaxInt64))
 	for {
 		var n note
@@ -42,16 +43,27 @@ func Inherit(record io.ReaderAt) (*Inheritance, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the record of processes: %w", err)
 		}
-		if n.Gone != 0 {
-			delete(in.leaders, n.Gone)
-		} else {
-			in.leaders[n.Leader] = n
-		}
+		in.take(n)
 	}
 	// Leaders may be on their way out by the kernel's signal: while they are there
 	// they show what has no other sign of them.
 	in.first = in.look()
 	return in, nil
+}
+
+// take follows one line of the record.
+func (in *Inheritance) take(n note) {
+	switch {
+	case n.Birth == expected:
+		in.unborn[n.Pipe] = n
+	case n.Birth == miscarriage:
+		delete(in.unborn, n.Pipe)
+	case n.Gone != 0:
+		delete(in.leaders, n.Gone)
+	default:
+		delete(in.unborn, n.Pipe)
+		in.leaders[n.Leader] = n
+	}
 }
 
 // End ends all of it, and returns what was there. Each process is sent TERM, has
@@ -149,6 +161,11 @@ func (in *Inheritance) kinship(look table) kinship {
 		there, found := look[pid]
 		k.numbers[pid] = !found || there.zombie() || there.StartTime == n.Start
 		k.pipes[n.Pipe] = n.Pipe != ""
+		k.markers[n.Marker] = n.Marker != ""
+	}
+	for pipe, n := range in.unborn {
+		k.since = min(k.since, moment(n.Start))
+		k.pipes[pipe] = pipe != ""
 		k.markers[n.Marker] = n.Marker != ""
 	}
 	return k

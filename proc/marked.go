@@ -60,24 +60,28 @@ func KillStrays(ctx context.Context) (killed []Info, err error) {
 }
 
 // killAll kills until two looks in a row find nothing: what forks while it is
-// being looked for can hide from one. gone: the first of them has been taken.
+// being looked for can hide from one. gone: the first of them has been taken. Who
+// was killed counts as found until he is dead: on a busy machine that takes a
+// while, in which nothing but his number may tell of him any more.
 func killAll(ctx context.Context, gone bool, find func() []Info) (killed []Info, err error) {
-	met := map[string]bool{}
+	met := map[int]Info{}
 	pause := pauses{}
 	for {
 		found := find()
+		found = append(found, dying(met, found)...)
 		if len(found) == 0 && gone {
 			return killed, nil
 		}
 		if gone = len(found) == 0; gone {
 			continue
 		}
+		killLed(found)
 		var refused error
 		for _, info := range found {
 			if err := kill(info, unix.SIGKILL); err != nil {
 				refused = errors.Join(refused, err)
-			} else if id := info.String() + info.StartTime; !met[id] {
-				met[id] = true
+			} else if met[info.PID].StartTime != info.StartTime {
+				met[info.PID] = info
 				killed = append(killed, info)
 			}
 		}
@@ -86,6 +90,29 @@ func killAll(ctx context.Context, gone bool, find func() []Info) (killed []Info,
 		case <-ctx.Done():
 			return killed, fmt.Errorf("kill %v: %w", found, errors.Join(refused, context.Cause(ctx)))
 		case <-time.After(pause.next()):
+		}
+	}
+}
+
+// dying are those who were met, live, and are not among found.
+func dying(met map[int]Info, found []Info) (list []Info) {
+	for pid, info := range met {
+		again := slices.ContainsFunc(found, func(f Info) bool { return f.PID == pid })
+		if !again && Alive(pid, info.StartTime) {
+			list = append(list, info)
+		}
+	}
+	return list
+}
+
+// killLed kills the process groups that members lead, each at one stroke: a child
+// that is born between a look and a kill, in a session that nobody knows and with
+// an environment of its own, dies with its group.
+func killLed(members []Info) {
+	own := unix.Getpgrp() // a pipeline's, perhaps, whose first process is a member
+	for _, info := range members {
+		if info.PID == info.PGID && info.PGID != own && info.PGID > 1 && Alive(info.PID, info.StartTime) { // else the number may be another's
+			_ = unix.Kill(-info.PGID, unix.SIGKILL) // each member is killed by itself too
 		}
 	}
 }

@@ -100,6 +100,10 @@ func Start(spec Spec) (*Process, error) {
 	cmd.Stdout, cmd.Stderr = writer, writer
 	pipe := nameOf(writer)
 	closeOnExec()
+	guard := ours.guarded()
+	if guard != nil && !spec.TTY {
+		guard.expect(pipe, spec.Marker)
+	}
 	err = ours.spawn(cmd)
 	if err != nil || !spec.TTY {
 		_ = writer.Close() // the child's copy alone shall keep the pipe open
@@ -107,6 +111,9 @@ func Start(spec Spec) (*Process, error) {
 	}
 	if err != nil {
 		_ = reader.Close()
+		if guard != nil && !spec.TTY {
+			guard.miscarried(pipe)
+		}
 		return nil, startError(cmd, spec.Argv[0], err)
 	}
 	p := &Process{
@@ -123,7 +130,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	// Not reaped yet, so the number is the child's, though it may have ended.
 	p.start, _ = StartTime(p.pid)
-	if guard := ours.guarded(); guard != nil {
+	if guard != nil {
 		guard.planted(p)
 	}
 	p.pump = newPump(reader, spec.Output)
