@@ -27,7 +27,7 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 	defer tick.Stop()
 	for {
 		snapshot := in.Snapshot()
-		view.Update(*snapshot, lastLines(snapshot, in.LastLine))
+		view.Update(*snapshot, a.lastLines(snapshot, in.LastLine))
 		select {
 		case err := <-outcome:
 			view.Update(*in.Snapshot(), nil)
@@ -37,7 +37,11 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 	}
 }
 
-func lastLines(snapshot *state.Snapshot, last func(string) string) map[string]string {
+// lastLines are shown on a terminal alone.
+func (a *app) lastLines(snapshot *state.Snapshot, last func(string) string) map[string]string {
+	if !a.talk.Terminal() {
+		return nil
+	}
 	lines := map[string]string{}
 	for _, s := range snapshot.Silos {
 		if s.State == state.Starting || s.State == state.Stopping {
@@ -65,7 +69,7 @@ func (a *app) showStopping(in *orchestrator.Instance) {
 		case <-tick.C:
 			snapshot := in.Snapshot()
 			countDown(view, snapshot)
-			view.Update(*snapshot, lastLines(snapshot, in.LastLine))
+			view.Update(*snapshot, a.lastLines(snapshot, in.LastLine))
 		}
 	}
 }

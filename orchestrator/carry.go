@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"silo/proc"
@@ -48,12 +50,53 @@ func (s *Supervisor) carryOut(ctx context.Context, todo []action) {
 		}
 	}
 	if len(launches) > 0 {
-		// One goroutine for all: forks exclude one another anyway, and control goes first.
-		s.workers.Go(func() {
-			for _, j := range launches {
-				s.launch(ctx, j)
+		s.workers.Go(func() { s.launchAll(ctx, launches) })
+	}
+}
+
+// handover is how many silos' ports are let go of at once: enough that forks need
+// not wait for one another often, few enough that nobody else takes one meanwhile.
+const handover = 8
+
+// launchAll launches the first, which is control where it is among them, and then
+// the others in order, on as many goroutines as there are processors: a launch
+// waits for its child's exec.
+func (s *Supervisor) launchAll(ctx context.Context, launches []*job) {
+	s.launchSome(ctx, launches[:1])
+	var mu sync.Mutex // guards rest
+	rest := launches[1:]
+	next := func() (batch []*job) {
+		mu.Lock()
+		defer mu.Unlock()
+		n := min(handover, len(rest))
+		batch, rest = rest[:n], rest[n:]
+		return batch
+	}
+	var hands sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(rest)) {
+		hands.Go(func() {
+			for batch := next(); len(batch) > 0; batch = next() {
+				s.launchSome(ctx, batch)
 			}
 		})
+	}
+	hands.Wait()
+}
+
+// launchSome lets go of the ports of some silos and launches them one by one. A
+// child has a copy of all that is open until it executes its program: what was
+// closed while one was being born is still taken.
+func (s *Supervisor) launchSome(ctx context.Context, batch []*job) {
+	free := make([]error, len(batch))
+	proc.BetweenBirths(func() {
+		for i, j := range batch {
+			if j.wanted.Err() == nil {
+				free[i] = s.placed(j.name).held.Release(j.name)
+			}
+		}
+	})
+	for i, j := range batch {
+		s.launch(ctx, j, free[i])
 	}
 }
 
@@ -67,10 +110,14 @@ func (s *Supervisor) rearm(ctx context.Context, a armAction) {
 	}
 }
 
-// launch starts a silo's process and the goroutines that watch it.
-func (s *Supervisor) launch(ctx context.Context, j *job) {
+// launch starts a silo's process, if its ports are free for it, and the goroutines
+// that watch it.
+func (s *Supervisor) launch(ctx context.Context, j *job, err error) {
 	defer close(j.launched)
-	process, err := s.startProcess(j)
+	var process *proc.Process
+	if err == nil {
+		process, err = s.startProcess(j)
+	}
 	if err != nil {
 		s.send(unlaunchedEvent{j.name, j.incarnation, err.Error()})
 		return
@@ -87,9 +134,6 @@ func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
 	}
 	placed := s.placed(j.name)
 	placed.out.fresh()
-	if err := placed.held.Release(j.name); err != nil {
-		return nil, err
-	}
 	place := s.now()
 	mark := place.processMarker(j.launchAction)
 	return proc.Start(proc.Spec{
@@ -163,17 +207,18 @@ func (p *Placement) processMarker(a launchAction) string {
 	return fmt.Sprintf("SILO_PROCESS=%s/%s/%d", p.RunID, a.name, a.incarnation)
 }
 
-// environ is a silo's whole environment, secrets included.
+// environ is a silo's whole environment, secrets included. The addresses, one for
+// each silo, are the same in all of them and are not made anew for each.
 func (p *Placement) environ(placed Placed) []string {
-	vars := p.Environment(placed.Name)
-	list := make([]string, len(vars))
-	for i, v := range vars {
-		list[i] = v.Name + "=" + v.Value
+	vars := p.variables(placed, nil)
+	list := make([]string, 0, len(vars)+len(p.urls)+2)
+	for _, v := range vars {
+		list = append(list, v.Name+"="+v.Value)
 	}
 	if p.Colour && !slices.ContainsFunc(vars, decidesColour) {
 		list = append(list, "FORCE_COLOR=1")
 	}
-	return list
+	return append(list, p.urls...)
 }
 
 // decidesColour tells whether somebody has said already how a silo is to be coloured
@@ -203,20 +248,20 @@ func (p *Placement) database(s Placed) string {
 // Environment is a silo's whole environment as it is launched, or nil where
 // there is no such silo.
 func (p *Placement) Environment(name string) []sentry.Var {
-	urls := p.urls
-	if urls == nil { // a placement that was not made to be run
-		urls = p.addresses()
-	}
 	for _, s := range p.Placed {
-		if s.Name != name {
-			continue
+		if s.Name == name {
+			return p.variables(s, p.addresses())
 		}
-		return sentry.Environ(p.Environ, sentry.Launch{
-			Mode: string(s.Mode), Silo: s.Silo, Port: s.Port,
-			ConfigPath: p.Topology.Sentry.Config, Instance: p.Dir.Key, RunID: p.RunID,
-			RPCSecret: p.Secrets.Accepted(), SubnetSecret: p.Secrets.Subnet, URLs: urls,
-			SentryEnv: p.Topology.Sentry.Env, Root: p.Root, Database: p.database(s),
-		}, p.Choice.Dialect)
 	}
 	return nil
+}
+
+// variables are the environment with the given addresses.
+func (p *Placement) variables(s Placed, urls map[string]string) []sentry.Var {
+	return sentry.Environ(p.Environ, sentry.Launch{
+		Mode: string(s.Mode), Silo: s.Silo, Port: s.Port,
+		ConfigPath: p.Topology.Sentry.Config, Instance: p.Dir.Key, RunID: p.RunID,
+		RPCSecret: p.Secrets.Accepted(), SubnetSecret: p.Secrets.Subnet, URLs: urls,
+		SentryEnv: p.Topology.Sentry.Env, Root: p.Root, Database: p.database(s),
+	}, p.Choice.Dialect)
 }

@@ -53,8 +53,8 @@ type Placement struct {
 	Placed  []Placed // as Plan.Silos
 
 	fingerprint string
-	urls        map[string]string // every silo's address, worked out once for all environments
-	block       sentry.Block      // the region config; empty for a monolith
+	urls        []string     // every silo's address as an entry of an environment
+	block       sentry.Block // the region config; empty for a monolith
 	provider    tunnels.Provider
 	board       *board
 }
@@ -153,7 +153,10 @@ func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 
 // finish works out what follows from the places.
 func (p *Placement) finish() (err error) {
-	p.fingerprint, p.urls = p.Fingerprint(), p.addresses()
+	p.fingerprint, p.urls = p.Fingerprint(), nil
+	for name, url := range p.addresses() {
+		p.urls = append(p.urls, name+"="+url)
+	}
 	if !p.Monolith { // a monolith has no regions to write down
 		p.block, err = p.RegionConfig()
 	}

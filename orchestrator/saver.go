@@ -71,7 +71,7 @@ func (s *saver) rest() bool {
 }
 
 // saveEvery bounds how often the state of silos that start is recorded.
-const saveEvery = 100 * time.Millisecond
+const saveEvery = 250 * time.Millisecond
 
 // saveAgain is how long a record that could not be written waits for the next try.
 const saveAgain = time.Second

@@ -84,7 +84,7 @@ func TestGuardEndsWhatDeathLeaves(t *testing.T) {
 		"session":    newSession() + ` -c 'trap "" TERM HUP; echo $$; echo up; while :; do sleep 60; done' & wait`,
 		"no marker":  `env -u MARKER ` + newSession() + ` -c 'trap "" TERM; echo $$; echo up; while :; do sleep 60; done' & trap : TERM; wait; wait`,
 		"orphan":     newSession() + ` -c 'sleep 60 & echo $!' & wait; echo up; wait; while :; do sleep 60; done`,
-		"dead first": newSession() + ` -c 'trap "" TERM; echo up; while :; do sleep 60; done' & exit`,
+		"dead first": newSession() + ` -c 'trap "" TERM; while :; do sleep 60; done' & echo up; exit`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

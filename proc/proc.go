@@ -201,7 +201,8 @@ func command(argv []string, dir string, env []string) (*exec.Cmd, error) {
 var ours = family{pids: map[int]bool{}}
 
 type family struct {
-	mu     sync.Mutex // guards all fields; held over a fork, so that no look falls between birth and entry
+	births sync.RWMutex // read-held over a fork: a look, which holds it, falls between no birth and its entry
+	mu     sync.Mutex   // guards what follows
 	pids   map[int]bool
 	adopts bool // Subreap has succeeded
 	guard  *Guard
@@ -220,13 +221,25 @@ func (f *family) guarded() *Guard {
 }
 
 func (f *family) spawn(cmd *exec.Cmd) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.births.RLock()
+	defer f.births.RUnlock()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.pids[cmd.Process.Pid] = true
 	return nil
+}
+
+// BetweenBirths calls f while no child of this package's is between its fork and
+// the execution of its program: until then it has a copy of every open descriptor,
+// and a port that this process lets go of stays taken. It blocks for as long as the
+// births under way take, milliseconds; f must not start anything.
+func BetweenBirths(f func()) {
+	ours.births.Lock()
+	defer ours.births.Unlock()
+	f()
 }
 
 func (f *family) forget(pid int) {

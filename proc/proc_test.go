@@ -2,11 +2,14 @@ package proc
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -234,4 +237,45 @@ func TestDeathSignal(t *testing.T) {
 		return n == 1 && err == nil
 	})
 	tr.Sweep(t.Context())
+}
+
+// A child that is being born has a copy of every listener that is open: who lets go
+// of a port meanwhile, for another child to take, must wait for the birth. Not
+// beside other tests, which start processes behind this package's back.
+func TestBetweenBirthsFreesPortsForGood(t *testing.T) {
+	const rounds, hands = 60, 3
+	var crowd sync.WaitGroup
+	over := make(chan struct{})
+	for range hands { // births without end
+		crowd.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				p, err := Start(Spec{Argv: []string{"true"}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				p.Sweep(context.Background())
+			}
+		})
+	}
+	for range rounds {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		BetweenBirths(func() { _ = listener.Close() })
+		again, err := net.Listen("tcp", listener.Addr().String())
+		if err != nil {
+			t.Errorf("the port is still taken: %v", err)
+			break
+		}
+		_ = again.Close()
+	}
+	close(over)
+	crowd.Wait()
 }

@@ -112,6 +112,8 @@ func childrenOf(pid, thread int) ([]int, error) {
 // not. The kernel gives them to the first thread (kernel/exit.c,
 // find_new_reaper), so that one list tells.
 func (f *family) adopted() ([]int, bool) {
+	f.births.Lock()
+	defer f.births.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.adopts {

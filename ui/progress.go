@@ -2,7 +2,6 @@ package ui
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ import (
 type Progress struct {
 	p      *Printer
 	block  block
-	names  []string // those it tells of; none: all
+	names  map[string]bool // those it tells of; none: all
 	made   time.Time
 	seen   map[string]sight
 	deadly map[string]time.Time
@@ -38,16 +37,21 @@ type sight struct {
 // Progress begins to tell of the silos of these names, or of all that the
 // snapshots will have. What has come to pass before is not told.
 func (p *Printer) Progress(names ...string) *Progress {
-	return &Progress{
-		p: p, block: block{p: p}, names: names, made: p.now(),
+	g := &Progress{
+		p: p, block: block{p: p}, names: map[string]bool{}, made: p.now(),
 		seen: map[string]sight{}, deadly: map[string]time.Time{},
 	}
+	for _, name := range names {
+		g.names[name] = true
+	}
+	return g
 }
 
 // Update shows a snapshot. The last line of a silo's output is shown without
 // escape sequences and control characters, cut to the width.
 func (g *Progress) Update(s state.Snapshot, lastLine map[string]string) {
 	silos := g.chosen(s)
+	longest := longestName(silos)
 	var changes []string
 	for _, silo := range silos {
 		before, known := g.seen[silo.Name]
@@ -56,7 +60,7 @@ func (g *Progress) Update(s state.Snapshot, lastLine map[string]string) {
 		}
 		g.seen[silo.Name] = sight{phase: silo.State, since: g.p.now()}
 		if g.isNews(silo, known) {
-			changes = append(changes, g.change(silos, silo))
+			changes = append(changes, g.change(silo, longest))
 		}
 	}
 	if g.p.movable() {
@@ -88,7 +92,7 @@ func (g *Progress) chosen(s state.Snapshot) []state.Silo {
 	}
 	var chosen []state.Silo
 	for _, silo := range s.Silos {
-		if slices.Contains(g.names, silo.Name) {
+		if g.names[silo.Name] {
 			chosen = append(chosen, silo)
 		}
 	}
@@ -114,11 +118,7 @@ func (g *Progress) isNews(silo state.Silo, known bool) bool {
 }
 
 // change is the plain line for a silo's new state.
-func (g *Progress) change(silos []state.Silo, silo state.Silo) string {
-	longest := 0
-	for _, s := range silos {
-		longest = max(longest, width(s.Name))
-	}
+func (g *Progress) change(silo state.Silo, longest int) string {
 	_, look := g.p.phaseLook(silo.State)
 	words, rest := string(silo.State), ""
 	switch silo.State {
@@ -139,6 +139,13 @@ func (g *Progress) change(silos []state.Silo, silo state.Silo) string {
 	return clean(silo.Name) + spaces(longest-width(silo.Name)+gap) + g.p.paint(look, words) + rest
 }
 
+func longestName(silos []state.Silo) (cells int) {
+	for _, s := range silos {
+		cells = max(cells, width(s.Name))
+	}
+	return cells
+}
+
 func wasKilled(silo state.Silo) bool {
 	return silo.Exit != nil && silo.Exit.Signal != nil && *silo.Exit.Signal == "KILL"
 }
@@ -152,10 +159,7 @@ func (g *Progress) frame(s state.Snapshot, silos []state.Silo, lastLine map[stri
 		silos = g.slowest(silos, min(12, g.p.height()-around-1))
 	}
 	lines = append(lines, "")
-	longest := 0
-	for _, silo := range silos {
-		longest = max(longest, width(silo.Name))
-	}
+	longest := longestName(silos)
 	for _, silo := range silos {
 		lines = append(lines, g.line(silo, longest, lastLine[silo.Name]))
 	}
