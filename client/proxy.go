@@ -129,7 +129,7 @@ func (e *TunnelError) failure() *proxy.FaultError {
 	switch {
 	case e.Code == "ERR_NGROK_3200", e.Code == "ERR_NGROK_8012": // offline; nothing listens behind it
 		f.Fault = proxy.Down
-	case e.Ngrok(), f.Fault != proxy.Down && f.Fault != proxy.Starting && f.Fault != proxy.Timeout:
+	case e.Ngrok(), f.Fault != proxy.Down && f.Fault != proxy.Starting && f.Fault != proxy.Timeout && f.Fault != proxy.Isolated:
 		f.Fault = proxy.Broken
 	}
 	return f

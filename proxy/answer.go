@@ -23,11 +23,12 @@ type Fault string
 
 // The faults, each with the status that it is answered with.
 const (
-	Starting Fault = "starting" // 503, Retry-After: 1
-	Down     Fault = "down"     // 502: nothing listens
-	Broken   Fault = "broken"   // 502: it took the request and hung up, or answered nonsense
-	Timeout  Fault = "timeout"  // 504: no connection, or no header, in time
-	Slow     Fault = "slow"     // 408: the client's own request did not come in time
+	Starting Fault = "starting"  // 503, Retry-After: 1
+	Down     Fault = "down"      // 502: nothing listens
+	Broken   Fault = "broken"    // 502: it took the request and hung up, or answered nonsense
+	Timeout  Fault = "timeout"   // 504: no connection, or no header, in time
+	Slow     Fault = "slow"      // 408: the client's own request did not come in time
+	Isolated Fault = "isolation" // 403: the caller is another region
 )
 
 var faultStatus = map[Fault]int{
@@ -36,6 +37,7 @@ var faultStatus = map[Fault]int{
 	Broken:   http.StatusBadGateway,
 	Timeout:  http.StatusGatewayTimeout,
 	Slow:     http.StatusRequestTimeout,
+	Isolated: http.StatusForbidden,
 }
 
 //go:embed answer.html
@@ -62,6 +64,9 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	a := p.explain(err)
+	if seen, recorded := w.(*witness); recorded {
+		seen.instead(a.Error)
+	}
 	header := w.Header()
 	header.Set(ErrorHeader, string(a.Error))
 	header.Set("Cache-Control", "no-store")
@@ -138,6 +143,8 @@ func (f Fault) Words(silo string) string {
 		return fmt.Sprintf("silo %s did not answer in time", silo)
 	case Slow:
 		return fmt.Sprintf("the request to silo %s did not come in time", silo)
+	case Isolated:
+		return fmt.Sprintf("silo %s is kept apart from the region that called it", silo)
 	case Broken:
 		return fmt.Sprintf("silo %s broke off without an answer", silo)
 	}

@@ -46,6 +46,8 @@ type Options struct {
 	// been used before is sent again where the silo hangs up without an answer
 	// (net/http.Transport, for methods that are idempotent).
 	Once bool
+	// Recording, where set, has each exchange kept.
+	Recording *Recording
 	// Rules, where set, make the Proxy a gateway.
 	Rules *Rules
 }
@@ -81,6 +83,14 @@ func New(options Options) *Proxy {
 
 // ServeHTTP forwards one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.options.Recording != nil {
+		p.record(w, r)
+		return
+	}
+	p.serve(w, r)
+}
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	// Or net/http reads what is left of a request's body and throws it away as
 	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
 	// cannot be told so (HTTP/2, a recorder) does not do that.

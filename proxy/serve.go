@@ -30,12 +30,13 @@ const (
 // context; a Proxy does.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	// Requests outlive ctx by the grace.
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(errClosing)
 	flights := &flights{handler: handler}
 	server := &http.Server{
 		Handler:           flights,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       flights.meet,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(io.Discard, "", 0),
@@ -54,7 +55,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 			err = nil
 		}
 	}
-	cut()
+	cut(errClosing)
 	_ = server.Close() // reports only what the listener's own Close did
 	flights.land()
 	if err != nil {
@@ -63,11 +64,17 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	return nil
 }
 
-// flights joins handlers. http.Server.Shutdown forgets a connection once it is
+// flights joins handlers, and looks for who calls. http.Server.Shutdown forgets a connection once it is
 // upgraded, though its handler still runs.
 type flights struct {
 	handler http.Handler
 	aloft   sync.RWMutex // read-held by each running handler; guards nothing else
+	lookups sync.WaitGroup
+}
+
+// meet gives a connection's requests a place to find out who is at its far end.
+func (f *flights) meet(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, &peer{conn: conn, lookups: &f.lookups})
 }
 
 func (f *flights) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -78,5 +85,9 @@ func (f *flights) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.handler.ServeHTTP(w, r)
 }
 
-// land waits for the last handler and lets no other begin.
-func (f *flights) land() { f.aloft.Lock() }
+// land waits for the last handler, lets no other begin, and then waits for what
+// the handlers have begun to look for.
+func (f *flights) land() {
+	f.aloft.Lock()
+	f.lookups.Wait()
+}

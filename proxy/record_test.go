@@ -1,0 +1,474 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"silo/proxy"
+	"silo/traffic"
+)
+
+// ended waits until n exchanges of a log have ended, and gives all that it keeps.
+func ended(t *testing.T, log *traffic.Log, n int) []traffic.Exchange {
+	t.Helper()
+	for {
+		list, version := log.List(traffic.Filter{}, 0)
+		done := 0
+		for _, e := range list {
+			if e.State != traffic.Open {
+				done++
+			}
+		}
+		if done >= n {
+			return list
+		}
+		_, _, changed := log.Since(version, traffic.Filter{})
+		select {
+		case <-changed:
+		case <-t.Context().Done():
+			t.Fatalf("%d of %d exchanges have ended", done, n)
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of %d exchanges have ended", done, n)
+		}
+	}
+}
+
+// recorded makes one request through a recording Proxy and gives its exchange.
+func recorded(t *testing.T, options proxy.Options, ask func(edge string)) traffic.Exchange {
+	t.Helper()
+	log := traffic.NewLog(traffic.DefaultLimit)
+	options.Silo, options.Recording = "eu", &proxy.Recording{Log: log}
+	ask(serve(t, options))
+	return ended(t, log, 1)[0]
+}
+
+// speak writes a request as it stands and reads all that comes back.
+func speak(t *testing.T, edge, request string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", edge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, strings.ReplaceAll(request, "\n", "\r\n"))
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("0123456789abcdef", traffic.BodyLimit/16+1)
+	cases := map[string]struct {
+		request string
+		answer  http.HandlerFunc
+		want    func(e traffic.Exchange) string // what is wrong
+	}{
+		"a request as sent": {
+			"GET /a%2Fb//?q=1;2&x=%zz HTTP/1.1\nHost: front.test\nX-Forwarded-For: 6.6.6.6\nTe: trailers\nCookie: a=b\nConnection: close\n\n",
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-A", "1")
+				w.WriteHeader(http.StatusTeapot)
+				_, _ = io.WriteString(w, "short")
+			},
+			func(e traffic.Exchange) string {
+				switch {
+				case e.Method != "GET" || e.Host != "front.test" || e.Path != "/a%2Fb//?q=1;2&x=%zz" || e.Proto != "HTTP/1.1" || e.Silo != "eu":
+					return "request line"
+				case e.Request.Header.Get("X-Forwarded-For") != "6.6.6.6" || e.Request.Header.Get("Te") != "trailers" || e.Request.Header.Get("Cookie") != "a=b":
+					return "the request's header"
+				case e.Status != http.StatusTeapot || string(e.Response.Body) != "short" || e.Response.Bytes != 5 || e.Response.Header.Get("X-A") != "1":
+					return "the answer"
+				case e.Request.Body != nil || e.Request.Truncated || e.Response.Truncated || e.Response.Trailer != nil:
+					return "what there was not"
+				case *e.FirstByte <= 0 || *e.Total < *e.FirstByte || e.Started.IsZero() || e.Caller.Address == "":
+					return "times and caller"
+				}
+				return ""
+			},
+		},
+		"bodies and trailers": {
+			"POST / HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\nTrailer: Sum\nConnection: close\n\n3\none\n4\n two\n0\nSum: 7\n\n",
+			func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Trailer", "Total")
+				body, _ := io.ReadAll(r.Body)
+				_, _ = w.Write(body)
+				w.Header().Set("Total", r.Trailer.Get("Sum"))
+				w.Header().Set(http.TrailerPrefix+"Late", "1")
+			},
+			func(e traffic.Exchange) string {
+				switch {
+				case string(e.Request.Body) != "one two" || e.Request.Bytes != 7 || e.Request.Truncated || e.Request.Trailer.Get("Sum") != "7":
+					return "the request"
+				case string(e.Response.Body) != "one two" || e.Response.Trailer.Get("Total") != "7" || e.Response.Trailer.Get("Late") != "1":
+					return "the answer"
+				case e.Response.Header.Get("Total") != "" || e.Response.Header.Get(http.TrailerPrefix+"Late") != "":
+					return "trailers in the header"
+				}
+				return ""
+			},
+		},
+		"long bodies": {
+			fmt.Sprintf("PUT / HTTP/1.1\nHost: x\nContent-Length: %d\nConnection: close\n\n%s", len(long), long),
+			func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				_, _ = w.Write(body)
+			},
+			func(e traffic.Exchange) string {
+				for _, m := range []traffic.Message{e.Request, e.Response} {
+					if string(m.Body) != long[:traffic.BodyLimit] || m.Bytes != int64(len(long)) || !m.Truncated {
+						return fmt.Sprintf("%d bytes kept of %d", len(m.Body), m.Bytes)
+					}
+				}
+				return ""
+			},
+		},
+		"HEAD": {
+			"HEAD / HTTP/1.1\nHost: x\nConnection: close\n\n",
+			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "12345") },
+			func(e traffic.Exchange) string {
+				if e.Response.Bytes != 0 || e.Response.Truncated || e.Response.Header.Get("Content-Length") != "12345" {
+					return "a body"
+				}
+				return ""
+			},
+		},
+		"news before the answer": {
+			"GET / HTTP/1.1\nHost: x\nConnection: close\n\n",
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Link", "</a>")
+				w.WriteHeader(http.StatusEarlyHints)
+				w.WriteHeader(http.StatusAccepted)
+			},
+			func(e traffic.Exchange) string {
+				if e.Status != http.StatusAccepted {
+					return "status"
+				}
+				return ""
+			},
+		},
+		"a body that nobody reads": {
+			"POST / HTTP/1.1\nHost: x\nContent-Length: 10\nConnection: close\n\n0123456789",
+			func(http.ResponseWriter, *http.Request) {},
+			func(e traffic.Exchange) string {
+				if e.Status != 200 || e.State != traffic.Done {
+					return "status"
+				}
+				return ""
+			},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := recorded(t, proxy.Options{Target: silo(t, c.answer)}, func(edge string) { speak(t, edge, c.request) })
+			if wrong := c.want(e); wrong != "" || e.State != traffic.Done || e.Error != nil || e.Fault != nil {
+				t.Errorf("%s: %+v", wrong, e)
+			}
+		})
+	}
+}
+
+func TestRecordsWhatIsAnsweredInPlaceOfTheSilo(t *testing.T) {
+	t.Parallel()
+	e := recorded(t, proxy.Options{Target: nobody(t)}, func(edge string) {
+		speak(t, edge, "GET / HTTP/1.1\nHost: x\nConnection: close\n\n")
+	})
+	if e.State != traffic.Done || e.Status != http.StatusBadGateway || e.Fault == nil || *e.Fault != string(proxy.Down) {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestRecordsASiloThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	target := silo(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half of it")
+		flush(w)
+		panic(http.ErrAbortHandler)
+	})
+	e := recorded(t, proxy.Options{Target: target}, func(edge string) {
+		if response, err := http.DefaultClient.Do(get(t, "http://"+edge)); err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+		}
+	})
+	if e.State != traffic.Broken || *e.Error != "silo eu broke off within its answer" || e.Status != 200 || string(e.Response.Body) != "half of it" || !e.Response.Truncated {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestRecordsAClientThatLeaves(t *testing.T) {
+	t.Parallel()
+	for name, begun := range map[string]bool{"before the answer": false, "within the answer": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{})
+			target := silo(t, func(w http.ResponseWriter, r *http.Request) {
+				if begun {
+					flush(w)
+				}
+				close(arrived)
+				<-r.Context().Done()
+			})
+			e := recorded(t, proxy.Options{Target: target}, func(edge string) {
+				conn, err := net.Dial("tcp", edge)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				<-arrived
+				if begun {
+					if _, err := bufio.NewReader(conn).ReadByte(); err != nil {
+						t.Error(err)
+					}
+				}
+				_ = conn.Close()
+			})
+			if e.State != traffic.Broken || *e.Error != "the client has gone" || (e.Status == 200) != begun {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+}
+
+// What is recorded of a stream is not held back for that.
+func TestRecordsAStream(t *testing.T) {
+	t.Parallel()
+	next := make(chan string)
+	target := silo(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		flush(w)
+		for event := range next {
+			fmt.Fprintf(w, "data: %s\n\n", event)
+			flush(w)
+		}
+	})
+	e := recorded(t, proxy.Options{Target: target}, func(edge string) {
+		response, err := http.DefaultClient.Do(get(t, "http://"+edge))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(response.Body)
+		for _, event := range []string{"one", "two"} {
+			next <- event
+			if line, err := lines.ReadString('\n'); err != nil || line != "data: "+event+"\n" {
+				t.Fatalf("got %q, %v", line, err)
+			}
+			_, _ = lines.ReadString('\n')
+		}
+		close(next)
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	})
+	if e.State != traffic.Done || string(e.Response.Body) != "data: one\n\ndata: two\n\n" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestRecordsAnUpgrade(t *testing.T) {
+	t.Parallel()
+	e := recorded(t, proxy.Options{Target: silo(t, echoUpgrade)}, func(edge string) {
+		conn, reader := upgraded(t, edge)
+		fmt.Fprintln(conn, "hello")
+		if line, err := reader.ReadString('\n'); err != nil || line != "hello\n" {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		_ = conn.Close()
+	})
+	if e.State != traffic.Done || e.Status != http.StatusSwitchingProtocols || e.Request.Bytes != 6 || e.Response.Bytes != 6 ||
+		e.Response.Body != nil || e.Response.Header.Get("Upgrade") != "websocket" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestRecordsTheEndOfATunnel(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{})
+	target := silo(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+	})
+	log := traffic.NewLog(traffic.DefaultLimit)
+	p := proxy.New(proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: log}})
+	defer p.Close()
+	edge := listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- proxy.Serve(ctx, edge, p) }()
+	conn, err := net.Dial("tcp", edge.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-arrived
+	if open, _ := log.List(traffic.Filter{}, 0); len(open) != 1 || open[0].State != traffic.Open {
+		t.Errorf("got %+v", open)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if e := ended(t, log, 1)[0]; e.State != traffic.Broken || *e.Error != "the tunnel was closed" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// caller tells that all connections are of one silo.
+func caller(name string) func(net.Addr, net.Addr) traffic.Caller {
+	pid := 4711
+	return func(net.Addr, net.Addr) traffic.Caller { return traffic.Caller{Silo: &name, PID: &pid} }
+}
+
+func TestCallers(t *testing.T) {
+	t.Parallel()
+	hops := "GET / HTTP/1.1\nHost: x\nX-Forwarded-For: 9.9.9.9, 8.8.8.8\nConnection: close\n\n"
+	cases := map[string]struct {
+		trusted bool
+		record  proxy.Recording
+		want    func(e traffic.Exchange) bool
+	}{
+		"a silo": {false, proxy.Recording{Caller: caller("us")}, func(e traffic.Exchange) bool {
+			return e.Caller.Name() == "us" && *e.Caller.PID == 4711 && strings.HasPrefix(e.Caller.Address, "127.0.0.1:") && !e.Crossing
+		}},
+		"not told": {false, proxy.Recording{}, func(e traffic.Exchange) bool {
+			return e.Caller.Name() == "outside" && strings.HasPrefix(e.Caller.Address, "127.0.0.1:")
+		}},
+		"a trusted front's word": {true, proxy.Recording{Caller: caller("us")}, func(e traffic.Exchange) bool {
+			return e.Caller.Name() == "outside" && e.Caller.Address == "9.9.9.9"
+		}},
+		"crossing": {false, proxy.Recording{Caller: caller("us"), Crosses: crossing}, func(e traffic.Exchange) bool {
+			return e.Crossing && !e.Blocked && e.Status == 200
+		}},
+		"blocked": {false, proxy.Recording{Caller: caller("us"), Crosses: crossing, Blocks: yes}, func(e traffic.Exchange) bool {
+			return e.Crossing && e.Blocked && e.Status == 403 && *e.Fault == string(proxy.Isolated) &&
+				strings.Contains(string(e.Response.Body), "region us may not call region eu")
+		}},
+		"not blocked": {false, proxy.Recording{Caller: caller("control"), Crosses: crossing, Blocks: yes}, func(e traffic.Exchange) bool {
+			return !e.Crossing && !e.Blocked && e.Status == 200
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := make(chan struct{}, 1)
+			target := silo(t, func(http.ResponseWriter, *http.Request) { asked <- struct{}{} })
+			c.record.Log = traffic.NewLog(traffic.DefaultLimit)
+			edge := serve(t, proxy.Options{Silo: "eu", Target: target, TrustForwarded: c.trusted, Recording: &c.record})
+			speak(t, edge, hops)
+			e := ended(t, c.record.Log, 1)[0]
+			if !c.want(e) {
+				t.Errorf("got %+v", e)
+			}
+			if (len(asked) == 0) != e.Blocked {
+				t.Errorf("blocked: %v, and the silo was asked %d times", e.Blocked, len(asked))
+			}
+		})
+	}
+}
+
+func crossing(from, to string) bool { return from == "us" && to == "eu" }
+func yes() bool                     { return true }
+
+// To look for who calls delays no request, and is done once for a connection.
+func TestACallerIsFoundBesideTheRequest(t *testing.T) {
+	t.Parallel()
+	found, looks := make(chan struct{}), make(chan struct{}, 9)
+	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: func(net.Addr, net.Addr) traffic.Caller {
+		looks <- struct{}{}
+		<-found
+		return caller("us")(nil, nil)
+	}}
+	edge := serve(t, proxy.Options{Silo: "eu", Target: silo(t, func(http.ResponseWriter, *http.Request) {}), Recording: record})
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for range 3 {
+		response, err := client.Do(get(t, "http://"+edge))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	}
+	for _, e := range ended(t, record.Log, 0) {
+		if e.State != traffic.Open || e.Caller.Silo != nil {
+			t.Errorf("got %+v", e)
+		}
+	}
+	close(found)
+	for _, e := range ended(t, record.Log, 3) {
+		if e.Caller.Name() != "us" || e.Status != 200 {
+			t.Errorf("got %+v", e)
+		}
+	}
+	if len(looks) != 1 {
+		t.Errorf("looked %d times", len(looks))
+	}
+}
+
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	target := silo(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s %s %s %s", r.Method, r.RequestURI, r.Host, r.Header.Get("Authorization"), body, r.Trailer.Get("Sum"))
+	})
+	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: caller("us"), Crosses: crossing, Blocks: func() bool { return false }}
+	p := proxy.New(proxy.Options{Silo: "eu", Target: target, Recording: record})
+	t.Cleanup(p.Close)
+	for name, request := range map[string]string{
+		"plain":    "POST /a%2Fb?x=1;2 HTTP/1.1\nHost: front.test\nAuthorization: secret\nContent-Length: 7\nConnection: close\n\none two",
+		"trailers": "POST /t HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\nTrailer: Sum\nConnection: close\n\n3\none\n0\nSum: 7\n\n",
+		"bodyless": "GET / HTTP/1.1\nHost: x\nConnection: close\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := traffic.NewLog(traffic.DefaultLimit)
+			speak(t, serve(t, proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: log}}), request)
+			first := ended(t, log, 1)[0]
+			me := "me"
+			again, err := p.Replay(t.Context(), first, traffic.Caller{Program: &me})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.ReplayOf == nil || *again.ReplayOf != first.ID || again.Caller.Name() != "me" || again.Crossing || again.State != traffic.Done {
+				t.Errorf("got %+v", again)
+			}
+			if !bytes.Equal(again.Response.Body, first.Response.Body) || len(first.Response.Body) == 0 {
+				t.Errorf("first %q, then %q", first.Response.Body, again.Response.Body)
+			}
+			if kept, _ := record.Log.Get(again.ID); kept.State != traffic.Done {
+				t.Errorf("kept is %+v", kept)
+			}
+		})
+	}
+	if _, err := proxy.New(proxy.Options{Target: target}).Replay(t.Context(), traffic.Exchange{}, traffic.Caller{}); err == nil {
+		t.Error("replayed where nothing is recorded")
+	}
+}
+
+func TestAReplayEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{})
+	target := silo(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+	})
+	p := proxy.New(proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit)}})
+	defer p.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-arrived
+		leave()
+	}()
+	again, err := p.Replay(ctx, traffic.Exchange{ID: 7, Method: "GET", Path: "/"}, traffic.Caller{})
+	if err != nil || again.State != traffic.Broken {
+		t.Errorf("got %+v, %v", again, err)
+	}
+}
