@@ -125,7 +125,7 @@ func invalid(err error) *verdict {
 	switch {
 	case errors.As(err, &problems):
 		return &verdict{Code: exitInvalid, Problems: problems}
-	case errors.Is(err, orchestrator.ErrNotSupported), errors.Is(err, sentry.ErrUnsupported):
+	case errors.Is(err, sentry.ErrUnsupported):
 		return &verdict{Code: exitInvalid, Text: err.Error()}
 	case errors.Is(err, sentry.ErrBroken):
 		return &verdict{Code: exitInvalid, Text: err.Error(), Hints: []string{"silo up --mode monolith runs it as one devserver"}}

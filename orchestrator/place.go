@@ -57,6 +57,7 @@ type Placement struct {
 	block       sentry.Block // the region config; empty for a monolith
 	provider    tunnels.Provider
 	board       *board
+	gate        *gate
 }
 
 // Placed is one silo with its place.
@@ -134,6 +135,7 @@ func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 		return nil, err
 	}
 	p := &Placement{Plan: plan, Site: site, RunID: runID(), Secrets: secrets, board: newBoard()}
+	p.gate = newGate(p)
 	config, err := p.tunnelConfig()
 	if err != nil {
 		return nil, err
@@ -245,6 +247,9 @@ func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 				p.board.nudge()
 			}
 		},
+	}
+	if p.gate != nil {
+		config.Recording = p.gate.recording()
 	}
 	if t.Provider != tunnels.Ngrok {
 		return config, nil

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,15 +44,9 @@ func (e *UnknownSiloError) Error() string {
 	return fmt.Sprintf("no silo is called %q (there are %s)", e.Name, strings.Join(e.Known, ", "))
 }
 
-// ErrNotSupported says that the topology asks for what silo cannot do yet.
-var ErrNotSupported = errors.New("not supported yet")
-
 // NewPlan plans the named silos, or all where none is named. In monolith mode
 // there is but one, on control's port and address.
 func NewPlan(t *topology.Topology, choice sentry.Choice, monolith bool, only []string) (Plan, error) {
-	if err := supported(t); err != nil {
-		return Plan{}, err
-	}
 	plan := Plan{Topology: t, Choice: choice, Monolith: monolith}
 	silos, control := t.Silos(), state.Control
 	if monolith {
@@ -79,13 +72,6 @@ func NewPlan(t *topology.Topology, choice sentry.Choice, monolith bool, only []s
 		})
 	}
 	return plan, nil
-}
-
-func supported(t *topology.Topology) error {
-	if t.Isolation == "block" {
-		return fmt.Errorf("isolation.regions = \"block\": %w", ErrNotSupported)
-	}
-	return nil
 }
 
 // PerSilo tells whether each silo has a database of its own. A monolith has the

@@ -213,6 +213,7 @@ func (s *Supervisor) take(ctx context.Context, c cluster, events ...event) clust
 			}
 		case applyEvent:
 			s.place.Store(wish.place)
+			wish.place.gate.isolate(wish.place.Topology.Isolation)
 			s.seen = append(s.seen, wish.seen)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"silo/proxy"
+	"silo/traffic"
 )
 
 const (
@@ -24,6 +25,7 @@ type endpoint struct {
 	host     string // to ask for; set by the first answer where the service made one up
 	url      string
 	relay    *relay
+	forward  *proxy.Proxy
 	running  sync.WaitGroup // keep and serve
 	once     sync.Once      // begins closing
 	done     chan struct{}  // closed when nothing of it runs
@@ -45,7 +47,11 @@ func (p *ngrokProvider) newEndpoint(spec Spec) *endpoint {
 		spec:     spec,
 		host:     host,
 		relay:    newRelay(),
-		done:     make(chan struct{}),
+		forward: proxy.New(proxy.Options{
+			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting,
+			HostHeader: spec.HostHeader, TrustForwarded: true, Recording: p.config.Recording,
+		}),
+		done: make(chan struct{}),
 	}
 }
 
@@ -121,12 +127,8 @@ func (e *endpoint) hold(l *leg) bool {
 }
 
 func (e *endpoint) serve(life context.Context) {
-	forward := proxy.New(proxy.Options{
-		Silo: e.spec.Name, Target: e.spec.Upstream, Starting: e.spec.Starting,
-		HostHeader: e.spec.HostHeader, TrustForwarded: true,
-	})
-	defer forward.Close()
-	_ = proxy.Serve(life, e.relay, forward) // a relay does not fail
+	defer e.forward.Close()
+	_ = proxy.Serve(life, e.relay, e.forward) // a relay does not fail
 }
 
 // fail shows why the endpoint is down: lost where only the endpoint, the account
@@ -158,6 +160,10 @@ func (e *endpoint) end() *leg {
 func (e *endpoint) Name() string   { return e.name }
 func (e *endpoint) URL() string    { return e.url }
 func (e *endpoint) Status() Status { return *e.now.Load() }
+
+func (e *endpoint) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
+	return e.forward.Replay(ctx, x, caller)
+}
 
 func (e *endpoint) Close(ctx context.Context) error {
 	e.putOut()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+
+	"silo/traffic"
 )
 
 // fixed is a provider of addresses that need no keeping: those somebody else
@@ -52,6 +54,10 @@ func (f *fixed) Close(context.Context) error {
 func (a *address) Name() string   { return a.name }
 func (a *address) URL() string    { return a.url }
 func (a *address) Status() Status { return *a.now.Load() }
+
+func (a *address) Replay(context.Context, traffic.Exchange, traffic.Caller) (traffic.Exchange, error) {
+	return traffic.Exchange{}, errPassedBy
+}
 
 func (a *address) Close(context.Context) error {
 	a.putOut()

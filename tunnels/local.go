@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"silo/proxy"
+	"silo/traffic"
 )
 
 // local is a provider whose tunnels are edges on loopback in this process.
@@ -21,9 +22,10 @@ type local struct {
 // edge serves one silo's proxy on one listener.
 type edge struct {
 	*lamp
-	url  string
-	stop context.CancelFunc
-	done chan struct{} // closed when nothing of it runs
+	url     string
+	forward *proxy.Proxy
+	stop    context.CancelFunc
+	done    chan struct{} // closed when nothing of it runs
 }
 
 func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
@@ -46,23 +48,24 @@ func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 		url:  "http://" + listener.Addr().String(),
 		stop: stop,
 		done: make(chan struct{}),
+		forward: proxy.New(proxy.Options{
+			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
+			Recording: l.config.Recording,
+		}),
 	}
 	l.edges = append(l.edges, e)
 	e.show(Opening, nil)
 	e.show(Online, nil)
 	go func() {
 		defer close(e.done)
-		e.serve(life, listener, spec)
+		e.serve(life, listener)
 	}()
 	return e, nil
 }
 
-func (e *edge) serve(life context.Context, listener net.Listener, spec Spec) {
-	forward := proxy.New(proxy.Options{
-		Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
-	})
-	defer forward.Close()
-	if err := proxy.Serve(life, listener, forward); err != nil {
+func (e *edge) serve(life context.Context, listener net.Listener) {
+	defer e.forward.Close()
+	if err := proxy.Serve(life, listener, e.forward); err != nil {
 		e.show(Lost, &Error{Code: codeEdge, Text: err.Error(), Class: Fatal, Hint: "silo down && silo up"})
 	}
 }
@@ -87,6 +90,10 @@ func (l *local) Close(ctx context.Context) error {
 func (e *edge) Name() string   { return e.name }
 func (e *edge) URL() string    { return e.url }
 func (e *edge) Status() Status { return *e.now.Load() }
+
+func (e *edge) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
+	return e.forward.Replay(ctx, x, caller)
+}
 
 func (e *edge) Close(ctx context.Context) error {
 	e.stop()

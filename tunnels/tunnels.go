@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"silo/proxy"
+	"silo/traffic"
 )
 
 // The providers that New knows.
@@ -88,6 +91,10 @@ type Tunnel interface {
 	URL() string
 	// Status is where the tunnel stands now.
 	Status() Status
+	// Replay makes a recorded request again, of this tunnel's silo and through what
+	// forwards to it (proxy.Proxy.Replay): it does not leave this process. Where the
+	// traffic does not pass this process it fails.
+	Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error)
 	// Close gives the address back. It waits until nothing of the tunnel runs,
 	// but never longer than ctx or 2 s, and is idempotent. After it Changed is
 	// not called for this tunnel.
@@ -114,9 +121,15 @@ type Config struct {
 	Version  string // of silo, told to services
 	// Log gets one line, without a secret, for each thing worth a trace.
 	Log func(line string)
+	// Recording has what passes kept, by Local and Ngrok. Nil: nothing is. Ngrok does
+	// not ask for its Caller: the service names an address.
+	Recording *Recording
 	// Changed gets each Status that a tunnel takes on, in order, from Open on.
 	Changed func(name string, status Status)
 }
+
+// Recording is where what passes tunnels is kept, and how it is told who calls.
+type Recording = proxy.Recording
 
 // NgrokConfig is how the ngrok service is reached. Only Authtoken is required.
 type NgrokConfig struct {
@@ -131,6 +144,9 @@ type NgrokConfig struct {
 	// found after two and a half of them at the latest.
 	Heartbeat time.Duration
 }
+
+// errPassedBy is of tunnels that are somebody else's, or none.
+var errPassedBy = errors.New("no traffic of this silo passes silo: its address is not silo's own")
 
 // errClosed is why things end that Close has ended.
 var errClosed = errors.New("the tunnel's provider is closed")
