@@ -44,6 +44,16 @@ func play(role string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
+	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // another silo, on a connection of its own
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Post(r.FormValue("url"), "text/plain", strings.NewReader("a call"))
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.WriteHeader(response.StatusCode)
+		_ = response.Body.Close()
+	})
 	if role == "other-mode" { // a region that answers as control does
 		mux.HandleFunc("/api/0/users/me/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	}

@@ -1,0 +1,174 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"silo/state"
+	"silo/traffic"
+)
+
+// withEU are lines of a topology that has another region, and an isolation.
+func withEU(isolation string) string {
+	return fmt.Sprintf("[region.eu]\nid = 2\nport = 0\nenv = { %s = \"plain\" }\n[isolation]\nregions = %q\n", playEnv, isolation)
+}
+
+// call has one silo call another, and gives the status of the answer.
+func (b *bench) call(t *testing.T, from, to string) int {
+	t.Helper()
+	silos := map[string]state.Silo{}
+	for _, s := range b.Snapshot().Silos {
+		silos[s.Name] = s
+	}
+	response, err := http.Get("http://" + silos[from].Bind + "/call?url=" + url.QueryEscape(silos[to].URL+"/from/"+from))
+	must(t, err)
+	must(t, response.Body.Close())
+	return response.StatusCode
+}
+
+// passed waits until the latest exchange that a filter lets through has ended.
+func (b *bench) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for {
+		list, version := b.Traffic().List(filter, 1)
+		if len(list) == 1 && list[0].State != traffic.Open {
+			return list[0]
+		}
+		_, _, changed := b.Traffic().Since(version, filter)
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("nothing has passed: %+v", list)
+		}
+	}
+}
+
+func TestWhoCallsWhomIsRecorded(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", withEU("warn"))
+	must(t, b.Await(t.Context()))
+	for _, c := range []struct {
+		from, to string
+		crossing bool
+	}{{"control", "us", false}, {"eu", "control", false}, {"eu", "us", true}, {"us", "eu", true}, {"us", "us", false}} {
+		if status := b.call(t, c.from, c.to); status != http.StatusNotFound { // by the silo that plays here
+			t.Errorf("%s → %s: status %d", c.from, c.to, status)
+		}
+		e := b.passed(t, traffic.Filter{Path: "/from/" + c.from, Silos: []string{c.to}})
+		if e.Caller.Name() != c.from || e.Caller.PID == nil || e.Crossing != c.crossing || e.Blocked || string(e.Request.Body) != "a call" {
+			t.Errorf("%s → %s: %+v, caller %s", c.from, c.to, e, e.Caller.Name())
+		}
+	}
+	// This very process is none of them.
+	response, err := http.Get(b.us().URL + "/_health/")
+	must(t, err)
+	must(t, response.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	if e := b.passed(t, traffic.Filter{Path: "/_health/"}); e.Caller.Silo != nil || *e.Caller.PID != os.Getpid() || *e.Caller.Program == "" {
+		t.Errorf("this process is %+v", e.Caller)
+	}
+	calls := map[string]int64{}
+	for _, c := range b.Traffic().Calls() {
+		calls[c.From+" "+c.To] = c.Requests
+	}
+	if calls["control us"] != 1 || calls["eu us"] != 1 || calls["us us"] != 1 {
+		t.Errorf("counted %v", calls)
+	}
+}
+
+func TestRegionsAreKeptApart(t *testing.T) {
+	t.Parallel()
+	for isolation, want := range map[string]struct {
+		status            int
+		crossing, blocked bool
+	}{"off": {404, false, false}, "block": {403, true, true}} {
+		t.Run(isolation, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, "plain", withEU(isolation))
+			must(t, b.Await(t.Context()))
+			if status := b.call(t, "control", "us"); status != http.StatusNotFound {
+				t.Errorf("control gets %d", status)
+			}
+			if status := b.call(t, "eu", "us"); status != want.status {
+				t.Errorf("eu gets %d", status)
+			}
+			e := b.passed(t, traffic.Filter{Path: "/from/eu"})
+			if e.Caller.Name() != "eu" || e.Crossing != want.crossing || e.Blocked != want.blocked {
+				t.Errorf("got %+v", e)
+			}
+			// To make it again is the user's wish, not the region's.
+			if again, err := b.Replay(t.Context(), e.ID, ""); err == nil && (again.Status != 404 || again.Crossing) {
+				t.Errorf("again: %+v", again)
+			} else if unread := new(UnrepeatableError); err != nil && (!errors.As(err, &unread) || !want.blocked) {
+				t.Error(err) // of what was refused the body was never read
+			}
+		})
+	}
+}
+
+func TestReplayGoesToAnotherSilo(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.us().URL+"/_health/?a=1", http.NoBody)
+	must(t, err)
+	request.Header.Set("Authorization", "Bearer secret")
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	_, _ = io.Copy(io.Discard, response.Body)
+	must(t, response.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	first := b.passed(t, traffic.Filter{Path: "/_health/"})
+	for to, want := range map[string]string{"": "us", "control": "control"} {
+		again, err := b.Replay(t.Context(), first.ID, to)
+		must(t, err)
+		if again.Silo != want || *again.ReplayOf != first.ID || again.Status != 200 || string(again.Response.Body) != "ok" ||
+			again.Path != "/_health/?a=1" || again.Request.Header.Get("Authorization") != "Bearer secret" || again.Caller.Name() != "silo" {
+			t.Errorf("to %q: %+v", to, again)
+		}
+	}
+	must(t, b.Stop("us"))
+	b.until(t, "at rest", func() bool { return b.us().State == state.Stopped })
+	if again, err := b.Replay(t.Context(), first.ID, "us"); err != nil || again.Fault == nil || *again.Fault != "down" {
+		t.Errorf("of a silo at rest: %+v, %v", again, err)
+	}
+}
+
+func TestReplayRefuses(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	log := b.Traffic()
+	open := log.Begin(traffic.Exchange{Silo: "us", Method: "GET", Path: "/"})
+	cut, upgraded, plain := open+1, open+2, open+3
+	for _, e := range []traffic.Exchange{
+		{Silo: "us", Method: "GET", Path: "/", Request: traffic.Message{Truncated: true}},
+		{Silo: "us", Method: "GET", Path: "/", Status: http.StatusSwitchingProtocols},
+		{Silo: "us", Method: "GET", Path: "/"},
+	} {
+		e.ID = log.Begin(e)
+		e.State = traffic.Done
+		log.End(e)
+	}
+	for id, words := range map[uint64]string{open: "has not ended", cut: "in part only", upgraded: "another protocol"} {
+		var refused *UnrepeatableError
+		if _, err := b.Replay(t.Context(), id, ""); !errors.As(err, &refused) || refused.ID != id || !strings.Contains(err.Error(), words) {
+			t.Errorf("%d: %v", id, err)
+		}
+	}
+	if _, err := b.Replay(t.Context(), 4711, ""); !errors.Is(err, ErrNotKept) {
+		t.Errorf("got %v", err)
+	}
+	var unknown *UnknownSiloError
+	if _, err := b.Replay(t.Context(), plain, "nosuch"); !errors.As(err, &unknown) {
+		t.Errorf("got %v", err)
+	}
+}
