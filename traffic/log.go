@@ -12,7 +12,7 @@ const (
 	DefaultLimit = 32 << 20
 
 	// overhead is what an exchange takes beside its texts and bodies, and a header
-	// field beside its own, by a generous guess.
+	// field beside its own while the exchange is open, by a generous guess.
 	overhead, fieldOverhead = 512, 64
 )
 
@@ -21,26 +21,55 @@ const (
 type Log struct {
 	limit int64
 
-	mu      sync.Mutex // guards all below
-	kept    []*record  // by ID, without gaps; the first is the oldest
-	bytes   int64      // of all kept
-	last    uint64     // ID given last
-	version uint64     // counts changes
-	changed chan struct{}
+	mu      sync.Mutex    // guards all below
+	kept    []record      // by ID, without gaps; the first is the oldest
+	bytes   int64         // of all kept
+	last    uint64        // ID given last
+	version uint64        // counts changes
+	changed chan struct{} // nil where nobody waits for a change
 	calls   map[[2]string]*Call
 }
 
 // record is an exchange and when it last changed.
 type record struct {
-	Exchange
-	bytes   int64
-	version uint64
+	open            *Exchange // one that has not ended
+	packed          []byte    // one that has
+	request, answer []byte    // bodies of one that has
+	bytes           int64
+	version         uint64
+}
+
+func open(e Exchange) record { return record{open: &e, bytes: size(e)} }
+
+func closed(e Exchange) record {
+	scratch, _ := scratches.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
+	}
+	*scratch = pack((*scratch)[:0], &e)
+	r := record{packed: slices.Clone(*scratch), request: e.Request.Body, answer: e.Response.Body}
+	scratches.Put(scratch)
+	r.bytes = overhead + int64(cap(r.packed)+cap(r.request)+cap(r.answer))
+	return r
+}
+
+// scratches are where exchanges are packed before it is known how long they are.
+var scratches sync.Pool
+
+// exchange is what is kept, made anew where it was packed.
+func (r *record) exchange() Exchange {
+	if r.open != nil {
+		return *r.open
+	}
+	e := unpack(r.packed)
+	e.Request.Body, e.Response.Body = r.request, r.answer
+	return e
 }
 
 // NewLog makes a log that keeps about limit bytes. It takes no memory until there
 // is something to keep.
 func NewLog(limit int64) *Log {
-	return &Log{limit: limit, changed: make(chan struct{}), calls: map[[2]string]*Call{}}
+	return &Log{limit: limit, calls: map[[2]string]*Call{}}
 }
 
 // Begin keeps an exchange whose answer is still to come and gives it its ID. What
@@ -50,40 +79,40 @@ func (l *Log) Begin(e Exchange) (id uint64) {
 	defer l.mu.Unlock()
 	l.last++
 	e.ID, e.State = l.last, Open
-	l.kept = append(l.kept, nil)
-	l.put(len(l.kept)-1, e)
+	l.kept = append(l.kept, record{})
+	l.put(len(l.kept)-1, open(e))
 	return e.ID
 }
 
 // End replaces the exchange of e.ID, which Begin has given, by e, whose State says
 // how it ended, and counts it. One that is not kept any more is only counted.
 func (l *Log) End(e Exchange) {
+	r := closed(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count(e)
 	if i, kept := l.index(e.ID); kept {
-		l.put(i, e)
+		l.put(i, r)
 	}
 }
 
 // put needs mu. The newest exchange is kept however large it is.
-func (l *Log) put(i int, e Exchange) {
+func (l *Log) put(i int, r record) {
 	l.version++
-	r := &record{Exchange: e, bytes: size(e), version: l.version}
-	if old := l.kept[i]; old != nil {
-		l.bytes -= old.bytes
-	}
+	r.version = l.version
+	l.bytes += r.bytes - l.kept[i].bytes
 	l.kept[i] = r
-	l.bytes += r.bytes
 	drop := 0
 	for l.bytes > l.limit && drop < len(l.kept)-1 {
 		l.bytes -= l.kept[drop].bytes
-		l.kept[drop] = nil // the array may live on for a while
+		l.kept[drop] = record{} // the array may live on for a while
 		drop++
 	}
 	l.kept = l.kept[drop:]
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
 // count needs mu.
@@ -109,10 +138,11 @@ func (l *Log) count(e Exchange) {
 
 // index needs mu.
 func (l *Log) index(id uint64) (int, bool) {
-	if len(l.kept) == 0 || id < l.kept[0].ID || id > l.last {
+	newer := l.last - id // wraps around where there is no such ID yet
+	if newer >= uint64(len(l.kept)) {
 		return 0, false
 	}
-	return int(id - l.kept[0].ID), true //nolint:gosec // G115: an index of what is in memory
+	return len(l.kept) - 1 - int(newer), true //nolint:gosec // G115: an index of what is in memory
 }
 
 // Get finds an exchange that is still kept, with its secrets.
@@ -123,7 +153,7 @@ func (l *Log) Get(id uint64) (Exchange, bool) {
 	if !kept {
 		return Exchange{}, false
 	}
-	return l.kept[i].Exchange, true
+	return l.kept[i].exchange(), true
 }
 
 // List gives the latest n exchanges that filter lets through, oldest first, with
@@ -131,9 +161,9 @@ func (l *Log) Get(id uint64) (Exchange, bool) {
 func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range slices.Backward(l.kept) {
-		if filter.Match(r.Exchange) {
-			list = append(list, r.Exchange)
+	for i := range slices.Backward(l.kept) {
+		if e := l.kept[i].exchange(); filter.Match(e) {
+			list = append(list, e)
 			if len(list) == n {
 				break
 			}
@@ -150,15 +180,20 @@ func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64,
 	defer l.mu.Unlock()
 	var fresh []*record
 	if version < l.version {
-		for _, r := range l.kept {
-			if r.version > version && filter.Match(r.Exchange) {
-				fresh = append(fresh, r)
+		for i := range l.kept {
+			if l.kept[i].version > version {
+				fresh = append(fresh, &l.kept[i])
 			}
 		}
 	}
 	slices.SortFunc(fresh, func(a, b *record) int { return cmp.Compare(a.version, b.version) })
 	for _, r := range fresh {
-		list = append(list, r.Exchange)
+		if e := r.exchange(); filter.Match(e) {
+			list = append(list, e)
+		}
+	}
+	if l.changed == nil {
+		l.changed = make(chan struct{})
 	}
 	return list, l.version, l.changed
 }
