@@ -61,13 +61,24 @@ func (g *gate) silos() []state.Silo {
 func (g *gate) caller(local, remote net.Addr) traffic.Caller {
 	g.looking.Lock()
 	defer g.looking.Unlock()
-	peer, found := ports.Peer(local, remote, g.met)
+	peer, found := ports.Peer(local, remote, slices.Concat(g.met, g.leaders()))
 	if !found {
 		return traffic.Caller{}
 	}
 	g.met = slices.Insert(slices.DeleteFunc(g.met, func(pid int) bool { return pid == peer.PID }), 0, peer.PID)
 	g.met = g.met[:min(len(g.met), manyMet)]
 	return traffic.Caller{Silo: g.siloOf(peer.PID), PID: &peer.PID, Program: &peer.Program}
+}
+
+// leaders are the processes of the silos that run.
+func (g *gate) leaders() []int {
+	var pids []int
+	for _, s := range g.silos() {
+		if s.PID != nil {
+			pids = append(pids, *s.PID)
+		}
+	}
+	return pids
 }
 
 // siloOf is the silo in whose environment a process was started, by this program or

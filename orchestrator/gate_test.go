@@ -63,17 +63,19 @@ func TestWhoCallsWhomIsRecorded(t *testing.T) {
 			t.Errorf("%s → %s: status %d", c.from, c.to, status)
 		}
 		e := b.passed(t, traffic.Filter{Path: "/from/" + c.from, Silos: []string{c.to}})
-		if e.Caller.Name() != c.from || e.Caller.PID == nil || e.Crossing != c.crossing || e.Blocked || string(e.Request.Body) != "a call" {
+		if e.Caller.Name() != c.from || e.Caller.PID == nil || e.Crossing != c.crossing || e.Blocked {
 			t.Errorf("%s → %s: %+v, caller %s", c.from, c.to, e, e.Caller.Name())
 		}
 	}
 	// This very process is none of them.
-	response, err := http.Get(b.us().URL + "/_health/")
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections() // not before its end was looked for
+	response, err := client.Get(b.us().URL + "/_health/")
 	must(t, err)
+	_, _ = io.Copy(io.Discard, response.Body) // or to close it would close the connection
 	must(t, response.Body.Close())
-	http.DefaultClient.CloseIdleConnections()
-	if e := b.passed(t, traffic.Filter{Path: "/_health/"}); e.Caller.Silo != nil || *e.Caller.PID != os.Getpid() || *e.Caller.Program == "" {
-		t.Errorf("this process is %+v", e.Caller)
+	if e := b.passed(t, traffic.Filter{Path: "/_health/"}); e.Caller.Silo != nil || e.Caller.PID == nil || *e.Caller.PID != os.Getpid() || *e.Caller.Program == "" {
+		t.Errorf("this process is %+v in %+v", e.Caller, e)
 	}
 	calls := map[string]int64{}
 	for _, c := range b.Traffic().Calls() {
@@ -105,10 +107,8 @@ func TestRegionsAreKeptApart(t *testing.T) {
 				t.Errorf("got %+v", e)
 			}
 			// To make it again is the user's wish, not the region's.
-			if again, err := b.Replay(t.Context(), e.ID, ""); err == nil && (again.Status != 404 || again.Crossing) {
-				t.Errorf("again: %+v", again)
-			} else if unread := new(UnrepeatableError); err != nil && (!errors.As(err, &unread) || !want.blocked) {
-				t.Error(err) // of what was refused the body was never read
+			if again, err := b.Replay(t.Context(), e.ID, ""); err != nil || again.Status != 404 || again.Crossing {
+				t.Errorf("again: %+v, %v", again, err)
 			}
 		})
 	}

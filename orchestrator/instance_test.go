@@ -46,7 +46,7 @@ func play(role string) {
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
 	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // another silo, on a connection of its own
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		response, err := client.Post(r.FormValue("url"), "text/plain", strings.NewReader("a call"))
+		response, err := client.Get(r.FormValue("url"))
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return

@@ -1,10 +1,13 @@
 package ports
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 func peer(here, there netip.AddrPort, first []int) (Holder, bool) {
@@ -12,27 +15,47 @@ func peer(here, there netip.AddrPort, first []int) (Holder, bool) {
 	if user := os.Geteuid(); err != nil || s.inode == "0" || s.uid != user && user != 0 {
 		return Holder{}, false
 	}
-	socket := "socket:[" + s.inode + "]"
+	search := search{link: []byte("socket:[" + s.inode + "]")}
 	for _, pid := range first {
-		if holds(pid, socket) {
+		if search.in(pid) {
 			return describe(pid), true
 		}
 	}
 	all := entries("/proc")
 	slices.Sort(all)
-	for _, pid := range slices.Backward(all) { // what has just been started is seldom looked for in vain
-		if holds(pid, socket) {
+	for _, pid := range slices.Backward(all) { // who ends soon has begun of late
+		if search.in(pid) {
 			return describe(pid), true
 		}
 	}
 	return Holder{}, false
 }
 
-// holds tells whether a process has a socket open.
-func holds(pid int, socket string) bool {
-	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
-	return slices.ContainsFunc(entries(folder), func(fd int) bool {
-		target, err := os.Readlink(folder + "/" + strconv.Itoa(fd))
-		return err == nil && target == socket
-	})
+// search looks for an open file in processes, in as few system calls and copies as
+// can be: a client may close its connection the moment it has its answer.
+type search struct {
+	link    []byte // what its descriptor links to
+	entries [4096]byte
+	target  [64]byte
+}
+
+// in tells whether a process has the file open.
+func (s *search) in(pid int) bool {
+	dir, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false // gone, or another user's
+	}
+	defer func() { _ = unix.Close(dir) }()
+	for {
+		n, err := unix.ReadDirent(dir, s.entries[:])
+		if err != nil || n <= 0 {
+			return false
+		}
+		_, _, names := unix.ParseDirent(s.entries[:n], -1, nil)
+		for _, name := range names {
+			if n, err := unix.Readlinkat(dir, name, s.target[:]); err == nil && bytes.Equal(s.target[:n], s.link) {
+				return true
+			}
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"silo/traffic"
@@ -47,7 +48,7 @@ func (p *Proxy) record(w http.ResponseWriter, r *http.Request) {
 }
 
 // witness notes one exchange as it passes: it stands for the client's
-// ResponseWriter, and has a reel in the request's body. What is noted at once is in
+// ResponseWriter, and has a tape in the request's body. What is noted at once is in
 // its Exchange, the rest is added when the handler has ended.
 //
 // Headers are kept as they are, not copied. Those of the request are net/http's,
@@ -60,14 +61,18 @@ type witness struct {
 
 	recording *Recording
 	request   *http.Request
-	peer      *peer   // nil: the caller is known
 	again     *replay // nil: it is none
+	unmet     *peer   // who will tell the caller; nil: that was known at once, or is not told
 	sent      *sentBody
 	answered  tape
 	line      *upgradedConn // once upgraded
 	header    http.Header   // a copy for a header that trailers will be added to
 	failed    error         // of writing to the client
 	returned  bool          // the handler has, and has not panicked
+
+	mu    sync.Mutex // guards Caller and Crossing, and all below
+	known bool       // both count
+	over  bool       // the handler has ended, and all else is noted
 }
 
 func (p *Proxy) witness(w http.ResponseWriter, r *http.Request) *witness {
@@ -77,22 +82,37 @@ func (p *Proxy) witness(w http.ResponseWriter, r *http.Request) *witness {
 		Method: r.Method, Host: r.Host, Path: r.RequestURI, Proto: r.Proto,
 	}
 	seen.Request.Header = r.Header
+	if r.Body != nil && r.Body != http.NoBody {
+		seen.sent = &sentBody{ReadCloser: r.Body, declared: r.ContentLength}
+		r.Body = seen.sent
+	}
+	p.recognise(seen, r)
+	seen.ID = seen.recording.Log.Begin(seen.Exchange)
+	if seen.unmet != nil {
+		seen.unmet.tell(seen.meet)
+	}
+	return seen
+}
+
+// recognise notes who calls, or who will tell.
+func (p *Proxy) recognise(seen *witness, r *http.Request) {
 	seen.again, _ = r.Context().Value(replayKey{}).(*replay)
+	peer, served := r.Context().Value(peerKey{}).(*peer) // or another server than Serve has it
 	switch {
 	case seen.again != nil:
 		of := seen.again.of
 		seen.ReplayOf, seen.Caller = &of, seen.again.caller
 	case p.options.TrustForwarded:
 		seen.Caller.Address = firstHop(r)
-	case seen.recording.Caller != nil:
-		seen.meet(r.Context())
+	case seen.recording.Caller != nil && served:
+		caller, found := peer.look(seen.recording.Caller)
+		if !found {
+			seen.unmet = peer
+			return
+		}
+		seen.judge(caller)
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		seen.sent = &sentBody{ReadCloser: r.Body, declared: r.ContentLength}
-		r.Body = seen.sent
-	}
-	seen.ID = seen.recording.Log.Begin(seen.Exchange)
-	return seen
+	seen.known = true
 }
 
 // firstHop is whom a trusted front names as the client.
@@ -104,25 +124,26 @@ func firstHop(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// meet finds out about the caller, or begins to.
-func (w *witness) meet(ctx context.Context) {
-	peer, served := ctx.Value(peerKey{}).(*peer)
-	if !served {
-		return // by another server than Serve
-	}
-	caller, known := peer.look(w.recording.Caller)
-	if known {
-		w.know(caller)
-		return
-	}
-	w.peer = peer
+// judge notes the caller. It needs mu, once there is anybody else.
+func (w *witness) judge(caller traffic.Caller) {
+	caller.Address = w.Caller.Address
+	w.Caller, w.known = caller, true
+	w.Crossing = caller.Silo != nil && w.recording.Crosses != nil && w.recording.Crosses(*caller.Silo, w.Silo)
 }
 
-// know notes the caller.
-func (w *witness) know(caller traffic.Caller) {
-	caller.Address = w.Caller.Address
-	w.Caller, w.peer = caller, nil
-	w.Crossing = caller.Silo != nil && w.recording.Crosses != nil && w.recording.Crosses(*caller.Silo, w.Silo)
+// meet is told the caller, at whatever time that is found. It counts once.
+func (w *witness) meet(caller traffic.Caller) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.known {
+		return
+	}
+	w.judge(caller)
+	if w.over {
+		w.end()
+		return
+	}
+	w.recording.Log.Update(w.ID, func(e *traffic.Exchange) { e.Caller, e.Crossing = w.Caller, w.Crossing })
 }
 
 // barred tells whether the request is not to be forwarded.
@@ -130,21 +151,45 @@ func (w *witness) barred(ctx context.Context) bool {
 	if w.recording.Blocks == nil || !w.recording.Blocks() {
 		return false
 	}
-	if w.peer != nil {
-		caller, known := w.peer.await(ctx)
-		if !known {
-			panic(http.ErrAbortHandler) // the client is gone, or the server closes
-		}
-		w.know(caller)
+	if !w.await(ctx) {
+		panic(http.ErrAbortHandler) // the client is gone, or the server closes
 	}
-	w.Blocked = w.Crossing
+	w.Blocked = w.Crossing // which never changes once it counts
 	return w.Blocked
 }
 
-// testify ends the exchange, once its handler has returned or panicked. It waits for
-// nothing: where the caller is not known yet, the log has the last word later.
+// await waits until the caller is known; false: ctx ended first.
+func (w *witness) await(ctx context.Context) bool {
+	if w.unmet == nil {
+		return true
+	}
+	caller, found := w.unmet.await(ctx)
+	if found {
+		w.meet(caller)
+	}
+	return found
+}
+
+// joinLimit bounds how long the end of a connection's first answer is held back for
+// the caller's sake: he may hang up the moment he has it, and is then not found any
+// more. Mostly he has been found by then.
+const joinLimit = 10 * time.Millisecond
+
+// join waits a moment for the caller, where an answer is about to end.
+func (w *witness) join(ctx context.Context) {
+	if w.unmet == nil || !w.returned || w.failed != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	w.await(ctx)
+}
+
+// testify ends the exchange, once its handler has returned or panicked. Where the
+// caller is not known by then, meet has the last word.
 func (w *witness) testify(ctx context.Context) {
 	total := time.Since(w.Started).Seconds()
+	w.join(ctx)
 	w.Total = &total
 	w.State = traffic.Done
 	if reason := w.reason(ctx); reason != "" {
@@ -154,17 +199,12 @@ func (w *witness) testify(ctx context.Context) {
 	}
 	w.developRequest()
 	w.developResponse()
-	if w.peer != nil {
-		w.peer.tell(w.conclude)
-		return
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	if w.known {
+		w.end()
 	}
-	w.end()
-}
-
-// conclude is end for an exchange whose caller was not known before.
-func (w *witness) conclude(caller traffic.Caller) {
-	w.know(caller)
-	w.end()
 }
 
 func (w *witness) end() {
@@ -265,6 +305,18 @@ func (w *witness) note(status int) {
 	if len(w.Header()["Trailer"]) > 0 {
 		w.header = w.Header().Clone()
 	}
+	if lasts(status, w.Header()) {
+		header := w.Header().Clone() // the handler still has it
+		w.recording.Log.Update(w.ID, func(e *traffic.Exchange) {
+			e.Status, e.FirstByte, e.Response.Header = status, &first, header
+		})
+	}
+}
+
+// lasts tells of an answer whose end may be long in coming: it is worth to show how
+// it begins.
+func lasts(status int, header http.Header) bool {
+	return status == http.StatusSwitchingProtocols || strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
 }
 
 // WriteHeader notes the last status: others before it, below 200, are news.

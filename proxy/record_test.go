@@ -414,6 +414,42 @@ func TestACallerIsFoundBesideTheRequest(t *testing.T) {
 	}
 }
 
+// Who looks before an exchange has ended sees who calls, and how a stream begins.
+func TestAnOpenExchangeIsShown(t *testing.T) {
+	t.Parallel()
+	found, release := make(chan struct{}), make(chan struct{})
+	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: func(net.Addr, net.Addr) traffic.Caller {
+		<-found
+		return caller("us")(nil, nil)
+	}}
+	edge := serve(t, proxy.Options{Silo: "eu", Recording: record, Target: silo(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		flush(w)
+		<-release
+	})})
+	response, err := http.DefaultClient.Do(get(t, "http://"+edge))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	e, _ := record.Log.Get(1)
+	if e.State != traffic.Open || e.Status != 200 || e.FirstByte == nil || e.Response.Header.Get("Content-Type") == "" || e.Caller.Silo != nil {
+		t.Errorf("got %+v", e)
+	}
+	_, version := record.Log.List(traffic.Filter{}, 0)
+	_, _, changed := record.Log.Since(version, traffic.Filter{})
+	close(found)
+	<-changed
+	if e, _ = record.Log.Get(1); e.State != traffic.Open || e.Caller.Name() != "us" || e.Status != 200 {
+		t.Errorf("got %+v", e)
+	}
+	close(release)
+	_, _ = io.Copy(io.Discard, response.Body)
+	if e := ended(t, record.Log, 1)[0]; e.Caller.Name() != "us" || e.State != traffic.Done {
+		t.Errorf("got %+v", e)
+	}
+}
+
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	target := silo(t, func(w http.ResponseWriter, r *http.Request) {

@@ -84,6 +84,20 @@ func (l *Log) Begin(e Exchange) (id uint64) {
 	return e.ID
 }
 
+// Update has f change an exchange that has begun, for who looks before it ends. One
+// that has ended, or is not kept any more, stays as it is. f must not call back.
+func (l *Log) Update(id uint64, f func(e *Exchange)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, kept := l.index(id)
+	if !kept || l.kept[i].open == nil {
+		return
+	}
+	e := *l.kept[i].open
+	f(&e)
+	l.put(i, open(e))
+}
+
 // End replaces the exchange of e.ID, which Begin has given, by e, whose State says
 // how it ended, and counts it. One that is not kept any more is only counted.
 func (l *Log) End(e Exchange) {
