@@ -38,11 +38,11 @@ func (b *bench) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
 	t.Helper()
 	late := time.After(20 * time.Second)
 	for {
-		list, version := b.Traffic().List(filter, 1)
+		_, _, changed := b.Traffic().Since(0, traffic.Filter{})
+		list, _ := b.Traffic().List(filter, 1)
 		if len(list) == 1 && list[0].State != traffic.Open {
 			return list[0]
 		}
-		_, _, changed := b.Traffic().Since(version, filter)
 		select {
 		case <-changed:
 		case <-late:

@@ -3,14 +3,19 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"silo/proxy"
 	"silo/traffic"
@@ -20,7 +25,8 @@ import (
 func ended(t *testing.T, log *traffic.Log, n int) []traffic.Exchange {
 	t.Helper()
 	for {
-		list, version := log.List(traffic.Filter{}, 0)
+		list, _, changed := log.Since(0, traffic.Filter{})
+		slices.SortFunc(list, func(a, b traffic.Exchange) int { return cmp.Compare(a.ID, b.ID) })
 		done := 0
 		for _, e := range list {
 			if e.State != traffic.Open {
@@ -30,7 +36,6 @@ func ended(t *testing.T, log *traffic.Log, n int) []traffic.Exchange {
 		if done >= n {
 			return list
 		}
-		_, _, changed := log.Since(version, traffic.Filter{})
 		select {
 		case <-changed:
 		case <-t.Context().Done():
@@ -507,4 +512,40 @@ func TestAReplayEndsWithItsContext(t *testing.T) {
 	if err != nil || again.State != traffic.Broken {
 		t.Errorf("got %+v, %v", again, err)
 	}
+}
+
+// What is counted is what passed, and what is kept is its beginning.
+func TestCountsWhatPasses(t *testing.T) {
+	t.Parallel()
+	recording := &proxy.Recording{}
+	target := silo(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		if size := r.Header.Get("X-Size"); size != "" {
+			w.Header().Set("Content-Length", size)
+		}
+		_, _ = io.Copy(w, r.Body)
+	})
+	edge := serve(t, proxy.Options{Silo: "eu", Target: target, Recording: recording})
+	rapid.Check(t, func(rt *rapid.T) {
+		recording.Log = traffic.NewLog(traffic.DefaultLimit)
+		sent := make([]byte, rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(traffic.BodyLimit-2, traffic.BodyLimit+2), rapid.IntRange(0, 1<<20)).Draw(rt, "size"))
+		_, _ = rand.Read(sent)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+edge, bytes.NewReader(sent))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if rapid.Bool().Draw(rt, "chunked") {
+			request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(sent)), -1
+		} else if rapid.Bool().Draw(rt, "declared") {
+			request.Header.Set("X-Size", fmt.Sprint(len(sent)))
+		}
+		got := do(t, request).body
+		e := ended(t, recording.Log, 1)[0]
+		kept := sent[:min(len(sent), traffic.BodyLimit)]
+		for _, m := range []traffic.Message{e.Request, e.Response} {
+			if m.Bytes != int64(len(sent)) || !bytes.Equal(m.Body, kept) || m.Truncated != (len(sent) > len(kept)) || got != string(sent) {
+				rt.Fatalf("%d bytes passed, %d came back, %d counted, %d kept, truncated %v", len(sent), len(got), m.Bytes, len(m.Body), m.Truncated)
+			}
+		}
+	})
 }
