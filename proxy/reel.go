@@ -80,6 +80,7 @@ func (w *witness) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.note(http.StatusSwitchingProtocols)
 	w.line = &upgradedConn{Conn: conn}
+	w.line.from.Store(int64(both.Reader.Buffered())) // has been read already, with the request
 	return w.line, both, nil
 }
 
