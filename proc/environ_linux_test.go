@@ -1,0 +1,33 @@
+package proc
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// What has cleared its own environment is told by its parent's.
+func TestInherited(t *testing.T) {
+	t.Parallel()
+	tr := plant(t, `env -i sh -c 'echo bare $$; exec sleep 100' & echo first; wait`, "SILO_A=1", "SILO_B=two=2", "SILO_C=")
+	tr.output.await(t, "bare ", 1)
+	tr.output.await(t, "\n", 2)
+	bare := 0
+	for line := range strings.Lines(tr.output.String()) {
+		if number, is := strings.CutPrefix(line, "bare "); is {
+			bare, _ = strconv.Atoi(strings.TrimSpace(number))
+		}
+	}
+	for name, pid := range map[string]int{"itself": tr.PID(), "bare": bare} {
+		if values, ok := Inherited(pid, "SILO_B", "SILO_A", "SILO_C"); !ok || !slices.Equal(values, []string{"two=2", "1", ""}) {
+			t.Errorf("%s (%d): %q, %v", name, pid, values, ok)
+		}
+		if values, ok := Inherited(pid, "SILO_A", "SILO_NOBODY_HAS"); ok {
+			t.Errorf("%s: %q", name, values)
+		}
+	}
+	if values, ok := Inherited(0, "PATH"); ok {
+		t.Errorf("nobody has %q", values)
+	}
+}
