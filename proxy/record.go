@@ -21,8 +21,9 @@ type Recording struct {
 	Log *traffic.Log
 	// Caller tells which process is at the far end of a connection, by the addresses
 	// of this end and of that. It is asked once for each connection, beside the first
-	// request, and may take its time. Nil: not told. Where forwarding headers are
-	// trusted it is not asked: the first hop of X-Forwarded-For is the caller.
+	// request, whose answer waits for it at its end, 10 ms at most. Nil: not told. Where
+	// forwarding headers are trusted it is not asked: the first hop of X-Forwarded-For
+	// is the caller.
 	Caller func(local, remote net.Addr) traffic.Caller
 	// Crosses tells whether a call from one silo to another is one that must not
 	// be. It is asked once for each exchange whose caller is a silo. Nil: none is.
