@@ -13,7 +13,7 @@ import (
 )
 
 // plant writes files below dir; a name that ends in "*" is executable.
-func plant(t *testing.T, dir string, files map[string]string) {
+func plant(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
 		mode := os.FileMode(0o644)
