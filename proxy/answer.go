@@ -111,9 +111,6 @@ func (p *Proxy) explain(err error) answered {
 	}
 	a.Hint = "silo logs " + a.Silo
 	a.Error = FaultOf(err)
-	if p.options.Target != nil && a.Error == Broken && p.options.Target() == "" {
-		a.Error = Down
-	}
 	a.Detail = a.Error.Words(a.Silo)
 	return a
 }
@@ -126,7 +123,7 @@ func FaultOf(err error) Fault {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return Timeout
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case errors.Is(err, errNoTarget), errors.As(err, &dial) && dial.Op == "dial":
 		return Down
 	}
 	return Broken

@@ -5,11 +5,9 @@
 package proxy
 
 import (
-	"io"
-	"log"
+	"errors"
 	"net/http"
-	"net/http/httputil"
-	"sync"
+	"net/url"
 	"time"
 )
 
@@ -37,7 +35,8 @@ type Options struct {
 	HostHeader string
 	// TrustForwarded keeps X-Forwarded-For, -Host, -Proto and Forwarded of a
 	// trusted front (a tunnel service) and sets those X- headers it left out.
-	// Otherwise what the client sent is dropped and the three are set afresh.
+	// Otherwise what the client sent is dropped and all four are set afresh
+	// (Forwarded: RFC 7239).
 	TrustForwarded bool
 	// HeaderTimeout bounds the wait for a response's header. Zero waits for
 	// ever: a devserver may stand in a debugger.
@@ -54,32 +53,19 @@ type Options struct {
 
 // Proxy is a handler that forwards each request to one silo: body, query,
 // escapes, trailers and upgrades (WebSocket) as they came, streams unbuffered.
+// The silo is spoken to in HTTP/1.1, or in HTTP/2 without TLS where it turns out to
+// know nothing else: with the first request that has no body. gRPC is HTTP/2 at once.
+//
 // Where the silo gives no answer it answers itself and marks that with the
 // header ErrorHeader. It is safe for concurrent use.
 type Proxy struct {
 	options Options
-	lines   lines
-	forward *httputil.ReverseProxy
+	lines   *lines
 }
 
 // New makes a Proxy. It opens nothing until the first request; Close gives its
 // idle connections back.
-func New(options Options) *Proxy {
-	p := &Proxy{options: options, lines: newLines(options)}
-	p.forward = &httputil.ReverseProxy{
-		Rewrite:      p.rewrite,
-		Transport:    p.lines,
-		BufferPool:   &buffers{},
-		ErrorHandler: p.answer,
-		// FlushInterval stays 0: ReverseProxy then flushes at once what is an
-		// event stream or has no length, and spares all others a second write.
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	if options.Rules != nil {
-		p.forward.Rewrite, p.forward.ModifyResponse = p.rewriteByRules, options.Rules.Response
-	}
-	return p
-}
+func New(options Options) *Proxy { return &Proxy{options: options, lines: newLines(options)} }
 
 // ServeHTTP forwards one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -95,48 +81,29 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
 	// cannot be told so (HTTP/2, a recorder) does not do that.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	if p.options.Rules != nil {
-		var routed bool
-		if r, routed = p.route(w, r); !routed {
-			return
-		}
+	base, err := p.route(r)
+	if err != nil {
+		p.answer(w, r, err)
+		return
 	}
-	p.forward.ServeHTTP(w, r)
+	p.forward(w, r, base)
 }
+
+// route says where r goes.
+func (p *Proxy) route(r *http.Request) (*url.URL, error) {
+	if p.options.Rules != nil {
+		return p.options.Rules.Route(r)
+	}
+	target := p.options.Target()
+	if target == "" {
+		return nil, errNoTarget
+	}
+	return &url.URL{Scheme: "http", Host: target}, nil
+}
+
+// errNoTarget says that the silo has no port to be asked on.
+var errNoTarget = errors.New("the silo listens nowhere")
 
 // Close drops idle connections to the silo. Requests in flight go on, and the
 // Proxy stays usable.
-func (p *Proxy) Close() { p.lines.kept.CloseIdleConnections() }
-
-func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
-	target := p.options.Target()
-	pr.Out.URL.Scheme = "http"
-	pr.Out.URL.Host = target
-	keep(pr)
-
-	switch p.options.HostHeader {
-	case "", HostPreserve:
-		pr.Out.Host = pr.In.Host
-	case HostRewrite:
-		pr.Out.Host = target
-	default:
-		pr.Out.Host = p.options.HostHeader
-	}
-
-	pr.SetXForwarded()
-	if p.options.TrustForwarded {
-		forwarded(pr)
-	}
-}
-
-// buffers is a pool of copy buffers that costs no allocation to put back into.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return buffer[:]
-	}
-	return make([]byte, bufferSize)
-}
-
-func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }
+func (p *Proxy) Close() { p.lines.close() }

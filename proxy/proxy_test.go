@@ -191,6 +191,7 @@ func TestForwardedAndHostHeaders(t *testing.T) {
 		fmt.Fprintf(w, "%s|%s|%s|%s|%s", r.Host, r.Header.Get("X-Forwarded-For"),
 			r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("Forwarded"))
 	})
+	const introduced = `for=127.0.0.1;host="front.test";proto=http`
 	spoofed := map[string]string{
 		"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Host": "evil", "X-Forwarded-Proto": "https", "Forwarded": "for=6.6.6.6",
 	}
@@ -199,12 +200,12 @@ func TestForwardedAndHostHeaders(t *testing.T) {
 		headers map[string]string
 		want    string
 	}{
-		"spoofed":       {proxy.Options{}, spoofed, "front.test|127.0.0.1|front.test|http|"},
+		"spoofed":       {proxy.Options{}, spoofed, "front.test|127.0.0.1|front.test|http|" + introduced},
 		"trusted":       {proxy.Options{TrustForwarded: true}, spoofed, "front.test|6.6.6.6|evil|https|for=6.6.6.6"},
 		"trusted, none": {proxy.Options{TrustForwarded: true}, nil, "front.test|127.0.0.1|front.test|http|"},
-		"preserve":      {proxy.Options{HostHeader: "preserve"}, nil, "front.test|127.0.0.1|front.test|http|"},
-		"rewrite":       {proxy.Options{HostHeader: "rewrite"}, nil, target() + "|127.0.0.1|front.test|http|"},
-		"a host":        {proxy.Options{HostHeader: "eu.test"}, nil, "eu.test|127.0.0.1|front.test|http|"},
+		"preserve":      {proxy.Options{HostHeader: "preserve"}, nil, "front.test|127.0.0.1|front.test|http|" + introduced},
+		"rewrite":       {proxy.Options{HostHeader: "rewrite"}, nil, target() + "|127.0.0.1|front.test|http|" + introduced},
+		"a host":        {proxy.Options{HostHeader: "eu.test"}, nil, "eu.test|127.0.0.1|front.test|http|" + introduced},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 )
 
@@ -36,47 +34,3 @@ type FaultError struct {
 }
 
 func (f *FaultError) Error() string { return f.Detail }
-
-// routeKey is where a request's context keeps its *url.URL.
-type routeKey struct{}
-
-// route asks the rules where r goes. False: it has been answered.
-func (p *Proxy) route(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	base, err := p.options.Rules.Route(r)
-	if err != nil {
-		p.answer(w, r, err)
-		return nil, false
-	}
-	return r.WithContext(context.WithValue(r.Context(), routeKey{}, base)), true
-}
-
-// rewriteByRules stands for rewrite where there are rules.
-func (p *Proxy) rewriteByRules(pr *httputil.ProxyRequest) {
-	base, ok := pr.In.Context().Value(routeKey{}).(*url.URL)
-	if !ok {
-		return // ServeHTTP has put it there; without it the transport refuses the request
-	}
-	pr.Out.URL.Scheme, pr.Out.URL.Host, pr.Out.Host = base.Scheme, base.Host, base.Host
-	keep(pr)
-	forwarded(pr)
-	if p.options.Rules.Request != nil {
-		p.options.Rules.Request(pr.Out, pr.In)
-	}
-}
-
-// keep gives a request what ReverseProxy takes from it. Query parameters that it
-// cannot parse (a bare ";") the silo may read. Trailers come after the body, into
-// the map that the client's request has.
-func keep(pr *httputil.ProxyRequest) {
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
-	pr.Out.Trailer = pr.In.Trailer
-}
-
-// forwarded restores what the client's request said of those before it.
-func forwarded(pr *httputil.ProxyRequest) {
-	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-		if values := pr.In.Header.Values(name); len(values) > 0 {
-			pr.Out.Header[http.CanonicalHeaderKey(name)] = values
-		}
-	}
-}

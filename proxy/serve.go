@@ -20,7 +20,7 @@ const (
 	shutdownGrace = 500 * time.Millisecond
 )
 
-// Serve serves handler on listener, which it owns and closes, until ctx ends or
+// Serve serves handler, in HTTP/1.1 and HTTP/2 as each client likes, on listener, which it owns and closes, until ctx ends or
 // the listener fails. The end of ctx is no error. Headers and idle connections
 // have a time limit, bodies have none.
 //
@@ -39,6 +39,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		ConnContext:       flights.meet,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
+		Protocols:         protocols(),
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	failed := make(chan error, 1)
@@ -64,8 +65,17 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	return nil
 }
 
-// flights joins handlers, and looks for who calls. http.Server.Shutdown forgets a connection once it is
-// upgraded, though its handler still runs.
+// protocols are HTTP/1.1 and, for clients that know beforehand that it is spoken
+// here, HTTP/2 without TLS (RFC 9113, section 3.3).
+func protocols() *http.Protocols {
+	spoken := new(http.Protocols)
+	spoken.SetHTTP1(true)
+	spoken.SetUnencryptedHTTP2(true)
+	return spoken
+}
+
+// flights joins handlers, and looks for who calls. http.Server.Shutdown forgets a
+// connection once it is upgraded, though its handler still runs.
 type flights struct {
 	handler http.Handler
 	aloft   sync.RWMutex // read-held by each running handler; guards nothing else
