@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
 			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers,
-			"remember": remember, "same": same, "other": other, "dead": dead,
+			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead,
 		},
 	})
 }

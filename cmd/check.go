@@ -82,7 +82,7 @@ func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snap
 	wanted := map[string]mesh.Expect{}
 	for _, s := range plan.Silos {
 		e := mesh.Expect{Path: s.Ready.Path, Status: s.Ready.Status, Any: s.Ready.Off}
-		if len(s.BasicAuth) > 0 && snapshot.Provider == tunnels.Ngrok {
+		if len(s.BasicAuth) > 0 && (snapshot.Provider == tunnels.Ngrok || snapshot.Provider == tunnels.Local) {
 			e.Header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(s.BasicAuth[0]))}}
 		}
 		wanted[s.Name] = e

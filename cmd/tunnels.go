@@ -80,13 +80,14 @@ type address struct {
 	URL      string        `json:"url"`
 	Upstream string        `json:"upstream"` // host:port on this machine
 	Port     int           `json:"port"`
+	Browse   *string       `json:"browse_url"`
 	Tunnel   *state.Tunnel `json:"tunnel,omitempty"`
 }
 
 func addressesOf(s *state.Snapshot) []address {
 	list := make([]address, len(s.Silos))
 	for i, silo := range s.Silos {
-		list[i] = address{silo.Name, silo.Mode, silo.RegionID, silo.Category, silo.URL, silo.Bind, silo.Port, &silo.Tunnel}
+		list[i] = address{silo.Name, silo.Mode, silo.RegionID, silo.Category, silo.URL, silo.Bind, silo.Port, silo.BrowseURL, &silo.Tunnel}
 	}
 	return list
 }
@@ -124,6 +125,9 @@ func planned(place *orchestrator.Placement, plan orchestrator.Plan) []address {
 		if place != nil {
 			placed := place.Placed[i]
 			one.URL, one.Upstream, one.Port = placed.URL, placed.Bind(), placed.Port
+			if placed.BrowseURL != "" {
+				one.Browse = &placed.BrowseURL
+			}
 		}
 		if !s.IsControl() {
 			one.RegionID, one.Category = &s.ID, &s.Category

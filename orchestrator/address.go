@@ -32,10 +32,10 @@ func Foresee(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 		return nil, err
 	}
 	defer func() { _ = reserved.Close() }() // nothing was handed over: closing frees all
-	p := &Placement{Plan: plan, Site: site, RunID: runID()}
+	p := &Placement{Plan: plan, Site: site, RunID: runID(), frontAt: reserved.Port(frontPort)}
 	for _, s := range plan.Silos {
 		port := portOf(reserved, there, s.Name)
-		placed := Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port)}
+		placed := Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), BrowseURL: p.browseURL(s)}
 		if placed.URL, err = foreseen(plan, placed, reserved); err != nil {
 			return nil, err
 		}

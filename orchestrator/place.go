@@ -21,13 +21,21 @@ import (
 // give addresses: below Linux's and macOS's ephemeral ranges, above what
 // developers' tools use.
 const (
-	edgeBase = 20000
-	edgeSpan = 10000
+	edgeBase  = 20000
+	edgeSpan  = 10000
+	edgeBlock = 20 // of them for each instance
 )
 
 // edgePrefix tells an edge's port from its silo's among remembered ports; no
 // silo's name holds a colon.
 const edgePrefix = "edge:"
+
+// frontPort is what the port that routes by host is remembered as, and frontOffset
+// its place in an instance's block of ports: the last.
+const (
+	frontPort   = edgePrefix + "*"
+	frontOffset = edgeBlock - 1
+)
 
 // Site is where a plan is carried out: the instance's directory and the
 // caller's environment.
@@ -56,6 +64,8 @@ type Placement struct {
 	urls        []string     // every silo's address as an entry of an environment
 	block       sentry.Block // the region config; empty for a monolith
 	provider    tunnels.Provider
+	front       *tunnels.Front // of provider local, else nil
+	frontAt     int            // its port
 	board       *board
 	gate        *gate
 }
@@ -66,6 +76,7 @@ type Placed struct {
 	Port       int
 	HealthPort int    // where its backend answers
 	URL        string // its address
+	BrowseURL  string // its address for browsers, by name; empty where there is none
 	Tunnel     tunnels.Tunnel
 
 	held *ports.Reservation // of its ports
@@ -100,6 +111,13 @@ func wants(p Plan, site Site, silos []Planned) []ports.Want {
 		}
 		list = append(list, want)
 	}
+	if len(silos) > 0 && silos[0].Name == p.Silos[0].Name { // which is there from the start: there is one for all
+		want := ports.Want{Name: frontPort, Port: edgePort(site.Dir.Key, frontOffset), Span: 1}
+		if last := remembered[frontPort]; last != 0 {
+			want.Port = last
+		}
+		list = append(list, want)
+	}
 	return list
 }
 
@@ -123,7 +141,7 @@ func span(s Planned) int {
 func edgePort(key string, i int) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key)) // never fails, says package hash
-	return edgeBase + (int(h.Sum32()%(edgeSpan/20))*20+i)%edgeSpan
+	return edgeBase + (int(h.Sum32()%(edgeSpan/edgeBlock))*edgeBlock+i)%edgeSpan
 }
 
 // Place reserves the ports and opens all tunnels at once. Nothing that failed
@@ -135,6 +153,9 @@ func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 		return nil, err
 	}
 	p := &Placement{Plan: plan, Site: site, RunID: runID(), Secrets: secrets, board: newBoard()}
+	if plan.Topology.Tunnels.Provider == tunnels.Local {
+		p.front = tunnels.NewFront()
+	}
 	p.gate = newGate(p)
 	config, err := p.tunnelConfig()
 	if err != nil {
@@ -187,10 +208,14 @@ func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := p.openFront(ctx, reserved); err != nil {
+		return nil, errors.Join(err, reserved.Close())
+	}
 	placed := make([]Placed, len(silos))
 	for i, s := range silos {
 		port := portOf(reserved, there, s.Name)
 		placed[i] = Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), held: reserved}
+		placed[i].BrowseURL = p.browseURL(s)
 	}
 	if err := p.open(ctx, placed); err != nil {
 		return nil, errors.Join(err, reserved.Close())
@@ -206,6 +231,9 @@ func (p *Placement) remember() {
 		if edge := s.held.Port(edgePrefix + s.Name); edge != 0 {
 			kept[edgePrefix+s.Name] = edge
 		}
+	}
+	if p.frontAt != 0 {
+		kept[frontPort] = p.frontAt
 	}
 	if err := p.Dir.SavePorts(kept); err != nil {
 		p.Warn("the next run may have other ports: " + err.Error())
@@ -241,7 +269,7 @@ func closeProvider(ctx context.Context, provider tunnels.Provider) {
 func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 	t := p.Topology.Tunnels
 	config := tunnels.Config{
-		Provider: t.Provider, Version: p.Version, Log: p.Trace,
+		Provider: t.Provider, Version: p.Version, Log: p.Trace, Front: p.front,
 		Changed: func(string, tunnels.Status) {
 			if p.board != nil {
 				p.board.nudge()
@@ -271,6 +299,7 @@ func (p *Placement) tunnelSpec(s Placed) (tunnels.Spec, error) {
 		Name: s.Name, Upstream: func() string { return p.board.upstream(s.Name) },
 		Starting: func() (string, bool) { return p.board.starting(s.Name) },
 		Domain:   s.Domain, URL: s.Silo.URL, HostHeader: s.HostHeader,
+		Hosts:         []string{p.browseHost(s.Name, s.IsControl()), s.Domain},
 		TrafficPolicy: s.TrafficPolicy, BasicAuth: s.BasicAuth, AllowCIDRs: s.AllowCIDRs,
 	}
 	if p.Topology.Tunnels.Provider == tunnels.None {

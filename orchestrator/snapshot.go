@@ -88,6 +88,9 @@ func view(p *Placed, s silo) state.Silo {
 			v.ProcessTime = &s.processTime
 		}
 	}
+	if p.BrowseURL != "" {
+		v.BrowseURL = &p.BrowseURL
+	}
 	if s.role != "" {
 		v.Role = &s.role
 	}

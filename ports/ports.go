@@ -205,6 +205,16 @@ func (r *Reservation) Release(name string) error {
 // from now on; the one on ::1 is closed. It is for wants of one port that have not
 // been released.
 func (r *Reservation) Listener(name string) (net.Listener, error) {
+	listeners, err := r.Listeners(name)
+	if err != nil {
+		return nil, err
+	}
+	return listeners[0], closeAll(listeners[1:])
+}
+
+// Listeners hands over the listeners on 127.0.0.1 and, where the machine has IPv6,
+// on ::1, in this order; else it is as Listener.
+func (r *Reservation) Listeners(name string) ([]net.Listener, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	listeners := r.held[name]
@@ -215,7 +225,7 @@ func (r *Reservation) Listener(name string) (net.Listener, error) {
 		return nil, fmt.Errorf("hand over the port of %s: there are two", name)
 	}
 	r.held[name] = nil
-	return listeners[0], closeAll(listeners[1:])
+	return listeners, nil
 }
 
 // Close gives up every port that has not been handed over. It may be called again.

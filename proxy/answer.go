@@ -29,6 +29,7 @@ const (
 	Timeout  Fault = "timeout"   // 504: no connection, or no header, in time
 	Slow     Fault = "slow"      // 408: the client's own request did not come in time
 	Isolated Fault = "isolation" // 403: the caller is another region
+	Denied   Fault = "denied"    // 403, or 401: a tunnel does not let the client in
 )
 
 var faultStatus = map[Fault]int{
@@ -37,6 +38,7 @@ var faultStatus = map[Fault]int{
 	Broken:   http.StatusBadGateway,
 	Timeout:  http.StatusGatewayTimeout,
 	Slow:     http.StatusRequestTimeout,
+	Denied:   http.StatusForbidden,
 	Isolated: http.StatusForbidden,
 }
 
@@ -140,6 +142,8 @@ func (f Fault) Words(silo string) string {
 		return fmt.Sprintf("silo %s did not answer in time", silo)
 	case Slow:
 		return fmt.Sprintf("the request to silo %s did not come in time", silo)
+	case Denied:
+		return fmt.Sprintf("the tunnel of silo %s does not let this client in", silo)
 	case Isolated:
 		return fmt.Sprintf("silo %s is kept apart from the region that called it", silo)
 	case Broken:

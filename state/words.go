@@ -117,6 +117,7 @@ type Silo struct {
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // where readiness is probed; Port+1 with watchers
 	ProcessTime *string    `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
+	BrowseURL   *string    `json:"browse_url"`   // its address for browsers, by a name below .localhost; null but with provider local
 }
 
 // IsManaged tells whether the silos are the supervisor's to start and to end.

@@ -54,7 +54,7 @@ func (b *builder) build() *Topology {
 	b.domains(silos)
 	b.addresses(t.Tunnels.Provider, tunnels, silos)
 	for _, d := range silos {
-		b.ngrokOnly(t.Tunnels.Provider, d)
+		b.guards(t.Tunnels.Provider, d)
 	}
 	t.Control = silos[0].Silo
 	for _, d := range silos[1:] {

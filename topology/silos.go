@@ -115,19 +115,19 @@ func (d *draft) where() string {
 	return d.node.path()
 }
 
-// ngrokOnly checks what is for ngrok's tunnels alone: with another provider it
-// would protect nothing.
-func (b *builder) ngrokOnly(provider string, d *draft) {
+// guards checks what keeps callers out of a tunnel: where its provider cannot do
+// so, it would protect nothing.
+func (b *builder) guards(provider string, d *draft) {
 	for _, name := range []string{"basic_auth", "allow_cidrs", "traffic_policy"} {
 		n := d.node.child(name)
 		if n == nil || n.kind == isTable || (n.text == "" && len(n.items) == 0) {
 			continue
 		}
-		if provider != "ngrok" {
+		switch {
+		case provider == "local" && name != "traffic_policy":
+		case provider != "ngrok":
 			b.warnings.add(n.keyPlace(), n.path(), "has no effect with provider "+provider, `provider = "ngrok" in [tunnels]`)
-			continue
-		}
-		if name == "basic_auth" {
+		case name == "basic_auth":
 			b.passwords(n)
 		}
 	}

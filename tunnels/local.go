@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 
 	"silo/proxy"
@@ -42,30 +43,38 @@ func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 		_ = listener.Close()
 		return nil, ended(ctx)
 	}
+	forward := proxy.New(proxy.Options{
+		Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
+		Recording: l.config.Recording,
+	})
+	handler, err := newGate(spec, forward)
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e := &edge{
-		lamp: newLamp(spec.Name, l.config.Changed),
-		url:  "http://" + listener.Addr().String(),
-		stop: stop,
-		done: make(chan struct{}),
-		forward: proxy.New(proxy.Options{
-			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
-			Recording: l.config.Recording,
-		}),
+		lamp:    newLamp(spec.Name, l.config.Changed),
+		url:     "http://" + listener.Addr().String(),
+		forward: forward,
+		stop:    stop,
+		done:    make(chan struct{}),
 	}
 	l.edges = append(l.edges, e)
 	e.show(Opening, nil)
 	e.show(Online, nil)
+	leave := l.config.Front.add(spec.Hosts, handler)
 	go func() {
 		defer close(e.done)
-		e.serve(life, listener)
+		defer leave()
+		e.serve(life, listener, handler)
 	}()
 	return e, nil
 }
 
-func (e *edge) serve(life context.Context, listener net.Listener) {
+func (e *edge) serve(life context.Context, listener net.Listener, handler http.Handler) {
 	defer e.forward.Close()
-	if err := proxy.Serve(life, listener, e.forward); err != nil {
+	if err := proxy.Serve(life, listener, handler); err != nil {
 		e.show(Lost, &Error{Code: codeEdge, Text: err.Error(), Class: Fatal, Hint: "silo down && silo up"})
 	}
 }
@@ -78,11 +87,15 @@ func (l *local) Close(ctx context.Context) error {
 	for _, e := range edges {
 		e.stop()
 	}
+	l.config.Front.end()
 	var first error
 	for _, e := range edges {
 		if err := e.Close(ctx); err != nil && first == nil {
 			first = err
 		}
+	}
+	if err := l.config.Front.Close(ctx); first == nil {
+		first = err
 	}
 	return first
 }

@@ -47,11 +47,14 @@ type Spec struct {
 	URL string
 	// HostHeader is preserve (also when empty), rewrite, or a host.
 	HostHeader string
+	// Hosts are what the provider's Front routes to it, the one to show first. For
+	// Local.
+	Hosts []string
 	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok.
 	TrafficPolicy string
-	// BasicAuth are user:password pairs, for Ngrok.
+	// BasicAuth are user:password pairs, for Ngrok and Local.
 	BasicAuth []string
-	// AllowCIDRs are the networks to admit, for Ngrok; none: all.
+	// AllowCIDRs are the networks to admit, for Ngrok and Local; none: all.
 	AllowCIDRs []string
 	// Listener is what Local serves on. Open owns it from the call on, whatever
 	// the provider and also when it fails. Without one Local takes a free port.
@@ -119,6 +122,7 @@ type Config struct {
 	Provider string // Local, Ngrok, External or None
 	Ngrok    NgrokConfig
 	Version  string // of silo, told to services
+	Front    *Front // of Local, which closes it; may be nil
 	// Log gets one line, without a secret, for each thing worth a trace.
 	Log func(line string)
 	// Recording has what passes kept, by Local and Ngrok. Nil: nothing is. Ngrok does

@@ -35,6 +35,9 @@ func (p *Printer) Ready(s state.Snapshot, program string) {
 	if s.Dashboard != nil {
 		lines = append(lines, label("dashboard")+p.paint(link, clean(*s.Dashboard)), "")
 	}
+	if browsable(s) {
+		lines = append(lines, label("browse")+p.paint(link, browse(s.Silos[0]))+p.paint(muted, "   and each region by its name before that"), "")
+	}
 	width := len(program + " logs -f   ")
 	for i, next := range [][2]string{
 		{program + " status", "how they are"},

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,12 +16,15 @@ func (p *Printer) Tunnels(s state.Snapshot) {
 	if p.terminal {
 		columns = append(columns, column{rank: 2}, column{head: "UPSTREAM", rank: 1}, column{head: "STATE"})
 	} else {
-		columns = append(columns, column{head: "UPSTREAM"}, column{head: "STATE"}, column{head: "ERROR"})
+		columns = append(columns, column{head: "UPSTREAM"}, column{head: "STATE"}, column{head: "BROWSE"}, column{head: "ERROR"})
+	}
+	if p.terminal && browsable(s) {
+		columns = append(columns, column{head: "IN A BROWSER", rank: 3, whole: true})
 	}
 	var troubles []string
 	rows := make([][]cell, len(s.Silos))
 	for i, silo := range s.Silos {
-		rows[i] = p.tunnelRow(silo)
+		rows[i] = p.tunnelRow(silo)[:len(columns)]
 		if t, is := p.tunnelTrouble(silo); is {
 			troubles = append(troubles, p.tell(t)...)
 		}
@@ -41,7 +45,7 @@ func (p *Printer) tunnelRow(silo state.Silo) []cell {
 	if p.terminal {
 		row = append(row, cell{text: p.glyphs.arrow, ink: muted})
 	}
-	row = append(row, p.known(upstream, muted), p.look(string(silo.Tunnel.State))(p.tunnelLook(silo.Tunnel.State)))
+	row = append(row, p.known(upstream, muted), p.look(string(silo.Tunnel.State))(p.tunnelLook(silo.Tunnel.State)), p.known(browse(silo), link))
 	if !p.terminal {
 		text := ""
 		if silo.Tunnel.Error != nil {
@@ -50,6 +54,19 @@ func (p *Printer) tunnelRow(silo state.Silo) []cell {
 		row = append(row, p.known(text, plain))
 	}
 	return row
+}
+
+// browse is a silo's address for browsers, or empty.
+func browse(silo state.Silo) string {
+	if silo.BrowseURL == nil {
+		return ""
+	}
+	return clean(*silo.BrowseURL)
+}
+
+// browsable tells whether browsers have addresses of their own.
+func browsable(s state.Snapshot) bool {
+	return slices.ContainsFunc(s.Silos, func(silo state.Silo) bool { return silo.BrowseURL != nil })
 }
 
 // Instances prints one row an instance, with the path of its topology file last.

@@ -1,0 +1,144 @@
+package tunnels_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"silo/tunnels"
+)
+
+// by asks an address for what belongs to a host, in a connection of its own.
+func by(t *testing.T, address, host string, header http.Header) reply {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close, request.Host = true, host
+	if header != nil {
+		request.Header = header
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, body}
+}
+
+func TestAFrontRoutesByHost(t *testing.T) {
+	t.Parallel()
+	front, at := tunnels.NewFront(), listener(t)
+	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, Front: front})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Serve(t.Context(), []net.Listener{at}, func(err error) { t.Error(err) })
+	control, eu := silo(t, "control"), silo(t, "eu")
+	control.Hosts = []string{"acme.localhost", ""}
+	eu.Hosts = []string{"eu.acme.localhost", "eu.acme.test"}
+	opened := open(t, p, control, eu)
+
+	address := at.Addr().String()
+	for host, want := range map[string]string{
+		"acme.localhost":         "control",
+		"acme.localhost:1234":    "control",
+		"eu.acme.localhost":      "eu",
+		"EU.Acme.LocalHost.:80":  "eu",
+		"eu.acme.test":           "eu",
+		"us.acme.localhost":      "",
+		"x.eu.acme.localhost":    "",
+		"127.0.0.1":              "",
+		"acme.localhost.evil.io": "",
+	} {
+		got := by(t, address, host, nil)
+		if got.header.Get("Silo") != want || (got.status == http.StatusNotFound) != (want == "") {
+			t.Errorf("%s: %d of %q", host, got.status, got.header.Get("Silo"))
+		}
+		if want != "" && got.header.Get("Seen-Host") != host {
+			t.Errorf("%s: the silo saw %s", host, got.header.Get("Seen-Host"))
+		}
+	}
+
+	page := by(t, address, `us.localhost:99`, http.Header{"Accept": {"text/html,*/*"}})
+	for _, want := range []string{`<a href="http://acme.localhost:99/">`, `<a href="http://eu.acme.localhost:99/">`, "no silo is called us.localhost"} {
+		if !strings.Contains(string(page.body), want) {
+			t.Errorf("no %s in\n%s", want, page.body)
+		}
+	}
+	if err := opened[1].Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := by(t, address, "eu.acme.localhost", nil); got.status != http.StatusNotFound || strings.Contains(string(got.body), "http://eu") {
+		t.Errorf("a tunnel that is closed: %d\n%s", got.status, got.body)
+	}
+	if err := p.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error("the front is still open")
+	}
+	late := listener(t)
+	front.Serve(t.Context(), []net.Listener{late}, nil)
+	if !closed(t, late) {
+		t.Error("a listener that came after the end is open")
+	}
+}
+
+func TestLocalLetsInWhomItsOptionsDo(t *testing.T) {
+	t.Parallel()
+	as := func(user, password string) http.Header {
+		r := &http.Request{Header: http.Header{}}
+		r.SetBasicAuth(user, password)
+		return r.Header
+	}
+	for name, c := range map[string]struct {
+		auth, networks []string
+		header         http.Header
+		status         int
+	}{
+		"open":               {nil, nil, nil, 200},
+		"no credentials":     {[]string{"ada:lovelace"}, nil, nil, 401},
+		"right ones":         {[]string{"bob:x", "ada:love:lace"}, nil, as("ada", "love:lace"), 200},
+		"wrong password":     {[]string{"ada:lovelace"}, nil, as("ada", "lovelac"), 401},
+		"wrong user":         {[]string{"ada:lovelace"}, nil, as("bob", "lovelace"), 401},
+		"another scheme":     {[]string{"ada:lovelace"}, nil, http.Header{"Authorization": {"Bearer ada:lovelace"}}, 401},
+		"near":               {nil, []string{"10.0.0.0/8", "127.0.0.0/8"}, nil, 200},
+		"far":                {nil, []string{"10.0.0.0/8", "::1/128"}, nil, 403},
+		"far, but with auth": {[]string{"ada:lovelace"}, []string{"10.0.0.0/8"}, as("ada", "lovelace"), 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := silo(t, "eu")
+			spec.BasicAuth, spec.AllowCIDRs = c.auth, c.networks
+			tunnel := open(t, other(t, tunnels.Local, newHistory()), spec)[0]
+			got := by(t, strings.TrimPrefix(tunnel.URL(), "http://"), "", c.header)
+			if got.status != c.status || (got.header.Get("Silo") == "eu") != (c.status == http.StatusOK) {
+				t.Errorf("%d of %q", got.status, got.header.Get("Silo"))
+			}
+			if realm := got.header.Get("WWW-Authenticate"); (realm == `Basic realm="silo eu", charset="UTF-8"`) != (c.status == http.StatusUnauthorized) {
+				t.Errorf("challenge %q", realm)
+			}
+			if (got.header.Get("Silo-Error") == "denied") != (c.status != http.StatusOK) {
+				t.Errorf("marked %q", got.header.Get("Silo-Error"))
+			}
+		})
+	}
+}
+
+func TestLocalRefusesWhatIsNoOption(t *testing.T) {
+	t.Parallel()
+	spec := silo(t, "eu")
+	spec.AllowCIDRs, spec.Listener = []string{"everywhere"}, listener(t)
+	if _, err := other(t, tunnels.Local, newHistory()).Open(t.Context(), spec); err == nil || !closed(t, spec.Listener) {
+		t.Errorf("opened: %v", err)
+	}
+}
