@@ -1,14 +1,14 @@
 //go:build linux
 
 // Command bench measures silo: how fast it starts, joins logs and stops silos,
-// what it costs while nothing happens, and how long its commands take. Every
-// figure stands beside a floor's from the same run, in which all contenders take
-// turns in shuffled order.
+// what it costs while nothing happens, how long its commands take, and what its
+// edge costs a request. Every figure stands beside a floor's from the same run, in
+// which all contenders take turns in shuffled order.
 //
-//	go run ./bench [flags] life logs idle cli
+//	go run ./bench [flags] life logs idle cli proxy
 //
 // It builds all it needs into a temporary directory (cc and go), knows silo by
-// its command line alone, and imports none of its rooms. Linux only: it reads
+// its command line alone (only goproxy imports a room). Linux only: it reads
 // /proc. See README.md for the method.
 package main
 
@@ -60,7 +60,7 @@ type bench struct {
 }
 
 // parts are what can be measured, in the order in which `all` does.
-func parts() []string { return []string{"life", "logs", "idle", "cli"} }
+func parts() []string { return []string{"life", "logs", "idle", "cli", "proxy"} }
 
 func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	b := &bench{out: out, talk: talk}
@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	}
 	fmt.Fprintf(b.out, "%s; load before: %s; seed %d\n", machine(), load(), b.seed)
 	for _, part := range chosen {
-		measure := map[string]func(context.Context) error{"life": b.life, "logs": b.logs, "idle": b.idle, "cli": b.cli}[part]
+		measure := map[string]func(context.Context) error{"life": b.life, "logs": b.logs, "idle": b.idle, "cli": b.cli, "proxy": b.proxy}[part]
 		if err := measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part, err)
 		}
