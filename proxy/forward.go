@@ -35,7 +35,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, base *url.URL) {
 		p.upgrade(w, out, answer)
 		return
 	}
-	answer.Header = endToEnd(answer.Header, 0)
+	strip(answer.Header)
 	if !p.judge(w, out, answer) {
 		return
 	}
@@ -61,8 +61,9 @@ func passEarly(w http.ResponseWriter, r *http.Request, code int, header http.Hea
 	if !r.ProtoAtLeast(1, 1) {
 		return
 	}
+	strip(header)
 	to := w.Header()
-	maps.Copy(to, endToEnd(header, 0))
+	maps.Copy(to, header)
 	w.WriteHeader(code)
 	clear(to) // a ResponseWriter does so for none but the last answer
 }

@@ -14,7 +14,7 @@ func (p *Proxy) outgoing(in *http.Request, base *url.URL) *http.Request {
 	at := *in.URL
 	at.Scheme, at.Host = base.Scheme, base.Host
 	out.URL, out.Close = &at, false
-	out.Header = endToEnd(in.Header, 6)
+	out.Header = endToEnd(in.Header)
 	if in.ContentLength == 0 {
 		out.Body = nil // a transport takes any other for one that it cannot send twice
 	}
@@ -59,10 +59,10 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// endToEnd is a header without its hop-by-hop fields, with room for more. It shares
-// the values.
-func endToEnd(header http.Header, more int) http.Header {
-	kept := make(http.Header, len(header)+more)
+// endToEnd is a header without its hop-by-hop fields, with room for introduce's. It
+// shares the values.
+func endToEnd(header http.Header) http.Header {
+	kept := make(http.Header, len(header)+6)
 	named := header["Connection"]
 	for name, values := range header {
 		if !hopByHop(name) && (len(named) == 0 || !hasToken(named, name)) {
@@ -70,6 +70,16 @@ func endToEnd(header http.Header, more int) http.Header {
 		}
 	}
 	return kept
+}
+
+// strip takes the hop-by-hop fields out of a header.
+func strip(header http.Header) {
+	named := header["Connection"]
+	for name := range header {
+		if hopByHop(name) || len(named) > 0 && hasToken(named, name) {
+			delete(header, name)
+		}
+	}
 }
 
 // upgradeOf is the protocol that a header asks to go on in, or empty. An upgrade
