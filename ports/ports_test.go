@@ -429,3 +429,28 @@ func BenchmarkHoldersAll(b *testing.B) {
 		}
 	}
 }
+
+func TestListenersOfBothFamiliesAreHandedOver(t *testing.T) {
+	t.Parallel()
+	r, err := Reserve(t.Context(), []Want{{Name: "front"}, {Name: "pair", Span: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	listeners, err := r.Listeners("front")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, listener := range listeners {
+		host := []string{"127.0.0.1", "::1"}[i]
+		if got := listener.Addr().String(); got != net.JoinHostPort(host, strconv.Itoa(r.Port("front"))) {
+			t.Errorf("listens on %s", got)
+		}
+		_ = listener.Close()
+	}
+	for _, name := range []string{"front", "pair", "nobody"} {
+		if _, err := r.Listeners(name); err == nil {
+			t.Errorf("%s is handed over", name)
+		}
+	}
+}

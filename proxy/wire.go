@@ -56,7 +56,7 @@ func (w *wire) Read(p []byte) (int, error) {
 // until its end. The end of r's context is the end of the wire.
 func (w *wire) exchange(r *http.Request, pass early) (*http.Response, error) {
 	w.mute, w.left = true, headerLimit
-	stop := context.AfterFunc(r.Context(), func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) }) // wakes who waits
+	stop := context.AfterFunc(r.Context(), w.wake)
 	answer, err := w.ask(r, pass)
 	if err == nil && answer.Body == http.NoBody {
 		w.rest(stop() && reusable(answer))
@@ -74,6 +74,9 @@ func (w *wire) exchange(r *http.Request, pass early) (*http.Response, error) {
 	return answer, nil
 }
 
+// wake ends every wait for the silo.
+func (w *wire) wake() { _ = w.conn.SetDeadline(time.Unix(1, 0)) } // a closed one waits for nothing
+
 // ask sends a request and reads the header of its answer.
 func (w *wire) ask(r *http.Request, pass early) (*http.Response, error) {
 	if err := w.write(r); err != nil {
@@ -82,8 +85,9 @@ func (w *wire) ask(r *http.Request, pass early) (*http.Response, error) {
 	if w.of.timeout > 0 {
 		_ = w.conn.SetReadDeadline(time.Now().Add(w.of.timeout)) // a dead connection says so when it is read
 		defer func() {
-			if r.Context().Err() == nil { // or the wait is to end
-				_ = w.conn.SetReadDeadline(time.Time{})
+			_ = w.conn.SetReadDeadline(time.Time{}) // as above
+			if r.Context().Err() != nil {
+				w.wake() // that may have been taken back
 			}
 		}()
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -38,7 +37,7 @@ func (w *wires) send(r *http.Request, pass early) (*http.Response, error) {
 	at := r.URL.Host
 	if used := w.take(at); used != nil {
 		answer, err := used.exchange(r, pass)
-		if err == nil || !used.mute || r.Context().Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		if err == nil || !used.mute || r.Context().Err() != nil || FaultOf(err) == Timeout {
 			return answer, err
 		}
 	}
