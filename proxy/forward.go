@@ -132,19 +132,23 @@ func copyBody(w http.ResponseWriter, answer *http.Response) error {
 	}
 }
 
+// copySize is how much of a body is passed on at once, as far as it has come: large
+// ones in few calls of the kernel.
+const copySize = 64 << 10
+
 // buffers is a pool of copy buffers that costs no allocation to put back into.
 type buffers struct{ pool sync.Pool }
 
 var copyBuffers buffers
 
-func (b *buffers) get() *[bufferSize]byte {
-	if buffer, ok := b.pool.Get().(*[bufferSize]byte); ok {
+func (b *buffers) get() *[copySize]byte {
+	if buffer, ok := b.pool.Get().(*[copySize]byte); ok {
 		return buffer
 	}
-	return new([bufferSize]byte)
+	return new([copySize]byte)
 }
 
-func (b *buffers) put(buffer *[bufferSize]byte) { b.pool.Put(buffer) }
+func (b *buffers) put(buffer *[copySize]byte) { b.pool.Put(buffer) }
 
 // lentBody is a request's body that its handler can take back.
 type lentBody struct {
