@@ -41,9 +41,9 @@ type Options struct {
 	// HeaderTimeout bounds the wait for a response's header. Zero waits for
 	// ever: a devserver may stand in a debugger.
 	HeaderTimeout time.Duration
-	// Once gives each request a connection of its own. A request on one that has
-	// been used before is sent again where the silo hangs up without an answer
-	// (net/http.Transport, for methods that are idempotent).
+	// Once gives each request a connection of its own. Else a GET, HEAD, OPTIONS or
+	// TRACE without a body may go on one that has been used before, and is sent
+	// again where the silo then hangs up without an answer.
 	Once bool
 	// Recording, where set, has each exchange kept.
 	Recording *Recording
