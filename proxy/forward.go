@@ -83,6 +83,9 @@ func respond(w http.ResponseWriter, answer *http.Response) {
 		header.Add("Trailer", name)
 	}
 	w.WriteHeader(answer.StatusCode)
+	if header["Content-Type"] == nil {
+		delete(header, "Content-Type") // what was sent is a clone, and this is kept by who records
+	}
 	if err := copyBody(w, answer); err != nil {
 		_ = answer.Body.Close() // the connection goes with it
 		panic(http.ErrAbortHandler)

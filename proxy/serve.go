@@ -20,9 +20,9 @@ const (
 	shutdownGrace = 500 * time.Millisecond
 )
 
-// Serve serves handler, in HTTP/1.1 and HTTP/2 as each client likes, on listener, which it owns and closes, until ctx ends or
-// the listener fails. The end of ctx is no error. Headers and idle connections
-// have a time limit, bodies have none.
+// Serve serves handler, in HTTP/1.1 and HTTP/2 as each client likes, on listener,
+// which it owns and closes, until ctx ends or the listener fails. The end of ctx is
+// no error. Headers and idle connections have a time limit, bodies have none.
 //
 // When ctx ends no connection is taken any more; requests in flight are left
 // 500 ms, then their contexts and connections end, upgraded ones included.

@@ -39,7 +39,9 @@ func (p *Proxy) upgrade(w http.ResponseWriter, out *http.Request, answer *http.R
 	stop := context.AfterFunc(out.Context(), func() { _, _ = silo.Close(), client.Close() })
 	defer stop()
 
-	maps.Copy(answer.Header, w.Header())
+	header := w.Header() // where a witness looks for it
+	maps.Copy(header, answer.Header)
+	answer.Header = header
 	answer.Body = nil // it is the connection, and what is written now is the header
 	if answer.Write(both) != nil || both.Flush() != nil {
 		return
