@@ -58,6 +58,15 @@ func ParseStatuses(text string) (Statuses, error) {
 	return list, nil
 }
 
+// String is the list as ParseStatuses reads it.
+func (s Statuses) String() string {
+	items := make([]string, len(s))
+	for i, r := range s {
+		items[i] = fmt.Sprintf("%03d-%03d", r.From, r.To)
+	}
+	return strings.Join(items, ",")
+}
+
 // Match tells whether a status is among them.
 func (s Statuses) Match(status int) bool {
 	for _, r := range s {

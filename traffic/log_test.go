@@ -127,8 +127,12 @@ func TestParseStatuses(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
+		again, err := ParseStatuses(s.String())
+		if err != nil {
+			t.Errorf("%q is written %q: %v", text, s, err)
+		}
 		for status, want := range cases {
-			if s.Match(status) != want {
+			if s.Match(status) != want || again.Match(status) != want {
 				t.Errorf("%q: %d", text, status)
 			}
 		}

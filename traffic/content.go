@@ -1,0 +1,48 @@
+package traffic
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// contentLimit bounds what a body is unpacked to, in bytes.
+const contentLimit = 16 * BodyLimit
+
+// Content is what is kept of a body, without its Content-Encoding where that is
+// gzip or deflate, and whether that is all of it. What cannot be unpacked is as it
+// passed.
+func (m Message) Content() (content []byte, whole bool) {
+	var unpacked io.Reader
+	var err error
+	switch strings.ToLower(strings.TrimSpace(m.Header.Get("Content-Encoding"))) {
+	case "gzip", "x-gzip":
+		unpacked, err = gzip.NewReader(bytes.NewReader(m.Body))
+	case "deflate":
+		unpacked, err = zlib.NewReader(bytes.NewReader(m.Body))
+	}
+	if unpacked == nil || err != nil {
+		return m.Body, !m.Truncated
+	}
+	content, err = io.ReadAll(io.LimitReader(unpacked, contentLimit+1)) // of a part, as much as there is
+	if len(content) > contentLimit {
+		return content[:contentLimit], false
+	}
+	return content, err == nil
+}
+
+// Text is Content as text, and whether it is any: UTF-8, without bytes that no
+// text has. A character that the end of what is kept cuts in two is left out.
+func (m Message) Text() (text string, whole, is bool) {
+	content, whole := m.Content()
+	for cut := 0; cut < utf8.UTFMax && !whole && len(content) > 0 && !utf8.Valid(content); cut++ {
+		content = content[:len(content)-1]
+	}
+	if bytes.IndexByte(content, 0) >= 0 || !utf8.Valid(content) {
+		return "", whole, false
+	}
+	return string(content), whole, true
+}
