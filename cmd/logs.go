@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"silo/control"
 	"silo/logs"
 	"silo/orchestrator"
 	"silo/topology"
@@ -81,7 +82,7 @@ func (a *app) query(c *cli.Context) (logs.Query, error) {
 }
 
 // logged are the silos that have logs or are in the topology, in the order of
-// the topology; logs stay when their topology changes.
+// the topology.
 func (a *app) logged(dir, file string) []string {
 	var names []string
 	if t, err := topology.Load(file, a.lookup); err == nil {
@@ -89,12 +90,7 @@ func (a *app) logged(dir, file string) []string {
 			names = append(names, s.Name)
 		}
 	}
-	for _, name := range logs.Silos(dir) {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return logs.Known(dir, names)
 }
 
 // lineWriter prints lines as the flags say.
@@ -103,11 +99,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		lines := json.NewEncoder(a.Stdout)
 		lines.SetEscapeHTML(false)
 		return func(l logs.Line) error {
-			return lines.Encode(struct {
-				Silo string    `json:"silo"`
-				At   time.Time `json:"at"`
-				Text string    `json:"text"`
-			}{l.Silo, l.At, string(ui.Plain(l.Text))})
+			return lines.Encode(control.NewLogLine(l, ui.Plain))
 		}
 	}
 	open := "" // the silo whose line is not finished yet

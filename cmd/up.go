@@ -17,6 +17,7 @@ import (
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
+	"silo/ui"
 )
 
 func (a *app) upCommand() *cli.Command {
@@ -198,7 +199,7 @@ func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orches
 	if err != nil {
 		return nil, err
 	}
-	server, err := control.Serve(ctx, r.dir, in.Supervisor, a.replan(r))
+	server, err := control.Serve(ctx, r.dir, in.Supervisor, control.Options{Replan: a.replan(r), Plain: ui.Plain, Version: release()})
 	if err != nil {
 		return nil, errors.Join(err, in.Abandon(ctx))
 	}

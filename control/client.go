@@ -111,21 +111,26 @@ func (c *Client) post(ctx context.Context, verb string, silos []string) error {
 // Watch hands over an Update at once and after each change, until see returns
 // false (nil), ctx ends, or the instance has ended (ErrNotRunning).
 func (c *Client) Watch(ctx context.Context, see func(Update) bool) error {
-	response, err := c.do(ctx, http.MethodGet, "/v1/watch", nil)
+	return watch(ctx, c, "/v1/watch", see)
+}
+
+// watch reads a stream of JSON values, until see returns false.
+func watch[T any](ctx context.Context, c *Client, path string, see func(T) bool) error {
+	response, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }() // a stream that is left
 	stream := json.NewDecoder(response.Body)
 	for {
-		var u Update
-		if err := stream.Decode(&u); err != nil {
+		var value T
+		if err := stream.Decode(&value); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			return ErrNotRunning // the stream ends with the supervisor, however that ends
 		}
-		if !see(u) {
+		if !see(value) {
 			return nil
 		}
 	}
@@ -196,6 +201,11 @@ func refused(response *http.Response) error {
 	}
 	if r.Silo != "" {
 		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
+	}
+	for _, sign := range signs() {
+		if sign.word == r.Sign {
+			return &signedError{r.Error, sign.err}
+		}
 	}
 	if len(r.Unmanaged) > 0 {
 		return &orchestrator.UnmanagedError{Names: r.Unmanaged}

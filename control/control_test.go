@@ -24,10 +24,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // instance is one of two processes that only sleep, with its socket.
 type instance struct {
 	*orchestrator.Instance
-	dir    *state.Dir
-	client *Client
-	replan Replan
-	ran    chan error
+	dir     *state.Dir
+	client  *Client
+	options Options
+	ran     chan error
 }
 
 // launch starts an instance at home; the caller ends it.
@@ -55,8 +55,12 @@ func launch(t testing.TB, home string) instance {
 		Dir: i.dir, Environ: os.Environ(), Env: env, Warn: func(string) {}, Trace: func(string) {},
 	}, nil)
 	must(t, err)
-	i.replan = func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil }
-	server, err := Serve(ctx, i.dir, i.Supervisor, i.replan)
+	i.options = Options{
+		Replan:  func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil },
+		Plain:   func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("\x1b[1m"), nil) },
+		Version: "test",
+	}
+	server, err := Serve(ctx, i.dir, i.Supervisor, i.options)
 	must(t, err)
 	i.Defer(func() error { return server.Close(context.Background()) })
 	go func() { i.ran <- i.Run(context.Background()) }()

@@ -31,6 +31,22 @@ func FuzzRequest(f *testing.F) {
 		{"GET", "/v1/tail?silo=us&n=20", "", ""},
 		{"GET", "/v1/tail?silo=us&n=-1", "", ""},
 		{"GET", "/v1/tail?silo=%00&n=9223372036854775807", "", ""},
+		{"GET", "/v1/requests", "", ""},
+		{"GET", "/v1/requests?silo=us&from=control&method=GET&path=/a&status=5xx,404&crossing=1&n=0", "", ""},
+		{"GET", "/v1/requests?n=-1&status=5", "", ""},
+		{"GET", "/v1/requests/1", "", ""},
+		{"GET", "/v1/requests/18446744073709551616", "", ""},
+		{"GET", "/v1/requests/watch?since=0", "", ""},
+		{"GET", "/v1/requests/watch?since=9223372036854775807&silo=us", "", ""},
+		{"GET", "/v1/requests/watch?since=9223372036854775808", "", ""},
+		{"GET", "/v1/requests.har?silo=nosuch", "", ""},
+		{"GET", "/v1/requests.har?n=1", "", ""},
+		{"GET", "/v1/calls", "", ""},
+		{"GET", "/v1/logs?silo=us&n=200&follow=1&grep=.", "", ""},
+		{"GET", "/v1/logs?silo=..%2Fus&grep=(", "", ""},
+		{"GET", "/v1/logs", "", ""},
+		{"POST", "/v1/replay", "", `{"id":1,"to":"us"}`},
+		{"POST", "/v1/replay", "", `{"id":-1}`},
 		{"POST", "/v1/up", "Content-Type: application/json", `{"silos":["us"]}`},
 		{"POST", "/v1/up", "", `{"monolith":true}`},
 		{"POST", "/v1/start", "", `{"silos":[]}`},
@@ -96,7 +112,7 @@ func (s *stage) set(t testing.TB) {
 	s.instance = launch(t, home)
 	s.talk = &scribe{}
 	// A second server of the same supervisor, whose patience is a test's.
-	s.server = newServer(s.Supervisor, s.replan, patience{ask: time.Second, listen: time.Second, pulse: 20 * time.Millisecond})
+	s.server = newServer(s.Supervisor, s.options, s.dir.Logs(), patience{ask: time.Second, listen: time.Second, pulse: 20 * time.Millisecond})
 	s.server.http.ErrorLog = log.New(s.talk, "", 0)
 	s.socket = s.dir.Socket + "f"
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", s.socket)

@@ -17,6 +17,9 @@ import (
 	"silo/state"
 )
 
+// jsonLines is the type of a stream of JSON values, one a line.
+const jsonLines = "application/jsonl"
+
 const (
 	// maxBody bounds a request's body, in bytes.
 	maxBody = 1 << 20
@@ -41,10 +44,21 @@ func patient() patience {
 	return patience{ask: 5 * time.Second, listen: 10 * time.Second, pulse: 30 * time.Second}
 }
 
+// Options are what a Server is given beside its supervisor. All must be set.
+type Options struct {
+	// Replan makes a plan of the topology as it is now.
+	Replan Replan
+	// Plain takes escape sequences out of a line of a silo's output, and keeps neither.
+	Plain func(line []byte) []byte
+	// Version is this build's, which exports name.
+	Version string
+}
+
 // Server answers on one instance's socket.
 type Server struct {
 	supervisor *orchestrator.Supervisor
-	replan     Replan
+	options    Options
+	logDir     string // where the silos' output is kept
 	patience   patience
 	http       *http.Server
 	served     chan struct{}
@@ -54,7 +68,7 @@ type Server struct {
 // Serve makes the instance's socket, readable by its owner alone, and answers
 // there until Close. The caller holds the instance's lock: a socket that is in
 // the way is a dead one's.
-func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervisor, replan Replan) (*Server, error) {
+func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervisor, options Options) (*Server, error) {
 	if err := dir.MakeSocketDir(); err != nil {
 		return nil, err
 	}
@@ -69,14 +83,14 @@ func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervi
 		_ = listener.Close()
 		return nil, fmt.Errorf("close the control socket to others: %w", err)
 	}
-	s := newServer(supervisor, replan, patient())
+	s := newServer(supervisor, options, dir.Logs(), patient())
 	s.socket = dir.Socket
 	s.serve(listener)
 	return s, nil
 }
 
-func newServer(supervisor *orchestrator.Supervisor, replan Replan, p patience) *Server {
-	s := &Server{supervisor: supervisor, replan: replan, patience: p, served: make(chan struct{})}
+func newServer(supervisor *orchestrator.Supervisor, options Options, logDir string, p patience) *Server {
+	s := &Server{supervisor: supervisor, options: options, logDir: logDir, patience: p, served: make(chan struct{})}
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: p.ask, WriteTimeout: p.listen, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader}
 	return s
 }
@@ -105,13 +119,32 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
+// routes are what the socket answers.
 func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/snapshot", s.snapshot)
-	mux.HandleFunc("GET /v1/watch", s.watch)
+	mux := s.open()
 	mux.HandleFunc("GET /v1/config", s.config)
 	mux.HandleFunc("GET /v1/tail", s.tail)
 	mux.HandleFunc("POST /v1/up", s.up)
+	return mux
+}
+
+// Handler answers what may also be asked from elsewhere than the socket, such as
+// by a page in a browser: all but what speaks of files on this machine. Who may ask
+// is the caller's to decide, and so is how long a request may take to come in: an
+// answer, or a line of a stream, that is not taken in time is given up here.
+func (s *Server) Handler() http.Handler { return s.open() }
+
+func (s *Server) open() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/snapshot", s.snapshot)
+	mux.HandleFunc("GET /v1/watch", s.watch)
+	mux.HandleFunc("GET /v1/requests", s.requests)
+	mux.HandleFunc("GET /v1/requests/{id}", s.request)
+	mux.HandleFunc("GET /v1/requests/watch", s.watchRequests)
+	mux.HandleFunc("GET /v1/requests.har", s.har)
+	mux.HandleFunc("GET /v1/calls", s.calls)
+	mux.HandleFunc("GET /v1/logs", s.logs)
+	mux.HandleFunc("POST /v1/replay", s.replay)
 	mux.HandleFunc("POST /v1/start", s.ask((*orchestrator.Supervisor).Start))
 	mux.HandleFunc("POST /v1/stop", s.ask((*orchestrator.Supervisor).Stop))
 	mux.HandleFunc("POST /v1/restart", s.ask((*orchestrator.Supervisor).Restart))
@@ -144,8 +177,8 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
 // ask takes a wish for silos. The answer says that it is taken; watching says when it is done.
 func (s *Server) ask(wish func(*orchestrator.Supervisor, ...string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, ok := s.read(w, r)
-		if !ok {
+		var body request
+		if !s.read(w, r, &body) {
 			return
 		}
 		if err := wish(s.supervisor, body.Silos...); err != nil {
@@ -161,6 +194,12 @@ func refuse(w http.ResponseWriter, err error) {
 	var unknown *orchestrator.UnknownSiloError
 	var whole *orchestrator.WholeError
 	var unmanaged *orchestrator.UnmanagedError
+	for _, sign := range signs() {
+		if errors.Is(err, sign.err) {
+			answer(w, sign.status, refusal{Error: err.Error(), Sign: sign.word})
+			return
+		}
+	}
 	switch {
 	case errors.As(err, &unmanaged):
 		answer(w, http.StatusConflict, refusal{Error: err.Error(), Unmanaged: unmanaged.Names})
@@ -176,12 +215,12 @@ func refuse(w http.ResponseWriter, err error) {
 // up is `silo up` beside a running supervisor: the topology is read again, what
 // has changed is applied, and silos that rest are started.
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
-	body, ok := s.read(w, r)
-	if !ok {
+	var body request
+	if !s.read(w, r, &body) {
 		return
 	}
 	ctx := context.WithoutCancel(r.Context()) // half a change is worse than one nobody waits for
-	plan, err := s.replan(ctx, body.Silos, body.Monolith)
+	plan, err := s.options.Replan(ctx, body.Silos, body.Monolith)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -199,7 +238,8 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) down(w http.ResponseWriter, r *http.Request) {
-	if body, ok := s.read(w, r); ok {
+	var body request
+	if s.read(w, r, &body) {
 		s.supervisor.Down(body.Kill)
 		answer(w, http.StatusAccepted, s.supervisor.Snapshot())
 	}
@@ -210,7 +250,7 @@ func (s *Server) down(w http.ResponseWriter, r *http.Request) {
 // now and then finds out that a reader has left who said more than he was asked:
 // net/http looks for the end of a connection no further than at its next byte.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/jsonl")
+	w.Header().Set("Content-Type", jsonLines)
 	lines, pulse := time.NewTicker(linesEvery), time.NewTicker(s.patience.pulse)
 	defer lines.Stop()
 	defer pulse.Stop()
@@ -247,16 +287,23 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 
 // tell writes one line of a watch.
 func (s *Server) tell(w http.ResponseWriter, snapshot *state.Snapshot) error {
-	s.hurry(w)
-	return errors.Join(json.NewEncoder(w).Encode(s.update(snapshot)), http.NewResponseController(w).Flush())
+	return errors.Join(s.line(w, s.update(snapshot)), s.flush(w))
 }
 
 // pulse writes an empty line, which a reader of JSON passes over.
 func (s *Server) pulse(w http.ResponseWriter) error {
 	s.hurry(w)
 	_, err := io.WriteString(w, "\n")
-	return errors.Join(err, http.NewResponseController(w).Flush())
+	return errors.Join(err, s.flush(w))
 }
+
+// line writes one line of a stream, which may wait for flush.
+func (s *Server) line(w http.ResponseWriter, value any) error {
+	s.hurry(w)
+	return json.NewEncoder(w).Encode(value)
+}
+
+func (s *Server) flush(w http.ResponseWriter) error { return http.NewResponseController(w).Flush() }
 
 // hurry gives the caller its time anew to take what is written next.
 func (s *Server) hurry(w http.ResponseWriter) {
@@ -289,13 +336,12 @@ func (s *Server) update(snapshot *state.Snapshot) Update {
 }
 
 // read takes a request's body: one JSON value of bounded size, in bounded time.
-func (s *Server) read(w http.ResponseWriter, r *http.Request) (request, bool) {
-	var body request
+func (s *Server) read(w http.ResponseWriter, r *http.Request, body any) (ok bool) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(s.patience.ask)) // what cannot have one has the body already
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&body)
+	err := decoder.Decode(body)
 	if err == nil {
 		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("something follows its end")
@@ -303,10 +349,10 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (request, bool) {
 	}
 	if err != nil {
 		answer(w, http.StatusBadRequest, refusal{Error: "the request's body is not understood: " + err.Error()})
-		return body, false
+		return false
 	}
 	_ = control.SetReadDeadline(time.Time{})
-	return body, true
+	return true
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

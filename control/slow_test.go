@@ -51,7 +51,7 @@ func TestTheSlowAreHungUpOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newServer(nil, nil, patient())
+				s := newServer(nil, Options{}, "", patient())
 				listener := make(pipes)
 				s.serve(listener)
 				began := time.Now()
@@ -74,7 +74,7 @@ func TestTheSlowAreHungUpOn(t *testing.T) {
 func TestAnAnswerThatIsNotTakenIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(nil, nil, patient())
+		s := newServer(nil, Options{}, "", patient())
 		listener := make(pipes)
 		s.serve(listener)
 		conn := listener.dial()
@@ -92,7 +92,7 @@ func TestAnAnswerThatIsNotTakenIsGivenUp(t *testing.T) {
 func TestAWatcherThatStopsReadingIsDropped(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
-	s := newServer(i.Supervisor, i.replan, patience{ask: time.Second, listen: 100 * time.Millisecond, pulse: 10 * time.Millisecond})
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patience{ask: time.Second, listen: 100 * time.Millisecond, pulse: 10 * time.Millisecond})
 	listener := make(pipes)
 	s.serve(listener)
 	conn := listener.dial()
@@ -116,7 +116,7 @@ func TestAWatcherThatStopsReadingIsDropped(t *testing.T) {
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(nil, nil, patient())
+		s := newServer(nil, Options{}, "", patient())
 		listener := make(pipes)
 		s.serve(listener)
 		for _, request := range []string{

@@ -1,6 +1,6 @@
-// Package control carries snapshots and requests between the supervisor of an
-// instance and every other command, over the instance's unix socket: HTTP with
-// JSON under /v1/, one server and one client.
+// Package control carries snapshots, requests, traffic and logs between the
+// supervisor of an instance and every other command, over the instance's unix
+// socket: HTTP with JSON under /v1/, one server and one client.
 //
 // It must not know how silos are run or drawn.
 package control
@@ -8,9 +8,11 @@ package control
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"silo/orchestrator"
 	"silo/state"
+	"silo/traffic"
 )
 
 // ErrNotRunning says that no supervisor answers on the instance's socket.
@@ -55,4 +57,29 @@ type refusal struct {
 	Known     []string `json:"known,omitempty"`     // the names there are
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that somebody else starts and ends
 	Whole     []string `json:"whole,omitempty"`     // what cannot be changed while the instance runs
+	Sign      string   `json:"sign,omitempty"`      // of an error that is known by name
 }
+
+// sign is how an error that is known by name goes over the wire.
+type sign struct {
+	word   string
+	status int
+	err    error
+}
+
+func signs() []sign {
+	return []sign{
+		{"not-kept", http.StatusNotFound, traffic.ErrNotKept},
+		{"partial", http.StatusConflict, traffic.ErrPartial},
+		{"upgrade", http.StatusConflict, traffic.ErrUpgrade},
+	}
+}
+
+// signedError is one of them on this side: the server's words.
+type signedError struct {
+	text string
+	sign error
+}
+
+func (e *signedError) Error() string { return e.text }
+func (e *signedError) Unwrap() error { return e.sign }

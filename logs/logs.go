@@ -50,6 +50,18 @@ func Silos(dir string) []string {
 	return slices.Compact(names)
 }
 
+// Known are the given names, in their order, and those of other silos that have a
+// log in dir: logs stay when their topology changes.
+func Known(dir string, names []string) []string {
+	known := slices.Clone(names)
+	for _, name := range Silos(dir) {
+		if !slices.Contains(known, name) {
+			known = append(known, name)
+		}
+	}
+	return known
+}
+
 // checkName refuses a name that would leave the directory or hide among the sidecars.
 func checkName(silo string) error {
 	if silo == "" || strings.ContainsAny(silo, "./\\\x00") {

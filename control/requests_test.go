@@ -1,0 +1,253 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"silo/orchestrator"
+	"silo/traffic"
+)
+
+// planted is what no answer may hold.
+const planted = "PLANTED"
+
+func pass(log *traffic.Log, silo, path string, status int) {
+	e := traffic.Exchange{
+		Silo: silo, Method: http.MethodGet, Path: path + "?token=" + planted, Started: time.Now(),
+		Request: traffic.Message{Header: http.Header{"Authorization": {"Bearer " + planted}}, Bytes: 3, Body: []byte("abc")},
+	}
+	e.ID = log.Begin(e)
+	e.State, e.Status = traffic.Done, status
+	log.End(e)
+}
+
+func TestRequestsAreListedByFilter(t *testing.T) {
+	t.Parallel()
+	_, in, client := serve(t)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		pass(in.Traffic(), "us", path, http.StatusOK)
+	}
+	pass(in.Traffic(), "control", "/a", http.StatusBadGateway)
+	bad, err := traffic.ParseStatuses("5xx")
+	must(t, err)
+	for name, test := range map[string]struct {
+		filter traffic.Filter
+		n      int
+		ids    []uint64
+	}{
+		"all":          {traffic.Filter{}, 0, []uint64{1, 2, 3, 4}},
+		"the latest":   {traffic.Filter{}, 2, []uint64{3, 4}},
+		"of a silo":    {traffic.Filter{Silos: []string{"us"}, Path: "/c"}, 0, []uint64{3}},
+		"of two":       {traffic.Filter{Silos: []string{"us", "control"}, Path: "/a"}, 0, []uint64{1, 4}},
+		"that failed":  {traffic.Filter{Statuses: bad, From: "outside", Method: "GET"}, 0, []uint64{4}},
+		"of no caller": {traffic.Filter{From: "nobody"}, 0, nil},
+		"crossings":    {traffic.Filter{Crossing: true}, 0, nil},
+	} {
+		list, version, err := client.Requests(t.Context(), test.filter, test.n)
+		must(t, err)
+		var ids []uint64
+		for _, e := range list {
+			ids = append(ids, e.ID)
+			if e.Request.Body != nil || e.Request.Bytes != 3 || strings.Contains(e.Path, planted) {
+				t.Errorf("%s: got %+v", name, e)
+			}
+		}
+		if len(ids) != len(test.ids) || len(ids) > 0 && ids[0] != test.ids[0] || version != 8 {
+			t.Errorf("%s: got %v at %d, want %v", name, ids, version, test.ids)
+		}
+	}
+	var unknown *orchestrator.UnknownSiloError
+	if _, _, err := client.Requests(t.Context(), traffic.Filter{Silos: []string{"nosuch"}}, 0); !errors.As(err, &unknown) || len(unknown.Known) < 2 {
+		t.Errorf("an unknown silo: %v", err)
+	}
+}
+
+func TestOneExchangeComesWholeAndMasked(t *testing.T) {
+	t.Parallel()
+	_, in, client := serve(t)
+	pass(in.Traffic(), "us", "/a", http.StatusOK)
+	e, err := client.Exchange(t.Context(), 1)
+	must(t, err)
+	if string(e.Request.Body) != "abc" || e.Path != "/a?token=***" || e.Request.Header.Get("Authorization") != "Bearer ***" {
+		t.Errorf("got %+v", e)
+	}
+	if _, err := client.Exchange(t.Context(), 2); !errors.Is(err, traffic.ErrNotKept) {
+		t.Errorf("one that never was: %v", err)
+	}
+	if _, err := client.Replay(t.Context(), 2, ""); !errors.Is(err, traffic.ErrNotKept) {
+		t.Errorf("a replay of one that never was: %v", err)
+	}
+	har, err := client.HAR(t.Context(), traffic.Filter{}, 0)
+	must(t, err)
+	if !json.Valid(har) || !strings.Contains(string(har), `"creator":{"name":"silo","version":"test"}`) || strings.Contains(string(har), planted) {
+		t.Errorf("exported: %s", har)
+	}
+}
+
+func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
+	t.Parallel()
+	_, in, client := serve(t)
+	pass(in.Traffic(), "us", "/before", http.StatusOK)
+	_, version, err := client.Requests(t.Context(), traffic.Filter{}, 0)
+	must(t, err)
+	open := traffic.Exchange{Silo: "us", Path: "/stream"}
+	open.ID = in.Traffic().Begin(open)
+	in.Traffic().Begin(traffic.Exchange{Silo: "control"})
+	var seen []traffic.State
+	err = client.WatchRequests(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(e traffic.Exchange) bool {
+		if e.ID != open.ID {
+			t.Errorf("got %+v", e)
+		}
+		if seen = append(seen, e.State); e.State == traffic.Open {
+			open.State = traffic.Done
+			in.Traffic().End(open)
+		}
+		return e.State == traffic.Open
+	})
+	must(t, err)
+	if len(seen) != 2 {
+		t.Errorf("seen: %v", seen)
+	}
+	// What another supervisor had counted up to is no reason to be silent.
+	err = client.WatchRequests(t.Context(), version+1000, traffic.Filter{}, func(traffic.Exchange) bool { return false })
+	must(t, err)
+	err = client.WatchRequests(t.Context(), 0, traffic.Filter{}, func(traffic.Exchange) bool {
+		must(t, client.Down(t.Context(), true))
+		return true
+	})
+	if !errors.Is(err, ErrNotRunning) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// A watcher who is dropped goes on from the version of his last line, and misses
+// nothing: it counts only once all that came with it is written.
+func TestVersionsOfAWatchMissNothing(t *testing.T) {
+	t.Parallel()
+	i := launch(t, t.TempDir())
+	defer i.end(t)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		pass(i.Traffic(), "us", path, http.StatusOK)
+	}
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patient())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	near, far := net.Pipe()
+	listener := make(pipes, 1)
+	listener <- far
+	s.serve(listener)
+	go func() {
+		_, _ = io.WriteString(near, "GET /v1/requests/watch HTTP/1.1\r\nHost: silo\r\n\r\n")
+		<-ctx.Done()
+		_ = near.Close()
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(near), nil)
+	must(t, err)
+	lines := json.NewDecoder(response.Body)
+	for want := uint64(1); want <= 3; want++ {
+		var u requestUpdate
+		must(t, lines.Decode(&u))
+		if u.Request.ID != want || want < 3 && u.Version != 0 || want == 3 && u.Version != 6 {
+			t.Errorf("line %d: %+v", want, u)
+		}
+	}
+	cancel()
+	_ = response.Body.Close() // a stream that is left
+	must(t, s.Close(context.Background()))
+}
+
+// answers is what the handler for pages says to a GET.
+func answers(t *testing.T, i instance, path string) (status int, body string) {
+	t.Helper()
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patient())
+	page := httptest.NewServer(s.Handler())
+	defer page.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page.URL+path, nil)
+	must(t, err)
+	response, err := page.Client().Do(request)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }() // read below
+	text, err := io.ReadAll(response.Body)
+	must(t, err)
+	return response.StatusCode, string(text)
+}
+
+func TestPagesAreAnsweredAsTheSocketIs(t *testing.T) {
+	t.Parallel()
+	i := launch(t, t.TempDir())
+	defer i.end(t)
+	pass(i.Traffic(), "us", "/a", http.StatusOK)
+	must(t, os.WriteFile(i.dir.Logs()+"/us.log", []byte("one\n\x1b[1mtwo\nthree\n"), 0o600))
+	must(t, os.WriteFile(i.dir.Logs()+"/gone.log", []byte("of old\n"), 0o600))
+	for path, want := range map[string]struct {
+		status int
+		holds  string
+	}{
+		"/v1/snapshot":                     {200, `"run_id"`},
+		"/v1/requests":                     {200, `"version":2,"requests":[{"id":1,`},
+		"/v1/requests?n=x":                 {400, `n is not a number`},
+		"/v1/requests?n=-1":                {400, `n is not a number`},
+		"/v1/requests?status=5":            {400, `a class like 5xx`},
+		"/v1/requests?silo=nosuch":         {404, `"silo":"nosuch"`},
+		"/v1/requests/1":                   {200, `"body":"YWJj"`},
+		"/v1/requests/2":                   {404, `"sign":"not-kept"`},
+		"/v1/requests/one":                 {400, `is a number`},
+		"/v1/requests.har":                 {200, `{"log":{"version":"1.2"`},
+		"/v1/calls":                        {200, `{"calls":[{"from":"outside","to":"us"`},
+		"/v1/logs?silo=us&n=2":             {200, `,"text":"two"}`},
+		"/v1/logs?silo=us&grep=%5Eth":      {200, `,"text":"three"}`},
+		"/v1/logs?silo=gone":               {200, `{"silo":"gone"`},
+		"/v1/logs?silo=nosuch":             {404, `"silo":"nosuch"`},
+		"/v1/logs?grep=%28":                {400, `grep: `},
+		"/v1/logs?n=many":                  {400, `n is not a number`},
+		"/v1/config":                       {404, ``},
+		"/v1/tail?n=1&silo=us":             {404, ``},
+		"/v1/requests/watch?since=-1":      {400, `since is not a number`},
+		"/v1/requests/watch?silo=nosuch":   {404, `"silo":"nosuch"`},
+		"/v1/requests/watch?status=server": {400, `server`},
+	} {
+		status, body := answers(t, i, path)
+		if status != want.status || !strings.Contains(body, want.holds) || strings.Contains(body, planted) {
+			t.Errorf("%s: %d, %s", path, status, body)
+		}
+	}
+}
+
+func TestLogsAreFollowedToTheEnd(t *testing.T) {
+	t.Parallel()
+	i := launch(t, t.TempDir())
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patient())
+	page := httptest.NewServer(s.Handler())
+	defer page.Close()
+	must(t, os.WriteFile(i.dir.Logs()+"/us.log", []byte("one\n"), 0o600))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page.URL+"/v1/logs?silo=us&follow=1", nil)
+	must(t, err)
+	response, err := page.Client().Do(request)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }() // read below
+	lines := json.NewDecoder(response.Body)
+	var line LogLine
+	must(t, lines.Decode(&line))
+	file, err := os.OpenFile(i.dir.Logs()+"/us.log", os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = file.WriteString("two\n")
+	must(t, errors.Join(err, file.Close()))
+	must(t, lines.Decode(&line))
+	if line.Silo != "us" || line.Text != "two" || line.At.IsZero() {
+		t.Errorf("got %+v", line)
+	}
+	i.end(t)
+	if err := lines.Decode(&line); !errors.Is(err, io.EOF) {
+		t.Errorf("after the end: %+v, %v", line, err)
+	}
+}
