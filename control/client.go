@@ -202,10 +202,11 @@ func refused(response *http.Response) error {
 	if r.Silo != "" {
 		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
 	}
-	for _, sign := range signs() {
-		if sign.word == r.Sign {
-			return &signedError{r.Error, sign.err}
-		}
+	if r.NotKept {
+		return &notKeptError{r.Error}
+	}
+	if r.Why != "" {
+		return &orchestrator.UnrepeatableError{ID: r.Request, Why: r.Why}
 	}
 	if len(r.Unmanaged) > 0 {
 		return &orchestrator.UnmanagedError{Names: r.Unmanaged}

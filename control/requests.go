@@ -1,10 +1,12 @@
 package control
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
+	"silo/orchestrator"
 	"silo/traffic"
 )
 
@@ -58,7 +60,7 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request) {
 	}
 	e, kept := s.supervisor.Traffic().Get(id)
 	if !kept {
-		refuse(w, traffic.ErrNotKept)
+		refuse(w, fmt.Errorf("request %d: %w", id, orchestrator.ErrNotKept))
 		return
 	}
 	answer(w, http.StatusOK, e.Masked())

@@ -81,10 +81,10 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 	if string(e.Request.Body) != "abc" || e.Path != "/a?token=***" || e.Request.Header.Get("Authorization") != "Bearer ***" {
 		t.Errorf("got %+v", e)
 	}
-	if _, err := client.Exchange(t.Context(), 2); !errors.Is(err, traffic.ErrNotKept) {
+	if _, err := client.Exchange(t.Context(), 2); !errors.Is(err, orchestrator.ErrNotKept) {
 		t.Errorf("one that never was: %v", err)
 	}
-	if _, err := client.Replay(t.Context(), 2, ""); !errors.Is(err, traffic.ErrNotKept) {
+	if _, err := client.Replay(t.Context(), 2, ""); !errors.Is(err, orchestrator.ErrNotKept) {
 		t.Errorf("a replay of one that never was: %v", err)
 	}
 	har, err := client.HAR(t.Context(), traffic.Filter{}, 0)
@@ -200,7 +200,7 @@ func TestPagesAreAnsweredAsTheSocketIs(t *testing.T) {
 		"/v1/requests?status=5":            {400, `a class like 5xx`},
 		"/v1/requests?silo=nosuch":         {404, `"silo":"nosuch"`},
 		"/v1/requests/1":                   {200, `"body":"YWJj"`},
-		"/v1/requests/2":                   {404, `"sign":"not-kept"`},
+		"/v1/requests/2":                   {404, `"not_kept":true`},
 		"/v1/requests/one":                 {400, `is a number`},
 		"/v1/requests.har":                 {200, `{"log":{"version":"1.2"`},
 		"/v1/calls":                        {200, `{"calls":[{"from":"outside","to":"us"`},

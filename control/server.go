@@ -194,13 +194,12 @@ func refuse(w http.ResponseWriter, err error) {
 	var unknown *orchestrator.UnknownSiloError
 	var whole *orchestrator.WholeError
 	var unmanaged *orchestrator.UnmanagedError
-	for _, sign := range signs() {
-		if errors.Is(err, sign.err) {
-			answer(w, sign.status, refusal{Error: err.Error(), Sign: sign.word})
-			return
-		}
-	}
+	var unrepeatable *orchestrator.UnrepeatableError
 	switch {
+	case errors.Is(err, orchestrator.ErrNotKept):
+		answer(w, http.StatusNotFound, refusal{Error: err.Error(), NotKept: true})
+	case errors.As(err, &unrepeatable):
+		answer(w, http.StatusConflict, refusal{Error: err.Error(), Request: unrepeatable.ID, Why: unrepeatable.Why})
 	case errors.As(err, &unmanaged):
 		answer(w, http.StatusConflict, refusal{Error: err.Error(), Unmanaged: unmanaged.Names})
 	case errors.As(err, &unknown):

@@ -20,7 +20,7 @@ func (c *Client) Requests(ctx context.Context, filter traffic.Filter, n int) (li
 }
 
 // Exchange is one exchange with its bodies and without its secrets, or
-// traffic.ErrNotKept.
+// orchestrator.ErrNotKept.
 func (c *Client) Exchange(ctx context.Context, id uint64) (traffic.Exchange, error) {
 	var e traffic.Exchange
 	return e, c.call(ctx, http.MethodGet, "/v1/requests/"+strconv.FormatUint(id, 10), nil, &e)
@@ -52,7 +52,7 @@ func (c *Client) HAR(ctx context.Context, filter traffic.Filter, n int) ([]byte,
 
 // Replay sends an exchange's request again, to its silo or to the one that is
 // named, and returns how that went once it has ended, without secrets. Errors are
-// traffic.ErrNotKept, traffic.ErrPartial, traffic.ErrUpgrade or of the way.
+// orchestrator.ErrNotKept, an UnrepeatableError, an UnknownSiloError or of the way.
 func (c *Client) Replay(ctx context.Context, id uint64, to string) (traffic.Exchange, error) {
 	var e traffic.Exchange
 	return e, c.call(ctx, http.MethodPost, "/v1/replay", replayBody{id, to}, &e)

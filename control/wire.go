@@ -8,11 +8,9 @@ package control
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"silo/orchestrator"
 	"silo/state"
-	"silo/traffic"
 )
 
 // ErrNotRunning says that no supervisor answers on the instance's socket.
@@ -57,29 +55,13 @@ type refusal struct {
 	Known     []string `json:"known,omitempty"`     // the names there are
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that somebody else starts and ends
 	Whole     []string `json:"whole,omitempty"`     // what cannot be changed while the instance runs
-	Sign      string   `json:"sign,omitempty"`      // of an error that is known by name
+	NotKept   bool     `json:"not_kept,omitempty"`  // of a request: orchestrator.ErrNotKept
+	Request   uint64   `json:"request,omitempty"`   // the one that cannot be sent again
+	Why       string   `json:"why,omitempty"`       // it cannot
 }
 
-// sign is how an error that is known by name goes over the wire.
-type sign struct {
-	word   string
-	status int
-	err    error
-}
+// notKeptError is orchestrator.ErrNotKept in the server's words.
+type notKeptError struct{ text string }
 
-func signs() []sign {
-	return []sign{
-		{"not-kept", http.StatusNotFound, traffic.ErrNotKept},
-		{"partial", http.StatusConflict, traffic.ErrPartial},
-		{"upgrade", http.StatusConflict, traffic.ErrUpgrade},
-	}
-}
-
-// signedError is one of them on this side: the server's words.
-type signedError struct {
-	text string
-	sign error
-}
-
-func (e *signedError) Error() string { return e.text }
-func (e *signedError) Unwrap() error { return e.sign }
+func (e *notKeptError) Error() string { return e.text }
+func (e *notKeptError) Unwrap() error { return orchestrator.ErrNotKept }
