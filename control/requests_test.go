@@ -104,7 +104,8 @@ func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
 	open.ID = in.Traffic().Begin(open)
 	in.Traffic().Begin(traffic.Exchange{Silo: "control"})
 	var seen []traffic.State
-	err = client.WatchRequests(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(e traffic.Exchange) bool {
+	err = client.watchUpdates(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(u requestUpdate) bool {
+		e := u.Request
 		if e.ID != open.ID {
 			t.Errorf("got %+v", e)
 		}
@@ -119,9 +120,9 @@ func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
 		t.Errorf("seen: %v", seen)
 	}
 	// What another supervisor had counted up to is no reason to be silent.
-	err = client.WatchRequests(t.Context(), version+1000, traffic.Filter{}, func(traffic.Exchange) bool { return false })
+	err = client.watchUpdates(t.Context(), version+1000, traffic.Filter{}, func(requestUpdate) bool { return false })
 	must(t, err)
-	err = client.WatchRequests(t.Context(), 0, traffic.Filter{}, func(traffic.Exchange) bool {
+	err = client.FollowRequests(t.Context(), traffic.Filter{}, 1, func(traffic.Exchange) bool {
 		must(t, client.Down(t.Context(), true))
 		return true
 	})

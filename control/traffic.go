@@ -11,8 +11,8 @@ import (
 )
 
 // Requests are the latest n exchanges that filter lets through, oldest first,
-// without their bodies and secrets; all that are kept where n is 0. WatchRequests
-// goes on from the version.
+// without their bodies and secrets; all that are kept where n is 0. The version is
+// what a watch goes on from.
 func (c *Client) Requests(ctx context.Context, filter traffic.Filter, n int) (list []traffic.Exchange, version uint64, err error) {
 	var body requestsBody
 	err = c.call(ctx, http.MethodGet, "/v1/requests?"+queryOf(filter, n), nil, &body)
@@ -26,13 +26,10 @@ func (c *Client) Exchange(ctx context.Context, id uint64) (traffic.Exchange, err
 	return e, c.call(ctx, http.MethodGet, "/v1/requests/"+strconv.FormatUint(id, 10), nil, &e)
 }
 
-// WatchRequests hands over exchanges that begin or end after a version, without
-// their bodies and secrets, until see returns false (nil), ctx ends, or the
-// instance has ended (ErrNotRunning). One that begins and ends within a moment is
-// seen once.
-func (c *Client) WatchRequests(ctx context.Context, since uint64, filter traffic.Filter, see func(traffic.Exchange) bool) error {
-	path := fmt.Sprintf("/v1/requests/watch?since=%d&%s", since, queryOf(filter))
-	return watch(ctx, c, path, func(u requestUpdate) bool { return see(u.Request) })
+// watchUpdates hands over exchanges that begin or end after a version, until see
+// returns false (nil), ctx ends, or the stream does (ErrNotRunning).
+func (c *Client) watchUpdates(ctx context.Context, since uint64, filter traffic.Filter, see func(requestUpdate) bool) error {
+	return watch(ctx, c, fmt.Sprintf("/v1/requests/watch?since=%d&%s", since, queryOf(filter)), see)
 }
 
 // HAR is the export of the latest n exchanges that filter lets through, of all

@@ -1,0 +1,69 @@
+package control
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"silo/traffic"
+)
+
+// What a follower tells, by the lines of a watch and the clock.
+func TestAFollowerTellsEachOnce(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	line := func(version, id uint64, state traffic.State) requestUpdate {
+		return requestUpdate{version, traffic.Exchange{ID: id, State: state, Started: began}}
+	}
+	f := newFollower(5)
+	for i, step := range []struct {
+		line requestUpdate
+		told bool
+	}{
+		{line(5, 1, traffic.Done), true},   // of a batch
+		{line(5, 2, traffic.Open), false},  // it may end within the second
+		{line(5, 1, traffic.Done), false},  // the stream broke off: the batch comes again
+		{line(5, 2, traffic.Open), false},  // with it
+		{line(8, 3, traffic.Broken), true}, // its last
+		{line(8, 4, traffic.Open), false},
+		{line(9, 4, traffic.Done), true},
+	} {
+		if told := f.take(step.line); told != step.told {
+			t.Errorf("line %d: told: %v", i, told)
+		}
+	}
+	if early := f.lasting(began.Add(lasting - 1)); len(early) > 0 || f.due(began) == nil {
+		t.Errorf("before the second is over: %v", early)
+	}
+	if late := f.lasting(began.Add(lasting)); len(late) != 1 || late[0].ID != 2 {
+		t.Errorf("after it: %v", late)
+	}
+	if again := f.lasting(began.Add(time.Hour)); len(again) > 0 || f.due(began) != nil {
+		t.Errorf("and never again: %v", again)
+	}
+	if !f.take(line(12, 2, traffic.Done)) {
+		t.Error("its end is told")
+	}
+}
+
+func TestRequestsAreFollowed(t *testing.T) {
+	t.Parallel()
+	_, in, client := serve(t)
+	pass(in.Traffic(), "us", "/before", http.StatusOK)
+	stream := traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Minute)}
+	stream.ID = in.Traffic().Begin(stream)
+	var told []uint64
+	err := client.FollowRequests(t.Context(), traffic.Filter{}, 0, func(e traffic.Exchange) bool {
+		told = append(told, e.ID)
+		if e.ID == stream.ID && e.State == traffic.Open {
+			pass(in.Traffic(), "us", "/after", http.StatusOK)
+			stream.State = traffic.Done
+			in.Traffic().End(stream)
+		}
+		return len(told) < 4
+	})
+	must(t, err)
+	if told[0] != 1 || told[1] != stream.ID || told[2]+told[3] != 3+stream.ID {
+		t.Errorf("told: %v", told)
+	}
+}
