@@ -16,6 +16,7 @@ import (
 
 	"silo/state"
 	"silo/topology"
+	"silo/traffic"
 	"silo/ui"
 )
 
@@ -33,6 +34,7 @@ type golden struct {
 	Mesh      ui.Mesh            `json:"mesh"`
 	Yours     []ui.Yours         `json:"yours"`
 	Checks    []ui.Check         `json:"checks"`
+	Requests  []traffic.Exchange `json:"requests"`
 	Text      string             `json:"text"`
 	Hints     []string           `json:"hints"`
 	Names     []string           `json:"names"`
@@ -161,6 +163,17 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		p.Warnings(g.Problems)
 	case "mesh":
 		p.Mesh(g.Mesh)
+	case "requests":
+		p.Requests(g.Requests)
+	case "live-requests":
+		table := p.LiveRequests(g.Names)
+		for _, e := range g.Requests {
+			table.Add(e)
+		}
+	case "exchange":
+		for _, e := range g.Requests {
+			p.Exchange(e)
+		}
 	case "yours":
 		p.Yours(g.Yours)
 	case "plan":
