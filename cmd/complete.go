@@ -188,7 +188,7 @@ func (a *app) valuesOf(t *typed, f cli.Flag, prefix, current string) completion 
 		name = t.path[0].Name + " " + name
 	}
 	answer := completion{kind: "words"}
-	if f.Names()[0] == "as" {
+	if slices.Contains([]string{"as", "silo", "from", "to"}, f.Names()[0]) {
 		for _, silo := range a.siloWords(t) {
 			answer.words = append(answer.words, candidate{prefix + silo.text, silo.meaning})
 		}

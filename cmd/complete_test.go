@@ -91,6 +91,12 @@ func TestComplete(t *testing.T) {
 		"request -H a -H b --h":           "words --help --header",
 		"-C DIR request us / --as ":       "words control us eu",
 		"-C DIR proxy --as=e":             "words --as=eu",
+		"-C DIR requests ":                "words control us eu",
+		"-C DIR requests --from ":         "words control us eu",
+		"-C DIR requests us --silo=":      "words --silo=control --silo=us --silo=eu",
+		"requests --st":                   "words --status",
+		"replay --":                       "words --help --to --include --file --directory --json --quiet --color --log-level",
+		"-C DIR replay 7 --to e":          "words eu",
 		"nosuch ":                         "words",
 		"__comp":                          "words",
 	} {

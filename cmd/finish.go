@@ -76,7 +76,7 @@ func judge(err error) *verdict {
 	if v := new(verdict); errors.As(err, &v) {
 		return v
 	}
-	for _, known := range []func(error) *verdict{usage, invalid, conflict, notReady, tunnel, unanswered} {
+	for _, known := range []func(error) *verdict{usage, invalid, conflict, notReady, tunnel, unanswered, unsent} {
 		if v := known(err); v != nil {
 			return v
 		}

@@ -219,19 +219,24 @@ func (a *app) printAnswer(c *cli.Context, name string, answer *client.Response, 
 		return a.answerJSON(name, answer, began)
 	}
 	if c.Bool("include") {
-		var head strings.Builder
-		fmt.Fprintf(&head, "%s %s\n", answer.Proto, answer.Status)
-		for _, header := range slices.Sorted(maps.Keys(answer.Header)) {
-			for _, value := range answer.Header[header] {
-				fmt.Fprintf(&head, "%s: %s\n", header, value)
-			}
-		}
-		if _, err := io.WriteString(a.Stdout, head.String()+"\n"); err != nil {
+		if _, err := io.WriteString(a.Stdout, answerHead(answer.Proto, answer.Status, answer.Header)); err != nil {
 			return err
 		}
 	}
 	_, err := io.Copy(struct{ io.Writer }{a.Stdout}, answer.Body)
 	return err
+}
+
+// answerHead is an answer's status line and headers, and the empty line below them.
+func answerHead(proto, status string, header http.Header) string {
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s %s\n", proto, status)
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			fmt.Fprintf(&head, "%s: %s\n", name, value)
+		}
+	}
+	return head.String() + "\n"
 }
 
 // replied is an answer for programs. Just one of the bodies is there.

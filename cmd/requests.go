@@ -1,0 +1,197 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/traffic"
+)
+
+func (a *app) requestsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "requests", ArgsUsage: "[SILO|ID…]",
+		Usage: "show what passed the tunnels, to all silos or some, live with -f; by its number one request whole",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with those that are still to come, each once it has ended"},
+			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 100, Usage: "the last `N`; 0 is all that are kept"},
+			&cli.StringSliceFlag{Name: "silo", Usage: "only those to the silo `NAME`"},
+			&cli.StringFlag{Name: "from", Usage: "only those of the caller `NAME`: a silo, a program, or outside"},
+			&cli.StringFlag{Name: "method", Usage: "only those of `METHOD`"},
+			&cli.StringFlag{Name: "path", Usage: "only those with `TEXT` in path or query"},
+			&cli.StringFlag{Name: "status", Usage: "only those answered with `STATUS`: 404, 5xx, 300-399, or several with commas"},
+			&cli.BoolFlag{Name: "crossing", Usage: "only those from one region to another, which cannot be in production"},
+			&cli.BoolFlag{Name: "har", Usage: "print all that are kept as HAR 1.2, which browsers' tools open"},
+		},
+		Action: a.requests,
+	}
+}
+
+func (a *app) requests(c *cli.Context) error {
+	id, one, err := requestID(c)
+	if err != nil {
+		return err
+	}
+	filter, n, err := requestFilter(c)
+	if err != nil {
+		return err
+	}
+	client, err := a.dial(c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	switch {
+	case one:
+		return a.oneRequest(c, client, id)
+	case c.Bool("har"):
+		text, err := client.HAR(c.Context, filter, n)
+		if err == nil {
+			_, err = a.Stdout.Write(text)
+		}
+		return err
+	case c.Bool("follow"):
+		return a.followRequests(c, client, filter, n)
+	}
+	list, _, err := client.Requests(c.Context, filter, n)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("json") {
+		a.out.Requests(list)
+		return nil
+	}
+	lines := a.requestLines()
+	for _, e := range list {
+		if err := lines.Encode(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dial gives the client of the running instance that an invocation is about.
+func (a *app) dial(c *cli.Context) (*control.Client, error) {
+	dir, err := a.instance(c)
+	if err != nil {
+		return nil, err
+	}
+	return control.Dial(c.Context, dir)
+}
+
+// requestID is the one request that a command line asks for by its number, and
+// whether it does. A silo that is called by a number is asked for with --silo.
+func requestID(c *cli.Context) (id uint64, one bool, err error) {
+	words := silos(c)
+	for _, word := range words {
+		number, err := strconv.ParseUint(word, 10, 64)
+		if err != nil {
+			continue
+		}
+		id, one = number, true
+	}
+	if !one {
+		return 0, false, nil
+	}
+	if len(words) > 1 {
+		return 0, false, &usageError{text: "one request at a time is shown whole", hint: "silo requests " + strconv.FormatUint(id, 10)}
+	}
+	for _, name := range []string{"follow", "number", "silo", "from", "method", "path", "status", "crossing"} {
+		if c.IsSet(name) {
+			return 0, false, &usageError{text: fmt.Sprintf("request %d is one: --%s does not go with it", id, name)}
+		}
+	}
+	return id, true, nil
+}
+
+// requestFilter is what the flags ask for, and how many. An export is of all,
+// unless -n says otherwise.
+func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
+	f = traffic.Filter{
+		Silos: append(silos(c), c.StringSlice("silo")...), From: c.String("from"), Method: c.String("method"),
+		Path: c.String("path"), Crossing: c.Bool("crossing"),
+	}
+	if f.Statuses, err = traffic.ParseStatuses(c.String("status")); err != nil {
+		return f, 0, &usageError{text: "--" + err.Error(), hint: "--status 5xx, --status 404,500-599"}
+	}
+	n = c.Int("number")
+	switch {
+	case n < 0:
+		return f, 0, &usageError{text: "-n cannot be negative"}
+	case c.Bool("har") && c.Bool("follow"):
+		return f, 0, &usageError{text: "--har prints what is kept: it cannot --follow"}
+	case c.Bool("har") && !c.IsSet("number"):
+		n = 0
+	}
+	return f, n, nil
+}
+
+func (a *app) oneRequest(c *cli.Context, client *control.Client, id uint64) error {
+	e, err := client.Exchange(c.Context, id)
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("har"):
+		return traffic.WriteHAR(a.Stdout, release(), []traffic.Exchange{e})
+	case c.Bool("json"):
+		return writeJSON(a.Stdout, e)
+	}
+	a.out.Exchange(e)
+	return nil
+}
+
+func (a *app) followRequests(c *cli.Context, client *control.Client, filter traffic.Filter, n int) error {
+	show, err := a.liveRequests(c, client)
+	if err != nil {
+		return err
+	}
+	err = client.FollowRequests(c.Context, filter, n, show)
+	if errors.Is(err, context.Canceled) {
+		return nil // the user has seen enough
+	}
+	if errors.Is(err, control.ErrNotRunning) {
+		return silent(exitStopped)
+	}
+	return err
+}
+
+// liveRequests prints exchanges one by one, as long as somebody takes them.
+func (a *app) liveRequests(c *cli.Context, client *control.Client) (func(traffic.Exchange) bool, error) {
+	if c.Bool("json") {
+		lines := a.requestLines()
+		return func(e traffic.Exchange) bool { return lines.Encode(e) == nil }, nil
+	}
+	snapshot, err := client.Snapshot(c.Context, false)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{traffic.Caller{}.Name()}
+	for _, s := range snapshot.Silos {
+		names = append(names, s.Name)
+	}
+	table := a.out.LiveRequests(names)
+	return func(e traffic.Exchange) bool { table.Add(e); return true }, nil
+}
+
+func (a *app) requestLines() *json.Encoder {
+	lines := json.NewEncoder(a.Stdout)
+	lines.SetEscapeHTML(false)
+	return lines
+}
+
+// unsent is a request that is not shown, or not sent again.
+func unsent(err error) *verdict {
+	if errors.Is(err, orchestrator.ErrNotKept) {
+		return &verdict{Code: exitFailed, Text: err.Error(), Hints: []string{"silo requests lists those that are"}}
+	}
+	if no, ok := errors.AsType[*orchestrator.UnrepeatableError](err); ok {
+		return &verdict{Code: exitFailed, Text: no.Error(), Hints: []string{fmt.Sprintf("silo requests %d shows it; silo request makes one of your own", no.ID)}}
+	}
+	return nil
+}
