@@ -18,8 +18,8 @@ const contentLimit = 16 * BodyLimit
 func (m Message) Content() (content []byte, whole bool) {
 	var unpacked io.Reader
 	var err error
-	switch strings.ToLower(strings.TrimSpace(m.Header.Get("Content-Encoding"))) {
-	case "gzip", "x-gzip":
+	switch m.packing() {
+	case "gzip":
 		unpacked, err = gzip.NewReader(bytes.NewReader(m.Body))
 	case "deflate":
 		unpacked, err = zlib.NewReader(bytes.NewReader(m.Body))
@@ -31,7 +31,12 @@ func (m Message) Content() (content []byte, whole bool) {
 	if len(content) > contentLimit {
 		return content[:contentLimit], false
 	}
-	return content, err == nil
+	return content, err == nil && !m.Truncated
+}
+
+// packing is the Content-Encoding of a body, in one word.
+func (m Message) packing() string {
+	return strings.TrimPrefix(strings.ToLower(strings.TrimSpace(m.Header.Get("Content-Encoding"))), "x-")
 }
 
 // Text is Content as text, and whether it is any: UTF-8, without bytes that no

@@ -259,7 +259,7 @@ func newHARPostData(m Message) *harPostData {
 func newHARContent(m Message) harContent {
 	c := harContent{MIMEType: cmp.Or(m.Header.Get("Content-Type"), untyped), Size: m.Bytes}
 	var unpacked int64
-	if c.Text, c.Encoding, c.Comment, unpacked = harText(m); c.Comment == "" && unpacked != m.Bytes {
+	if c.Text, c.Encoding, c.Comment, unpacked = harText(m); c.Comment == "" && m.packing() != "" {
 		c.Size, c.Compression = unpacked, new(unpacked-m.Bytes)
 	}
 	return c

@@ -18,20 +18,24 @@ var secretWords = []string{"auth", "cookie", "token", "secret", "signature", "pa
 // harmless are fields that a word above hits for nothing.
 var harmless = []string{"www-authenticate", "proxy-authenticate"}
 
-// Masked is an exchange without the secrets in its headers, trailers and query.
-// Bodies are as they were.
+// Masked is an exchange without the secrets in its headers, trailers and query, and
+// in fields of bodies that are forms or JSON. Other bodies are as they were.
 func (e Exchange) Masked() Exchange {
-	e.Path = maskQuery(e.Path)
-	for _, m := range []*Message{&e.Request, &e.Response} {
-		m.Header, m.Trailer = maskHeader(m.Header), maskHeader(m.Trailer)
-	}
-	return e
+	e.Request, e.Response = maskBody(e.Request), maskBody(e.Response)
+	return e.maskHeads()
 }
 
 // Brief is a masked exchange without its bodies.
 func (e Exchange) Brief() Exchange {
-	e = e.Masked()
 	e.Request.Body, e.Response.Body = nil, nil
+	return e.maskHeads()
+}
+
+func (e Exchange) maskHeads() Exchange {
+	e.Path = maskQuery(e.Path)
+	for _, m := range []*Message{&e.Request, &e.Response} {
+		m.Header, m.Trailer = maskHeader(m.Header), maskHeader(m.Trailer)
+	}
 	return e
 }
 
