@@ -126,7 +126,7 @@ func (p *Printer) row(columns []column, cells []cell, widths, shown []int) strin
 	pending := 0
 	for at, i := range shown {
 		c := cells[i]
-		room := widths[i] - c.width()
+		room := max(widths[i]-c.width(), 0) // of live rows one may be wider than expected
 		if at > 0 {
 			pending += gap
 		}

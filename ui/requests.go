@@ -149,7 +149,11 @@ func (t *requestTable) head() string {
 func (t *requestTable) line(row []cell) string {
 	last := len(row) - 1
 	if t.terminal {
-		row[last].text = cut(row[last].text, t.widths[last], t.glyphs.more)
+		room := t.widths[last]
+		for _, i := range t.shown[:len(t.shown)-1] {
+			room -= max(row[i].width()-t.widths[i], 0)
+		}
+		row[last].text = cut(row[last].text, room, t.glyphs.more)
 	}
 	return t.row(t.columns, row, t.widths, t.shown)
 }
