@@ -47,7 +47,9 @@ func (s *Server) filter(w http.ResponseWriter, r *http.Request) (f traffic.Filte
 	}
 	silos := s.names()
 	for _, call := range s.supervisor.Traffic().Calls() { // of silos that are gone, too
-		silos = append(silos, call.To)
+		if !slices.Contains(silos, call.To) {
+			silos = append(silos, call.To)
+		}
 	}
 	return f, known(w, f.Silos, silos)
 }
