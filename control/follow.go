@@ -42,10 +42,11 @@ func (c *Client) FollowRequests(ctx context.Context, filter traffic.Filter, n in
 // followOn follows one stream to its end. more: see wants to see more.
 func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filter, see func(traffic.Exchange) bool) (more bool, err error) {
 	ctx, leave := context.WithCancel(ctx)
-	defer leave()
-	updates, ended := make(chan requestUpdate), make(chan error, 1)
+	updates, ended, since := make(chan requestUpdate), make(chan struct{}), f.version
+	var broke error // why the stream has ended
 	go func() {
-		ended <- c.watchUpdates(ctx, f.version, filter, func(u requestUpdate) bool {
+		defer close(ended)
+		broke = c.watchUpdates(ctx, since, filter, func(u requestUpdate) bool {
 			select {
 			case updates <- u:
 				return true
@@ -54,6 +55,7 @@ func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filte
 			}
 		})
 	}()
+	defer func() { leave(); <-ended }()
 	for {
 		var told []traffic.Exchange
 		select {
@@ -63,13 +65,11 @@ func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filte
 			}
 		case <-f.due(time.Now()):
 			told = f.lasting(time.Now())
-		case err := <-ended:
-			return true, err
+		case <-ended:
+			return true, broke
 		}
 		for _, e := range told {
 			if !see(e) {
-				leave()
-				<-ended
 				return false, nil
 			}
 		}

@@ -46,7 +46,7 @@ func maskJSON(body []byte) []byte {
 	})
 }
 
-// repacked puts content back as m's body was.
+// repacked is content as m's body was.
 func repacked(m Message, content []byte) []byte {
 	var packed bytes.Buffer
 	var to io.WriteCloser

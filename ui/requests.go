@@ -129,7 +129,7 @@ func (t *requestTable) widen(row []cell) {
 // fit chooses the columns, of those that have something to tell, and gives the path
 // what is left.
 func (t *requestTable) fit(telling []int) {
-	limit, last := t.Printer.width(), len(t.columns)-1
+	limit, last := t.width(), len(t.columns)-1
 	whole := t.widths[last]
 	t.widths[last] = min(whole, pathRoom)
 	t.shown, _ = fit(t.columns, t.widths, telling, limit)
