@@ -1,8 +1,11 @@
 package control
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,6 +46,7 @@ func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	s.settle(r.Context())
 	list, version := s.supervisor.Traffic().List(filter, n)
 	body := requestsBody{Version: version, Requests: make([]traffic.Exchange, len(list))}
 	for i, e := range list {
@@ -58,6 +62,7 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, refusal{Error: "a request's id is a number"})
 		return
 	}
+	s.settle(r.Context())
 	e, kept := s.supervisor.Traffic().Get(id)
 	if !kept {
 		refuse(w, fmt.Errorf("request %d: %w", id, orchestrator.ErrNotKept))
@@ -77,6 +82,7 @@ func (s *Server) har(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	s.settle(r.Context())
 	list, _ := s.supervisor.Traffic().List(filter, n)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Disposition", `attachment; filename="silo.har"`)
@@ -99,12 +105,41 @@ func (s *Server) calls(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, callsBody{s.supervisor.Traffic().Calls()})
 }
 
+const (
+	// settling bounds settle, as status is bounded.
+	settling = 250 * time.Millisecond
+	// unsettled is how many exchanges settle looks at.
+	unsettled = 32
+)
+
+// settle waits a moment for exchanges that are about to end. An answer reaches who
+// has asked for it a little before its exchange has ended, and he may look for that
+// at once. Those that last are not waited for.
+func (s *Server) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	for {
+		_, _, changed := s.supervisor.Traffic().Since(math.MaxUint64, traffic.Filter{})
+		list, _ := s.supervisor.Traffic().List(traffic.Filter{}, unsettled)
+		young := time.Now().Add(-lasting)
+		if !slices.ContainsFunc(list, func(e traffic.Exchange) bool { return e.State == traffic.Open && e.Started.After(young) }) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // replay answers once the request that it has sent again has been answered.
 func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 	var body replayBody
 	if !s.read(w, r, &body) {
 		return
 	}
+	s.settle(r.Context())
 	e, err := s.supervisor.Replay(r.Context(), body.ID, body.To)
 	s.hurry(w) // from now on: the silo has taken its time
 	if err != nil {

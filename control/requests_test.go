@@ -252,3 +252,27 @@ func TestLogsAreFollowedToTheEnd(t *testing.T) {
 		t.Errorf("after the end: %+v, %v", line, err)
 	}
 }
+
+// Who has just been answered finds his request ended, and what lasts holds up nobody.
+func TestRequestsThatAreAboutToEndAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	_, in, client := serve(t)
+	in.Traffic().Begin(traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
+	e := traffic.Exchange{Silo: "us", Started: time.Now()}
+	e.ID = in.Traffic().Begin(e)
+	_, _, asked := in.Traffic().Since(0, traffic.Filter{})
+	go func() {
+		in.Traffic().Begin(traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
+		<-asked
+		e.State = traffic.Done
+		in.Traffic().End(e)
+	}()
+	got, err := client.Exchange(t.Context(), e.ID)
+	must(t, err)
+	if got.State != traffic.Done {
+		t.Errorf("got %+v", got)
+	}
+	if list, _, err := client.Requests(t.Context(), traffic.Filter{}, 0); err != nil || len(list) != 3 {
+		t.Errorf("got %+v, %v", list, err)
+	}
+}
