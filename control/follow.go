@@ -80,11 +80,12 @@ func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filte
 type follower struct {
 	version uint64                      // all up to it was taken
 	open    map[uint64]traffic.Exchange // not told yet
+	lasted  map[uint64]bool             // told while they were open
 	batch   map[uint64]bool             // ended and told since version: they may come again
 }
 
 func newFollower(version uint64) *follower {
-	return &follower{version: version, open: map[uint64]traffic.Exchange{}, batch: map[uint64]bool{}}
+	return &follower{version: version, open: map[uint64]traffic.Exchange{}, lasted: map[uint64]bool{}, batch: map[uint64]bool{}}
 }
 
 // take takes one line of a watch, and tells whether it is to be told now.
@@ -95,10 +96,13 @@ func (f *follower) take(u requestUpdate) bool {
 		clear(f.batch)
 	}
 	if u.Request.State == traffic.Open {
-		f.open[u.Request.ID] = u.Request
+		if !f.lasted[u.Request.ID] {
+			f.open[u.Request.ID] = u.Request // what is known of it by now
+		}
 		return false
 	}
 	delete(f.open, u.Request.ID)
+	delete(f.lasted, u.Request.ID)
 	f.batch[u.Request.ID] = true
 	return !again
 }
@@ -125,6 +129,7 @@ func (f *follower) lasting(now time.Time) []traffic.Exchange {
 		if !e.Started.Add(lasting).After(now) {
 			list = append(list, e)
 			delete(f.open, id)
+			f.lasted[id] = true
 		}
 	}
 	slices.SortFunc(list, func(a, b traffic.Exchange) int { return cmp.Compare(a.ID, b.ID) })

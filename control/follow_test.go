@@ -38,6 +38,9 @@ func TestAFollowerTellsEachOnce(t *testing.T) {
 	if late := f.lasting(began.Add(lasting)); len(late) != 1 || late[0].ID != 2 {
 		t.Errorf("after it: %v", late)
 	}
+	if f.take(line(9, 2, traffic.Open)) || f.due(began) != nil {
+		t.Error("more of it became known, and it is told again")
+	}
 	if again := f.lasting(began.Add(time.Hour)); len(again) > 0 || f.due(began) != nil {
 		t.Errorf("and never again: %v", again)
 	}

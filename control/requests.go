@@ -149,9 +149,9 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, e.Masked())
 }
 
-// watchRequests streams exchanges, one a line, as they begin and as they end, from
-// a version on. One that does both within a moment is seen once. Otherwise it is
-// as watch.
+// watchRequests streams exchanges, one a line, as they begin, as more becomes known
+// of them and as they end, from a version on. What happens to one within a moment is
+// one line. Otherwise it is as watch.
 func (s *Server) watchRequests(w http.ResponseWriter, r *http.Request) {
 	filter, ok := s.filter(w, r)
 	if !ok {
