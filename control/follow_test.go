@@ -1,7 +1,10 @@
 package control
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,4 +72,48 @@ func TestRequestsAreFollowed(t *testing.T) {
 	if told[0] != 1 || told[1] != stream.ID || told[2]+told[3] != 3+stream.ID {
 		t.Errorf("told: %v", told)
 	}
+}
+
+// A reader who is hung up on, since he took nothing for too long, is told all the
+// rest, and nothing twice.
+func TestASlowFollowerMissesNothing(t *testing.T) {
+	t.Parallel()
+	i := launch(t, t.TempDir())
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patience{ask: time.Second, listen: 50 * time.Millisecond, pulse: 10 * time.Millisecond})
+	hungUp := make(chan struct{})
+	var once sync.Once
+	s.http.ConnState = func(_ net.Conn, to http.ConnState) {
+		if to == http.StateClosed {
+			once.Do(func() { close(hungUp) })
+		}
+	}
+	listener := make(pipes)
+	s.serve(listener)
+	c := &Client{dir: i.dir, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return listener.dial(), nil },
+	}}}
+	const all = 100
+	pass(i.Traffic(), "us", "/before", http.StatusOK)
+	told := map[uint64]int{}
+	err := c.FollowRequests(t.Context(), traffic.Filter{}, 0, func(e traffic.Exchange) bool {
+		told[e.ID]++
+		switch len(told) {
+		case 1:
+			for range all - 1 {
+				pass(i.Traffic(), "us", "/after", http.StatusOK)
+			}
+		case 2:
+			<-hungUp
+		}
+		return len(told) < all
+	})
+	must(t, err)
+	for id, times := range told {
+		if times != 1 {
+			t.Errorf("request %d is told %d times", id, times)
+		}
+	}
+	c.Close()
+	must(t, s.Close(t.Context()))
+	i.end(t)
 }

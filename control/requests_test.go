@@ -87,6 +87,14 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 	if _, err := client.Replay(t.Context(), 2, ""); !errors.Is(err, orchestrator.ErrNotKept) {
 		t.Errorf("a replay of one that never was: %v", err)
 	}
+	cut := traffic.Exchange{Silo: "us", Started: time.Now(), Request: traffic.Message{Bytes: 1 << 20, Truncated: true}}
+	cut.ID = in.Traffic().Begin(cut)
+	cut.State = traffic.Done
+	in.Traffic().End(cut)
+	var no *orchestrator.UnrepeatableError
+	if _, err := client.Replay(t.Context(), cut.ID, ""); !errors.As(err, &no) || no.ID != cut.ID || no.Why == "" {
+		t.Errorf("a replay of one that is kept in part: %v", err)
+	}
 	har, err := client.HAR(t.Context(), traffic.Filter{}, 0)
 	must(t, err)
 	if !json.Valid(har) || !strings.Contains(string(har), `"creator":{"name":"silo","version":"test"}`) || strings.Contains(string(har), planted) {
