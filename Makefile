@@ -23,4 +23,5 @@ nightly:
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
 	go test -run '^$$' -fuzz FuzzPlace -fuzztime 60s ./sentry
 	go test -run '^$$' -fuzz FuzzRequest -fuzztime 60s ./control
+	go test -run '^$$' -fuzz FuzzMaskJSON -fuzztime 60s ./traffic
 	CHAOS_ROUNDS=500 go test -count=1 -run TestChaos -timeout 30m -v .
