@@ -1,0 +1,80 @@
+// A body as text: unpacked, laid out where it is JSON, in hexadecimal where it is
+// no text at all.
+
+import { h } from "./dom.js";
+import { bytes } from "./format.js";
+
+const longest = 256 * 1024; // characters shown
+const dumped = 512; // bytes shown of what is no text
+
+export async function render(message) {
+  const raw = Uint8Array.from(atob(message.body), (c) => c.charCodeAt(0));
+  const headers = new Map(Object.entries(message.headers ?? {}).map(([name, values]) => [name.toLowerCase(), values.join(", ")]));
+  const encoding = headers.get("content-encoding")?.toLowerCase() ?? "";
+  const { data, cut } = await unpack(raw, encoding);
+  const notes = [];
+  if (message.truncated) notes.push(`Only the first ${bytes(raw.length)} of ${bytes(message.bytes)} are kept.`);
+  if (data !== raw) notes.push(`Unpacked from ${encoding}${cut ? ", as far as it is kept" : ""}.`);
+  const plain = decode(data, message.truncated || cut);
+  const parts = notes.map((note) => h("p", { class: "faint" }, note));
+  if (plain === null) {
+    parts.push(h("p", { class: "faint" }, `Binary, ${bytes(data.length)}${encoding && data === raw ? `, ${encoding}` : ""}.`), code(dump(data)));
+    return parts;
+  }
+  parts.push(code(pretty(plain, headers.get("content-type") ?? "")));
+  return parts;
+}
+
+function code(text) {
+  const more = text.length > longest;
+  return h("pre", { tabindex: "0", role: "region", "aria-label": "Body" }, h("code", {}, more ? text.slice(0, longest) + "\n…" : text));
+}
+
+async function unpack(raw, encoding) {
+  if (encoding !== "gzip" && encoding !== "deflate") return { data: raw, cut: false };
+  const parts = [];
+  let size = 0, cut = false;
+  const reader = new Blob([raw]).stream().pipeThrough(new DecompressionStream(encoding)).getReader();
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      if ((size += value.length) > longest) { cut = true; reader.cancel().catch(() => {}); break; }
+    }
+  } catch {
+    if (size === 0) return { data: raw, cut: false };
+    cut = true; // only its beginning was kept
+  }
+  return { data: new Uint8Array(await new Blob(parts).arrayBuffer()), cut };
+}
+
+// decode gives the text, or null where there is none. What was cut off may end
+// within a character.
+function decode(data, cut) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(data, { stream: cut });
+    return /[\u0000-\u0008\u000e-\u001a]/.test(text) ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+function pretty(text, type) {
+  if (!/json/i.test(type) && !/^\s*[[{]/.test(text)) return text;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+function dump(data) {
+  const lines = [];
+  for (let at = 0; at < Math.min(data.length, dumped); at += 16) {
+    const row = [...data.subarray(at, Math.min(at + 16, dumped))];
+    const hex = row.map((b) => b.toString(16).padStart(2, "0")).join(" ").padEnd(47);
+    lines.push(`${at.toString(16).padStart(6, "0")}  ${hex}  ${row.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : ".")).join("")}`);
+  }
+  return lines.join("\n") + (data.length > dumped ? "\n…" : "");
+}

@@ -1,0 +1,202 @@
+// What passes the tunnels, live: the latest first, and one of them in detail.
+
+import { address, get, stream } from "./api.js";
+import { fill, framed, h, later, row as tr, say, table } from "./dom.js";
+import * as exchange from "./exchange.js";
+import { count, fineClock, none, seconds } from "./format.js";
+
+export const title = "Requests";
+
+const most = 500; // rows on the page
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+const statuses = [["", "Any status"], ["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["4xx,5xx", "4xx and 5xx"]];
+
+export function open(root, { params, snapshot: latest }) {
+  const choice = (id, options) => h("select", { id }, options.map(([value, text]) => h("option", { value }, text)));
+  const silo = choice("f-silo", [["", "All silos"]]);
+  const status = choice("f-status", statuses);
+  const method = choice("f-method", [["", "Any method"], ...methods.map((name) => [name, name])]);
+  const path = h("input", { id: "f-path", type: "search", "data-filter": "", placeholder: "Path contains…", autocomplete: "off", spellcheck: "false" });
+  const crossing = h("input", { id: "f-crossing", type: "checkbox" });
+  const from = h("button", { class: "chip", hidden: true, onclick: () => { caller = ""; read(); } });
+  const pause = h("button", { "aria-pressed": "false", onclick: () => { paused = !paused; pause.setAttribute("aria-pressed", paused); draw(); } }, "Pause");
+  const har = h("a", { class: "button", download: "" }, "Download HAR");
+  const sum = h("p", { class: "sum" });
+  const list = table("Requests, the latest first", ["Time", "Method", "Path", "From", "To", "Status", "Time taken"], { class: "requests" });
+  const empty = h("p", { class: "empty" });
+  const detail = h("aside", { class: "detail box", hidden: true, "aria-label": "Request" });
+  root.append(
+    h("div", { class: "head" }, h("h2", {}, "Requests"), sum, h("div", { class: "tools" }, pause, har)),
+    h("form", { class: "filters", role: "search", "aria-label": "Filter requests", onsubmit: (event) => event.preventDefault() },
+      h("label", { class: "unseen", for: "f-path" }, "Path contains"), path,
+      h("label", { class: "unseen", for: "f-silo" }, "Silo"), silo,
+      h("label", { class: "unseen", for: "f-status" }, "Status"), status,
+      h("label", { class: "unseen", for: "f-method" }, "Method"), method,
+      h("label", { class: "check" }, crossing, "Crossing regions"), from),
+    h("div", { class: "split" }, h("div", { class: "box list" }, list, empty), detail));
+
+  const kept = new Map(); // id → exchange, in order of id
+  const rows = new Map(); // id → { element, link, update }
+  let caller = params.get("from") ?? "", wanted = params.get("silo") ?? "";
+  let paused = false, version = 0, loaded = false, selected = null, stop = () => {}, names = [];
+
+  const filter = () => ({ silo: wanted || silo.value, from: caller, method: method.value, path: path.value, status: status.value, crossing: crossing.checked });
+  const body = list.tBodies[0];
+
+  const draw = framed(() => {
+    if (paused && rows.size > 0) return say(sum, "paused");
+    while (kept.size > most) kept.delete(kept.keys().next().value);
+    for (const [id, row] of rows) if (!kept.has(id)) { row.element.remove(); rows.delete(id); }
+    for (const [id, e] of kept) {
+      let row = rows.get(id);
+      if (row?.drawn === e) continue;
+      if (!row) {
+        rows.set(id, (row = makeRow(id)));
+        body.prepend(row.element);
+      }
+      row.update(e);
+    }
+    rove();
+    say(sum, kept.size === most ? `the latest ${most}` : count(kept.size, "request"));
+    empty.hidden = !loaded || kept.size > 0;
+    say(empty, Object.values(filter()).some(Boolean) ? "No request that is kept fits the filter." : "Nothing has passed a tunnel yet. Requests to a silo’s address appear here as they come.");
+  });
+
+  // rove keeps exactly one row in the tab order: the arrow keys lead to the others.
+  function rove() {
+    const tabbable = rows.get(selected) ?? [...rows.values()].at(-1);
+    for (const row of rows.values()) row.link.tabIndex = row === tabbable || row.link === document.activeElement ? 0 : -1;
+  }
+
+  function makeRow(id) {
+    const td = (kind, ...children) => h("td", { role: "cell", class: kind }, ...children);
+    const time = td("faint num time"), verb = td("verb"), by = td("by"), to = td("to"), took = td("num took");
+    const link = h("a", { href: `#/requests?id=${id}`, onclick: (event) => { event.preventDefault(); show(id); } });
+    const code = h("span", { class: "code" });
+    const element = tr({ "data-id": id, onclick: (event) => { if (!event.target.closest("a")) { show(id); link.focus(); } } },
+      time, verb, td("path mono", link), by, to, td("status", code), took);
+    const row = {
+      element, link, drawn: null,
+      update(e) {
+        row.drawn = e;
+        say(time, fineClock(e.started_at));
+        say(verb, e.method);
+        say(link, e.path);
+        link.title = e.path;
+        say(by, exchange.callerName(e));
+        by.dataset.to = e.silo;
+        say(to, e.silo);
+        element.classList.toggle("crossed", e.crossing);
+        code.dataset.class = exchange.classOf(e);
+        say(code, exchange.statusOf(e));
+        say(took, e.seconds === null ? none : seconds(e.seconds));
+      },
+    };
+    return row;
+  }
+
+  const narrow = matchMedia("(max-width: 1000px)");
+
+  async function show(id, move = narrow.matches) {
+    mark(id);
+    detail.hidden = false;
+    root.classList.add("detailed");
+    try {
+      const e = await get(`requests/${id}`);
+      if (selected === id) fill(detail, exchange.pane(e, { names, close, show }));
+    } catch (error) {
+      if (selected === id) fill(detail, exchange.missing(id, error.message, close));
+    }
+    if (move) detail.querySelector("h3")?.focus();
+  }
+
+  function mark(id) {
+    rows.get(selected)?.element.removeAttribute("data-selected");
+    rows.get(selected)?.link.removeAttribute("aria-current");
+    selected = id;
+    rows.get(id)?.element.setAttribute("data-selected", "");
+    rows.get(id)?.link.setAttribute("aria-current", "true");
+    rove();
+  }
+
+  function close() {
+    const row = rows.get(selected);
+    mark(null);
+    detail.hidden = true;
+    root.classList.remove("detailed");
+    fill(detail);
+    (row?.link ?? list.querySelector("tbody a"))?.focus();
+  }
+
+  function keys(event) {
+    if (event.key === "Escape" && !detail.hidden && !event.target.closest?.("dialog")) return close();
+    if (!event.target.closest?.(".list tbody a")) return;
+    const row = event.target.closest("tr");
+    const next = { ArrowDown: row.nextElementSibling, j: row.nextElementSibling, ArrowUp: row.previousElementSibling, k: row.previousElementSibling,
+      Home: body.firstElementChild, End: body.lastElementChild }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    const link = next.querySelector("a");
+    link.tabIndex = 0;
+    link.focus();
+    detail.hidden ? rove() : show(Number(next.dataset.id), false);
+  }
+
+  // read begins anew, with what is kept and fits the filter.
+  async function read() {
+    stop();
+    const ended = new AbortController();
+    stop = () => ended.abort();
+    from.hidden = caller === "";
+    fill(from, `from ${caller} `, h("span", { "aria-hidden": "true" }, "✕"), h("span", { class: "unseen" }, "remove"));
+    har.href = address("requests.har", filter());
+    har.download = `${latest()?.name ?? "silo"}.har`;
+    try {
+      const first = await get("requests", { ...filter(), n: most }, ended.signal);
+      if (ended.signal.aborted) return;
+      kept.clear();
+      for (const e of first.requests ?? []) kept.set(e.id, e);
+      version = first.version;
+      loaded = true;
+      draw();
+    } catch {
+      if (ended.signal.aborted) return;
+    }
+    stop = stream("requests/watch", {
+      params: () => ({ ...filter(), since: version }),
+      line(change) {
+        version = change.version;
+        kept.set(change.request.id, change.request);
+        draw();
+        if (change.request.id === selected && change.request.state !== "open") show(selected, false);
+      },
+    });
+  }
+
+  for (const field of [silo, status, method, crossing]) field.addEventListener("change", read);
+  path.addEventListener("input", later(250, read));
+  root.addEventListener("keydown", keys);
+
+  const route = (fresh) => {
+    caller = fresh.get("from") ?? "";
+    wanted = fresh.get("silo") ?? "";
+    if (names.length > 0) { silo.value = wanted; wanted = ""; }
+    read();
+    if (fresh.get("id")) show(Number(fresh.get("id")));
+  };
+  route(params);
+  return {
+    route,
+    update(s) {
+      const fresh = s.silos.map((one) => one.name);
+      if (fresh.join() === names.join()) return;
+      const chosen = wanted || silo.value;
+      names = fresh;
+      wanted = "";
+      fill(silo, h("option", { value: "" }, "All silos"), names.map((name) => h("option", { value: name }, name)));
+      silo.value = names.includes(chosen) ? chosen : "";
+      har.download = `${s.name}.har`;
+    },
+    close() { stop(); root.removeEventListener("keydown", keys); root.classList.remove("detailed"); },
+  };
+}

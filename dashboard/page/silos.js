@@ -1,0 +1,129 @@
+// The silos: what each one is doing, and what can be done about it.
+
+import { every, get, post } from "./api.js";
+import { cell, h, head, keep, lead, row, say, table, toast } from "./dom.js";
+import { bytes, none, since } from "./format.js";
+
+export const title = "Silos";
+
+const resting = new Set(["stopped", "failed", "planned"]);
+const measureEvery = 5000; // milliseconds: each one asks every silo for its health
+
+export function open(root, { snapshot: latest }) {
+  const measured = new Map(); // name → silo of the last look, which has memory and CPU
+  let inStep = null;
+  const facts = h("dl", { class: "facts" });
+  const sum = h("p", { class: "sum" });
+  const restartAll = h("button", { onclick: () => act("restart", {}) }, "Restart all");
+  const down = h("button", { class: "danger", onclick: () => confirmDown(latest()) }, "Shut down…");
+  const note = h("p", { class: "note", hidden: true }, "These silos are yours to start and to end: ", h("code", {}, "silo run SILO -- CMD…"), ".");
+  const silos = table("Silos", ["Silo", "State", "Address", "Process", "Memory", "Restarts", { title: "Actions", inner: "unseen" }], { class: "cards silos" });
+  root.append(
+    h("div", { class: "head" }, h("h2", {}, "Silos"), sum, h("div", { class: "tools" }, restartAll, down)),
+    note, h("div", { class: "box" }, silos), facts);
+
+  const draw = (s) => {
+    const ready = s.silos.filter((silo) => silo.state === "ready").length;
+    say(sum, `${ready} of ${s.silos.length} ready`);
+    const managed = s.managed !== false, over = s.state === "stopping" || s.state === "stopped";
+    note.hidden = managed;
+    restartAll.hidden = !managed;
+    restartAll.disabled = down.disabled = over;
+    keep(silos.tBodies[0], s.silos, (silo) => silo.name, line);
+    for (const silo of s.silos) silos.tBodies[0].kept.get(silo.name).measure(measured.get(silo.name), managed, over);
+    keep(facts, factsOf(s, inStep), (fact) => fact[0], fact);
+  };
+  const stop = every(measureEvery, async (signal) => {
+    const fresh = await get("snapshot", { probe: 1 }, signal);
+    for (const silo of fresh.silos) measured.set(silo.name, silo);
+    inStep = fresh.config.in_step;
+    if (latest()) draw(latest());
+  });
+  return { update: draw, close: stop };
+}
+
+async function act(verb, body, button) {
+  if (button) button.disabled = true;
+  try {
+    await post(verb, body);
+  } catch (error) {
+    toast(`${verb}: ${error.message}`);
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+function line(first) {
+  const name = first.name;
+  let silo = first;
+  const state = h("span", { class: "state" }), reason = h("div", { class: "reason" });
+  const address = h("a", { rel: "noopener noreferrer", target: "_blank", class: "mono" });
+  const process = h("span", { class: "num" }), up = h("div", { class: "faint" });
+  const memory = h("span", { class: "num" }), cpu = h("div", { class: "faint" }), restarts = h("span", { class: "num" });
+  const port = h("div", { class: "faint" });
+  const kind = h("div", { class: "faint" });
+  const restart = h("button", { "aria-label": `Restart ${name}`, onclick: () => act("restart", { silos: [name] }, restart) }, "Restart");
+  const toggle = h("button", { onclick: () => act(resting.has(silo.state) ? "start" : "stop", { silos: [name] }, toggle) });
+  const element = row({ "data-silo": name },
+    head("Silo", h("span", { class: "name" }, name), kind),
+    cell("State", state, reason), cell("Address", address, port), cell("Process", process, up),
+    cell("Memory", memory, cpu), cell("Restarts", restarts), h("td", { role: "cell", class: "actions" }, restart, toggle));
+  return {
+    element,
+    update(now) {
+      silo = now;
+      state.dataset.state = now.state;
+      say(state, now.state);
+      say(reason, now.reason ?? exitOf(now));
+      reason.hidden = reason.textContent === "";
+      say(kind, now.region_id === null ? now.mode.toLowerCase() : `region ${now.region_id} · ${now.category.toLowerCase().replace("_", " ")}`);
+      say(address, now.url.replace(/^https?:\/\//, ""));
+      lead(address, now.url);
+      say(port, `listens on ${now.port}`);
+      say(process, now.pid ?? none);
+      say(up, now.pid && now.ready_at ? `ready for ${since(now.ready_at)}` : "");
+      say(restarts, now.restarts);
+      const verb = resting.has(now.state) ? "Start" : "Stop";
+      say(toggle, verb);
+      toggle.setAttribute("aria-label", `${verb} ${name}`);
+    },
+    measure(look, managed, over) {
+      const known = look && look.pid !== null && look.pid === silo.pid;
+      say(memory, known ? bytes(look.rss_bytes) : none);
+      say(cpu, known && look.cpu_percent !== null ? `${look.cpu_percent.toFixed(1)} % CPU` : "");
+      restart.hidden = toggle.hidden = !managed;
+      restart.disabled = over || resting.has(silo.state);
+      toggle.disabled = over || silo.state === "stopping";
+    },
+  };
+}
+
+function exitOf(silo) {
+  if (silo.state === "ready" || !silo.exit) return "";
+  return silo.exit.signal ? `ended by ${silo.exit.signal}` : `exited with code ${silo.exit.code}`;
+}
+
+function factsOf(s, inStep) {
+  const step = { true: " · in step", false: " · out of step: silo up writes it again" }[inStep] ?? "";
+  return [
+    ["Topology", s.file], ["Region config", s.config.path + step],
+    ["Dialect", s.found ? `${s.dialect} (${s.found})` : s.dialect], ["Tunnels", s.provider],
+    ["Supervisor", s.pid ? `pid ${s.pid}, for ${since(s.started_at)}` : none], ["Version", s.version],
+  ];
+}
+
+function fact([name]) {
+  const value = h("dd");
+  return { element: h("div", {}, h("dt", {}, name), value), update: ([, text]) => say(value, text) };
+}
+
+function confirmDown(snapshot) {
+  const dialog = h("dialog", { "aria-labelledby": "down-title", onclose: () => dialog.remove() },
+    h("h2", { id: "down-title" }, `Shut ${snapshot.name} down?`),
+    h("p", {}, "Regions stop first, then control, then the tunnels. This page ends with them."),
+    h("div", { class: "tools" },
+      h("button", { autofocus: true, onclick: () => dialog.close() }, "Cancel"),
+      h("button", { class: "danger filled", onclick: () => { dialog.close(); act("down", {}); } }, "Shut down")));
+  document.body.append(dialog);
+  dialog.showModal();
+}
