@@ -114,7 +114,7 @@ func (a *app) program() *cli.App {
 			a.wishCommand("start", "start silos; return when they are ready"),
 			a.wishCommand("stop", "stop silos; their tunnels and addresses stay"),
 			a.wishCommand("restart", "stop silos and start them again; return when they are ready"),
-			a.downCommand(), a.configCommand(), a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(), a.checkCommand(), a.dbCommand(), a.envCommand(), a.runCommand(), a.execCommand(), a.lsCommand(), a.doctorCommand(),
+			a.downCommand(), a.configCommand(), a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(), a.checkCommand(), a.dashboardCommand(), a.dbCommand(), a.envCommand(), a.runCommand(), a.execCommand(), a.lsCommand(), a.doctorCommand(),
 			a.completionCommand(), a.versionCommand(),
 			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),
 		},

@@ -85,6 +85,8 @@ func judge(err error) *verdict {
 	switch {
 	case errors.Is(err, control.ErrNotRunning):
 		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
+	case errors.Is(err, control.ErrNoDashboard):
+		v.Hints = []string{"silo down, then silo up, tries again"}
 	case errors.Is(err, control.ErrDeaf):
 		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):

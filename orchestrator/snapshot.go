@@ -20,7 +20,7 @@ func (s *Supervisor) snapshot(c cluster) *state.Snapshot {
 		File: p.Topology.File, StartedAt: &s.startedAt, Provider: p.Topology.Tunnels.Provider,
 		Dialect: p.Choice.Dialect.Name, Config: state.Config{Path: p.Topology.Sentry.Config},
 		Topology: p.fingerprint, Mode: "silos", Version: p.Version, Found: p.Choice.Found, RunID: p.RunID,
-		ProcessTime: s.born, Managed: new(p.Topology.Sentry.Managed),
+		ProcessTime: s.born, Managed: new(p.Topology.Sentry.Managed), Dashboard: s.dashboard,
 		Silos: make([]state.Silo, len(p.Placed)),
 	}
 	if p.Monolith {

@@ -36,6 +36,7 @@ type Supervisor struct {
 	workers   sync.WaitGroup    // everything that Run has started
 
 	startedAt time.Time
+	dashboard *string         // where the page is, without its token; nil: nowhere
 	born      string          // start time of this process, as the kernel tells it
 	jobs      map[string]*job // the latest incarnation of each silo; Run's own
 }
@@ -56,6 +57,13 @@ func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 	s.place.Store(place)
 	s.publish(s.initial())
 	return s, nil
+}
+
+// ShowDashboard puts the page's address into all snapshots from now on: it is for
+// everybody to see, and so has no token. It is to be called before Run.
+func (s *Supervisor) ShowDashboard(address string) {
+	s.dashboard = &address
+	s.publish(s.initial())
 }
 
 // now is the placement that counts at this moment.
