@@ -28,6 +28,7 @@ type instance struct {
 	client  *Client
 	options Options
 	ran     chan error
+	server  *Server
 }
 
 // launch starts an instance at home; the caller ends it.
@@ -59,10 +60,11 @@ func launch(t testing.TB, home string) instance {
 		Replan:  func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil },
 		Plain:   func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("\x1b[1m"), nil) },
 		Version: "test",
+		Page:    Page{URL: "http://127.0.0.1:1/token/", Once: func() string { return "http://127.0.0.1:1/ticket" }},
 	}
-	server, err := Serve(ctx, i.dir, i.Supervisor, i.options)
+	i.server, err = Serve(ctx, i.dir, i.Supervisor, i.options)
 	must(t, err)
-	i.Defer(func() error { return server.Close(context.Background()) })
+	i.Defer(func() error { return i.server.Close(context.Background()) })
 	go func() { i.ran <- i.Run(context.Background()) }()
 	i.client, err = Dial(ctx, i.dir)
 	must(t, err)

@@ -44,7 +44,7 @@ func patient() patience {
 	return patience{ask: 5 * time.Second, listen: 10 * time.Second, pulse: 30 * time.Second}
 }
 
-// Options are what a Server is given beside its supervisor. All must be set.
+// Options are what a Server is given beside its supervisor. All but Page must be set.
 type Options struct {
 	// Replan makes a plan of the topology as it is now.
 	Replan Replan
@@ -52,6 +52,8 @@ type Options struct {
 	Plain func(line []byte) []byte
 	// Version is this build's, which exports name.
 	Version string
+	// Page is told on the socket alone.
+	Page Page
 }
 
 // Server answers on one instance's socket.
@@ -125,6 +127,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/config", s.config)
 	mux.HandleFunc("GET /v1/tail", s.tail)
 	mux.HandleFunc("POST /v1/up", s.up)
+	mux.HandleFunc("GET /v1/dashboard", s.dashboard)
+	mux.HandleFunc("POST /v1/dashboard", s.dashboardOnce)
 	return mux
 }
 

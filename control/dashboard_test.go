@@ -1,0 +1,47 @@
+package control
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+func TestThePageIsToldOnTheSocket(t *testing.T) {
+	t.Parallel()
+	_, _, client := serve(t)
+	url, err := client.Dashboard(t.Context())
+	must(t, err)
+	once, err := client.DashboardOnce(t.Context())
+	must(t, err)
+	if url != "http://127.0.0.1:1/token/" || once != "http://127.0.0.1:1/ticket" {
+		t.Errorf("the page is at %s, once at %s", url, once)
+	}
+}
+
+// Who may ask from elsewhere is not told where the page is, nor anything of files.
+func TestWhatIsForTheSocketAlone(t *testing.T) {
+	t.Parallel()
+	s := newServer(nil, Options{Page: Page{URL: "secret"}}, "", patient())
+	for _, path := range []string{"/v1/dashboard", "/v1/config", "/v1/tail", "/v1/up"} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, http.NoBody))
+		if body, _ := io.ReadAll(w.Result().Body); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d %s", path, w.Code, body)
+		}
+	}
+}
+
+func TestAnInstanceMayHaveNoPage(t *testing.T) {
+	t.Parallel()
+	i := launch(t, t.TempDir())
+	t.Cleanup(func() { i.end(t) })
+	i.server.options.Page = Page{}
+	if url, err := i.client.Dashboard(t.Context()); !errors.Is(err, ErrNoDashboard) {
+		t.Errorf("it is at %q, %v", url, err)
+	}
+	if url, err := i.client.DashboardOnce(t.Context()); !errors.Is(err, ErrNoDashboard) {
+		t.Errorf("once it is at %q, %v", url, err)
+	}
+}
