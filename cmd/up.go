@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"silo/control"
+	"silo/dashboard"
 	"silo/logs"
 	"silo/orchestrator"
 	"silo/proc"
@@ -191,7 +192,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	})
 }
 
-// prepare takes a plan up to launch and opens the control socket.
+// prepare takes a plan up to launch and opens the dashboard and the control socket.
 func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
 	site := a.site(r.dir)
 	site.Colour = mux != nil && a.out.Colour()
@@ -199,12 +200,28 @@ func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orches
 	if err != nil {
 		return nil, err
 	}
-	server, err := control.Serve(ctx, r.dir, in.Supervisor, control.Options{Replan: a.replan(r), Plain: ui.Plain, Version: release()})
+	page, told := a.page(ctx, r.dir, in)
+	server, err := control.Serve(ctx, r.dir, in.Supervisor, control.Options{Replan: a.replan(r), Plain: ui.Plain, Version: release(), Page: told})
 	if err != nil {
 		return nil, errors.Join(err, in.Abandon(ctx))
 	}
 	in.Defer(func() error { return server.Close(ctx) })
+	if page != nil {
+		page.Serve(server.Handler())
+	}
 	return in, nil
+}
+
+// page opens the dashboard's port. An instance can do without.
+func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instance) (*dashboard.Server, control.Page) {
+	page, err := dashboard.Listen(ctx, dir)
+	if err != nil {
+		a.say(levelWarn, "there is no dashboard: "+err.Error())
+		return nil, control.Page{}
+	}
+	in.Defer(func() error { return page.Close(ctx) })
+	in.ShowDashboard(page.Address())
+	return page, control.Page{URL: page.URL(), Once: page.Once}
 }
 
 // replan reads the topology again, for a later `up` beside this supervisor.
