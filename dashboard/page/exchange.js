@@ -71,8 +71,9 @@ function timings(e) {
   if (e.seconds === null) return h("p", { class: "note" }, e.state === "open" ? "Still going on." : "");
   const first = Math.min(e.first_byte_seconds ?? e.seconds, e.seconds);
   const wait = h("span", { class: "wait" }), rest = h("span", { class: "rest" });
-  wait.style.flexGrow = Math.max(first, e.seconds / 200);
-  rest.style.flexGrow = Math.max(e.seconds - first, e.seconds / 200);
+  const share = e.seconds > 0 ? first / e.seconds : 1;
+  wait.style.flexGrow = Math.max(100 * share, 0.5);
+  rest.style.flexGrow = Math.max(100 - 100 * share, 0.5);
   return h("section", { "aria-label": "Timings" }, h("h4", {}, "Timings"),
     h("div", { class: "track", "aria-hidden": "true" }, wait, rest),
     h("dl", { class: "pairs" },

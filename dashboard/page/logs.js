@@ -18,8 +18,8 @@ export function open(root, { params, snapshot: latest }) {
   root.append(
     h("div", { class: "head" }, h("h2", {}, "Logs"), sum),
     h("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
-      h("label", { for: "log-silo" }, "Silo"), silo,
-      h("label", { for: "log-grep" }, "Text"), grep,
+      h("label", { class: "unseen", for: "log-silo" }, "Silo"), silo,
+      h("label", { class: "unseen", for: "log-grep" }, "Lines that match"), grep,
       h("label", { class: "check" }, follow, "Follow")),
     pane);
 
@@ -60,6 +60,7 @@ export function open(root, { params, snapshot: latest }) {
     const fresh = s.silos.map((one) => one.name);
     if (fresh.join() === names.join()) return;
     names = fresh;
+    pane.style.setProperty("--who", `${Math.max(...names.map((name) => name.length))}ch`);
     const chosen = wanted || silo.value;
     wanted = "";
     fill(silo, h("option", { value: "" }, "All silos"), names.map((name) => h("option", { value: name }, name)));

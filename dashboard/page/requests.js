@@ -22,7 +22,7 @@ export function open(root, { params, snapshot: latest }) {
   const pause = h("button", { "aria-pressed": "false", onclick: () => { paused = !paused; pause.setAttribute("aria-pressed", paused); draw(); } }, "Pause");
   const har = h("a", { class: "button", download: "" }, "Download HAR");
   const sum = h("p", { class: "sum" });
-  const list = table("Requests, the latest first", ["Time", "Method", "Path", "From", "To", "Status", "Time taken"], { class: "requests" });
+  const list = table("Requests, the latest first", ["Time", "Method", "Path", "From", "To", "Status", "Took"], { class: "requests" });
   const empty = h("p", { class: "empty" });
   const detail = h("aside", { class: "detail box", hidden: true, "aria-label": "Request" });
   root.append(

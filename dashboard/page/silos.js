@@ -76,7 +76,7 @@ function line(first) {
       say(state, now.state);
       say(reason, now.reason ?? exitOf(now));
       reason.hidden = reason.textContent === "";
-      say(kind, now.region_id === null ? now.mode.toLowerCase() : `region ${now.region_id} · ${now.category.toLowerCase().replace("_", " ")}`);
+      say(kind, now.region_id === null ? `${now.mode.toLowerCase()} silo` : `region ${now.region_id} · ${now.category.toLowerCase().replace("_", " ")}`);
       say(address, now.url.replace(/^https?:\/\//, ""));
       lead(address, now.url);
       say(port, `listens on ${now.port}`);

@@ -11,7 +11,7 @@ const providers = {
 
 export function open(root) {
   const sum = h("p", { class: "sum" });
-  const tunnels = table("Tunnels", ["Silo", "Tunnel", "Address", "Leads to", "What is wrong"], { class: "cards" });
+  const tunnels = table("Tunnels", ["Silo", "Tunnel", "Address", "Leads to", "Trouble"], { class: "cards" });
   root.append(h("div", { class: "head" }, h("h2", {}, "Tunnels"), sum), h("div", { class: "box" }, tunnels));
   return {
     update(s) {
@@ -31,7 +31,7 @@ function line({ name }) {
     element: row({ "data-silo": name },
       head("Silo", h("span", { class: "name" }, name)),
       cell("Tunnel", state), cell("Address", address), cell("Leads to", bind),
-      cell("What is wrong", h("div", {}, code, " ", text), hint)),
+      cell("Trouble", h("div", {}, code, " ", text), hint)),
     update({ url, bind: to, tunnel }) {
       state.dataset.state = tunnel.state;
       say(state, tunnel.state);
