@@ -27,11 +27,7 @@ func (a *app) dashboard(c *cli.Context) error {
 	if err := none(c); err != nil {
 		return err
 	}
-	dir, err := a.instance(c)
-	if err != nil {
-		return err
-	}
-	client, err := control.Dial(c.Context, dir)
+	client, err := a.dial(c)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ function matrix(names, calls) {
   return h("table", { class: "matrix" },
     h("caption", { class: "unseen" }, "Requests by caller and silo"),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "from \\ to"), columns.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, callers.map((from) => h("tr", {}, h("th", { scope: "row" }, from, names.includes(from) ? "" : h("span", { class: "faint" }, " outside")),
+    h("tbody", {}, callers.map((from) => h("tr", {}, h("th", { scope: "row" }, from, !names.includes(from) && from !== "outside" && h("span", { class: "faint" }, " outside")),
       columns.map((to) => field(at.get(from + "\n" + to), from, to))))));
 }
 

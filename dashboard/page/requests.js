@@ -35,7 +35,7 @@ export function open(root, { params, snapshot: latest }) {
       h("label", { class: "check" }, crossing, "Crossing regions"), from),
     h("div", { class: "split" }, h("div", { class: "box list" }, list, empty), detail));
 
-  const kept = new Map(); // id → exchange, in order of id
+  const kept = new Map(); // id → exchange, in the order in which they came
   const rows = new Map(); // id → { element, link, update }
   let caller = params.get("from") ?? "", wanted = params.get("silo") ?? "";
   let paused = false, version = 0, loaded = false, selected = null, stop = () => {}, names = [];
@@ -148,6 +148,8 @@ export function open(root, { params, snapshot: latest }) {
     const ended = new AbortController();
     stop = () => ended.abort();
     from.hidden = caller === "";
+    paused = false;
+    pause.setAttribute("aria-pressed", "false");
     fill(from, `from ${caller} `, h("span", { "aria-hidden": "true" }, "✕"), h("span", { class: "unseen" }, "remove"));
     har.href = address("requests.har", filter());
     har.download = `${latest()?.name ?? "silo"}.har`;

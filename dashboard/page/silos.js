@@ -7,7 +7,8 @@ import { bytes, none, since } from "./format.js";
 export const title = "Silos";
 
 const resting = new Set(["stopped", "failed", "planned"]);
-const measureEvery = 5000; // milliseconds: each one asks every silo for its health
+const quiet = new Set(["online", "none"]); // what a tunnel is where nothing needs to be said
+const measureEvery = 10000; // milliseconds: each one asks every silo for its health, which it may log
 
 export function open(root, { snapshot: latest }) {
   const measured = new Map(); // name → silo of the last look, which has memory and CPU
@@ -60,13 +61,13 @@ function line(first) {
   const address = h("a", { rel: "noopener noreferrer", target: "_blank", class: "mono" });
   const process = h("span", { class: "num" }), up = h("div", { class: "faint" });
   const memory = h("span", { class: "num" }), cpu = h("div", { class: "faint" }), restarts = h("span", { class: "num" });
-  const port = h("div", { class: "faint" });
+  const port = h("div", { class: "faint" }), tunnel = h("div", { class: "bad" });
   const kind = h("div", { class: "faint" });
   const restart = h("button", { "aria-label": `Restart ${name}`, onclick: () => act("restart", { silos: [name] }, restart) }, "Restart");
   const toggle = h("button", { onclick: () => act(resting.has(silo.state) ? "start" : "stop", { silos: [name] }, toggle) });
   const element = row({ "data-silo": name },
     head("Silo", h("span", { class: "name" }, name), kind),
-    cell("State", state, reason), cell("Address", address, port), cell("Process", process, up),
+    cell("State", state, reason), cell("Address", address, port, tunnel), cell("Process", process, up),
     cell("Memory", memory, cpu), cell("Restarts", restarts), h("td", { role: "cell", class: "actions" }, restart, toggle));
   return {
     element,
@@ -80,6 +81,7 @@ function line(first) {
       say(address, now.url.replace(/^https?:\/\//, ""));
       lead(address, now.url);
       say(port, `listens on ${now.port}`);
+      say(tunnel, quiet.has(now.tunnel.state) ? "" : `tunnel ${now.tunnel.state}`);
       say(process, now.pid ?? none);
       say(up, now.pid && now.ready_at ? `ready for ${since(now.ready_at)}` : "");
       say(restarts, now.restarts);

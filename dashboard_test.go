@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"silo/state"
+)
+
+const dashboardTopology = `version = 1
+name = "acme"
+[sentry]
+command = ["silo", "devserver"]
+config = "sentry.conf.py"
+dialect = "tuple-id"
+[control]
+port = 0
+[region.us-west]
+id = 1
+port = 0
+[region.eu-central]
+id = 2
+port = 0
+[region.customer-1]
+id = 3
+category = "SINGLE_TENANT"
+port = 0
+`
+
+// planted is a secret that passes a tunnel: no page and no export shows it.
+const planted = "PLANTED-a8f3"
+
+// watched is an instance of four silos that somebody looks at.
+type watched struct {
+	*browser
+	lane    *lane
+	address string // the page's whole one
+}
+
+// TestDashboard clicks through the page of a real instance, as its user does.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	b := browse(t)
+	l := newLane(t)
+	l.topology(dashboardTopology)
+	w := &watched{browser: b, lane: l}
+	w.silo("up", "-d")
+	w.address = strings.TrimSpace(w.silo("dashboard"))
+	w.traffic()
+	t.Run("strangers", w.strangers)
+	for _, step := range []struct {
+		name string
+		see  func()
+	}{
+		{"silos", w.silos},
+		{"tunnels", w.tunnels},
+		{"requests", w.requests},
+		{"replay", w.replay},
+		{"calls", w.calls},
+		{"logs", w.logs},
+		{"secrets", w.secrets},
+		{"down", w.down},
+	} {
+		if t.Failed() {
+			return // on a page that is elsewhere the rest means nothing
+		}
+		t.Log(step.name)
+		step.see()
+	}
+}
+
+// silo runs one to its end.
+func (w *watched) silo(args ...string) string {
+	w.Helper()
+	out, err := w.lane.silo(args...).Output()
+	if err != nil {
+		w.Fatalf("silo %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// traffic makes some of each kind.
+func (w *watched) traffic() {
+	for range 3 {
+		w.silo("request", "us-west", "/whoami?as=user", "-H", "Authorization: Bearer "+planted, "-H", "Cookie: sentrysid="+planted)
+		w.silo("request", "control", "/call/us-west")
+		w.silo("request", "us-west", "/call/control")
+	}
+	w.silo("request", "customer-1", "POST", "/echo/%7B%22a%22?limit=5", "-d", `{"slug":"acme","members":[1,2]}`)
+	w.silo("request", "eu-central", "/api/0/nosuch/")
+	w.silo("request", "eu-central", "/call/us-west?rule=off")
+}
+
+// strangers wants whoever is not the page to be told nothing.
+func (w *watched) strangers(t *testing.T) {
+	page, err := url.Parse(w.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := "http://" + page.Host
+	for name, c := range map[string]struct {
+		method, path, host, origin string
+		want                       int
+	}{
+		"no token":                {"GET", "/", page.Host, "", http.StatusNotFound},
+		"no token, data":          {"GET", "/v1/snapshot", page.Host, "", http.StatusNotFound},
+		"another host":            {"GET", page.Path, "evil.example:" + page.Port(), "", http.StatusNotFound},
+		"another host, a command": {"POST", page.Path + "v1/down", "evil.example", own, http.StatusNotFound},
+		"another origin":          {"POST", page.Path + "v1/down", page.Host, "http://evil.example", http.StatusForbidden},
+		"no origin":               {"POST", page.Path + "v1/down", page.Host, "", http.StatusForbidden},
+		"a command by GET":        {"GET", page.Path + "v1/down", page.Host, "", http.StatusMethodNotAllowed},
+		"a replay by GET":         {"GET", page.Path + "v1/replay", page.Host, "", http.StatusMethodNotAllowed},
+		"the token by the page":   {"GET", page.Path + "v1/dashboard", page.Host, "", http.StatusNotFound},
+		"the page itself":         {"GET", page.Path, page.Host, "", http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), c.method, own+c.path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = c.host
+			r.Header.Set("Content-Type", "application/json")
+			if c.origin != "" {
+				r.Header.Set("Origin", c.origin)
+			}
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = response.Body.Close() }()
+			if response.StatusCode != c.want {
+				t.Errorf("answered %s", response.Status)
+			}
+		})
+	}
+}
+
+// open goes to a view, as the tabs do.
+func (w *watched) open(view string) {
+	w.Helper()
+	w.click(`nav a[href="#/` + view + `"]`)
+	w.until(fmt.Sprintf(`document.querySelector('nav a[aria-current="page"]').hash === "#/%s"`, view))
+}
+
+// slash presses the key that focuses a view's filter. The protocol's own key events
+// would type it there too, which no keyboard does.
+func (w *watched) slash() {
+	w.js(`document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true, cancelable: true })), true`)
+}
+
+func row(silo string) string { return `tr[data-silo="` + silo + `"]` }
+
+// silos stops and starts one, and sees it do so.
+func (w *watched) silos() {
+	w.do(chromedp.EmulateViewport(1280, 820), chromedp.Navigate(w.address))
+	w.until(`document.querySelectorAll('.silos .state[data-state="ready"]').length === 4`)
+	w.shows("h1", "acme")
+	w.shows(row("us-west"), "MB") // it was measured
+	w.shows(".facts", "in step")
+	w.everyLook("silos")
+	w.click(row("customer-1") + " .actions button:nth-child(2)")
+	w.shows(row("customer-1")+" .state", "stopped")
+	w.shows("#live", "customer-1 is stopped")
+	w.shows(row("customer-1")+" .actions button:nth-child(2)", "Start")
+	w.click(row("customer-1") + " .actions button:nth-child(2)")
+	w.shows(row("customer-1")+" .state", "ready")
+	w.click(row("customer-1") + " .actions button:nth-child(1)")
+	w.shows("#live", "customer-1 is ready")
+}
+
+func (w *watched) tunnels() {
+	w.open("tunnels")
+	w.until(`document.querySelectorAll('.state[data-state="online"]').length === 4`)
+	w.everyLook("tunnels")
+}
+
+// requests finds one by hand, and one by keys alone.
+func (w *watched) requests() {
+	w.open("requests")
+	w.shows(".requests tbody tr", "/api/0/nosuch/")
+	w.everyLook("requests")
+	w.silo("request", "eu-central", "/echo/live-one")
+	w.shows(".requests tbody tr:first-child", "/echo/live-one") // it comes by itself
+	w.choose("#f-status", "4xx")
+	w.until(`[...document.querySelectorAll(".requests .code")].every((e) => e.textContent.startsWith("4"))`)
+	w.shows(".requests tbody tr", "/api/0/nosuch/")
+	w.choose("#f-status", "")
+	w.slash()
+	w.until(`document.activeElement.id === "f-path"`)
+	w.keys("as=user")
+	w.until(`[...document.querySelectorAll(".requests .path")].every((e) => e.textContent.includes("as=user"))`)
+	w.until(`document.querySelectorAll(".requests tbody tr").length === 3`)
+	w.js(`document.querySelector(".requests tbody a[tabindex='0']").focus(), true`)
+	w.keys(kb.ArrowDown)
+	w.until(`document.activeElement === document.querySelector(".requests tbody tr:nth-child(2) a")`)
+	w.keys(kb.Enter)
+	w.shows(".detail .gist", "us-west")
+	w.shows(".detail .body pre", `  "mode": "REGION"`) // laid out
+	w.shows(".detail .headers", "Authorization")
+	w.shows(".detail .headers", "Bearer ***")
+	w.everyLook("request")
+	w.js(`document.querySelector(".detail button").focus(), true`)
+	w.keys(kb.Escape)
+	w.until(`document.querySelector(".detail").hidden && document.activeElement.closest("tr")`)
+	w.js(`(document.querySelector("#f-path").value = "", document.querySelector("#f-path").dispatchEvent(new Event("input")), true)`)
+}
+
+// replay sends a POST again, to another silo.
+func (w *watched) replay() {
+	w.shows(".requests tbody tr", "/echo/")
+	w.choose("#f-method", "POST")
+	w.until(`document.querySelectorAll(".requests tbody tr").length === 1`)
+	w.click(".requests tbody tr a")
+	w.shows(".detail .body pre", `"slug": "acme"`)
+	w.choose("#replay-to", "us-west")
+	w.click(".replay button")
+	w.shows(".detail", "Sent again from")
+	w.shows(".detail .gist", "us-west")
+	w.shows(".requests tbody tr:first-child .to", "us-west")
+}
+
+func (w *watched) calls() {
+	w.open("calls")
+	w.shows(".crossing", "eu-central → us-west")
+	w.shows(".crossed", "crosses regions")
+	w.everyLook("calls")
+	w.click(`.matrix a[href*="from=eu-central"]`)
+	w.until(`document.querySelectorAll(".requests tbody tr").length === 1`)
+	w.shows(".requests tbody tr.crossed .by", "eu-central")
+}
+
+// logs follows one silo's, and finds a line.
+func (w *watched) logs() {
+	w.open("logs")
+	w.shows(".line .who", "control")
+	w.shows(".line .who", "customer-1")
+	w.everyLook("logs")
+	w.choose("#log-silo", "eu-central")
+	w.until(`document.querySelectorAll(".line").length > 0 && [...document.querySelectorAll(".line .who")].every((e) => e.textContent === "eu-central")`)
+	w.silo("request", "eu-central", "/echo/followed")
+	w.shows(".line", "/echo/followed")
+	w.slash()
+	w.until(`document.activeElement.id === "log-grep"`)
+	w.keys("follow(ed|er)")
+	w.until(`document.querySelectorAll(".line").length === 1`)
+	w.keys("(")
+	w.until(`document.querySelector("#log-grep").getAttribute("aria-invalid") === "true"`)
+	w.forgive("/v1/logs?") // the browser tells of the refusal, too
+}
+
+// secrets looks for what was planted, and for the page's token, wherever neither
+// belongs.
+func (w *watched) secrets() {
+	for _, view := range []string{"silos", "tunnels", "calls", "requests", "logs"} {
+		w.open(view)
+		w.until(`document.querySelector("main h2")`)
+		if strings.Contains(w.page(), planted) {
+			w.Errorf("%s shows the secret", view)
+		}
+	}
+	for _, path := range []string{"v1/requests?n=0", "v1/requests.har", "v1/snapshot"} {
+		response, err := http.Get(w.address + path)
+		if err != nil {
+			w.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || !json.Valid(body) || bytes.Contains(body, []byte(planted)) {
+			w.Errorf("%s: %v, or it has the secret, or is no JSON: %s", path, err, body)
+		}
+	}
+	page, err := url.Parse(w.address)
+	if err != nil {
+		w.Fatal(err)
+	}
+	token := strings.Trim(page.Path, "/")
+	err = filepath.WalkDir(w.lane.folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, secret := range []string{planted, token} {
+			if bytes.Contains(text, []byte(secret)) {
+				w.Errorf("%s has %s", path, secret)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		w.Error(err)
+	}
+	w.clean(page.Host)
+}
+
+// down ends the instance from its page, which says so.
+func (w *watched) down() {
+	w.open("silos")
+	w.click(".head .danger")
+	w.keys(kb.Escape)
+	w.until(`!document.querySelector("dialog")`)
+	w.click(".head .danger")
+	w.click("dialog .danger")
+	w.shows("#banner", "silo has ended")
+	w.shows("#link", "Ended")
+	w.lane.gone(w.lane.run, time.Now(), "shut down by its page")
+	last, err := w.lane.dir.Last()
+	if err != nil || last.State != state.InstanceStopped || last.Dashboard != nil {
+		w.Errorf("the record says %+v, %v", last, err)
+	}
+}
