@@ -320,4 +320,7 @@ func (w *watched) down() {
 	if err != nil || last.State != state.InstanceStopped || last.Dashboard != nil {
 		w.Errorf("the record says %+v, %v", last, err)
 	}
+	w.silo("up", "-d") // at the same port, with another token
+	w.shows("#banner", "of the run before")
+	w.silo("down")
 }

@@ -84,11 +84,11 @@ function ended() {
 }
 
 function lost(error, wait) {
-  if (over) {
-    ended();
-  } else if (error instanceof Refused && error.status === 404) {
+  if (error instanceof Refused && error.status === 404) {
     linked("off", "Moved");
     warn("silo has been started again, and this page’s address is of the run before. ", h("code", {}, "silo dashboard"), " opens the new one.");
+  } else if (over) {
+    ended();
   } else {
     linked("off", "Reconnecting");
     warn(`The connection to silo is lost. Trying again in ${wait < 1 ? "a moment" : Math.round(wait) + " s"}.`);
