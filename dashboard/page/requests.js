@@ -38,13 +38,18 @@ export function open(root, { params, snapshot: latest }) {
   const kept = new Map(); // id → exchange, in the order in which they came
   const rows = new Map(); // id → { element, link, update }
   let caller = params.get("from") ?? "", wanted = params.get("silo") ?? "";
-  let paused = false, version = 0, loaded = false, selected = null, stop = () => {}, names = [];
+  let paused = false, anew = false, version = 0, loaded = false, selected = null, stop = () => {}, names = [];
 
   const filter = () => ({ silo: wanted || silo.value, from: caller, method: method.value, path: path.value, status: status.value, crossing: crossing.checked });
   const body = list.tBodies[0];
 
   const draw = framed(() => {
     if (paused && rows.size > 0) return say(sum, "paused");
+    if (anew) {
+      rows.clear();
+      body.replaceChildren();
+      anew = false;
+    }
     while (kept.size > most) kept.delete(kept.keys().next().value);
     for (const [id, row] of rows) if (!kept.has(id)) { row.element.remove(); rows.delete(id); }
     for (const [id, e] of kept) {
@@ -52,7 +57,9 @@ export function open(root, { params, snapshot: latest }) {
       if (row?.drawn === e) continue;
       if (!row) {
         rows.set(id, (row = makeRow(id)));
-        body.prepend(row.element);
+        let younger = null; // one that began before others may fit the filter after them
+        for (let at = body.firstChild; at && Number(at.dataset.id) > id; at = at.nextSibling) younger = at;
+        younger ? younger.after(row.element) : body.prepend(row.element);
       }
       row.update(e);
     }
@@ -92,6 +99,7 @@ export function open(root, { params, snapshot: latest }) {
         say(took, e.seconds === null ? none : seconds(e.seconds));
       },
     };
+    if (id === selected) highlight(row, true);
     return row;
   }
 
@@ -111,12 +119,15 @@ export function open(root, { params, snapshot: latest }) {
   }
 
   function mark(id) {
-    rows.get(selected)?.element.removeAttribute("data-selected");
-    rows.get(selected)?.link.removeAttribute("aria-current");
+    highlight(rows.get(selected), false);
     selected = id;
-    rows.get(id)?.element.setAttribute("data-selected", "");
-    rows.get(id)?.link.setAttribute("aria-current", "true");
+    highlight(rows.get(id), true);
     rove();
+  }
+
+  function highlight(row, on) {
+    row?.element.toggleAttribute("data-selected", on);
+    on ? row?.link.setAttribute("aria-current", "true") : row?.link.removeAttribute("aria-current");
   }
 
   function close() {
@@ -159,7 +170,7 @@ export function open(root, { params, snapshot: latest }) {
       kept.clear();
       for (const e of first.requests ?? []) kept.set(e.id, e);
       version = first.version;
-      loaded = true;
+      loaded = anew = true;
       draw();
     } catch {
       if (ended.signal.aborted) return;
