@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/creack/pty"
 
 	"silo/state"
 )
@@ -331,4 +332,53 @@ func (w *watched) down() {
 	w.silo("up", "-d") // at the same port, with another token
 	w.shows("#banner", "of the run before")
 	w.silo("down")
+}
+
+// TestABrowserIsStartedWithATicket looks at what `silo dashboard` gives to the
+// program that opens a browser: every user of the machine can read it there.
+func TestABrowserIsStartedWithATicket(t *testing.T) {
+	t.Parallel()
+	l := newLane(t)
+	l.topology(strings.ReplaceAll(dashboardTopology, "port = 0", "port = 0\nready = false"))
+	bin, opened := filepath.Join(l.folder, "bin"), filepath.Join(l.folder, "opened")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"open", "xdg-open"} {
+		write(t, filepath.Join(bin, name), "#!/bin/sh\nprintf '%s' \"$*\" > "+opened+".new && mv "+opened+".new "+opened+"\n")
+		if err := os.Chmod(filepath.Join(bin, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := l.silo("up", "-d").CombinedOutput(); err != nil {
+		t.Fatalf("silo up: %v\n%s", err, out)
+	}
+	defer l.down()
+	cmd := l.silo("dashboard")
+	cmd.Env = append(cmd.Env, "DISPLAY=:0", "PATH="+bin+":"+os.Getenv("PATH"))
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, _ := io.ReadAll(terminal) // ends with an error where the other side is closed
+	_ = terminal.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("silo dashboard: %v\n%s", err, said)
+	}
+	address, _, _ := strings.Cut(string(said), "\r\n")
+	var given []byte
+	l.until("opened", func() bool { given, err = os.ReadFile(opened); return err == nil })
+	if token := filepath.Base(address); len(token) < 20 || bytes.Contains(given, []byte(token)) {
+		t.Fatalf("the page is at %s, and the browser was given %s", address, given)
+	}
+	for _, want := range []int{http.StatusOK, http.StatusNotFound} { // of the page that it leads to
+		response, err := http.Get(string(given))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want || want == http.StatusOK && response.Request.URL.String() != address {
+			t.Errorf("%s: %s at %s", given, response.Status, response.Request.URL)
+		}
+	}
 }
