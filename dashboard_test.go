@@ -75,6 +75,7 @@ func TestDashboard(t *testing.T) {
 		{"requests", w.requests},
 		{"replay", w.replay},
 		{"calls", w.calls},
+		{"a flood", w.flood},
 		{"logs", w.logs},
 		{"secrets", w.secrets},
 		{"down", w.down},
@@ -217,6 +218,10 @@ func (w *watched) requests() {
 	w.shows(".detail .headers", "Authorization")
 	w.shows(".detail .headers", "Bearer ***")
 	w.everyLook("request")
+	w.look("request", 400, "light")
+	w.until(`document.querySelector(".top").inert && document.querySelector(".list").inert`) // they lie behind it
+	w.look("request", 1280, "light")
+	w.until(`!document.querySelector(".top").inert`)
 	w.js(`document.querySelector(".detail button").focus(), true`)
 	w.keys(kb.Escape)
 	w.until(`document.querySelector(".detail").hidden && document.activeElement.closest("tr")`)
@@ -249,6 +254,26 @@ func (w *watched) calls() {
 	w.click(`.matrix a[href*="from=eu-central"]`)
 	w.until(`document.querySelectorAll(".requests tbody tr").length === 1`)
 	w.shows(".requests tbody tr.crossed .by", "eu-central")
+}
+
+// flood lets more pass than the page holds.
+func (w *watched) flood() {
+	w.open("requests")
+	snapshot, err := w.lane.dir.Last()
+	if err != nil {
+		w.Fatal(err)
+	}
+	for n := range 600 {
+		response, err := http.Get(fmt.Sprintf("%s/_health/?n=%d", snapshot.Silos[0].URL, n))
+		if err != nil {
+			w.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	}
+	w.shows(".requests tbody tr:first-child", "n=599")
+	w.until(`document.querySelectorAll(".requests tbody tr").length === 500`)
+	w.until(`[...document.querySelectorAll(".requests tbody tr")].every((e, i, all) => i === 0 || Number(e.dataset.id) < Number(all[i - 1].dataset.id))`)
 }
 
 // logs follows one silo's, and finds a line.

@@ -4,6 +4,7 @@
 // h makes an element: h("a", { class: "x", href: "…", onclick: f }, "text", child…).
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
+  if (name === "button") element.type = "button"; // no form here is ever sent
   for (const [key, value] of Object.entries(attributes ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (typeof value === "function") element.addEventListener(key.slice(2), value);

@@ -25,15 +25,15 @@ export function open(root, { params, snapshot: latest }) {
   const list = table("Requests, the latest first", ["Time", "Method", "Path", "From", "To", "Status", "Took"], { class: "requests" });
   const empty = h("p", { class: "empty" });
   const detail = h("aside", { class: "detail box", hidden: true, "aria-label": "Request" });
-  root.append(
-    h("div", { class: "head" }, h("h2", {}, "Requests"), sum, h("div", { class: "tools" }, pause, har)),
-    h("form", { class: "filters", role: "search", "aria-label": "Filter requests", onsubmit: (event) => event.preventDefault() },
-      h("label", { class: "unseen", for: "f-path" }, "Path contains"), path,
-      h("label", { class: "unseen", for: "f-silo" }, "Silo"), silo,
-      h("label", { class: "unseen", for: "f-status" }, "Status"), status,
-      h("label", { class: "unseen", for: "f-method" }, "Method"), method,
-      h("label", { class: "check" }, crossing, "Crossing regions"), from),
-    h("div", { class: "split" }, h("div", { class: "box list" }, list, empty), detail));
+  const head = h("div", { class: "head" }, h("h2", {}, "Requests"), sum, h("div", { class: "tools" }, pause, har));
+  const form = h("form", { class: "filters", role: "search", "aria-label": "Filter requests", onsubmit: (event) => event.preventDefault() },
+    h("label", { class: "unseen", for: "f-path" }, "Path contains"), path,
+    h("label", { class: "unseen", for: "f-silo" }, "Silo"), silo,
+    h("label", { class: "unseen", for: "f-status" }, "Status"), status,
+    h("label", { class: "unseen", for: "f-method" }, "Method"), method,
+    h("label", { class: "check" }, crossing, "Crossing regions"), from);
+  const box = h("div", { class: "box list" }, list, empty);
+  root.append(head, form, h("div", { class: "split" }, box, detail));
 
   const kept = new Map(); // id → exchange, in the order in which they came
   const rows = new Map(); // id → { element, link, update }
@@ -104,11 +104,19 @@ export function open(root, { params, snapshot: latest }) {
   }
 
   const narrow = matchMedia("(max-width: 1000px)");
+  narrow.addEventListener("change", cover);
+
+  // cover keeps the keys out of what lies behind a detail that takes the whole page.
+  function cover() {
+    const covered = narrow.matches && !detail.hidden;
+    for (const behind of [document.querySelector(".top"), head, form, box]) behind.inert = covered;
+  }
 
   async function show(id, move = narrow.matches) {
     mark(id);
     detail.hidden = false;
     root.classList.add("detailed");
+    cover();
     try {
       const e = await get(`requests/${id}`);
       if (selected === id) fill(detail, exchange.pane(e, { names, close, show }));
@@ -135,6 +143,7 @@ export function open(root, { params, snapshot: latest }) {
     mark(null);
     detail.hidden = true;
     root.classList.remove("detailed");
+    cover();
     fill(detail);
     (row?.link ?? list.querySelector("tbody a"))?.focus();
   }
@@ -210,6 +219,13 @@ export function open(root, { params, snapshot: latest }) {
       silo.value = names.includes(chosen) ? chosen : "";
       har.download = `${s.name}.har`;
     },
-    close() { stop(); root.removeEventListener("keydown", keys); root.classList.remove("detailed"); },
+    close() {
+      stop();
+      root.removeEventListener("keydown", keys);
+      root.classList.remove("detailed");
+      narrow.removeEventListener("change", cover);
+      detail.hidden = true;
+      cover();
+    },
   };
 }
