@@ -78,9 +78,9 @@ function line(first) {
       say(reason, now.reason ?? exitOf(now));
       reason.hidden = reason.textContent === "";
       say(kind, now.region_id === null ? `${now.mode.toLowerCase()} silo` : `region ${now.region_id} · ${now.category.toLowerCase().replace("_", " ")}`);
-      say(address, now.url.replace(/^https?:\/\//, ""));
-      lead(address, now.url);
-      say(port, `listens on ${now.port}`);
+      say(address, bare(now.browse_url ?? now.url));
+      lead(address, now.browse_url ?? now.url);
+      say(port, now.browse_url ? `${bare(now.url)}, listens on ${now.port}` : `listens on ${now.port}`);
       say(tunnel, quiet.has(now.tunnel.state) ? "" : `tunnel ${now.tunnel.state}`);
       say(process, now.pid ?? none);
       say(up, now.pid && now.ready_at ? `ready for ${since(now.ready_at)}` : "");
@@ -98,6 +98,10 @@ function line(first) {
       toggle.disabled = over || silo.state === "stopping";
     },
   };
+}
+
+function bare(url) {
+  return url.replace(/^https?:\/\//, "");
 }
 
 function exitOf(silo) {

@@ -25,18 +25,22 @@ export function open(root) {
 function line({ name }) {
   const state = h("span", { class: "state" });
   const address = h("a", { rel: "noopener noreferrer", target: "_blank", class: "mono" });
+  const browse = h("a", { rel: "noopener noreferrer", target: "_blank", class: "mono faint" }), attempt = h("div", { class: "faint" });
   const bind = h("span", { class: "mono" });
   const code = h("a", { class: "mono", rel: "noopener noreferrer", target: "_blank" }), text = h("span"), hint = h("div", { class: "faint" });
   return {
     element: row({ "data-silo": name },
       head("Silo", h("span", { class: "name" }, name)),
-      cell("Tunnel", state), cell("Address", address), cell("Leads to", bind),
+      cell("Tunnel", state, attempt), cell("Address", h("div", {}, address), browse), cell("Leads to", bind),
       cell("Trouble", h("div", {}, code, " ", text), hint)),
-    update({ url, bind: to, tunnel }) {
+    update({ url, browse_url: named, bind: to, tunnel }) {
       state.dataset.state = tunnel.state;
       say(state, tunnel.state);
       say(address, url);
       lead(address, url);
+      say(browse, named ?? "");
+      lead(browse, named);
+      say(attempt, tunnel.attempt > 0 ? `attempt ${tunnel.attempt}` : "");
       say(bind, to);
       const error = tunnel.error;
       say(code, error?.code ?? "");
