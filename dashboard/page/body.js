@@ -7,7 +7,7 @@ import { bytes } from "./format.js";
 const longest = 256 * 1024; // characters shown
 const dumped = 512; // bytes shown of what is no text
 
-export async function render(message) {
+export async function render(message, name) {
   const raw = Uint8Array.from(atob(message.body), (c) => c.charCodeAt(0));
   const headers = new Map(Object.entries(message.headers ?? {}).map(([name, values]) => [name.toLowerCase(), values.join(", ")]));
   const encoding = headers.get("content-encoding")?.toLowerCase() ?? "";
@@ -18,16 +18,16 @@ export async function render(message) {
   const plain = decode(data, message.truncated || cut);
   const parts = notes.map((note) => h("p", { class: "faint" }, note));
   if (plain === null) {
-    parts.push(h("p", { class: "faint" }, `Binary, ${bytes(data.length)}${encoding && data === raw ? `, ${encoding}` : ""}.`), code(dump(data)));
+    parts.push(h("p", { class: "faint" }, `Binary, ${bytes(data.length)}${encoding && data === raw ? `, ${encoding}` : ""}.`), code(dump(data), name));
     return parts;
   }
-  parts.push(code(pretty(plain, headers.get("content-type") ?? "")));
+  parts.push(code(pretty(plain, headers.get("content-type") ?? ""), name));
   return parts;
 }
 
-function code(text) {
+function code(text, name) {
   const more = text.length > longest;
-  return h("pre", { tabindex: "0", role: "region", "aria-label": "Body" }, h("code", {}, more ? text.slice(0, longest) + "\n…" : text));
+  return h("pre", { tabindex: "0", role: "region", "aria-label": name }, h("code", {}, more ? text.slice(0, longest) + "\n…" : text));
 }
 
 async function unpack(raw, encoding) {

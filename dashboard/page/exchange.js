@@ -94,7 +94,7 @@ function half(name, message) {
   const headers = Object.entries({ ...message.headers, ...message.trailers }).flatMap(([key, values]) => values.map((value) => [key, value]));
   const body = h("div", { class: "body" });
   if (message.body) {
-    text.render(message).then((parts) => fill(body, parts));
+    text.render(message, `${name} body`).then((parts) => fill(body, parts));
   } else {
     fill(body, h("p", { class: "faint" }, message.bytes > 0 ? `${bytes(message.bytes)}, not kept` : "No body"));
   }
