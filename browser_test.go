@@ -139,6 +139,18 @@ func (b *browser) js(expression string) bool {
 	return value
 }
 
+// settle waits until the page has been drawn anew: what it does at another width
+// it does then, and no sooner.
+func (b *browser) settle() {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
+	defer cancel()
+	drawn := "new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(() => then(true))))"
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](drawn, chromedp.EvalAwaitPromise)); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // until waits for an expression to hold.
 func (b *browser) until(expression string) {
 	b.Helper()
@@ -175,6 +187,7 @@ func (b *browser) look(name string, width int64, colours string) {
 		})
 		return err
 	}))
+	b.settle()
 	if b.js("document.documentElement.scrollWidth > window.innerWidth") {
 		b.Errorf("%s scrolls sideways at %d pixels", name, width)
 	}
