@@ -38,6 +38,7 @@ var house = map[string]room{
 	"control":           {rooms: []string{"orchestrator", "state", "traffic", "logs"}},
 	"devserver":         {},
 	"client":            {rooms: []string{"control", "proxy", "sentry", "state"}},
+	"databases":         {rooms: []string{"orchestrator", "sentry", "proc", "state"}},
 	"doctor":            {rooms: []string{"topology", "sentry", "state", "ports", "tunnels", "proc", "orchestrator"}},
 	"mesh":              {rooms: []string{"client", "sentry", "state"}},
 	"dashboard":         {rooms: []string{"state"}},

@@ -10,6 +10,7 @@ import (
 
 	"silo/client"
 	"silo/control"
+	"silo/databases"
 	"silo/orchestrator"
 	"silo/ports"
 	"silo/sentry"
@@ -82,7 +83,10 @@ func judge(err error) *verdict {
 		}
 	}
 	v := &verdict{Code: exitFailed, Text: err.Error()}
+	var missing *databases.MissingError
 	switch {
+	case errors.As(err, &missing):
+		v.Hints = []string{"silo db create makes it"}
 	case errors.Is(err, control.ErrNotRunning):
 		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
 	case errors.Is(err, control.ErrNoDashboard):
@@ -144,6 +148,7 @@ func conflict(err error) *verdict {
 	var taken ports.Conflicts
 	var claimed *state.ClaimedError
 	var whole *orchestrator.WholeError
+	var running *databases.RunningError
 	switch {
 	case errors.As(err, &taken):
 		return portConflict(taken)
@@ -154,6 +159,8 @@ func conflict(err error) *verdict {
 		}
 	case errors.As(err, &whole):
 		return &verdict{Code: exitConflict, Text: whole.Error(), Hints: []string{"silo down, then silo up, applies it"}}
+	case errors.As(err, &running):
+		return &verdict{Code: exitConflict, Text: running.Error(), Hints: []string{"silo stop " + strings.Join(running.Silos, " ")}}
 	case errors.Is(err, state.ErrRunning):
 		return &verdict{Code: exitConflict, Text: err.Error(), Hints: []string{"silo status shows it", "silo down ends it"}, Running: true}
 	}
