@@ -102,13 +102,16 @@ func (e *engineer) residence(base string) {
 	e.Cleanup(func() { e.sweep(base) })
 	names := map[string]string{"control": base + "_control", "us-west": base + "_us_west", "eu": base + "_eu"}
 
+	e.diagnosis("fail  databases  there is no database " + base + "_control, " + base + "_us_west, " + base + "_eu")
 	e.says(1, "silo db create makes it", "db", "migrate")
 	e.says(0, base+"_us_west  created", "db", "create")
 	e.says(0, base+"_us_west  present", "db", "create", "us-west")
 	e.says(0, "nothing has been migrated in "+base+"_control, "+base+"_us_west, "+base+"_eu", "up", "-d")
 	e.run(0, "down")
+	e.diagnosis("fail  databases  nothing has been migrated in " + base + "_control, " + base + "_us_west, " + base + "_eu")
 	e.interrupt()
 	e.run(0, "db", "migrate")
+	e.diagnosis("ok    databases  " + base + "_control, " + base + "_us_west, " + base + "_eu are there, migrated")
 
 	if said := e.says(0, "", "up", "-d"); strings.Contains(said, "warning") {
 		e.Errorf("up says %s", said)
@@ -151,6 +154,16 @@ func (e *engineer) says(code int, words string, args ...string) string {
 	}
 	e.Logf("silo %-24s %5.1f s", strings.Join(args, " "), time.Since(started).Seconds())
 	return all
+}
+
+// diagnosis wants the doctor to say something, whatever else he finds.
+func (e *engineer) diagnosis(words string) {
+	e.Helper()
+	started := time.Now()
+	if out, code, _ := e.try("", "doctor"); !strings.Contains(out, words) {
+		e.Fatalf("silo doctor exits with %d and does not say %q:\n%s", code, words, out)
+	}
+	e.Logf("silo %-24s %5.1f s", "doctor", time.Since(started).Seconds())
 }
 
 // python runs a program in a silo's environment.

@@ -118,6 +118,7 @@ func checks() []check {
 		{"system", lookAtSystem, true},
 		{"settings", lookAtSettings, false},
 		{"postgres", lookAtPostgres, false},
+		{"databases", lookAtDatabases, false},
 		{"redis", lookAtRedis, false},
 		{"watchers", lookAtWatchers, false},
 	}

@@ -122,7 +122,11 @@ func TestWell(t *testing.T) {
 		t.Errorf("told of %v, not of %v in their order", told, Names())
 	}
 	for _, c := range all {
-		wants(t, c, OK)
+		if c.Name == "databases" {
+			wants(t, c, Skip, "all silos share")
+		} else {
+			wants(t, c, OK)
+		}
 		if len(c.Found) == 0 {
 			t.Errorf("%s has found nothing", c.Name)
 		}

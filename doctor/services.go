@@ -138,7 +138,7 @@ func (v *visit) lookAtDatabase(one sentry.Service, c *Check) {
 	case trouble != "":
 		v.unreachable("Postgres", "DATABASES", one, Fail, c)
 	case perSilo:
-		c.add(OK, fmt.Sprintf("Postgres %s at %s; each silo has a database of its own: silo db create makes what is missing", one.Version, one.Place()))
+		c.add(OK, fmt.Sprintf("Postgres %s at %s; each silo has a database of its own there", one.Version, one.Place()))
 	case !one.Migrated:
 		c.add(Fail, fmt.Sprintf("Postgres %s at %s, but nothing has been put into it yet", one.Version, called), upgrade)
 	case one.Behind > 0:

@@ -73,9 +73,8 @@ func TestServicesCannotBeAsked(t *testing.T) {
 // TestPerSilo needs no database of the settings' own name.
 func TestPerSilo(t *testing.T) {
 	t.Parallel()
-	text := strings.Replace(head, "[sentry]\n", "[sentry]\ndatabases = \"per-silo\"\n", 1) + tail
-	b := newBed(t, text, answered)
-	wants(t, b.examine("postgres"), OK, "silo db create")
-	b = newBed(t, text, strings.Replace(answered, `"version": "15.1", "migrated": true}`, `"error": "FATAL: database \"sentry\" does not exist"}`, 1))
+	b := newBed(t, perSilo, answered)
+	wants(t, b.examine("postgres"), OK, "a database of its own")
+	b = newBed(t, perSilo, strings.Replace(answered, `"version": "15.1", "migrated": true}`, `"error": "FATAL: database \"sentry\" does not exist"}`, 1))
 	wants(t, b.examine("postgres"), OK, "a database of its own")
 }
