@@ -2,8 +2,8 @@
 // Sentry's Python look for them, make them and drop them, and runs Sentry's own
 // migrations on them, side by side.
 //
-// It must not know a command line, a terminal or an exit code. What Postgres
-// is to be told Sentry's Python tells it (see sentry.DatabaseArgv).
+// It must not know a command line, a terminal or an exit code, nor how to
+// speak to Postgres: Sentry's Python does that (see sentry.DatabaseArgv).
 package databases
 
 import (
