@@ -11,8 +11,9 @@ import (
 
 const (
 	dialTimeout   = 5 * time.Second
-	redialFirst   = 250 * time.Millisecond
+	redialFirst   = 20 * time.Millisecond
 	redialLongest = 2 * time.Second
+	redialShare   = 50
 	goodbyeBound  = 300 * time.Millisecond
 )
 
@@ -20,8 +21,9 @@ const (
 //
 // The SDK waits up to 30 s between attempts and can neither be hurried nor
 // stopped in its wait. So, once there was a connection, the dialer does not
-// report a failed dial but tries again itself until one succeeds: a laptop that
-// wakes up is back within 2 s.
+// report a failed dial but tries again itself until one succeeds, after a pause
+// that is a fiftieth of the outage so far: what was away for a second is back
+// within 20 ms, a laptop that wakes up within 2 s.
 type dialer struct {
 	established atomic.Bool
 	settled     <-chan struct{} // nothing is dialled before it is closed
@@ -54,7 +56,7 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	<-d.settled
 	plain := net.Dialer{Timeout: dialTimeout}
-	for pause := redialFirst; ; pause = min(2*pause, redialLongest) {
+	for begun := time.Now(); ; {
 		conn, err := plain.DialContext(ctx, network, addr)
 		if err == nil {
 			return d.keep(conn)
@@ -66,7 +68,7 @@ func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(min(max(redialFirst, time.Since(begun)/redialShare), redialLongest)):
 		}
 	}
 }
