@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -315,7 +314,7 @@ func (a *app) killOnRepeat(in *orchestrator.Instance) {
 
 // outlive waits until the instance is on its way down, or a silo has failed for good.
 func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
-	said := map[string]state.Phase{}
+	said := newTold()
 	for {
 		snapshot, replaced := in.Next()
 		if snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
@@ -329,23 +328,6 @@ func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing 
 		case <-replaced:
 		case <-in.Ended():
 			return nil
-		}
-	}
-}
-
-// sayTrouble tells of silos that come and go, between their own lines.
-func (a *app) sayTrouble(snapshot *state.Snapshot, said map[string]state.Phase) {
-	for _, s := range snapshot.Silos {
-		if said[s.Name] == s.State {
-			continue
-		}
-		before, known := said[s.Name]
-		said[s.Name] = s.State
-		trouble := []state.Phase{state.Backoff, state.Failed, state.Unready}
-		if s.Reason != nil && slices.Contains(trouble, s.State) {
-			a.talk.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))
-		} else if known && s.State == state.Ready && before != state.Ready {
-			a.note(s.Name + " is ready again")
 		}
 	}
 }

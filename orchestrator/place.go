@@ -269,7 +269,7 @@ func closeProvider(ctx context.Context, provider tunnels.Provider) {
 func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 	t := p.Topology.Tunnels
 	config := tunnels.Config{
-		Provider: t.Provider, Version: p.Version, Log: p.Trace, Front: p.front,
+		Provider: t.Provider, Version: p.Version, Log: p.Trace, Warn: p.Warn, Front: p.front,
 		Changed: func(string, tunnels.Status) {
 			if p.board != nil {
 				p.board.nudge()

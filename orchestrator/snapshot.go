@@ -113,7 +113,7 @@ func tunnel(t tunnels.Tunnel) state.Tunnel {
 		return state.Tunnel{State: state.TunnelNone}
 	}
 	status := t.Status()
-	v := state.Tunnel{State: state.TunnelState(status.State)}
+	v := state.Tunnel{State: state.TunnelState(status.State), Attempt: status.Attempt}
 	if e := status.Err; e != nil {
 		v.Error = &state.TunnelError{Code: e.Code, Text: e.Text, Hint: e.Hint}
 	}

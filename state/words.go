@@ -127,6 +127,8 @@ func (s *Snapshot) IsManaged() bool { return s.Managed == nil || *s.Managed }
 type Tunnel struct {
 	State TunnelState  `json:"state"`
 	Error *TunnelError `json:"error"`
+
+	Attempt int `json:"attempt"` // which one in a row to come back is being made or waited for; 0 where none is
 }
 
 // TunnelError says why a tunnel is not online.

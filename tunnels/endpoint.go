@@ -13,7 +13,7 @@ import (
 
 const (
 	rebindFirst   = 500 * time.Millisecond
-	rebindLongest = 15 * time.Second
+	rebindLongest = 5 * time.Second
 )
 
 // endpoint is one silo's tunnel at the ngrok service. It serves the silo's proxy
@@ -131,15 +131,7 @@ func (e *endpoint) serve(life context.Context) {
 	_ = proxy.Serve(life, e.relay, e.forward) // a relay does not fail
 }
 
-// fail shows why the endpoint is down: lost where only the endpoint, the account
-// or somebody else can change that.
-func (e *endpoint) fail(why *Error) {
-	if why.Class == Transient {
-		e.show(Reconnecting, why)
-		return
-	}
-	e.show(Lost, why)
-}
+func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.Patience) }
 
 func (e *endpoint) words() words { return e.provider.words(e.host) }
 

@@ -150,6 +150,15 @@ func (w words) uncoded(err error) *Error {
 	}
 }
 
+// without is what ends the session for those endpoints that the service does not
+// speak of when it refuses to bind another one again.
+func (w words) without(said string) *Error {
+	return &Error{
+		Code: codeLost, Class: Transient, Text: "the ngrok session is made anew, without an endpoint that the service refused: " + codePattern.FindString(said),
+		Hint: "silo tunnels shows which one",
+	}
+}
+
 func (w words) silent() *Error {
 	return &Error{
 		Code: codeNoAnswer, Class: Transient, Text: fmt.Sprintf("the ngrok service at %s does not answer", w.server),

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +68,7 @@ func newLink(p *ngrokProvider) *link {
 func (l *link) run(life context.Context) {
 	defer close(l.tried)
 	silence := time.AfterFunc(l.provider.config.Ngrok.AnswerTimeout, func() { l.cancel(l.words("").silent()) })
-	session, err := ngrok.Connect(&settling{Context: life, waited: l.settled}, l.options(life)...)
+	session, err := ngrok.Connect(&settling{Context: life, waited: l.settled}, l.options(life)...) //nolint:contextcheck // settling is life
 	inTime := silence.Stop()
 	if err == nil && inTime {
 		l.session = session
@@ -138,7 +140,7 @@ func (l *link) diagnose(life context.Context, failure *Error) *Error {
 // it knew are bound again.
 func (l *link) connected(session ngrok.Session) {
 	for _, warning := range session.Warnings() {
-		l.provider.config.Log("ngrok: " + l.words("").clean(warning.Error()))
+		l.provider.warn("ngrok: " + l.words("").clean(warning.Error()))
 	}
 	l.dialer.established.Store(true)
 	l.mu.Lock()
@@ -146,13 +148,29 @@ func (l *link) connected(session ngrok.Session) {
 	if l.over || l.isUp {
 		return
 	}
-	l.provider.config.Log("ngrok: connected to " + l.words("").server)
+	l.provider.config.Log("ngrok: connected to " + l.words("").server + l.words("").clean(account(session)))
 	l.epoch++
 	l.isUp, l.trouble = true, nil
 	close(l.up)
 	for e := range l.legs {
 		e.show(Online, nil)
 	}
+}
+
+// account is what the service says of whose session it is. The SDK's sessions
+// have these methods without a promise to keep them (v1.12.1, session.go).
+func account(session ngrok.Session) string {
+	said := ""
+	if s, is := session.(interface{ AccountName() string }); is && s.AccountName() != "" {
+		said += ", account " + s.AccountName()
+	}
+	if s, is := session.(interface{ PlanName() string }); is && s.PlanName() != "" {
+		said += ", plan " + s.PlanName()
+	}
+	if s, is := session.(interface{ Region() string }); is && s.Region() != "" {
+		said += ", region " + s.Region()
+	}
+	return said
 }
 
 // disconnected is called by the SDK when the connection breaks, and for each
@@ -215,20 +233,16 @@ func (l *link) showAll(why *Error) {
 // service does not name it, all are taken off, and each binds itself again.
 // Needs mu.
 func (l *link) unbound(said string) {
-	named := false
-	for e := range l.legs {
-		named = named || mentions(said, e.host)
-	}
+	named := slices.ContainsFunc(slices.Collect(maps.Keys(l.legs)), func(e *endpoint) bool { return mentions(said, e.host) })
 	for e, tunnel := range l.legs {
-		why := l.words(e.host).classify(errors.New(said))
 		switch {
 		case named && !mentions(said, e.host):
-			e.show(Reconnecting, why)
+			e.fail(l.words("").without(said))
 			continue
 		case named:
-			e.fail(why)
+			e.fail(l.words(e.host).classify(errors.New(said)))
 		default:
-			e.show(Reconnecting, why)
+			e.fail(l.words("").without(said))
 		}
 		delete(l.legs, e)
 		l.provider.spawn(func() { l.release(tunnel) }) // its keeper sees it end and binds it again

@@ -15,6 +15,7 @@ import (
 
 const (
 	answerTimeout = 15 * time.Second
+	patience      = 10 * time.Second
 
 	// defaultServer is the SDK's, for errors that name it.
 	defaultServer = "connect.ngrok-agent.com:443"
@@ -34,6 +35,7 @@ type ngrokProvider struct {
 	link      *link      // nil before the first Open and after a failure
 	endpoints map[*endpoint]bool
 	closed    bool
+	warned    map[string]bool
 	running   sync.WaitGroup // every goroutine; joined only once closed is set
 }
 
@@ -45,10 +47,13 @@ func newNgrok(config Config) (Provider, error) {
 	if c.AnswerTimeout == 0 {
 		c.AnswerTimeout = answerTimeout
 	}
+	if c.Patience == 0 {
+		c.Patience = patience
+	}
 	if c.Authtoken == "" {
 		return nil, noToken(nil)
 	}
-	p := &ngrokProvider{config: config, endpoints: map[*endpoint]bool{}}
+	p := &ngrokProvider{config: config, endpoints: map[*endpoint]bool{}, warned: map[string]bool{}}
 	if c.RootCAs == "" {
 		return p, nil
 	}
@@ -142,6 +147,17 @@ func (p *ngrokProvider) drop(l *link) {
 	defer p.mu.Unlock()
 	if p.link == l {
 		p.link = nil
+	}
+}
+
+// warn passes a warning on once: the service repeats it at each connection.
+func (p *ngrokProvider) warn(line string) {
+	p.mu.Lock()
+	said := p.warned[line]
+	p.warned[line] = true
+	p.mu.Unlock()
+	if !said {
+		p.config.Warn(line)
 	}
 }
 

@@ -24,10 +24,12 @@ func TestNgrokComesBackAfterADrop(t *testing.T) {
 	s.DropSessions()
 	for _, name := range []string{"control", "us"} {
 		down := h.await(t, name, tunnels.Reconnecting)
-		if down.Err == nil || down.Err.Class != tunnels.Transient {
-			t.Errorf("%s is down for %+v", name, down.Err)
+		if down.Err == nil || down.Err.Class != tunnels.Transient || down.Attempt != 1 {
+			t.Errorf("%s is down for %+v, attempt %d", name, down.Err, down.Attempt)
 		}
-		h.await(t, name, tunnels.Online)
+		if up := h.await(t, name, tunnels.Online); up.Attempt != 0 {
+			t.Errorf("%s is online with attempt %d", name, up.Attempt)
+		}
 	}
 	if opened[1].URL() != url {
 		t.Errorf("the address moved from %s to %s", url, opened[1].URL())
@@ -46,7 +48,10 @@ func TestNgrokComesBackAfterAnOutage(t *testing.T) {
 	h.await(t, "eu", tunnels.Online)
 	s.Refuse()
 	s.DropSessions()
-	h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable")
+	first := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable")
+	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt != first.Attempt+1 {
+		t.Errorf("attempt %d comes after %d", again.Attempt, first.Attempt)
+	}
 	if err := s.Admit(); err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +83,22 @@ func TestNgrokFindsADeadLinkByItsHeartbeat(t *testing.T) {
 func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
-	opened := open(t, provider(t, s, h), silo(t, "control"), silo(t, "eu"), silo(t, "us"))
+	opened := open(t, provider(t, s, h, patient(300*time.Millisecond)), silo(t, "control"), silo(t, "eu"), silo(t, "us"))
 	for _, name := range []string{"control", "eu", "us"} {
 		h.await(t, name, tunnels.Online)
 	}
 	s.Occupy("eu.acme.test", true)
 	s.DropSessions()
 
+	// It may be this session's own last connection, which the service has not forgotten.
+	if held := h.awaitCode(t, "eu", tunnels.Reconnecting, "ERR_NGROK_334"); held.Attempt < 2 {
+		t.Errorf("held up in attempt %d", held.Attempt)
+	}
+	for _, name := range []string{"control", "us"} {
+		if made := h.awaitCode(t, name, tunnels.Reconnecting, "disconnected"); strings.Contains(made.Err.Text, "already online") {
+			t.Errorf("%s is down for what is wrong with eu: %+v", name, made.Err)
+		}
+	}
 	lost := h.awaitCode(t, "eu", tunnels.Lost, "ERR_NGROK_334")
 	if lost.Err.Class != tunnels.Conflict || !strings.Contains(lost.Err.Text, "eu.acme.test") {
 		t.Errorf("lost for %+v", lost.Err)
@@ -141,7 +155,7 @@ func TestNgrokLetsAStoppedEndpointRest(t *testing.T) {
 	h.await(t, "control", tunnels.Online)
 	// The service may not have seen the end of the SDK's own connection yet.
 	offline := func() string { return ask(t, s, "eu.acme.test", nil).header.Get("Ngrok-Error-Code") }
-	for bound := time.After(prompt); offline() != "ERR_NGROK_3200"; {
+	for bound := time.After(patience); offline() != "ERR_NGROK_3200"; {
 		select {
 		case <-bound:
 			t.Fatalf("the stopped endpoint: %q", offline())
@@ -168,7 +182,7 @@ func TestNgrokClosesInTimeThoughTheServiceIsFrozen(t *testing.T) {
 	if err := p.Close(t.Context()); err != nil {
 		t.Errorf("closing all: %v", err)
 	}
-	if took := time.Since(start); took > 2500*time.Millisecond {
+	if took := time.Since(start); took > prompt {
 		t.Errorf("took %v", took)
 	}
 	if got := h.states("control") + ", " + h.states("eu"); got != "opening online, opening online" {
@@ -179,7 +193,7 @@ func TestNgrokClosesInTimeThoughTheServiceIsFrozen(t *testing.T) {
 func TestNgrokClosesWhileTheLinkIsDown(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
-	p := provider(t, s, h)
+	p := provider(t, s, h, patient(time.Nanosecond))
 	opened := open(t, p, silo(t, "control"), silo(t, "eu"))
 	s.FailAuth("ERR_NGROK_108") // the SDK waits longer and longer between attempts
 	s.DropSessions()
@@ -191,7 +205,7 @@ func TestNgrokClosesWhileTheLinkIsDown(t *testing.T) {
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > prompt {
 		t.Errorf("took %v", took)
 	}
 }
@@ -223,7 +237,8 @@ func TestNgrokGivesUpOpeningWithItsContext(t *testing.T) {
 func TestNgrokBoundsTheWaitForAnEndpoint(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
-	p := provider(t, s, newHistory(), bounded(300*time.Millisecond))
+	// Long enough for the first one on a machine that is busy with more than this.
+	p := provider(t, s, newHistory(), bounded(3*time.Second))
 	open(t, p, silo(t, "control"))
 	s.Freeze()
 	if _, err := p.Open(t.Context(), silo(t, "eu")); failure(t, err).Code != "no_answer" {

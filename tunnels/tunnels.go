@@ -77,13 +77,16 @@ const (
 type Status struct {
 	State State
 	Err   *Error
+	// Attempt is which attempt in a row to come back is being made or waited
+	// for; 0 where none is.
+	Attempt int
 }
 
 func (s *Status) equal(other Status) bool {
 	if s.Err == nil || other.Err == nil {
 		return *s == other
 	}
-	return s.State == other.State && *s.Err == *other.Err
+	return s.State == other.State && s.Attempt == other.Attempt && *s.Err == *other.Err
 }
 
 // Tunnel is one silo's address. Its methods may be called from any goroutine.
@@ -116,8 +119,8 @@ type Provider interface {
 	Close(ctx context.Context) error
 }
 
-// Config is what New needs to know. Log and Changed may be nil; they are called
-// from goroutines of the provider, must not block and must not call back.
+// Config is what New needs to know. Log, Warn and Changed may be nil; they are
+// called from goroutines of the provider, must not block and must not call back.
 type Config struct {
 	Provider string // Local, Ngrok, External or None
 	Ngrok    NgrokConfig
@@ -128,6 +131,9 @@ type Config struct {
 	// Recording has what passes kept, by Local and Ngrok. Nil: nothing is. Ngrok does
 	// not ask for its Caller: the service names an address.
 	Recording *Recording
+	// Warn gets one line, without a secret, for what a user should know though
+	// nothing has failed: that a service will soon no longer take this client.
+	Warn func(line string)
 	// Changed gets each Status that a tunnel takes on, in order, from Open on.
 	Changed func(name string, status Status)
 }
@@ -147,6 +153,10 @@ type NgrokConfig struct {
 	// Heartbeat is how often the link is tried; default 10 s. A dead link is
 	// found after two and a half of them at the latest.
 	Heartbeat time.Duration
+	// Patience is how long a tunnel that was online may be refused because
+	// somebody else holds what it needs before it counts as lost: the service may
+	// take this program's last connection for somebody else. Default 10 s.
+	Patience time.Duration
 }
 
 // errPassedBy is of tunnels that are somebody else's, or none.
@@ -160,6 +170,9 @@ var errClosed = errors.New("the tunnel's provider is closed")
 func New(config Config) (Provider, error) {
 	if config.Log == nil {
 		config.Log = func(string) {}
+	}
+	if config.Warn == nil {
+		config.Warn = config.Log
 	}
 	if config.Changed == nil {
 		config.Changed = func(string, Status) {}
@@ -214,8 +227,9 @@ type lamp struct {
 	changed func(string, Status)
 	now     atomic.Pointer[Status]
 
-	mu  sync.Mutex // serialises changes with the calls that tell of them; guards out
-	out bool
+	mu    sync.Mutex // serialises changes with the calls that tell of them; guards all below
+	out   bool
+	since time.Time // of the first failure in a row
 }
 
 func newLamp(name string, changed func(string, Status)) *lamp {
@@ -224,10 +238,31 @@ func newLamp(name string, changed func(string, Status)) *lamp {
 	return l
 }
 
+// show shows a state in which no attempt to come back is made.
 func (l *lamp) show(state State, err *Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := Status{State: state, Err: err}
+	l.change(Status{State: state, Err: err})
+}
+
+// fail shows why the tunnel is down, and that one more attempt is made: lost
+// where only the endpoint, the account or somebody else can change that.
+// Somebody else is given patience first.
+func (l *lamp) fail(why *Error, patience time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := Status{State: Lost, Err: why, Attempt: l.now.Load().Attempt + 1}
+	if next.Attempt == 1 {
+		l.since = time.Now()
+	}
+	if why.Class == Transient || why.Class == Conflict && time.Since(l.since) < patience {
+		next.State = Reconnecting
+	}
+	l.change(next)
+}
+
+// change needs mu.
+func (l *lamp) change(next Status) {
 	if l.out || l.now.Load().equal(next) {
 		return
 	}

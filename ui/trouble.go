@@ -124,7 +124,7 @@ func (p *Printer) tunnelTrouble(silo state.Silo) (trouble, bool) {
 	t.glyph, t.ink = p.tunnelLook(silo.Tunnel.State)
 	switch {
 	case silo.Tunnel.Error != nil:
-		t.text = tunnelText(silo.Tunnel.Error)
+		t.text = tunnelText(silo.Tunnel)
 		t.hint = silo.Tunnel.Error.Hint
 	case silo.Tunnel.State != state.TunnelLost && silo.Tunnel.State != state.TunnelReconnecting:
 		return trouble{}, false
@@ -132,8 +132,14 @@ func (p *Printer) tunnelTrouble(silo state.Silo) (trouble, bool) {
 	return t, true
 }
 
-func tunnelText(e *state.TunnelError) string {
-	return strings.TrimSpace(clean(e.Code) + " " + clean(e.Text))
+// tunnelText is why a tunnel that has an error is not online, and how often it
+// has been tried to bring it back where that was not the first time.
+func tunnelText(t state.Tunnel) string {
+	text := strings.TrimSpace(clean(t.Error.Code) + " " + clean(t.Error.Text))
+	if t.Attempt > 1 {
+		text += " (attempt " + strconv.Itoa(t.Attempt) + ")"
+	}
+	return text
 }
 
 // ending is why a silo is as it is: the reason it gives, else its last exit.
@@ -164,7 +170,7 @@ func (p *Printer) reason(silo state.Silo) string {
 		}
 	}
 	if silo.Tunnel.Error != nil {
-		return tunnelText(silo.Tunnel.Error)
+		return tunnelText(silo.Tunnel)
 	}
 	return ""
 }

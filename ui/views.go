@@ -49,7 +49,7 @@ func (p *Printer) tunnelRow(silo state.Silo) []cell {
 	if !p.terminal {
 		text := ""
 		if silo.Tunnel.Error != nil {
-			text = tunnelText(silo.Tunnel.Error)
+			text = tunnelText(silo.Tunnel)
 		}
 		row = append(row, p.known(text, plain))
 	}
