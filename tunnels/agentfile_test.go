@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 
@@ -62,8 +64,24 @@ func reread(t *testing.T, config []byte) []txtar.File {
 	}
 	var read strings.Builder
 	fmt.Fprintf(&read, "authtoken %q\n", file.Authtoken)
+	for _, setting := range [][2]string{{"server_addr", file.ServerAddr}, {"root_cas", strings.TrimPrefix(file.RootCAs, filepath.Dir(path))}, {"metadata", file.Metadata}} {
+		if setting[1] != "" {
+			fmt.Fprintf(&read, "%s %q\n", setting[0], setting[1])
+		}
+	}
 	for _, tunnel := range file.Tunnels {
 		fmt.Fprintf(&read, "%s %q %d\n", tunnel.Name, tunnel.Domain, tunnel.Port)
+		for _, option := range []string{
+			fmt.Sprintf("host_header %q", tunnel.HostHeader), fmt.Sprintf("basic_auth %q", tunnel.BasicAuth), fmt.Sprintf("allow_cidrs %q", tunnel.AllowCIDRs),
+			fmt.Sprintf("traffic_policy %q", tunnel.TrafficPolicy), fmt.Sprintf("policy_file %q", strings.TrimPrefix(tunnel.PolicyFile, filepath.Dir(path))),
+		} {
+			if !strings.HasSuffix(option, ` ""`) && !strings.HasSuffix(option, " []") {
+				fmt.Fprintf(&read, "  %s\n", option)
+			}
+		}
+	}
+	for _, left := range file.Left {
+		fmt.Fprintf(&read, "left: %s\n", left)
 	}
 	files := []txtar.File{{Name: "read", Data: []byte(read.String())}}
 	for _, format := range []string{tunnels.NgrokV2, tunnels.NgrokV3} {
@@ -86,7 +104,12 @@ func TestAgentConfigIsReadAsItWasWritten(t *testing.T) {
 			if rapid.Bool().Draw(t, "named") {
 				domain = label.Draw(t, "host") + ".ngrok.app"
 			}
-			return tunnels.AgentTunnel{Name: label.Draw(t, "name"), Domain: domain, Port: rapid.IntRange(1, 65535).Draw(t, "port")}
+			return tunnels.AgentTunnel{
+				Name: label.Draw(t, "name"), Domain: domain, Port: rapid.IntRange(1, 65535).Draw(t, "port"),
+				HostHeader: rapid.SampledFrom([]string{"", "rewrite", "sentry.test:8000"}).Draw(t, "host header"),
+				BasicAuth:  rapid.SampledFrom([][]string{nil, {"ada:correct horse", "me: #\"'yes"}}).Draw(t, "basic auth"),
+				AllowCIDRs: rapid.SampledFrom([][]string{nil, {"10.0.0.0/8", "2001:db8::/32"}}).Draw(t, "networks"),
+			}
 		})
 		want := rapid.SliceOfNDistinct(tunnel, 0, 6, func(t tunnels.AgentTunnel) string { return t.Name }).Draw(t, "tunnels")
 		for _, format := range []string{tunnels.NgrokV2, tunnels.NgrokV3} {
@@ -98,8 +121,20 @@ func TestAgentConfigIsReadAsItWasWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := tunnels.ReadAgentConfig(path)
-			if err != nil || got.Authtoken != "" || !slices.Equal(got.Tunnels, want) {
-				t.Fatalf("%s: %v, %v\n%s", format, got, err, written)
+			if err != nil || got.Authtoken != "" || len(got.Left) > 0 {
+				t.Fatalf("%s: %+v, %v\n%s", format, got, err, written)
+			}
+			if format == tunnels.NgrokV3 { // where options are a policy's actions, which are read as a policy
+				for i, one := range got.Tunnels {
+					if asked := len(want[i].HostHeader) + len(want[i].BasicAuth) + len(want[i].AllowCIDRs); (asked > 0) != (one.TrafficPolicy != "") {
+						t.Fatalf("%+v became the policy %q", want[i], one.TrafficPolicy)
+					}
+					got.Tunnels[i].TrafficPolicy = ""
+					got.Tunnels[i].HostHeader, got.Tunnels[i].BasicAuth, got.Tunnels[i].AllowCIDRs = want[i].HostHeader, want[i].BasicAuth, want[i].AllowCIDRs
+				}
+			}
+			if diff := cmp.Diff(want, got.Tunnels, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%s: %s\n%s", format, diff, written)
 			}
 		}
 	})
