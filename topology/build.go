@@ -53,6 +53,7 @@ func (b *builder) build() *Topology {
 	b.ports(silos)
 	b.domains(silos)
 	b.addresses(t.Tunnels.Provider, tunnels, silos)
+	b.freePlan(t.Tunnels.Provider, tunnels, silos)
 	for _, d := range silos {
 		b.guards(t.Tunnels.Provider, d)
 	}
