@@ -3,43 +3,44 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"silo/sentry"
 	"silo/templates"
 	"silo/topology"
+	"silo/tunnels"
 )
 
 func (a *app) initCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "init",
-		Usage: "write a commented silo.toml for the Sentry that is found here",
+		Name:      "init",
+		Usage:     "write a commented silo.toml for the Sentry that is found here",
+		ArgsUsage: "[NGROK_YML]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a silo.toml that is there"},
 			&cli.BoolFlag{Name: "schema", Usage: "write silo.schema.json beside it, for editors"},
+			&cli.BoolFlag{Name: "from-ngrok", Usage: "make silos of the tunnels in NGROK_YML, or in the ngrok agent's own file"},
 		},
 		Action: a.init,
 	}
 }
 
 func (a *app) init(c *cli.Context) error {
-	if err := none(c); err != nil {
-		return err
-	}
-	dir, err := a.directory(c)
+	file, err := a.initFile(c)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, "silo.toml")
-	if given := c.String("file"); given != "" {
-		if file, err = a.find(c); err != nil {
-			return err
-		}
+	content, err := a.content(c)
+	if err != nil {
+		return err
 	}
-	content := templates.Topology{Regions: []templates.RegionTable{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}
 	if c.Bool("schema") {
 		content.Schema = "./silo.schema.json"
 	}
@@ -54,35 +55,186 @@ func (a *app) init(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(file, []byte(text), c.Bool("force")); err != nil {
+	mode := fs.FileMode(0o644) // a topology is for everybody who works on the checkout
+	if content.secret() {
+		mode = 0o600
+		content.warnings = append(content.warnings, file+" holds what the tunnels' visitors have to know: it is for your eyes alone, and for no repository")
+	}
+	if err := writeNew(file, []byte(text), c.Bool("force"), mode); err != nil {
 		return err
 	}
 	a.note("wrote " + file)
 	if c.Bool("schema") {
-		if err := writeNew(filepath.Join(filepath.Dir(file), "silo.schema.json"), topology.Schema(), c.Bool("force")); err != nil {
+		if err := writeNew(filepath.Join(filepath.Dir(file), "silo.schema.json"), topology.Schema(), c.Bool("force"), 0o644); err != nil {
 			return err
 		}
 	}
 	if choice.Warning == "" && choice.Found != "" {
 		a.note("found " + choice.Found)
 	}
+	for _, note := range content.notes {
+		a.note(note)
+	}
+	if !a.quiet {
+		for _, warning := range content.warnings {
+			a.talk.Warn(warning)
+		}
+	}
+	if err := a.review(file); err != nil {
+		return err
+	}
 	a.note("next: silo up --dry-run, then silo up")
 	return nil
 }
 
+// initFile is where the topology goes.
+func (a *app) initFile(c *cli.Context) (string, error) {
+	if c.Bool("from-ngrok") && c.NArg() > 1 {
+		return "", &usageError{text: "silo init --from-ngrok takes one file, but was given " + strings.Join(c.Args().Slice(), ", ")}
+	} else if !c.Bool("from-ngrok") {
+		if err := none(c); err != nil {
+			return "", err
+		}
+	}
+	if c.String("file") != "" {
+		return a.find(c)
+	}
+	dir, err := a.directory(c)
+	return filepath.Join(dir, "silo.toml"), err
+}
+
+// content is what the topology will say: the silos of an ngrok agent's tunnels,
+// else the regions that Sentry's own file has, else an example.
+func (a *app) content(c *cli.Context) (adopted, error) {
+	written := a.writtenRegions()
+	if c.Bool("from-ngrok") {
+		file, err := a.agentFile(c)
+		if err != nil {
+			return adopted{}, err
+		}
+		if len(file.Tunnels) == 0 {
+			return adopted{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path, append([]string{"silo init writes a topology without one"}, file.Left...)...)
+		}
+		content := adopt(file, written)
+		if content.notes = append(content.notes, "out of "+file.Path); file.Authtoken != "" {
+			content.notes = append(content.notes, "the authtoken stays there")
+			if !slices.Contains(a.agentPaths(), file.Path) {
+				content.warnings = append(content.warnings, "silo does not look for an authtoken in "+file.Path+": export NGROK_AUTHTOKEN=… with the one that is there")
+			}
+		}
+		return content, nil
+	}
+	content := adopted{Topology: templates.Topology{Regions: []templates.RegionTable{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
+	if len(written) > 0 {
+		content.Regions = nil
+		for _, w := range written {
+			content.Regions = append(content.Regions, templates.RegionTable{Name: w.Name, ID: w.ID, Category: w.Category})
+		}
+		content.notes = append(content.notes, "the regions are those that stand in "+a.sentryFile())
+	}
+	for _, path := range a.agentPaths() {
+		if file, err := tunnels.ReadAgentConfig(path); err == nil && len(file.Tunnels) > 0 {
+			content.notes = append(content.notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos of them", len(file.Tunnels), path))
+			break
+		}
+	}
+	return content, nil
+}
+
+// agentFile is the ngrok agent's configuration that the user names, or the first
+// that the agent itself would read.
+func (a *app) agentFile(c *cli.Context) (tunnels.AgentFile, error) {
+	if given := c.Args().First(); given != "" {
+		dir, err := a.directory(c)
+		if err != nil {
+			return tunnels.AgentFile{}, err
+		}
+		if !filepath.IsAbs(given) {
+			given = filepath.Join(dir, given)
+		}
+		return tunnels.ReadAgentConfig(given)
+	}
+	for _, path := range a.agentPaths() {
+		file, err := tunnels.ReadAgentConfig(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+	}
+	return tunnels.AgentFile{}, hinted(exitFailed, "there is no ngrok.yml: looked at "+strings.Join(a.agentPaths(), ", "), "silo init --from-ngrok FILE names another one")
+}
+
+func (a *app) agentPaths() []string {
+	home, _ := a.lookup("HOME")
+	return tunnels.AgentConfigPaths(a.lookup, home, runtime.GOOS)
+}
+
+// sentryFile is the configuration that Sentry reads where no topology names one.
+func (a *app) sentryFile() string {
+	t, err := topology.Parse("silo.toml", []byte("version = 1\n[region.us]\nid = 1\n"), nil, a.lookup)
+	if err != nil {
+		return "" // neither HOME nor SENTRY_CONF
+	}
+	return t.Sentry.Config
+}
+
+// writtenRegions are those of Sentry's own file that a topology can hold.
+func (a *app) writtenRegions() []sentry.Written {
+	text, err := os.ReadFile(a.sentryFile())
+	if err != nil {
+		return nil
+	}
+	found := sentry.WrittenRegions(string(text))
+	for i, w := range found {
+		text := fmt.Sprintf("version = 1\n[region.%q]\nid = %d\n", w.Name, w.ID)
+		if _, err := topology.Parse("silo.toml", []byte(text), nil, a.lookup); err != nil {
+			return nil
+		}
+		if slices.ContainsFunc(found[:i], func(other sentry.Written) bool { return other.Name == w.Name || other.ID == w.ID }) {
+			return nil
+		}
+		if w.Category == "MULTI_TENANT" {
+			found[i].Category = "" // the default
+		}
+	}
+	return found
+}
+
+// review says what is wrong with a topology that has been made of what others
+// wrote, before an `up` does.
+func (a *app) review(file string) error {
+	t, err := topology.Load(file, a.lookup)
+	if problems, wrong := errors.AsType[topology.Problems](err); wrong {
+		a.talk.Problems(problems)
+		a.talk.Warn("silo up needs that mended")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !a.quiet && len(t.Warnings) > 0 {
+		a.talk.Warnings(t.Warnings)
+	}
+	return nil
+}
+
 // writeNew writes a file that is not there yet, or over one with force.
-func writeNew(file string, data []byte, force bool) error {
+func writeNew(file string, data []byte, force bool, mode fs.FileMode) error {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
-	f, err := os.OpenFile(file, flags, 0o644) //nolint:gosec // a topology is for everybody who works on the checkout
+	f, err := os.OpenFile(file, flags, mode)
 	if errors.Is(err, os.ErrExist) {
 		return hinted(exitFailed, file+" is there already", "silo init --force overwrites it")
 	}
 	if err != nil {
 		return fmt.Errorf("write the topology: %w", err)
 	}
-	_, err = f.Write(data)
+	if mode&0o077 == 0 { // one that was there may be open to others
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	return errors.Join(err, f.Close())
 }

@@ -11,6 +11,7 @@ import (
 	"silo/control"
 	"silo/orchestrator"
 	"silo/state"
+	"silo/topology"
 	"silo/tunnels"
 )
 
@@ -48,7 +49,13 @@ func (a *app) tunnels(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.printAddresses(c.String("format"), addresses)
+	switch c.String("format") {
+	case "json":
+		return writeJSON(a.Stdout, addresses)
+	case "env":
+		return a.printVariables(addresses)
+	}
+	return a.printAgentConfig(c, addresses)
 }
 
 func (a *app) tunnelTable(c *cli.Context) error {
@@ -137,18 +144,18 @@ func planned(place *orchestrator.Placement, plan orchestrator.Plan) []address {
 	return list
 }
 
-func (a *app) printAddresses(format string, addresses []address) error {
-	switch format {
-	case "json":
-		return writeJSON(a.Stdout, addresses)
-	case "env":
-		for _, one := range addresses {
-			if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", orchestrator.URLVariable(one.Name), one.URL); err != nil {
-				return err
-			}
+func (a *app) printVariables(addresses []address) error {
+	for _, one := range addresses {
+		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", orchestrator.URLVariable(one.Name), one.URL); err != nil {
+			return err
 		}
-		return nil
 	}
+	return nil
+}
+
+// printAgentConfig prints the tunnels as a file for the ngrok agent, with the
+// options that the topology gives them.
+func (a *app) printAgentConfig(c *cli.Context, addresses []address) error {
 	list := make([]tunnels.AgentTunnel, len(addresses))
 	for i, one := range addresses {
 		domain, _ := strings.CutPrefix(one.URL, "https://")
@@ -157,10 +164,39 @@ func (a *app) printAddresses(format string, addresses []address) error {
 		}
 		list[i] = tunnels.AgentTunnel{Name: one.Name, Domain: domain, Port: one.Port}
 	}
-	text, err := tunnels.AgentConfig(format, list)
+	if err := a.addOptions(c, list); err != nil {
+		return err
+	}
+	text, err := tunnels.AgentConfig(c.String("format"), list)
 	if err != nil {
 		return err
 	}
 	_, err = a.Stdout.Write(text)
 	return err
+}
+
+// addOptions fills in what a snapshot does not tell of tunnels. The demo has no
+// options; of any other instance a file without them could open its silos to the
+// world.
+func (a *app) addOptions(c *cli.Context, list []tunnels.AgentTunnel) error {
+	file, err := a.find(c)
+	if errors.Is(err, topology.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t, err := topology.Load(file, a.lookup)
+	if err != nil {
+		return err
+	}
+	for _, s := range t.Silos() {
+		for i := range list {
+			if list[i].Name == s.Name {
+				list[i].HostHeader, list[i].BasicAuth = s.HostHeader, s.BasicAuth
+				list[i].AllowCIDRs, list[i].TrafficPolicy = s.AllowCIDRs, s.TrafficPolicy
+			}
+		}
+	}
+	return nil
 }

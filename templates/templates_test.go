@@ -52,8 +52,11 @@ func TestTopologySaysWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	text, err := Topology{
 		Schema: "./silo.schema.json", Name: "acme", Dir: "..", Command: []string{"sentry", "devserver", "--workers"}, Config: "~/c.py",
-		Dialect: "22.11.0", Watchers: "false", Provider: "ngrok", Domain: "acme.ngrok.app", Control: Silo{Port: 9000, Domain: "c.example.com", URL: "https://c"},
-		Regions: []RegionTable{{Name: "us-west", ID: 1, Category: "SINGLE_TENANT"}, {Name: "eu", ID: 2, Silo: Silo{Port: 9002, Domain: "e.example.com", URL: "https://e"}}},
+		Dialect: "22.11.0", Watchers: "false", Provider: "ngrok", Domain: "acme.ngrok.app", Ngrok: Ngrok{ServerAddr: "n.example.com:443", RootCAs: "ca.pem", Metadata: "m"},
+		Control: Silo{Port: 9000, Domain: "c.example.com", URL: "https://c", HostHeader: "rewrite", BasicAuth: []string{"a:b"}, AllowCIDRs: []string{"10.0.0.0/8"}, TrafficPolicy: "p.yml"},
+		Regions: []RegionTable{{Name: "us-west", ID: 1, Category: "SINGLE_TENANT"}, {Name: "eu", ID: 2, Silo: Silo{
+			Port: 9002, Domain: "e.example.com", URL: "https://e", HostHeader: "h", BasicAuth: []string{"c:d"}, AllowCIDRs: []string{"::/0"}, TrafficPolicy: "a: \"\"\"\\\"\n  b: c\n",
+		}}},
 	}.Text()
 	if err != nil {
 		t.Fatal(err)
@@ -62,10 +65,10 @@ func TestTopologySaysWhatIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "map[control:map[domain:c.example.com port:9000 url:https://c] name:acme " +
-		"region:map[eu:map[domain:e.example.com id:2 port:9002 url:https://e] us-west:map[category:SINGLE_TENANT id:1]] " +
+	want := "map[control:map[allow_cidrs:[10.0.0.0/8] basic_auth:[a:b] domain:c.example.com host_header:rewrite port:9000 traffic_policy:p.yml url:https://c] name:acme " +
+		"region:map[eu:map[allow_cidrs:[::/0] basic_auth:[c:d] domain:e.example.com host_header:h id:2 port:9002 traffic_policy:a: \"\"\"\\\"\n  b: c\n url:https://e] us-west:map[category:SINGLE_TENANT id:1]] " +
 		"sentry:map[command:[sentry devserver --workers] config:~/c.py dialect:22.11.0 dir:.. watchers:false] " +
-		"tunnels:map[domain:acme.ngrok.app provider:ngrok] version:1]"
+		"tunnels:map[domain:acme.ngrok.app ngrok:map[metadata:m root_cas:ca.pem server_addr:n.example.com:443] provider:ngrok] version:1]"
 	if fmt.Sprint(got) != want || !strings.HasPrefix(text, "#:schema ./silo.schema.json\n") {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}
@@ -103,7 +106,7 @@ func TestTopologyIsTOMLWhateverItHolds(t *testing.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z"\\\n\r\t\x00#\]=']{1,9}`))
 		want := Topology{
 			Schema: text.Draw(t, "schema"), Name: text.Draw(t, "name"), Command: rapid.SliceOf(text).Draw(t, "command"),
-			Domain:  text.Draw(t, "domain"),
+			Domain: text.Draw(t, "domain"), Control: Silo{TrafficPolicy: text.Draw(t, "policy")},
 			Regions: []RegionTable{{Name: text.Filter(func(s string) bool { return s != "" }).Draw(t, "region"), ID: 7}},
 		}
 		written, err := want.Text()
@@ -124,6 +127,9 @@ func TestTopologyIsTOMLWhateverItHolds(t *testing.T) {
 		region, _ := regions[want.Regions[0].Name].(map[string]any)
 		name, _ := got["name"].(string)
 		domain, _ := at(got, "tunnels.domain").(string)
+		if policy, _ := at(got, "control.traffic_policy").(string); policy != want.Control.TrafficPolicy {
+			t.Fatalf("wrote %q, read %q from\n%s", want.Control.TrafficPolicy, policy, written)
+		}
 		if name != want.Name || domain != want.Domain || !slices.Equal(command, want.Command) && len(command)+len(want.Command) > 0 || region["id"] != int64(7) {
 			t.Fatalf("wrote %+v, read %v from\n%s", want, got, written)
 		}
