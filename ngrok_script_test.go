@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -20,11 +22,13 @@ type services struct {
 // ngrokService is a script's command on an ngrok service of its own:
 //
 //	ngrok start DOMAIN…      starts it; NGROK_ADDR and NGROK_CA say where it is
-//	ngrok fail-auth CODE     refuses every agent
+//	ngrok fail-auth CODE     refuses every agent; '' no more
 //	ngrok fail-bind HOST CODE
-//	ngrok occupy HOST
-//	ngrok refuse             takes no connections any more
-//	ngrok freeze             takes them, and never answers
+//	ngrok occupy HOST, ngrok release HOST
+//	ngrok refuse, admit      takes no connections any more, or does again
+//	ngrok freeze, thaw       takes them, and never answers, or does again
+//	ngrok drop               cuts the connections that stand
+//	ngrok options HOST       what was asked for with the endpoint, on stdout
 //	ngrok get HOST PATH      what the public gets, with its status, on stdout
 //	ngrok empty              wants no endpoint to be bound
 func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
@@ -40,12 +44,25 @@ func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 		s.FailAuth(args[1])
 	case "fail-bind":
 		s.FailBind(args[1], args[2])
-	case "occupy":
-		s.Occupy(args[1], true)
+	case "occupy", "release":
+		s.Occupy(args[1], args[0] == "occupy")
 	case "refuse":
 		s.Refuse()
+	case "admit":
+		ts.Check(s.Admit())
 	case "freeze":
 		s.Freeze()
+	case "thaw":
+		s.Thaw()
+	case "drop":
+		s.DropSessions()
+	case "options":
+		for _, e := range s.Endpoints() {
+			if e.Host == args[1] {
+				_, err := fmt.Fprintf(ts.Stdout(), "basic_auth %q\nallow_cidrs %q\ntraffic_policy %q\n", e.BasicAuth, e.AllowCIDRs, e.TrafficPolicy)
+				ts.Check(err)
+			}
+		}
 	case "get":
 		response, err := s.Get(context.Background(), args[1], args[2])
 		ts.Check(err)
@@ -59,6 +76,22 @@ func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 		await(ts, "empty", func() bool { return len(s.Endpoints()) == 0 })
 	default:
 		ts.Fatalf("ngrok %s?", strings.Join(args, " "))
+	}
+}
+
+// awaitTunnel waits for a tunnel's state, and the code of its error where one is
+// given: await-tunnel SILO STATE [CODE]. A link that is merely silent is found dead
+// after 25 s.
+func awaitTunnel(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for _, s := range snapshot(ts).Silos {
+			if s.Name == args[0] && string(s.Tunnel.State) == args[1] && (len(args) < 3 || s.Tunnel.Error != nil && s.Tunnel.Error.Code == args[2]) {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("the tunnel of %s is not %s", args[0], strings.Join(args[1:], " "))
+		}
 	}
 }
 
