@@ -140,7 +140,7 @@ func (l *link) diagnose(life context.Context, failure *Error) *Error {
 // it knew are bound again.
 func (l *link) connected(session ngrok.Session) {
 	for _, warning := range session.Warnings() {
-		l.provider.warn("ngrok: " + l.words("").clean(warning.Error()))
+		l.provider.warn("ngrok: " + l.words("").clean(warningText(warning)))
 	}
 	l.dialer.established.Store(true)
 	l.mu.Lock()
@@ -155,6 +155,15 @@ func (l *link) connected(session ngrok.Session) {
 	for e := range l.legs {
 		e.show(Online, nil)
 	}
+}
+
+// warningText is a warning of the session. The SDK's own words tell who runs an
+// ngrok agent to update that.
+func warningText(warning error) string {
+	if old, is := errors.AsType[*ngrok.AgentVersionDeprecated](warning); is && !old.NextDate.IsZero() {
+		return "the service will refuse this version's client from " + old.NextDate.Format(time.DateOnly) + " on: upgrade silo"
+	}
+	return warning.Error()
 }
 
 // account is what the service says of whose session it is. The SDK's sessions

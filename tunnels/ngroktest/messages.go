@@ -1,5 +1,7 @@
 package ngroktest
 
+import "time"
+
 // The stream types (msg.go, ReqType).
 const (
 	streamAuth         = 0
@@ -40,6 +42,14 @@ type authReplyExtra struct {
 	Banner          string
 	SessionDuration int64
 	AgentSessionID  string
+
+	DeprecationWarning *deprecation
+}
+
+type deprecation struct {
+	NextMin  string
+	NextDate time.Time
+	Msg      string
 }
 
 type bindRequest struct {

@@ -29,6 +29,10 @@ type Options struct {
 	Domains []string // the reserved domains; none: any
 	// Endpoints is how many endpoints a session may hold; 0: any number.
 	Endpoints int
+	// Account and Plan are what an agent is told of its authtoken's.
+	Account, Plan string
+	// Deprecated warns agents that they will be refused from then on.
+	Deprecated time.Time
 }
 
 // Service is a running ngrok service. Its methods may be called at any time

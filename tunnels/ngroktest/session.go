@@ -171,10 +171,14 @@ func (s *Service) auth(agent *session, request authRequest) authReply {
 		}
 	}
 	s.sessions[agent] = true
-	return authReply{Version: "3", ClientID: agent.id, Extra: authReplyExtra{
-		Version: "ngroktest", Region: "test", Cookie: "cookie", AccountName: "test", PlanName: "test",
+	reply := authReply{Version: "3", ClientID: agent.id, Extra: authReplyExtra{
+		Version: "ngroktest", Region: "test", Cookie: "cookie", AccountName: s.options.Account, PlanName: s.options.Plan,
 		AgentSessionID: "ts_" + agent.id,
 	}}
+	if !s.options.Deprecated.IsZero() {
+		reply.Extra.DeprecationWarning = &deprecation{NextMin: "99.0.0", NextDate: s.options.Deprecated}
+	}
+	return reply
 }
 
 func (s *Service) bind(agent *session, request bindRequest) bindReply {
