@@ -5,10 +5,11 @@
 // edge costs a request. Every figure stands beside a floor's from the same run, in
 // which all contenders take turns in shuffled order.
 //
-//	go run ./bench [flags] life logs idle cli proxy
+//	go run ./bench [flags] life logs idle cli proxy ngrok
 //
-// It builds all it needs into a temporary directory (cc and go), knows silo by
-// its command line alone (only goproxy imports a room). Linux only: it reads
+// It builds all it needs into a temporary directory (cc and go), and knows silo by
+// its command line alone (goproxy imports a room, and ngrokpart the ngrok service
+// of the tests). Linux only: it reads
 // /proc. See README.md for the method.
 package main
 
@@ -60,7 +61,7 @@ type bench struct {
 }
 
 // parts are what can be measured, in the order in which `all` does.
-func parts() []string { return []string{"life", "logs", "idle", "cli", "proxy"} }
+func parts() []string { return []string{"life", "logs", "idle", "cli", "proxy", "ngrok"} }
 
 func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	b := &bench{out: out, talk: talk}
@@ -82,7 +83,9 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	}
 	fmt.Fprintf(b.out, "%s; load before: %s; seed %d\n", machine(), load(), b.seed)
 	for _, part := range chosen {
-		measure := map[string]func(context.Context) error{"life": b.life, "logs": b.logs, "idle": b.idle, "cli": b.cli, "proxy": b.proxy}[part]
+		measure := map[string]func(context.Context) error{
+			"life": b.life, "logs": b.logs, "idle": b.idle, "cli": b.cli, "proxy": b.proxy, "ngrok": b.ngrok,
+		}[part]
 		if err := measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part, err)
 		}
