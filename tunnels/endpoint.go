@@ -192,7 +192,7 @@ func (r *relay) pump(from net.Listener) error {
 			return err
 		}
 		select {
-		case r.conns <- &stream{Conn: conn}:
+		case r.conns <- newStream(conn):
 		case <-r.closed:
 			_ = conn.Close()
 		}

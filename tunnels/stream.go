@@ -1,6 +1,7 @@
 package tunnels
 
 import (
+	"bufio"
 	"net"
 	"sync"
 )
@@ -14,13 +15,24 @@ const streamBuffer = 32 << 10
 // (golang.ngrok.com/muxado v2.0.2, session.writeFrame). So the caller's bytes,
 // which it will use again, are copied, and after a failed Write the stream is
 // not touched any more; a dead session frees its streams itself.
+//
+// Each Read on a stream of the SDK is answered with a frame of its own, which
+// gives the service as much room again. net/http reads 4 KiB at a time between
+// the chunks of a body, so reads are buffered.
 type stream struct {
 	net.Conn
+	in *bufio.Reader
 
 	mu     sync.Mutex // guards all below, and that nothing is written after Close
 	buffer []byte
 	done   bool
 }
+
+func newStream(conn net.Conn) *stream {
+	return &stream{Conn: conn, in: bufio.NewReaderSize(conn, streamBuffer)}
+}
+
+func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
 
 func (s *stream) Write(p []byte) (written int, err error) {
 	s.mu.Lock()
