@@ -92,6 +92,9 @@ func (p *tunnelParts) start(ctx context.Context, dir string, argv ...string) (*t
 	}
 	defer func() { _ = talk.Close() }() // the child has its own
 	cmd.Stderr = talk
+	// A session of its own, as silo gives its silos: where the kernel schedules by
+	// session, two programs of one are woken sooner than two of two.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
