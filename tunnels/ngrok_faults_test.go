@@ -89,6 +89,7 @@ func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 	}
 	s.Occupy("eu.acme.test", true)
 	s.DropSessions()
+	dropped := time.Now()
 
 	for _, name := range []string{"control", "us"} {
 		if made := h.awaitCode(t, name, tunnels.Reconnecting, "disconnected"); strings.Contains(made.Err.Text, "already online") {
@@ -101,6 +102,7 @@ func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 	}
 	for _, name := range []string{"control", "us"} {
 		h.await(t, name, tunnels.Online)
+		t.Logf("%s is back %v after the drop", name, time.Since(dropped))
 		if got := ask(t, s, name+".acme.test", nil).header.Get("Silo"); got != name {
 			t.Errorf("asked %s: %q answered", name, got)
 		}
