@@ -65,7 +65,7 @@ func (l *link) await(ctx context.Context, silence <-chan time.Time) (epoch int, 
 		l.mu.Unlock()
 		switch {
 		case over:
-			return 0, &Error{Code: codeLost, Class: Transient, Text: "lost the ngrok service: " + errReplaced.Error()}
+			return 0, errReplaced
 		case isUp:
 			return epoch, nil
 		}

@@ -29,6 +29,7 @@ type link struct {
 
 	settled chan struct{} // closed when the SDK may dial
 	ended   chan struct{} // closed by close
+	gone    chan struct{} // closed when another may take its place
 	tried   chan struct{} // closed when the first attempt to connect is over
 	failure error         // its outcome; read only after tried
 	session ngrok.Session // the same
@@ -53,6 +54,7 @@ func newLink(p *ngrokProvider) *link {
 	l := &link{
 		provider: p,
 		ended:    make(chan struct{}),
+		gone:     make(chan struct{}),
 		tried:    make(chan struct{}),
 		settled:  make(chan struct{}),
 		up:       make(chan struct{}),
@@ -256,6 +258,11 @@ func (l *link) unbound(said string) {
 		delete(l.legs, e)
 		l.provider.spawn(func() { l.release(tunnel) }) // its keeper sees it end and binds it again
 	}
+	// The SDK waits half a second before another attempt, and longer after each. A
+	// new link is made at once; but it cannot claim names that the service made up.
+	if named && !slices.ContainsFunc(slices.Collect(maps.Keys(l.legs)), func(e *endpoint) bool { return e.spec.Domain == "" }) {
+		l.retire()
+	}
 }
 
 // release takes tunnel off the session, and off the service where it is bound.
@@ -276,12 +283,19 @@ func (l *link) release(tunnel ngrok.Tunnel) {
 // Needs mu.
 func (l *link) replace() {
 	l.showAll(l.trouble)
+	l.retire()
+}
+
+// retire is replace without a word to the endpoints. Needs mu.
+func (l *link) retire() {
 	l.finish()
-	l.provider.spawn(func() {
+	if !l.provider.spawn(func() {
 		l.close(errReplaced)
 		l.provider.drop(l)
 		l.shed()
-	})
+	}) {
+		l.provider.drop(l) // Close is at work and ends it; nobody is to wait for another
+	}
 }
 
 // finish lets nothing be shown or bound any more. Needs mu.
@@ -289,6 +303,16 @@ func (l *link) finish() {
 	if !l.over {
 		l.over = true
 		close(l.ended)
+	}
+}
+
+// isOver tells whether finish has been called.
+func (l *link) isOver() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -3,6 +3,7 @@ package tunnels
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -108,11 +109,16 @@ func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 
 // bind binds e on the link, which it makes where there is none.
 func (p *ngrokProvider) bind(ctx context.Context, e *endpoint) (*leg, error) {
-	l, err := p.connect(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		l, err := p.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		bound, err := l.bind(ctx, e)
+		if !errors.Is(err, errReplaced) {
+			return bound, err
+		}
 	}
-	return l.bind(ctx, e)
 }
 
 // connect returns the link, once it has been up. Calls at the same time share
@@ -124,6 +130,15 @@ func (p *ngrokProvider) connect(ctx context.Context) (*link, error) {
 		return nil, errClosed
 	}
 	l := p.link
+	if l != nil && l.isOver() {
+		p.mu.Unlock()
+		select {
+		case <-l.gone:
+			return p.connect(ctx)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	if l == nil {
 		l = newLink(p)
 		p.link = l
@@ -147,6 +162,7 @@ func (p *ngrokProvider) drop(l *link) {
 	defer p.mu.Unlock()
 	if p.link == l {
 		p.link = nil
+		close(l.gone)
 	}
 }
 
