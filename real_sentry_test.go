@@ -280,12 +280,24 @@ func (e *engineer) status() state.Snapshot {
 	return s
 }
 
+// settled is a status that says ready, or the last one of half a minute: on a busy
+// machine a silo may leave a probe unanswered for the 250 ms that it has.
+func (e *engineer) settled() (s state.Snapshot) {
+	e.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		if s = e.status(); s.State == state.InstanceReady {
+			break
+		}
+	}
+	return s
+}
+
 // up starts all and holds what status says to the topology.
 func (e *engineer) up() state.Snapshot {
 	e.Helper()
 	e.run(0, "up", "-d")
+	s := e.settled()
 	e.run(0, "status")
-	s := e.status()
 	if s.Dialect != e.choice.Dialect.Name || !strings.Contains(s.Found, "sentry "+e.choice.Release+" at ") {
 		e.Errorf("found dialect %s (%s), and it is %s of %s", s.Dialect, s.Found, e.choice.Dialect.Name, e.choice.Release)
 	}

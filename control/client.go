@@ -180,9 +180,10 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 }
 
 // ending tells whether the supervisor has ended since Dial. A process that is
-// killed closes its socket a moment before it lets its lock go.
+// killed closes its socket a moment before it lets its lock go; on a machine whose
+// processors are all taken that is some tenths of a second.
 func (c *Client) ending(ctx context.Context) bool {
-	for range 20 {
+	for range 200 {
 		if !c.dir.Running() {
 			return true
 		}

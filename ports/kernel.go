@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -94,8 +95,32 @@ func single(l net.Listener) []net.Listener {
 // namesake of the other family, may be taken.
 const chances = 100
 
-// holdAny holds span ports of the kernel's choice.
+// quietFirst and quietSpan are where a port that may be any is looked for first:
+// below what Linux and macOS give to outgoing connections, one of which may take a
+// port between its release and the bind of a devserver, seconds later.
+const (
+	quietFirst = 10000
+	quietSpan  = 10000
+)
+
+// holdAny holds span ports of chance's choice, or where it finds none of the
+// kernel's.
 func (k kernel) holdAny(ctx context.Context, span int) (int, []net.Listener, error) {
+	for range chances {
+		first := quietFirst + rand.IntN(quietSpan) //nolint:gosec // G404: nobody gains by guessing it
+		listeners, taken, err := k.hold(ctx, first, span)
+		if err == nil && len(taken) == 0 {
+			return first, listeners, nil
+		}
+		if err != nil && !errors.Is(err, errForbidden) {
+			return 0, nil, err
+		}
+	}
+	return k.holdOffered(ctx, span)
+}
+
+// holdOffered holds span ports of the kernel's choice.
+func (k kernel) holdOffered(ctx context.Context, span int) (int, []net.Listener, error) {
 	for range chances {
 		listeners, err := k.both(ctx, 0)
 		if errors.Is(err, k.taken) {

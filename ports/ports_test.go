@@ -454,3 +454,23 @@ func TestListenersOfBothFamiliesAreHandedOver(t *testing.T) {
 		}
 	}
 }
+
+// A port of the range that outgoing connections are given may be gone by the time
+// that a devserver listens.
+func TestAnyPortIsNoneThatConnectionsTake(t *testing.T) {
+	t.Parallel()
+	var wants []Want
+	for i := range 50 {
+		wants = append(wants, Want{Name: fmt.Sprint(i), Span: 1 + i%2})
+	}
+	r, err := Reserve(t.Context(), wants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	for _, want := range wants {
+		if port := r.Port(want.Name); port < quietFirst || port > quietFirst+quietSpan {
+			t.Errorf("%s is given %d", want.Name, port)
+		}
+	}
+}
