@@ -212,6 +212,7 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	if (running.Mode == "monolith") != r.plan.Monolith {
 		return hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
 	}
+	r.joined = true
 	a.note(fmt.Sprintf("already running, with supervisor pid %d", *running.PID))
 	var names []string
 	for _, s := range r.plan.Silos {

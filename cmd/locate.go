@@ -127,7 +127,7 @@ func silos(c *cli.Context) []string { return c.Args().Slice() }
 // none refuses names after a verb that takes none.
 func none(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return &usageError{text: "silo " + c.Command.FullName() + " takes no name, but was given " + c.Args().First()}
+		return &usageError{text: c.Command.HelpName + " takes no name, but was given " + c.Args().First()}
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ type upRequest struct {
 	keepGoing bool
 	json      bool
 	program   string // how silo is called for this instance, in hints
+	joined    bool   // it ran before
 }
 
 func (a *app) up(c *cli.Context) error {
@@ -257,7 +258,7 @@ func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 	case a.quiet:
 		a.out.Status(*s)
 	default:
-		a.out.Ready(*s, r.program)
+		a.out.Ready(*s, r.program, r.joined)
 	}
 }
 

@@ -118,7 +118,7 @@ func crossing(from, to, isolation string) string {
 	if isolation == "block" {
 		return text + ": refused, as isolation.regions says"
 	}
-	return text + `: isolation.regions = "block" refuses that`
+	return text + `: isolation.regions = "block" would refuse it`
 }
 
 func (g *gate) isRegion(name string) bool {

@@ -152,7 +152,7 @@ func render(t *testing.T, input []byte, s surrounding) string {
 	case "status":
 		p.Status(snapshot)
 	case "ready":
-		p.Ready(snapshot, "silo")
+		p.Ready(snapshot, "silo", false)
 	case "tunnels":
 		p.Tunnels(snapshot)
 	case "instances":

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,9 @@ func (g *Progress) Update(s state.Snapshot, lastLine map[string]string) {
 		if g.isNews(silo, known) {
 			changes = append(changes, g.change(silo, longest))
 		}
+	}
+	if s.State == state.InstanceStopping || s.State == state.InstanceStopped {
+		slices.Reverse(changes) // regions go first, control last
 	}
 	if g.p.movable() {
 		g.block.draw(g.frame(s, silos, lastLine))

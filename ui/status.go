@@ -25,25 +25,31 @@ func (p *Printer) status(s state.Snapshot) []string {
 	return p.page(s, p.headline(s, p.uptime(s)))
 }
 
-// Ready prints what an `up` ends with: headline, table and dashboard, and the
-// commands that one goes on with. program is how silo has to be called to be
-// about this instance. A pipe gets the same without colour.
-func (p *Printer) Ready(s state.Snapshot, program string) {
-	lines := p.page(s, p.headline(s, took(s)))
+// Ready prints what an `up` ends with: headline, table, the address for browsers,
+// and the commands that one goes on with. program is how silo has to be called to
+// be about this instance; joined says that it ran before, so that how long its
+// start took says nothing. A pipe gets the same without colour.
+func (p *Printer) Ready(s state.Snapshot, program string, joined bool) {
+	spent := took(s)
+	if joined {
+		spent = p.uptime(s)
+	}
+	lines := p.page(s, p.headline(s, spent))
 	lines = append(lines, "")
 	label := func(text string) string { return p.paint(muted, text+spaces(11-len(text))) }
-	if s.Dashboard != nil {
-		lines = append(lines, label("dashboard")+p.paint(link, clean(*s.Dashboard)), "")
-	}
 	if browsable(s) {
 		lines = append(lines, label("browse")+p.paint(link, browse(s.Silos[0]))+p.paint(muted, "   and each region by its name before that"), "")
 	}
-	width := len(program + " logs -f   ")
-	for i, next := range [][2]string{
+	commands := [][2]string{
 		{program + " status", "how they are"},
 		{program + " logs -f", "what they say"},
-		{program + " down", "ends them all"},
-	} {
+	}
+	if s.Dashboard != nil {
+		commands = append(commands, [2]string{program + " dashboard", "all of it in a browser"})
+	}
+	commands = append(commands, [2]string{program + " down", "ends them all"})
+	width := len(program + " dashboard   ")
+	for i, next := range commands {
 		head := ""
 		if i == 0 {
 			head = "next"
