@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -19,14 +20,24 @@ import (
 // known length back, and cannot be told by what connection a request goes.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, base *url.URL) {
 	out := p.outgoing(r, base)
+	var body *lentBody
 	if out.Body != nil {
 		// A transport may read on after it has answered, and a request's body is the
 		// server's once its handler has returned.
-		body := &lentBody{Reader: out.Body}
+		body = &lentBody{Reader: out.Body}
 		out.Body = body
 		defer body.takeBack()
 	}
 	answer, err := p.lines.send(out, func(code int, header http.Header) { passEarly(w, r, code, header) })
+	if body != nil && r.ProtoMajor == 1 && !body.ended.Load() {
+		// net/http cannot go on to another request behind a body that is left over, once
+		// it has been told of a full duplex: it panics (net/http, server.go, connReader).
+		w.Header().Set("Connection", "close")
+	}
+	if err == nil && answer.StatusCode < http.StatusContinue {
+		_ = answer.Body.Close() // no ResponseWriter takes it
+		err = fmt.Errorf("an answer %d, which is no status", answer.StatusCode)
+	}
 	if err != nil {
 		p.answer(w, out, err)
 		return
@@ -157,14 +168,18 @@ func (b *buffers) put(buffer *[copySize]byte) { b.pool.Put(buffer) }
 type lentBody struct {
 	io.Reader
 
-	over atomic.Bool
+	over, ended atomic.Bool
 }
 
 func (b *lentBody) Read(p []byte) (int, error) {
 	if b.over.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	return b.Reader.Read(p)
+	n, err := b.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.ended.Store(true)
+	}
+	return n, err
 }
 
 // Close leaves the body to its server: to close it is to read what is left of it,

@@ -72,7 +72,7 @@ func (l *lines) send(r *http.Request, pass early) (*http.Response, error) {
 		return sendBy(l.once, r, pass)
 	case isGRPC(r) || l.wires.speaks(r.URL.Host) == 2:
 		answer, err := sendBy(l.http2, r, pass)
-		if err != nil {
+		if err != nil && r.Context().Err() == nil {
 			l.wires.learn(r.URL.Host, 0) // another program may be there by now
 		}
 		return answer, err

@@ -77,15 +77,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	// Or net/http reads what is left of a request's body and throws it away as
-	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
-	// cannot be told so (HTTP/2, a recorder) does not do that.
-	_ = http.NewResponseController(w).EnableFullDuplex()
 	base, err := p.route(r)
 	if err != nil {
 		p.answer(w, r, err)
 		return
 	}
+	// Or net/http reads what is left of a request's body and throws it away as
+	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
+	// cannot be told so (HTTP/2, a recorder) does not do that.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	p.forward(w, r, base)
 }
 

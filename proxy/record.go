@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,10 @@ var errClosing = errors.New("the tunnel was closed")
 func (p *Proxy) record(w http.ResponseWriter, r *http.Request) {
 	seen := p.witness(w, r)
 	defer seen.testify(r.Context())
+	if seen.sent != nil {
+		r = r.WithContext(r.Context()) // the server looks at the body of its own again (Expect: 100-continue)
+		r.Body = seen.sent
+	}
 	if seen.barred(r.Context()) {
 		p.answer(seen, r, &FaultError{Fault: Isolated, Detail: isolated(*seen.Caller.Silo, p.options.Silo), Hint: isolatedHint})
 	} else {
@@ -85,7 +90,6 @@ func (p *Proxy) witness(w http.ResponseWriter, r *http.Request) *witness {
 	seen.Request.Header = r.Header
 	if r.Body != nil && r.Body != http.NoBody {
 		seen.sent = &sentBody{ReadCloser: r.Body, declared: r.ContentLength}
-		r.Body = seen.sent
 	}
 	p.recognise(seen, r)
 	seen.ID = seen.recording.Log.Begin(seen.Exchange)
@@ -265,6 +269,8 @@ func trailers(before, after http.Header) (header, trailer http.Header) {
 				name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 				if values := after[name]; len(values) > len(before[name]) {
 					trailer[name] = values[len(before[name]):]
+				} else if !slices.Equal(values, before[name]) {
+					trailer[name] = values // it stands in the place of a field of the header
 				}
 			}
 		}

@@ -64,6 +64,8 @@ func repeat(ctx context.Context, e traffic.Exchange) (*http.Request, error) {
 		return nil, err
 	}
 	r.URL, r.Host, r.RequestURI, r.RemoteAddr = target, e.Host, e.Path, "127.0.0.1:0"
+	r.Proto = e.Proto
+	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(e.Proto)
 	r.Header, r.Trailer = e.Request.Header.Clone(), e.Request.Trailer.Clone()
 	if len(e.Request.Body) > 0 {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(e.Request.Body)), int64(len(e.Request.Body))
