@@ -115,6 +115,34 @@ func TestMasked(t *testing.T) {
 	}
 }
 
+func TestMaskedLooksEverywhere(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"/x?a=b#access_token=hunter2":       "/x?a=b#access_token=***",
+		"/x?%zztoken=hunter2&b=1":           "/x?%zztoken=***&b=1",
+		"/x?a=1;token=hunter2":              "/x?a=1;token=***",
+		"http://u:hunter2@h:1/p@q?jwt=":     "http://***@h:1/p@q?jwt=***",
+		"https://h/cb#state=1&code_token=x": "https://h/cb#state=1&code_token=***",
+		"/plain?q=http://x@y":               "/plain?q=http://***@y",
+	} {
+		if got := maskQuery(said); got != want {
+			t.Errorf("%s becomes %s", said, got)
+		}
+	}
+	for said, want := range map[string]string{
+		`{"password": 123456, "a": 1}`:             `{"password": "***", "a": 1}`,
+		`{"password":["hunter2","]"],"a":"b"}`:     `{"password":"***","a":"b"}`,
+		`{"tokens":{"a":"hunter2","b":{}},"a":[]}`: `{"tokens":"***","a":[]}`,
+		`{"is_auth":true,"token":null}`:            `{"is_auth":true,"token":null}`,
+		`{"a":{"pin_token":7}}`:                    `{"a":{"pin_token":"***"}}`,
+		`{"token":["hunter2`:                       `{"token":"***`,
+	} {
+		if got := string(maskJSON([]byte(said))); got != want {
+			t.Errorf("%s becomes %s", said, got)
+		}
+	}
+}
+
 func TestParseStatuses(t *testing.T) {
 	t.Parallel()
 	for text, cases := range map[string]map[int]bool{

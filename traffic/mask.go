@@ -13,7 +13,7 @@ const masked = "***"
 // secretWords are parts of the names of header fields and query parameters that
 // carry secrets: Authorization, Cookie, X-Api-Key, X-Sentry-Auth,
 // X-Sentry-Subnet-Signature, X-CSRFToken, …
-var secretWords = []string{"auth", "cookie", "token", "secret", "signature", "password", "passwd", "session", "credential", "api-key", "api_key", "apikey", "private"}
+var secretWords = []string{"auth", "cookie", "token", "secret", "signature", "password", "passwd", "session", "credential", "jwt", "api-key", "api_key", "apikey", "private"}
 
 // harmless are fields that a word above hits for nothing.
 var harmless = []string{"www-authenticate", "proxy-authenticate"}
@@ -92,20 +92,52 @@ func maskPair(pair string) string {
 	return name + "=" + masked
 }
 
-// maskQuery masks the values of parameters whose names speak of a secret.
+// maskQuery masks the values of parameters whose names speak of a secret, in the
+// query and in the fragment of a path or a URL, and a URL's user with the password.
 func maskQuery(path string) string {
-	before, query, found := strings.Cut(path, "?")
-	if !found {
-		return path
-	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && secret(plain) {
-			pairs[i] = maskPair(pair)
+	if scheme, rest, found := strings.Cut(path, "://"); found {
+		authority, after := rest, ""
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			authority, after = rest[:i], rest[i:]
+		}
+		if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+			path = scheme + "://" + masked + authority[i:] + after
 		}
 	}
-	return before + "?" + strings.Join(pairs, "&")
+	path, fragment, hasFragment := strings.Cut(path, "#")
+	if before, query, found := strings.Cut(path, "?"); found {
+		path = before + "?" + maskPairs(query)
+	}
+	if hasFragment {
+		path += "#" + maskPairs(fragment)
+	}
+	return path
+}
+
+// maskPairs parts pairs by "&" and ";": which of them a silo goes by is its own.
+func maskPairs(query string) string {
+	var safe strings.Builder
+	for len(query) > 0 {
+		pair, rest := query, ""
+		if i := strings.IndexAny(query, "&;"); i >= 0 {
+			pair, rest = query[:i], query[i:]
+		}
+		name, _, _ := strings.Cut(pair, "=")
+		plain, err := url.QueryUnescape(name)
+		if err != nil {
+			plain = name
+		}
+		if secret(plain) {
+			pair = maskPair(pair)
+		}
+		safe.WriteString(pair)
+		query = rest
+		if rest != "" {
+			safe.WriteByte(rest[0])
+			query = rest[1:]
+		}
+	}
+	return safe.String()
 }
 
 func secret(name string) bool {

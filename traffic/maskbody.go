@@ -25,7 +25,7 @@ func maskBody(m Message) Message {
 	}
 	content, whole := m.Content()
 	safe := mask(content)
-	if !bytes.Equal(safe, content) {
+	if !bytes.Equal(safe, content) || len(content) == contentLimit && !whole { // what lies behind has not been looked at
 		m.Body, m.Truncated = repacked(m, safe), !whole
 	}
 	return m
@@ -40,11 +40,11 @@ func maskJSON(body []byte) []byte {
 		end, _ := stringEnd(body, at)
 		value := fieldValue(body[end:])
 		if value >= 0 && secret(string(body[at+1:end-1])) {
-			safe = append(append(safe, body[copied:end+value+1]...), masked...)
+			safe = append(append(append(safe, body[copied:end+value]...), '"'), masked...)
 			var whole bool
-			end, whole = stringEnd(body, end+value)
+			end, whole = valueEnd(body, end+value)
 			if copied = end; whole {
-				copied-- // to keep its last quote
+				safe = append(safe, '"')
 			}
 		}
 		next := bytes.IndexByte(body[end:], '"')
@@ -73,17 +73,48 @@ func stringEnd(body []byte, quote int) (end int, whole bool) {
 	return len(body), false
 }
 
-// fieldValue is where the string begins that is the value of a field, of what
-// follows its name; -1: that is no name, or the value no string.
+// fieldValue is where the value of a field begins, in what follows its name; -1:
+// that is no name, or the value is true, false or null, which say nothing.
 func fieldValue(rest []byte) int {
 	i := skipBlank(rest, 0)
 	if i == len(rest) || rest[i] != ':' {
 		return -1
 	}
-	if i = skipBlank(rest, i+1); i == len(rest) || rest[i] != '"' {
+	if i = skipBlank(rest, i+1); i == len(rest) || strings.IndexByte("tfn", rest[i]) >= 0 {
 		return -1
 	}
 	return i
+}
+
+// valueEnd is what follows the value that begins at start, and whether it has an end.
+func valueEnd(body []byte, start int) (end int, whole bool) {
+	if body[start] == '"' {
+		return stringEnd(body, start)
+	}
+	depth := 0
+	for i := start; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			if i, whole = stringEnd(body, i); !whole {
+				return i, false
+			}
+			i--
+		case '[', '{':
+			depth++
+		case ']', '}':
+			if depth--; depth < 0 { // of what the number is in
+				return i, true
+			}
+			if depth == 0 {
+				return i + 1, true
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i, true
+			}
+		}
+	}
+	return len(body), depth == 0
 }
 
 func skipBlank(text []byte, i int) int {

@@ -17,7 +17,7 @@ func TestMaskedBodies(t *testing.T) {
 		"JSON that is cut":     {"application/json", "", `{"password":"PLANT`, `{"password":"***`},
 		"cut within an escape": {"application/json", "", `{"password":"PLANT\`, `{"password":"***`},
 		"JSON inside":          {"application/vnd.api+json", "", `[{"a": {"secret": "PLANTED"}}]`, `[{"a": {"secret": "***"}}]`},
-		"several":              {"application/json", "", `{"token":"PLANTED","b":["token",":"],"sub":{"cookie": "PLANTED" },"token":null,"token":7}`, `{"token":"***","b":["token",":"],"sub":{"cookie": "***" },"token":null,"token":7}`},
+		"several":              {"application/json", "", `{"token":"PLANTED","b":["token",":"],"sub":{"cookie": "PLANTED" },"token":null,"token":7}`, `{"token":"***","b":["token",":"],"sub":{"cookie": "***" },"token":null,"token":"***"}`},
 		"no JSON":              {"application/json", "", `"`, `"`},
 		"a name alone":         {"application/json", "", `{"token"`, `{"token"`},
 		"a colon alone":        {"application/json", "", `{"token": `, `{"token": `},
