@@ -14,7 +14,6 @@ import (
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
-	"silo/traffic"
 )
 
 // eventBuffer lets the processes' watchers go on while the owner is busy.
@@ -25,8 +24,7 @@ const eventBuffer = 256
 type Supervisor struct {
 	place    atomic.Pointer[Placement] // what is to run; Run's goroutine replaces it
 	board    *board
-	mux      *logs.Mux // whole lines of all silos, or nil where nobody reads along
-	traffic  *traffic.Log
+	mux      *logs.Mux  // whole lines of all silos, or nil where nobody reads along
 	applying sync.Mutex // held while one changed topology is applied: the next one waits
 
 	events    chan event
@@ -48,7 +46,6 @@ func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
 		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
 		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
-		traffic: traffic.NewLog(traffic.DefaultLimit),
 	}
 	s.born, _ = proc.StartTime(os.Getpid()) // without it this process cannot be told from another of its number
 	if err := s.openOutputs(place, place.Placed); err != nil {

@@ -24,12 +24,13 @@ func Inherited(pid int, names ...string) (values []string, ok bool) {
 // assigned finds variables among the NUL-ended strings of an environment.
 func assigned(environ []byte, names []string) ([]string, bool) {
 	values := make([]string, len(names))
+	has := make([]bool, len(names))
 	found := 0
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
 		name, value, _ := bytes.Cut(entry, []byte("="))
 		for i, wanted := range names {
-			if string(name) == wanted {
-				values[i] = string(value)
+			if string(name) == wanted && !has[i] {
+				values[i], has[i] = string(value), true
 				found++
 			}
 		}

@@ -212,7 +212,9 @@ func (g *Guard) expect(pipe, marker string) {
 }
 
 // miscarried records that it was not.
-func (g *Guard) miscarried(pipe string) { g.write(note{Birth: miscarriage, Pipe: pipe}) }
+func (g *Guard) miscarried(pipe, marker string) {
+	g.write(note{Birth: miscarriage, Marker: marker, Pipe: pipe})
+}
 
 // planted records a new tree, which is expected no more.
 func (g *Guard) planted(p *Process) {

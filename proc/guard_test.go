@@ -238,7 +238,7 @@ func TestInheritFindsATreeThatWasOnlyExpected(t *testing.T) {
 			guard.born, _ = StartTime(os.Getpid())
 			guard.expect(nameOf(writer), "MARKER="+t.Name())
 			if !born {
-				guard.miscarried(nameOf(writer))
+				guard.miscarried(nameOf(writer), "MARKER="+t.Name())
 			}
 			_ = writer.Close()
 

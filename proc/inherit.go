@@ -24,7 +24,7 @@ const settle = 50 * time.Millisecond
 // Inheritance is what a process that has died had planted and not swept.
 type Inheritance struct {
 	leaders map[int]note
-	unborn  map[string]note // trees whose leaders are not known, by their pipes
+	unborn  map[string]note // trees whose leaders are not known, by markers and pipes
 	known   map[int]string  // start times of the members seen so far, by PID
 	first   []Info          // whom the first look has found
 }
@@ -55,13 +55,13 @@ func Inherit(record io.ReaderAt) (*Inheritance, error) {
 func (in *Inheritance) take(n note) {
 	switch {
 	case n.Birth == expected:
-		in.unborn[n.Pipe] = n
+		in.unborn[n.Marker+n.Pipe] = n
 	case n.Birth == miscarriage:
-		delete(in.unborn, n.Pipe)
+		delete(in.unborn, n.Marker+n.Pipe)
 	case n.Gone != 0:
 		delete(in.leaders, n.Gone)
 	default:
-		delete(in.unborn, n.Pipe)
+		delete(in.unborn, n.Marker+n.Pipe)
 		in.leaders[n.Leader] = n
 	}
 }
@@ -163,9 +163,9 @@ func (in *Inheritance) kinship(look table) kinship {
 		k.pipes[n.Pipe] = n.Pipe != ""
 		k.markers[n.Marker] = n.Marker != ""
 	}
-	for pipe, n := range in.unborn {
+	for _, n := range in.unborn {
 		k.since = min(k.since, moment(n.Start))
-		k.pipes[pipe] = pipe != ""
+		k.pipes[n.Pipe] = n.Pipe != ""
 		k.markers[n.Marker] = n.Marker != ""
 	}
 	return k

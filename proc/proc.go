@@ -112,7 +112,7 @@ func Start(spec Spec) (*Process, error) {
 	if err != nil {
 		_ = reader.Close()
 		if guard != nil && !spec.TTY {
-			guard.miscarried(pipe)
+			guard.miscarried(pipe, spec.Marker)
 		}
 		return nil, startError(cmd, spec.Argv[0], err)
 	}
