@@ -22,7 +22,7 @@ type Log struct {
 	limit int64
 
 	mu      sync.Mutex    // guards all below
-	kept    []record      // by ID, without gaps; the first is the oldest
+	kept    ring          // by ID, without gaps
 	bytes   int64         // of all kept
 	last    uint64        // ID given last
 	version uint64        // counts changes
@@ -79,8 +79,7 @@ func (l *Log) Begin(e Exchange) (id uint64) {
 	defer l.mu.Unlock()
 	l.last++
 	e.ID, e.State = l.last, Open
-	l.kept = append(l.kept, record{})
-	l.put(len(l.kept)-1, open(e))
+	l.put(l.kept.push(), open(e))
 	return e.ID
 }
 
@@ -90,10 +89,10 @@ func (l *Log) Update(id uint64, f func(e *Exchange)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, kept := l.index(id)
-	if !kept || l.kept[i].open == nil {
+	if !kept || l.kept.at(i).open == nil {
 		return
 	}
-	e := *l.kept[i].open
+	e := *l.kept.at(i).open
 	f(&e)
 	l.put(i, open(e))
 }
@@ -114,15 +113,12 @@ func (l *Log) End(e Exchange) {
 func (l *Log) put(i int, r record) {
 	l.version++
 	r.version = l.version
-	l.bytes += r.bytes - l.kept[i].bytes
-	l.kept[i] = r
-	drop := 0
-	for l.bytes > l.limit && drop < len(l.kept)-1 {
-		l.bytes -= l.kept[drop].bytes
-		l.kept[drop] = record{} // the array may live on for a while
-		drop++
+	l.bytes += r.bytes - l.kept.at(i).bytes
+	*l.kept.at(i) = r
+	for l.bytes > l.limit && l.kept.count > 1 {
+		l.bytes -= l.kept.at(0).bytes
+		l.kept.drop()
 	}
-	l.kept = l.kept[drop:]
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil
@@ -152,11 +148,11 @@ func (l *Log) count(e Exchange) {
 
 // index needs mu.
 func (l *Log) index(id uint64) (int, bool) {
-	newer := l.last - id // wraps around where there is no such ID yet
-	if newer >= uint64(len(l.kept)) {
+	newer := l.last - id               // wraps around where there is no such ID yet
+	if newer >= uint64(l.kept.count) { //nolint:gosec // G115: a count
 		return 0, false
 	}
-	return len(l.kept) - 1 - int(newer), true //nolint:gosec // G115: an index of what is in memory
+	return l.kept.count - 1 - int(newer), true //nolint:gosec // G115: an index of what is in memory
 }
 
 // Get finds an exchange that is still kept, with its secrets.
@@ -167,7 +163,7 @@ func (l *Log) Get(id uint64) (Exchange, bool) {
 	if !kept {
 		return Exchange{}, false
 	}
-	return l.kept[i].exchange(), true
+	return l.kept.at(i).exchange(), true
 }
 
 // List gives the latest n exchanges that filter lets through, oldest first, with
@@ -175,8 +171,8 @@ func (l *Log) Get(id uint64) (Exchange, bool) {
 func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range slices.Backward(l.kept) {
-		if e := l.kept[i].exchange(); filter.Match(e) {
+	for i := l.kept.count - 1; i >= 0; i-- {
+		if e := l.kept.at(i).exchange(); filter.Match(e) {
 			list = append(list, e)
 			if len(list) == n {
 				break
@@ -194,9 +190,9 @@ func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64,
 	defer l.mu.Unlock()
 	var fresh []*record
 	if version < l.version {
-		for i := range l.kept {
-			if l.kept[i].version > version {
-				fresh = append(fresh, &l.kept[i])
+		for i := range l.kept.count {
+			if r := l.kept.at(i); r.version > version {
+				fresh = append(fresh, r)
 			}
 		}
 	}
