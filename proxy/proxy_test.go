@@ -402,28 +402,34 @@ func TestServeWaitsBoundedlyForARequestInFlight(t *testing.T) {
 
 func TestServeLetsAShortRequestEnd(t *testing.T) {
 	t.Parallel()
-	arrived, release := make(chan struct{}), make(chan struct{})
-	edge := listen(t)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- proxy.Serve(ctx, edge, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			close(arrived)
-			<-release
-			fmt.Fprint(w, "whole")
-		}))
-	}()
-	request := get(t, "http://"+edge.Addr().String())
-	go func() {
-		<-arrived
-		stop()
-		close(release)
-	}()
-	if body := do(t, request).body; body != "whole" {
-		t.Errorf("got %q", body)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("Serve: %v", err)
+	for _, body := range []string{"", "of another sort"} {
+		arrived, release := make(chan struct{}), make(chan struct{})
+		edge := listen(t)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- proxy.Serve(ctx, edge, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(arrived)
+				<-release
+				fmt.Fprint(w, "whole")
+			}))
+		}()
+		request := get(t, "http://"+edge.Addr().String())
+		if body != "" {
+			request.Method, request.Body = http.MethodPost, io.NopCloser(strings.NewReader(body))
+		}
+		go func() {
+			<-arrived
+			stop()
+			time.Sleep(100 * time.Millisecond)
+			close(release)
+		}()
+		if got := do(t, request).body; got != "whole" {
+			t.Errorf("with %q: got %q", body, got)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -342,21 +341,6 @@ func (w *witness) Write(p []byte) (int, error) {
 		w.failed = err
 	}
 	return n, err
-}
-
-// ReadFrom hands what is not kept any more on to the writer beneath, which may have
-// the kernel copy it.
-func (w *witness) ReadFrom(r io.Reader) (n int64, err error) {
-	w.note(http.StatusOK)
-	if room := traffic.BodyLimit - len(w.answered.kept); room > 0 {
-		n, err = io.Copy(struct{ io.Writer }{w}, io.LimitReader(r, int64(room)))
-		if err != nil || n < int64(room) {
-			return n, err
-		}
-	}
-	rest, err := io.Copy(w.ResponseWriter, r)
-	w.answered.bytes += rest
-	return n + rest, err // which of both sides failed cannot be told
 }
 
 // declared is how long the answer's body says it is; 0: it does not.

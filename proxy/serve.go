@@ -36,28 +36,36 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	server := &http.Server{
 		Handler:           flights,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       flights.meet,
+		ConnContext:       meet,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		Protocols:         protocols(),
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
+	inlet := newInlet(base, listener, flights)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(inlet) }()
+	var rest sync.WaitGroup
+	rest.Go(func() { _ = server.Serve(inlet.rest) }) // it ends with the server
 
 	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
 		grace, done := context.WithTimeout(base, shutdownGrace)
-		_ = server.Shutdown(grace) // what it leaves is cut below
-		done()
+		var shutdown sync.WaitGroup
+		shutdown.Go(func() { _ = server.Shutdown(grace) }) // what it leaves is cut below
 		if err = <-failed; errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}
+		inlet.drain(grace)
+		shutdown.Wait()
+		done()
 	}
 	cut(errClosing)
 	_ = server.Close() // reports only what the listener's own Close did
+	inlet.close()
+	rest.Wait()
 	flights.land()
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
@@ -82,9 +90,13 @@ type flights struct {
 	lookups sync.WaitGroup
 }
 
-// meet gives a connection's requests a place to find out who is at its far end.
-func (f *flights) meet(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, peerKey{}, &peer{conn: conn, lookups: &f.lookups})
+// newPeer is a place to find out who is at the far end of a connection.
+func (f *flights) newPeer(conn net.Conn) *peer { return &peer{conn: conn, lookups: &f.lookups} }
+
+// meet keeps the peer of a connection that is handed over.
+func meet(ctx context.Context, conn net.Conn) context.Context {
+	handed, _ := conn.(*handedConn) // there are no others
+	return context.WithValue(ctx, peerKey{}, handed.peer)
 }
 
 func (f *flights) ServeHTTP(w http.ResponseWriter, r *http.Request) {
