@@ -75,7 +75,7 @@ func TestRealDatabases(t *testing.T) {
 	for _, program := range programs {
 		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
 		t.Run(filepath.Base(release), func(t *testing.T) {
-			e := newEngineer(t, silo, release, "", nil)
+			e := newEngineer(t, silo, release, "", []string{"--no-watchers"})
 			if err := e.choice.Runnable(); err != nil {
 				t.Skip(err)
 			}

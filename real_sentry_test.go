@@ -156,6 +156,7 @@ func TestRealSentry(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	const domain = "provider = \"external\"\ndomain   = \"acme.ngrok.app\""
+	const alone = "--no-watchers"
 	for _, program := range programs {
 		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
 		for _, c := range []struct {
@@ -164,16 +165,20 @@ func TestRealSentry(t *testing.T) {
 			flags   []string
 			walk    func(*engineer)
 		}{
-			{"plain", "", nil, (*engineer).day},
-			{"domain", domain, nil, (*engineer).far},
-			{"chain", "", nil, (*engineer).chain},
-			{"monolith", "", nil, (*engineer).monolith},
-			{"workers", "", []string{"--workers"}, (*engineer).day},
-			{"killed", "", nil, (*engineer).kill},
-			{"workers killed", "", []string{"--workers"}, (*engineer).kill},
+			{"plain", "", []string{alone}, (*engineer).day},
+			{"domain", domain, []string{alone}, (*engineer).far},
+			{"chain", "", []string{alone}, (*engineer).chain},
+			{"monolith", "", []string{alone}, (*engineer).monolith},
+			{"workers", "", []string{alone, "--workers"}, (*engineer).day},
+			{"killed", "", []string{alone}, (*engineer).kill},
+			{"workers killed", "", []string{alone, "--workers"}, (*engineer).kill},
+			{"watchers", "", nil, (*engineer).pairs},
 		} {
 			t.Run(filepath.Base(release)+"/"+c.name, func(t *testing.T) {
 				e := newEngineer(t, silo, release, c.tunnels, c.flags)
+				if !slices.Contains(c.flags, alone) {
+					e.watch()
+				}
 				if e.choice.Runnable() != nil && c.name != "monolith" {
 					e.refused()
 					return
@@ -212,7 +217,7 @@ func newEngineer(t *testing.T, silo, release, tunnels string, flags []string) *e
 			t.Fatal(err)
 		}
 	}
-	command := []string{`"sentry"`, `"devserver"`, `"--no-watchers"`}
+	command := []string{`"sentry"`, `"devserver"`}
 	for _, flag := range flags {
 		command = append(command, strconv.Quote(flag))
 	}
@@ -627,7 +632,7 @@ func (e *engineer) nothing(s state.Snapshot, ran []process) {
 		e.Errorf("left running: %s", line)
 	}
 	for _, silo := range s.Silos {
-		for _, address := range []string{silo.Bind, strings.TrimPrefix(silo.URL, "http://")} {
+		for _, address := range []string{silo.Bind, backendOf(silo), strings.TrimPrefix(silo.URL, "http://")} {
 			if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 				_ = conn.Close()
 				e.Errorf("%s still answers at %s", silo.Name, address)
