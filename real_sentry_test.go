@@ -173,11 +173,16 @@ func TestRealSentry(t *testing.T) {
 			{"killed", "", []string{alone}, (*engineer).kill},
 			{"workers killed", "", []string{alone, "--workers"}, (*engineer).kill},
 			{"watchers", "", nil, (*engineer).pairs},
+			{"not root", "", []string{alone}, (*engineer).day},
+			{"watchers, not root", "", nil, (*engineer).pairs},
 		} {
 			t.Run(filepath.Base(release)+"/"+c.name, func(t *testing.T) {
 				e := newEngineer(t, silo, release, c.tunnels, c.flags)
 				if !slices.Contains(c.flags, alone) {
 					e.watch()
+				}
+				if strings.HasSuffix(c.name, "not root") {
+					e.stepDown(release)
 				}
 				if e.choice.Runnable() != nil && c.name != "monolith" {
 					e.refused()
@@ -193,6 +198,7 @@ func TestRealSentry(t *testing.T) {
 type engineer struct {
 	*testing.T
 	silo, dir, runtime string
+	uid                int    // of whom the program runs as
 	original           []byte // of the configuration file
 	env                []string
 	choice             sentry.Choice // what the release is
@@ -204,7 +210,7 @@ func newEngineer(t *testing.T, silo, release, tunnels string, flags []string) *e
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
-	e := &engineer{T: t, silo: silo, dir: t.TempDir(), runtime: runtime}
+	e := &engineer{T: t, silo: silo, dir: t.TempDir(), runtime: runtime, uid: os.Getuid()}
 	if err := os.CopyFS(filepath.Join(e.dir, "conf"), os.DirFS(filepath.Join(release, "conf"))); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +256,7 @@ func (e *engineer) config() string {
 func (e *engineer) try(stdin string, args ...string) (string, int, string) {
 	c := exec.Command(e.silo, args...)
 	var out, all bytes.Buffer
-	c.Dir, c.Env, c.Stdin = e.dir, e.env, strings.NewReader(stdin)
+	c.Dir, c.Env, c.Stdin, c.SysProcAttr = e.dir, e.env, strings.NewReader(stdin), e.as()
 	c.Stdout, c.Stderr = io.MultiWriter(&out, &all), &all
 	err := c.Run()
 	var exit *exec.ExitError
@@ -318,6 +324,7 @@ func (e *engineer) up() state.Snapshot {
 			e.Errorf("status has %+v for %v", got, want)
 		}
 	}
+	e.owns(s)
 	return s
 }
 
@@ -571,20 +578,20 @@ func (e *engineer) reload(before state.Snapshot) {
 }
 
 // process is one line of ps, told from a later one with its number by its start.
-type process struct{ pid, parent, started, line string }
+type process struct{ pid, parent, user, started, line string }
 
 // processes are all that live.
 func (e *engineer) processes() map[string]process {
 	e.Helper()
-	out, err := exec.Command("ps", "-axo", "pid=,ppid=,stat=,lstart=,command=").Output()
+	out, err := exec.Command("ps", "-axo", "pid=,ppid=,uid=,stat=,lstart=,command=").Output()
 	if err != nil {
 		e.Fatal(err)
 	}
 	all := map[string]process{}
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
-		if len(f) > 8 && !strings.HasPrefix(f[2], "Z") {
-			all[f[0]] = process{f[0], f[1], strings.Join(f[3:8], " "), line}
+		if len(f) > 9 && !strings.HasPrefix(f[3], "Z") {
+			all[f[0]] = process{f[0], f[1], f[2], strings.Join(f[4:9], " "), line}
 		}
 	}
 	return all

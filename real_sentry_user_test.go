@@ -1,0 +1,90 @@
+//go:build realsentry
+
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"silo/state"
+)
+
+// nobody is who runs silo where the test is root's and a case is to be without.
+const nobody = 65534
+
+// stepDown makes the engineer somebody who is not root. A user who is not root
+// already stays who he is.
+func (e *engineer) stepDown(release string) {
+	e.Helper()
+	if e.uid != 0 {
+		return
+	}
+	e.uid = nobody
+	home := filepath.Join(e.dir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		e.Fatal(err)
+	}
+	e.env = append(e.env, "HOME="+home)
+	for _, own := range []string{e.dir, e.runtime} {
+		err := filepath.WalkDir(own, func(file string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(file, nobody, nobody))
+		})
+		if err != nil {
+			e.Fatal(err)
+		}
+	}
+	// What holds a test's directories, and the program's, is its user's alone.
+	for _, inner := range []string{e.dir, filepath.Dir(e.silo)} {
+		if err := os.Chmod(filepath.Dir(inner), 0o711); err != nil {
+			e.Fatal(err)
+		}
+	}
+	e.reaches(release)
+}
+
+// reaches skips a release that only root can run: a virtual environment leads to an
+// interpreter elsewhere, which may well be in root's home.
+func (e *engineer) reaches(release string) {
+	e.Helper()
+	program := filepath.Join(release, "venv", "bin", "sentry")
+	c := exec.Command(program, "--version")
+	c.Dir, c.Env, c.SysProcAttr = e.dir, e.env, e.as()
+	out, err := c.CombinedOutput()
+	if errors.Is(err, fs.ErrPermission) {
+		python, _ := filepath.EvalSymlinks(filepath.Join(release, "venv", "bin", "python"))
+		e.Skipf("%v: user %d has to reach its interpreter, %s", err, e.uid, python)
+	}
+	if err != nil {
+		e.Fatalf("%s --version as user %d: %v: %s", program, e.uid, err, out)
+	}
+}
+
+// as has a program run as the engineer's user, without any other group.
+func (e *engineer) as() *syscall.SysProcAttr {
+	if e.uid == os.Getuid() {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// owns wants all of an instance's processes to be of the engineer's user.
+func (e *engineer) owns(s state.Snapshot) {
+	e.Helper()
+	tree := e.tree(*s.PID)
+	for _, silo := range s.Silos {
+		if silo.PID == nil || !slices.ContainsFunc(tree, func(p process) bool { return p.pid == strconv.Itoa(*silo.PID) }) {
+			e.Errorf("%s is not below the supervisor: %+v", silo.Name, silo)
+		}
+	}
+	for _, p := range tree {
+		if p.user != strconv.Itoa(e.uid) {
+			e.Errorf("not a process of user %d: %s", e.uid, p.line)
+		}
+	}
+}
