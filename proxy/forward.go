@@ -8,18 +8,17 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// forward sends a request to base and its answer back. It stands for
+// forward sends a request to host and its answer back. It stands for
 // httputil.ReverseProxy, which clones all that it passes, holds a slow body of
 // known length back, and cannot be told by what connection a request goes.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, base *url.URL) {
-	out := p.outgoing(r, base)
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, scheme, host string) {
+	out := p.outgoing(r, scheme, host)
 	var body *lentBody
 	if out.Body != nil {
 		// A transport may read on after it has answered, and a request's body is the
@@ -81,8 +80,8 @@ func passEarly(w http.ResponseWriter, r *http.Request, code int, header http.Hea
 
 // respond passes an answer on: its body as it comes, its trailers after that.
 func respond(w http.ResponseWriter, answer *http.Response) {
+	adopt(w, answer.Header)
 	header := w.Header()
-	maps.Copy(header, answer.Header)
 	if _, said := header["Content-Type"]; !said {
 		header["Content-Type"] = nil // or net/http guesses one
 	}
@@ -113,6 +112,18 @@ func respond(w http.ResponseWriter, answer *http.Response) {
 		}
 		header[name] = values
 	}
+}
+
+// adopter is a ResponseWriter that can take a header as its own.
+type adopter interface{ adopt(header http.Header) }
+
+// adopt adds a header to that of w. The header is w's from then on.
+func adopt(w http.ResponseWriter, header http.Header) {
+	if own, can := w.(adopter); can {
+		own.adopt(header)
+		return
+	}
+	maps.Copy(w.Header(), header)
 }
 
 // copyBody passes each part of a body on when it comes. It spares a body that is

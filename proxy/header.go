@@ -3,16 +3,15 @@ package proxy
 import (
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
-// outgoing is a client's request as it is sent to base. It shares body, trailers
+// outgoing is a client's request as it is sent to host. It shares body, trailers
 // and the values of headers with the one that came.
-func (p *Proxy) outgoing(in *http.Request, base *url.URL) *http.Request {
+func (p *Proxy) outgoing(in *http.Request, scheme, host string) *http.Request {
 	out := in.WithContext(in.Context())
 	at := *in.URL
-	at.Scheme, at.Host = base.Scheme, base.Host
+	at.Scheme, at.Host = scheme, host
 	out.URL, out.Close = &at, false
 	out.Header = endToEnd(in.Header)
 	if in.ContentLength == 0 {
@@ -26,10 +25,10 @@ func (p *Proxy) outgoing(in *http.Request, base *url.URL) *http.Request {
 		out.Header["Connection"], out.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
 	}
 	if p.options.Rules == nil {
-		out.Host = p.hostFor(in, base)
+		out.Host = p.hostFor(in, host)
 		p.introduce(out, in)
 	} else {
-		out.Host = base.Host
+		out.Host = host
 		if p.options.Rules.Request != nil {
 			p.options.Rules.Request(out, in)
 		}
@@ -37,12 +36,12 @@ func (p *Proxy) outgoing(in *http.Request, base *url.URL) *http.Request {
 	return out
 }
 
-func (p *Proxy) hostFor(in *http.Request, base *url.URL) string {
+func (p *Proxy) hostFor(in *http.Request, host string) string {
 	switch p.options.HostHeader {
 	case "", HostPreserve:
 		return in.Host
 	case HostRewrite:
-		return base.Host
+		return host
 	}
 	return p.options.HostHeader
 }
@@ -107,23 +106,18 @@ func (p *Proxy) introduce(out, in *http.Request) {
 	if in.TLS != nil {
 		proto = "https"
 	}
-	said := [...]struct{ name, value string }{
-		{"X-Forwarded-For", client},
-		{"X-Forwarded-Host", in.Host},
-		{"X-Forwarded-Proto", proto},
-		{"Forwarded", ""},
-	}
+	said := []string{client, in.Host, proto, ""}
 	if !p.options.TrustForwarded {
-		said[3].value = forwardedAs(client, in.Host, proto)
+		said[3] = forwardedAs(client, in.Host, proto)
 	}
-	for _, s := range said {
-		switch _, came := in.Header[s.name]; {
+	for i, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
+		switch _, came := in.Header[name]; {
 		case p.options.TrustForwarded && came:
-			out.Header[s.name] = in.Header[s.name] // also where Connection names it
-		case s.value == "":
-			delete(out.Header, s.name)
+			out.Header[name] = in.Header[name] // also where Connection names it
+		case said[i] == "":
+			delete(out.Header, name)
 		default:
-			out.Header[s.name] = []string{s.value}
+			out.Header[name] = said[i : i+1 : i+1]
 		}
 	}
 }

@@ -7,7 +7,6 @@ package proxy
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -77,7 +76,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	base, err := p.route(r)
+	scheme, host, err := p.route(r)
 	if err != nil {
 		p.answer(w, r, err)
 		return
@@ -86,19 +85,23 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
 	// cannot be told so (HTTP/2, a recorder) does not do that.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	p.forward(w, r, base)
+	p.forward(w, r, scheme, host)
 }
 
 // route says where r goes.
-func (p *Proxy) route(r *http.Request) (*url.URL, error) {
+func (p *Proxy) route(r *http.Request) (scheme, host string, err error) {
 	if p.options.Rules != nil {
-		return p.options.Rules.Route(r)
+		base, err := p.options.Rules.Route(r)
+		if err != nil {
+			return "", "", err
+		}
+		return base.Scheme, base.Host, nil
 	}
 	target := p.options.Target()
 	if target == "" {
-		return nil, errNoTarget
+		return "", "", errNoTarget
 	}
-	return &url.URL{Scheme: "http", Host: target}, nil
+	return "http", target, nil
 }
 
 // errNoTarget says that the silo has no port to be asked on.

@@ -343,6 +343,8 @@ func (w *witness) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func (w *witness) adopt(header http.Header) { adopt(w.ResponseWriter, header) }
+
 // declared is how long the answer's body says it is; 0: it does not.
 func (w *witness) declared() int64 { return declaredIn(w.Header()) }
 

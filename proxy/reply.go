@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ const heldLimit = 2 << 10
 type reply struct {
 	out    *bufio.Writer
 	gone   context.CancelFunc // called where the client cannot be written to
-	header http.Header
+	header http.Header        // nil until somebody asks for it
 	method string
 
 	status   int  // 0: no header has been given
@@ -35,10 +36,23 @@ type reply struct {
 }
 
 func newReply(out *bufio.Writer, r *http.Request, gone context.CancelFunc) *reply {
-	return &reply{out: out, gone: gone, header: http.Header{}, method: r.Method, declared: -1}
+	return &reply{out: out, gone: gone, method: r.Method, declared: -1}
 }
 
-func (w *reply) Header() http.Header { return w.header }
+func (w *reply) Header() http.Header {
+	if w.header == nil {
+		w.header = http.Header{}
+	}
+	return w.header
+}
+
+func (w *reply) adopt(header http.Header) {
+	if len(w.header) > 0 {
+		maps.Copy(w.header, header)
+		return
+	}
+	w.header = header
+}
 
 // EnableFullDuplex is how net/http is asked for what is always so here.
 func (w *reply) EnableFullDuplex() error { return nil }
