@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -35,11 +37,10 @@ func (a *app) status(c *cli.Context) error {
 	}
 	if err != nil { // there is no instance to speak of, and that is what is said
 		nothing := &state.Snapshot{SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, Silos: []state.Silo{}}
-		if c.Bool("json") {
-			err = writeJSON(a.Stdout, nothing)
-			return errors.Join(err, silent(exitStopped))
-		}
-		return hinted(exitStopped, "nothing is running, and there is no silo.toml here or above", "silo init writes one", "silo up --demo needs none")
+		return a.nothing(c, nothing, "there is no silo.toml here or above", "silo init writes one", "silo up --demo needs none")
+	}
+	if nowhere(dir) {
+		return a.nothing(c, a.never(dir), noTopology(dir), "silo init writes one")
 	}
 	if c.Bool("watch") {
 		return a.watchStatus(c, dir)
@@ -52,6 +53,25 @@ func (a *app) status(c *cli.Context) error {
 		return err
 	}
 	return silent(statusCode(snapshot))
+}
+
+// nothing tells that there is neither an instance nor a topology to make one of.
+// A program gets the object that it expects.
+func (a *app) nothing(c *cli.Context, object any, text string, hints ...string) error {
+	if c.Bool("json") {
+		return errors.Join(writeJSON(a.Stdout, object), silent(exitStopped))
+	}
+	return hinted(exitStopped, "nothing is running, and "+text, hints...)
+}
+
+func noTopology(dir *state.Dir) string { return "there is no topology at " + dir.Topology }
+
+// nowhere tells whether an instance has no topology and has left nothing that
+// could be spoken of in its place.
+func nowhere(dir *state.Dir) bool {
+	_, err := os.Stat(dir.Topology)
+	_, never := dir.Last()
+	return errors.Is(err, fs.ErrNotExist) && errors.Is(never, fs.ErrNotExist) && !dir.Running()
 }
 
 // statusCode is what `status` exits with.

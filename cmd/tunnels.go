@@ -63,6 +63,9 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if nowhere(dir) {
+		return a.nothing(c, []address{}, noTopology(dir), "silo init writes one")
+	}
 	snapshot, err := a.current(c, dir)
 	if err != nil {
 		return err
