@@ -101,7 +101,7 @@ function line(first) {
 }
 
 function bare(url) {
-  return url.replace(/^https?:\/\//, "");
+  return (url ?? "").replace(/^https?:\/\//, "");
 }
 
 function exitOf(silo) {

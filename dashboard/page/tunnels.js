@@ -36,7 +36,7 @@ function line({ name }) {
     update({ url, browse_url: named, bind: to, tunnel }) {
       state.dataset.state = tunnel.state;
       say(state, tunnel.state);
-      say(address, url);
+      say(address, url ?? "");
       lead(address, url);
       say(browse, named ?? "");
       lead(browse, named);
