@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
 			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
-			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead,
+			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread,
 		},
 	})
 }
@@ -82,6 +83,38 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%s exits with %d, not %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// unread runs a command whose reader goes after its first line, as `| head -1` does,
+// and wants it to end by that, without a word: unread CMD….
+func unread(ts *testscript.TestScript, _ bool, args []string) {
+	reader, writer, err := os.Pipe()
+	ts.Check(err)
+	defer func() { _ = reader.Close() }()
+	var talk bytes.Buffer
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), writer, &talk
+	for _, name := range []string{"PATH", "HOME", "SILO_STATE_DIR", "GORACE"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	ts.Check(cmd.Start())
+	_ = writer.Close()
+	_, err = bufio.NewReader(reader).ReadString('\n')
+	_ = reader.Close()
+	ended := make(chan struct{})
+	var exit error
+	go func() { defer close(ended); exit = cmd.Wait() }()
+	select {
+	case <-ended:
+		ts.Check(errors.Join(err, exit))
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill()
+		<-ended
+		ts.Fatalf("%s goes on, though nobody reads it", strings.Join(args, " "))
+	}
+	if talk.Len() > 0 {
+		ts.Fatalf("%s says %s", strings.Join(args, " "), talk.String())
 	}
 }
 

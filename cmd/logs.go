@@ -52,8 +52,10 @@ func (a *app) logs(c *cli.Context) error {
 	if len(query.Silos) == 0 {
 		query.Silos = known
 	}
-	err = logs.Read(c.Context, dir.Logs(), query, a.lineWriter(c, query.Silos))
-	if errors.Is(err, context.Canceled) && query.Follow {
+	ctx, enough := a.out.WhileRead(c.Context)
+	defer enough()
+	err = logs.Read(ctx, dir.Logs(), query, a.lineWriter(c, query.Silos))
+	if a.out.Unread() || errors.Is(err, context.Canceled) && query.Follow {
 		return nil // the user has read enough
 	}
 	return err

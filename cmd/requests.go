@@ -151,7 +151,9 @@ func (a *app) followRequests(c *cli.Context, client *control.Client, filter traf
 	if err != nil {
 		return err
 	}
-	err = client.FollowRequests(c.Context, filter, n, show)
+	ctx, enough := a.out.WhileRead(c.Context)
+	defer enough()
+	err = client.FollowRequests(ctx, filter, n, show)
 	if errors.Is(err, context.Canceled) {
 		return nil // the user has seen enough
 	}

@@ -172,7 +172,9 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	var last *state.Snapshot
 	lines := json.NewEncoder(a.Stdout)
 	screen := a.out.Watch()
-	err = client.Watch(c.Context, func(u control.Update) bool {
+	ctx, enough := a.out.WhileRead(c.Context)
+	defer enough()
+	err = client.Watch(ctx, func(u control.Update) bool {
 		last = u.Snapshot
 		if c.Bool("json") {
 			return lines.Encode(u.Snapshot) == nil

@@ -1,0 +1,81 @@
+package ui_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"silo/ui"
+)
+
+func TestAReaderThatHasGoneEndsWhatIsWrittenForHim(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) (reader, writer *os.File){"pipe": pipe, "socket": socket} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reader, writer := open(t)
+			p := ui.New(writer, ui.Options{})
+			ctx, stop := p.WhileRead(t.Context())
+			defer stop()
+			if p.Unread() || ctx.Err() != nil {
+				t.Fatal("a reader who is there counts as gone")
+			}
+			if err := reader.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-ctx.Done()
+			if !p.Unread() {
+				t.Error("a reader who has gone counts as there")
+			}
+		})
+	}
+}
+
+func TestWhoWantsNoMoreEndsTheLookForAReader(t *testing.T) {
+	t.Parallel()
+	_, writer := pipe(t)
+	ctx, stop := ui.New(writer, ui.Options{}).WhileRead(t.Context())
+	stop()
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		t.Error("the context lives on")
+	}
+}
+
+func TestAFileHasNoReader(t *testing.T) {
+	t.Parallel()
+	file, err := os.Create(t.TempDir() + "/out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if ui.New(file, ui.Options{}).Unread() {
+		t.Error("what goes into a file counts as unread")
+	}
+}
+
+func pipe(t *testing.T) (reader, writer *os.File) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return both(t, reader, writer)
+}
+
+func socket(t *testing.T) (reader, writer *os.File) {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return both(t, os.NewFile(uintptr(ends[0]), "reader"), os.NewFile(uintptr(ends[1]), "writer"))
+}
+
+func both(t *testing.T, reader, writer *os.File) (*os.File, *os.File) {
+	t.Helper()
+	t.Cleanup(func() { _, _ = reader.Close(), writer.Close() }) // the reader may have gone
+	return reader, writer
+}
