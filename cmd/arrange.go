@@ -3,7 +3,9 @@ package cmd
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
@@ -92,7 +94,8 @@ func (l *commandLine) takeVerb(word string) error {
 // takeFlag takes a flag with its value. The verb's own flags come before the
 // global ones of the same name: -f after logs is --follow.
 func (l *commandLine) takeFlag(args []string) (int, error) {
-	name, _, joined := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
+	typed, value, joined := strings.Cut(args[0], "=")
+	name := strings.TrimPrefix(strings.TrimPrefix(typed, "-"), "-")
 	if name == "help" || name == "h" {
 		if len(l.path) == 0 {
 			l.global = append(l.global, args[0])
@@ -109,15 +112,40 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 	if own {
 		into = &l.own
 	}
-	*into = append(*into, args[0])
-	if _, isBool := flag.(*cli.BoolFlag); isBool || joined {
-		return 1, nil
+	used := 1
+	if _, isBool := flag.(*cli.BoolFlag); isBool && !joined {
+		value = "true"
+	} else if !joined && len(args) < 2 {
+		return 0, &usageError{text: args[0] + " needs a value", hint: l.help()}
+	} else if !joined {
+		value, used = args[1], 2
 	}
-	if len(args) < 2 {
-		return 0, &usageError{text: args[0] + " needs a value"}
+	if kind := misfit(flag, value); kind != "" {
+		return used, &usageError{text: fmt.Sprintf("%s cannot be %q: it takes %s", typed, value, kind), hint: l.help()}
 	}
-	*into = append(*into, args[1])
-	return 2, nil
+	*into = append(*into, args[:used]...)
+	return used, nil
+}
+
+// misfit is what a flag's value has to be, where it is not that. The library would
+// say so, too, but of a flag that nobody typed: -timeout.
+func misfit(flag cli.Flag, value string) (kind string) {
+	var err error
+	switch flag.(type) {
+	case *cli.DurationFlag:
+		_, err = time.ParseDuration(value)
+		kind = "a duration, as 10s or 2m"
+	case *cli.IntFlag:
+		_, err = strconv.ParseInt(value, 0, strconv.IntSize)
+		kind = "a number, as 20"
+	case *cli.BoolFlag:
+		_, err = strconv.ParseBool(value)
+		kind = "true or false"
+	}
+	if err == nil {
+		return ""
+	}
+	return kind
 }
 
 // flagFor is the flag that a name means here, and whether it is the verb's own;
@@ -143,20 +171,28 @@ func named(flags []cli.Flag, name string) cli.Flag {
 func (l *commandLine) unknown(word, name string) error {
 	var known []string
 	flags := slices.Clone(l.flags)
-	words := []string{"silo"}
 	for _, c := range l.path {
 		flags = append(flags, c.Flags...)
-		words = append(words, c.Name)
 	}
-	where := strings.Join(words, " ")
 	for _, flag := range flags {
 		known = append(known, "--"+flag.Names()[0])
 	}
 	return &usageError{
-		text: fmt.Sprintf("%s has no flag %s", where, word),
-		hint: nearest("--"+name, known, where+" --help lists the flags"),
+		text: fmt.Sprintf("%s has no flag %s", l.verb(), word),
+		hint: nearest("--"+name, known, l.help()),
 	}
 }
+
+// verb is what is called so far.
+func (l *commandLine) verb() string {
+	words := []string{"silo"}
+	for _, c := range l.path {
+		words = append(words, c.Name)
+	}
+	return strings.Join(words, " ")
+}
+
+func (l *commandLine) help() string { return l.verb() + " --help lists the flags" }
 
 func (l *commandLine) arranged() []string {
 	args := slices.Clone(l.global)

@@ -22,6 +22,8 @@ func TestArrange(t *testing.T) {
 		{"a command without a silo", "exec --timeout 3s -- ls -l --json", "exec --timeout 3s -- ls -l --json"},
 		{"a command without --", "exec ls -l --json", "exec -- ls -l --json"},
 		{"the stand-in's flags", "devserver --delay 1s x", "devserver --delay 1s x"},
+		{"values of every kind", "up --detach=false --timeout 1m30s --json=true", "--json=true up --detach=false --timeout 1m30s"},
+		{"a number as Go writes it", "logs -n 0x10", "logs -n 0x10"},
 		{"nothing", "", ""},
 		{"help of a verb", "up --help", "up --help"},
 	} {
@@ -38,16 +40,22 @@ func TestArrange(t *testing.T) {
 func TestArrangeRefuses(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"stat":             "no verb",
-		"up --detatch":     "no flag --detatch",
-		"--file":           "needs a value",
-		"config prnt":      "no verb",
-		"logs us --follwo": "no flag",
+		"stat":              `no verb is called "stat"; did you mean status or start?`,
+		"up --detatch":      "silo up has no flag --detatch; did you mean --detach?",
+		"up ---detach":      "silo up has no flag ---detach; did you mean --detach?",
+		"--file":            "--file needs a value; silo --help lists the flags",
+		"config prnt":       `no verb is called "prnt"; did you mean print?`,
+		"logs us --follwo":  "silo logs has no flag --follwo; did you mean --follow?",
+		"up --timeout 10":   `--timeout cannot be "10": it takes a duration, as 10s or 2m; silo up --help lists the flags`,
+		"up -timeout=x":     `-timeout cannot be "x": it takes a duration, as 10s or 2m; silo up --help lists the flags`,
+		"logs us -n few":    `-n cannot be "few": it takes a number, as 20; silo logs --help lists the flags`,
+		"--json=1.5 status": `--json cannot be "1.5": it takes true or false; silo --help lists the flags`,
+		"config print -q=":  `-q cannot be "": it takes true or false; silo config print --help lists the flags`,
 	} {
 		_, err := arrange((&app{}).program(), strings.Fields(line))
 		var usage *usageError
-		if !errors.As(err, &usage) || !strings.Contains(usage.text, want) || usage.hint == "" && !strings.Contains(want, "value") {
-			t.Errorf("%q: got %v", line, err)
+		if !errors.As(err, &usage) || usage.text+"; "+usage.hint != want {
+			t.Errorf("%q: got %v, want %s", line, usage, want)
 		}
 	}
 }

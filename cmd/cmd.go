@@ -134,8 +134,13 @@ func tidy(commands []*cli.Command) {
 	}
 }
 
-func misused(_ *cli.Context, err error, _ bool) error {
-	return &usageError{text: err.Error(), hint: "a duration is written 10s or 2m, a number 20"}
+// misused is for what arrange has let through.
+func misused(c *cli.Context, err error, _ bool) error {
+	where := "silo"
+	if c.Command != nil && c.Command.HelpName != "" {
+		where = c.Command.HelpName
+	}
+	return &usageError{text: err.Error(), hint: where + " --help lists the flags"}
 }
 
 func (a *app) before(c *cli.Context) error {
