@@ -9,6 +9,7 @@ import (
 
 	"silo/control"
 	"silo/state"
+	"silo/ui"
 )
 
 // wishCommand is start, stop or restart.
@@ -38,6 +39,7 @@ func (a *app) wish(c *cli.Context, verb string) error {
 	wishes := map[string]func(context.Context, ...string) error{
 		"start": client.Start, "stop": client.Stop, "restart": client.Restart,
 	}
+	asked := time.Now()
 	if err := wishes[verb](ctx, names...); err != nil {
 		return err
 	}
@@ -53,11 +55,10 @@ func (a *app) wish(c *cli.Context, verb string) error {
 			names = append(names, s.Name)
 		}
 	}
-	started := time.Now()
 	if _, err := a.follow(ctx, client, names); err != nil {
 		return err
 	}
-	a.note("ready in " + time.Since(started).Round(frame).String())
+	a.note("ready in " + ui.Duration(time.Since(asked)))
 	return nil
 }
 
