@@ -38,7 +38,7 @@ func (a *app) execCommand() *cli.Command {
 type watched func(ctx context.Context, see func(*state.Snapshot)) (ended bool)
 
 func (a *app) exec(c *cli.Context) error {
-	if c.NArg() == 0 {
+	if c.Args().First() == "" {
 		return &usageError{text: "silo exec needs a command", hint: "silo exec -- pytest tests/hybridcloud"}
 	}
 	if err := oneOf("--mode", c.String("mode"), "silos", "monolith"); err != nil {
@@ -51,6 +51,9 @@ func (a *app) exec(c *cli.Context) error {
 	defer cancel()
 	dir, err := a.execInstance(c)
 	if err != nil {
+		return err
+	}
+	if err := a.findCommand(c); err != nil {
 		return err
 	}
 	for began := time.Now(); ; {
@@ -81,6 +84,18 @@ func (a *app) execInstance(c *cli.Context) (*state.Dir, error) {
 		return nil, err
 	}
 	return state.For(a.lookup, file)
+}
+
+// findCommand refuses a CMD that is not there before silos are started for it.
+func (a *app) findCommand(c *cli.Context) error {
+	folder, err := a.directory(c)
+	if err != nil {
+		return err
+	}
+	if err := proc.Find(c.Args().First(), folder, a.Environ); err != nil {
+		return hinted(proc.RefusalCode(err), "cannot run "+err.Error()+"; no silo was started for it")
+	}
+	return nil
 }
 
 // execBeside runs CMD beside an instance that runs already, and leaves that running.

@@ -36,7 +36,7 @@ const (
 func Foreground(ctx context.Context, argv []string, dir string, env []string, stdin io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	cmd, err := command(argv, dir, env)
 	if err != nil {
-		return refusal(err), err
+		return RefusalCode(err), err
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.WaitDelay = drainLimit
@@ -45,7 +45,7 @@ func Foreground(ctx context.Context, argv []string, dir string, env []string, st
 	defer signal.Stop(signals)
 	if err := ours.spawn(cmd); err != nil {
 		err = startError(cmd, argv[0], err)
-		return refusal(err), err
+		return RefusalCode(err), err
 	}
 	over := make(chan Exit, 1)
 	go func() { over <- ours.wait(cmd) }()
@@ -87,7 +87,9 @@ func onTerminal() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-func refusal(err error) int {
+// RefusalCode is the exit code for a command that cannot be run because of err,
+// which is Find's or Foreground's: 127 if it was not found, else 126.
+func RefusalCode(err error) int {
 	if errors.Is(err, ErrNotFound) {
 		return CodeNotFound
 	}
