@@ -45,7 +45,7 @@ func (a *app) supervise(ctx context.Context, r *upRequest) error {
 // this process is a detached supervisor.
 func (a *app) reported(c *cli.Context, err error) error {
 	if err != nil && c.Bool("supervise") {
-		return errors.Join(err, report(judge(err)))
+		return errors.Join(err, report(a.judge(err)))
 	}
 	return err
 }

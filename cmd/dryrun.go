@@ -14,7 +14,7 @@ import (
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	site := a.site(r.dir)
 	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
-		a.talk.Warn("up would be refused: "+err.Error(), judge(err).Hints...)
+		a.talk.Warn("up would be refused: "+err.Error(), a.judge(err).Hints...)
 	}
 	place, err := orchestrator.Foresee(ctx, r.plan, site)
 	unknown := errors.Is(err, orchestrator.ErrUnknownAddress)

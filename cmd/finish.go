@@ -56,7 +56,7 @@ func hinted(code int, text string, hints ...string) error {
 // finish prints an error, if there is one, and returns the exit code. It is the
 // one place that knows which error has which.
 func (a *app) finish(err error) int {
-	v := judge(err)
+	v := a.judge(err)
 	if len(v.Problems) > 0 {
 		a.talk.Problems(v.Problems)
 	}
@@ -70,14 +70,14 @@ func (a *app) finish(err error) int {
 }
 
 // judge turns any error into a verdict.
-func judge(err error) *verdict {
+func (a *app) judge(err error) *verdict {
 	if err == nil {
 		return &verdict{Code: exitDone}
 	}
 	if v := new(verdict); errors.As(err, &v) {
 		return v
 	}
-	for _, known := range []func(error) *verdict{usage, invalid, conflict, notReady, tunnel, unanswered, unsent} {
+	for _, known := range []func(error) *verdict{usage, invalid, a.conflict, notReady, tunnel, unanswered, unsent} {
 		if v := known(err); v != nil {
 			return v
 		}
@@ -144,14 +144,14 @@ func invalid(err error) *verdict {
 	return nil
 }
 
-func conflict(err error) *verdict {
+func (a *app) conflict(err error) *verdict {
 	var taken ports.Conflicts
 	var claimed *state.ClaimedError
 	var whole *orchestrator.WholeError
 	var running *databases.RunningError
 	switch {
 	case errors.As(err, &taken):
-		return portConflict(taken)
+		return a.portConflict(taken)
 	case errors.As(err, &claimed):
 		return &verdict{
 			Code: exitConflict, Text: claimed.Error(),
@@ -167,16 +167,49 @@ func conflict(err error) *verdict {
 	return nil
 }
 
-func portConflict(taken ports.Conflicts) *verdict {
-	v := &verdict{Code: exitConflict, Text: taken.Error()}
+func (a *app) portConflict(taken ports.Conflicts) *verdict {
+	v := &verdict{Code: exitConflict, Text: a.takenBy(taken)}
 	for _, c := range taken {
-		if c.Holder != nil {
-			v.Hints = append(v.Hints, fmt.Sprintf("kill %d ends %s, or change port of %s in silo.toml", c.Holder.PID, c.Holder.Program, c.Name))
+		if mend := a.freedBy(c); mend != "" {
+			v.Hints = append(v.Hints, fmt.Sprintf("%s, or change port of %s in silo.toml", mend, c.Name))
 		} else {
 			v.Hints = append(v.Hints, fmt.Sprintf("change port of %s in silo.toml; the holder may be another user's process", c.Name))
 		}
 	}
 	return v
+}
+
+// takenBy tells who has the ports, and of which instance he is.
+func (a *app) takenBy(taken ports.Conflicts) string {
+	texts := make([]string, len(taken))
+	for i, c := range taken {
+		texts[i] = c.String()
+		if s, ours := a.holding(c); ours {
+			texts[i] += fmt.Sprintf(", of the instance %q", s.Name)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// freedBy is what ends a port's holder, or nothing where nobody knows him. A silo
+// that is killed is started again by its supervisor.
+func (a *app) freedBy(c ports.Conflict) string {
+	if s, ours := a.holding(c); ours {
+		if dir, err := state.For(a.lookup, s.File); err == nil {
+			return a.calledFor(dir, false) + " down ends " + s.Name
+		}
+	}
+	if c.Holder == nil {
+		return ""
+	}
+	return fmt.Sprintf("kill %d ends %s", c.Holder.PID, c.Holder.Program)
+}
+
+func (a *app) holding(c ports.Conflict) (state.Snapshot, bool) {
+	if c.Holder == nil {
+		return state.Snapshot{}, false
+	}
+	return state.Holding(a.lookup, c.Holder.PID, c.Port)
 }
 
 func notReady(err error) *verdict {

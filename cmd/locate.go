@@ -40,12 +40,16 @@ func (a *app) find(c *cli.Context) (string, error) {
 // called is how silo has to be called so that it is about an instance: by its
 // bare name where that finds it.
 func (a *app) called(c *cli.Context, dir *state.Dir) string {
+	return a.calledFor(dir, c.Bool("demo"))
+}
+
+func (a *app) calledFor(dir *state.Dir, demo bool) string {
 	wd, err := os.Getwd()
 	if err != nil {
 		return "silo -f " + dir.Topology
 	}
 	file, err := topology.Find(wd, a.lookup)
-	if errors.Is(err, topology.ErrNotFound) && c.Bool("demo") {
+	if errors.Is(err, topology.ErrNotFound) && demo {
 		return "silo" // where there is no topology the demo is found
 	}
 	if found, forErr := state.For(a.lookup, file); err != nil || forErr != nil || found.Key != dir.Key {

@@ -39,7 +39,7 @@ func (a *app) proxy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listenAt(c.Context, c.String("listen"))
+	listener, err := a.listenAt(c.Context, c.String("listen"))
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (a *app) proxy(c *cli.Context) error {
 }
 
 // listenAt opens --listen. On loopback whoever has the port is named.
-func listenAt(ctx context.Context, address string) (net.Listener, error) {
+func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error) {
 	host, service, err := net.SplitHostPort(address)
 	port, notNumber := strconv.ParseUint(service, 10, 16)
 	if err != nil || notNumber != nil {
@@ -77,10 +77,10 @@ func listenAt(ctx context.Context, address string) (net.Listener, error) {
 	reserved, err := ports.Reserve(ctx, []ports.Want{{Name: name, Port: int(port), Fixed: true}})
 	if taken, ok := errors.AsType[ports.Conflicts](err); ok {
 		hints := []string{"--listen 127.0.0.1:0 takes any free port"}
-		if holder := taken[0].Holder; holder != nil {
-			hints = append(hints, fmt.Sprintf("kill %d ends %s", holder.PID, holder.Program))
+		if mend := a.freedBy(taken[0]); mend != "" {
+			hints = append(hints, mend)
 		}
-		return nil, hinted(exitConflict, taken.Error(), hints...)
+		return nil, hinted(exitConflict, a.takenBy(taken), hints...)
 	}
 	if err != nil {
 		return nil, err

@@ -74,7 +74,9 @@ func (v *visit) own(name string, port int) bool {
 func (v *visit) lookAtTaken(s topology.Silo, taken ports.Conflicts, c *Check) {
 	for _, one := range taken {
 		mend := "the holder may be another user's process"
-		if one.Holder != nil {
+		if s, ours := v.holding(one); ours {
+			mend = "silo -f " + s.File + " down ends " + s.Name + ", which has it"
+		} else if one.Holder != nil {
 			mend = fmt.Sprintf("kill %d ends %s", one.Holder.PID, strings.TrimSpace(one.Holder.Args))
 		}
 		if s.PortFixed {
@@ -83,6 +85,15 @@ func (v *visit) lookAtTaken(s topology.Silo, taken ports.Conflicts, c *Check) {
 			c.add(Warn, one.String()+"; another one is taken instead", mend)
 		}
 	}
+}
+
+// holding is the running instance that has a port: its silos would only be started
+// again when they are killed.
+func (v *visit) holding(c ports.Conflict) (state.Snapshot, bool) {
+	if c.Holder == nil {
+		return state.Snapshot{}, false
+	}
+	return state.Holding(v.Env, c.Holder.PID, c.Port)
 }
 
 // What ngrok's plans below pay-as-you-go allow (ngrok-docs,

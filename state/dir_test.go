@@ -213,6 +213,42 @@ func TestAsStopped(t *testing.T) {
 	}
 }
 
+func TestAPortIsInTheHandsOfAnInstance(t *testing.T) {
+	t.Parallel()
+	supervisor, devserver, notManaged := 7, 9, false
+	s := &Snapshot{
+		SchemaVersion: SchemaVersion, Name: "acme", State: InstanceReady, PID: &supervisor,
+		Silos: []Silo{{Name: "us", State: Ready, PID: &devserver, Port: 8002, HealthPort: 8003}},
+	}
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	if err := d.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holding := func(pid, port int) bool {
+		if err := d.Save(s); err != nil {
+			t.Fatal(err)
+		}
+		found, ours := Holding(envOf(d.root), pid, port)
+		return ours && found.Name == "acme"
+	}
+	if !holding(supervisor, 1) || !holding(devserver, 1) || !holding(1, 8002) || !holding(1, 8003) {
+		t.Error("what an instance holds is nobody's")
+	}
+	if holding(1, 1) {
+		t.Error("what somebody else holds is an instance's")
+	}
+	s.Managed = &notManaged
+	if holding(devserver, 8002) || !holding(supervisor, 1) {
+		t.Error("a silo that is somebody else's to end is not told from one of silo's")
+	}
+	if err := d.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if holding(supervisor, 1) {
+		t.Error("an instance that has ended holds something")
+	}
+}
+
 func TestASocketDirectoryOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	runtime := t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Instances are the last snapshots of all instances under the state root, each
@@ -37,6 +38,30 @@ func Instances(env Lookup) ([]Snapshot, error) {
 	}
 	return found, nil
 }
+
+// Holding is the running instance that has a port: whoever listens there is its
+// supervisor or a silo of its own, or it has given the port to one, where a child of
+// the silo may listen. False where that is none, or is not silo's to end.
+func Holding(env Lookup, pid, port int) (instance Snapshot, found bool) {
+	all, err := Instances(env)
+	if err != nil {
+		return Snapshot{}, false
+	}
+	for _, s := range all {
+		if s.State == InstanceStopped {
+			continue
+		}
+		silo := func(silo Silo) bool {
+			return same(silo.PID, pid) || silo.Port == port || silo.HealthPort == port
+		}
+		if same(s.PID, pid) || s.IsManaged() && slices.ContainsFunc(s.Silos, silo) {
+			return s, true
+		}
+	}
+	return Snapshot{}, false
+}
+
+func same(known *int, pid int) bool { return known != nil && *known == pid }
 
 // AsStopped is the snapshot as it stands once no supervisor is left: nothing
 // runs, while addresses, exits and reasons stay to be read.
