@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"silo/control"
 	"silo/logs"
 	"silo/orchestrator"
+	"silo/state"
 	"silo/topology"
 	"silo/ui"
 )
@@ -52,6 +54,9 @@ func (a *app) logs(c *cli.Context) error {
 	if len(query.Silos) == 0 {
 		query.Silos = known
 	}
+	if err := a.neverLogged(c, dir); err != nil {
+		return err
+	}
 	ctx, enough := a.out.WhileRead(c.Context)
 	defer enough()
 	err = logs.Read(ctx, dir.Logs(), query, a.lineWriter(c, query.Silos))
@@ -59,6 +64,21 @@ func (a *app) logs(c *cli.Context) error {
 		return nil // the user has read enough
 	}
 	return err
+}
+
+// neverLogged tells of an instance that has not run. Who follows waits for it to.
+func (a *app) neverLogged(c *cli.Context, dir *state.Dir) error {
+	_, never := dir.Last()
+	switch {
+	case len(logs.Silos(dir.Logs())) > 0 || !errors.Is(never, fs.ErrNotExist) || dir.Running():
+		return nil
+	case nowhere(dir):
+		return hinted(exitStopped, "there are no logs, and "+noTopology(dir), "silo init writes one")
+	case c.Bool("follow"):
+		a.note("nothing has run yet; what silo up starts will be shown")
+		return nil
+	}
+	return hinted(exitStopped, "there are no logs: nothing has run yet", "silo up starts it")
 }
 
 func (a *app) query(c *cli.Context) (logs.Query, error) {
