@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -42,8 +43,9 @@ func (a *app) configCommand() *cli.Command {
 type region struct {
 	sentry.Block
 
-	path  string // of the file that it belongs into
-	found string // which Sentry it is for
+	path    string // of the file that it belongs into
+	dialect string
+	found   string // which Sentry it is for, and who says so
 }
 
 // block is the region config of an instance: the live one where it runs, else
@@ -85,7 +87,7 @@ func (a *app) region(c *cli.Context, dialect string) (region, error) {
 
 func regionOf(place *orchestrator.Placement) (region, error) {
 	block, err := place.RegionConfig()
-	return region{block, place.Topology.Sentry.Config, place.Choice.Found}, err
+	return region{block, place.Topology.Sentry.Config, place.Choice.Dialect.Name, place.Choice.Found}, err
 }
 
 func (a *app) liveRegion(c *cli.Context, client *control.Client, snapshot *state.Snapshot, dialect string, dir *state.Dir) (region, error) {
@@ -104,7 +106,7 @@ func (a *app) liveRegion(c *cli.Context, client *control.Client, snapshot *state
 		return region{}, err
 	}
 	block, err := sentry.ParseBlock(marked)
-	return region{block, snapshot.Config.Path, snapshot.Found}, err
+	return region{block, snapshot.Config.Path, snapshot.Dialect, snapshot.Found}, err
 }
 
 // planAs is the plan of all silos, for another dialect where one is given.
@@ -120,7 +122,11 @@ func (a *app) planAs(c *cli.Context, dialect string) (orchestrator.Plan, error) 
 			}
 		}
 	}
-	return a.plan(c.Context, t, false, nil)
+	plan, err := a.plan(c.Context, t, false, nil)
+	if dialect != "" {
+		plan.Choice.Found = strings.Replace(plan.Choice.Found, "sentry.dialect in silo.toml", "--dialect", 1)
+	}
+	return plan, err
 }
 
 // foresee places all silos without opening anything.
@@ -146,7 +152,7 @@ func (a *app) configPrint(c *cli.Context) error {
 		return err
 	}
 	if r.found != "" {
-		a.note("for " + r.found)
+		a.note("the region config is in dialect " + r.dialect + ": " + r.found)
 	}
 	_, err = io.WriteString(a.Stdout, r.Marked())
 	return err

@@ -76,15 +76,17 @@ func (l Look) elsewhere(chosen Choice) string {
 
 // chooseNamed follows what the topology says.
 func chooseNamed(want string) (Choice, error) {
-	found := "sentry.dialect = " + fmt.Sprintf("%q", want)
 	r, notRelease := ParseRelease(want)
 	if notRelease != nil {
 		d, err := DialectNamed(want)
-		return Choice{Dialect: d, Found: found}, err
+		return Choice{Dialect: d, Found: "for Sentry " + d.Range() + asSaid}, err
 	}
 	d, warning, err := DialectOf(r)
-	return Choice{Dialect: d, Release: r.String(), Found: found, Warning: warning}, err
+	return Choice{Dialect: d, Release: r.String(), Found: "for Sentry " + r.String() + asSaid, Warning: warning}, err
 }
+
+// asSaid is why no Sentry was looked at.
+const asSaid = ", as sentry.dialect in silo.toml says"
 
 // installed is the sentry package that the files tell of.
 func (l Look) installed() (source, bool) {
