@@ -14,6 +14,7 @@ import (
 	"silo/control"
 	"silo/state"
 	"silo/topology"
+	"silo/ui"
 )
 
 func (a *app) statusCommand() *cli.Command {
@@ -104,10 +105,7 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	if err != nil {
 		return a.never(dir), nil
 	}
-	if last.State != state.InstanceStopped && !c.Bool("json") {
-		a.talk.Warn("the supervisor was killed", "silo down clears away what it may have left")
-	}
-	return last.AsStopped(), nil
+	return last.AsLeft(), nil
 }
 
 // never is the snapshot of an instance that has not run yet.
@@ -143,7 +141,17 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	if s.Config.InStep != nil && !*s.Config.InStep && !a.out.Terminal() {
 		a.talk.Warn(s.Config.Path+" is out of step", "silo up writes it again")
 	}
+	if !a.out.Terminal() { // which has it below the table
+		a.sayLeft(s)
+	}
 	return nil
+}
+
+// sayLeft warns of an instance that was not ended by silo.
+func (a *app) sayLeft(s *state.Snapshot) {
+	if s.Reason != nil {
+		a.talk.Warn(*s.Reason, ui.LeftHint)
+	}
 }
 
 // writeJSON prints one indented document.

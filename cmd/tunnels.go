@@ -74,6 +74,7 @@ func (a *app) tunnelTable(c *cli.Context) error {
 		err = writeJSON(a.Stdout, addressesOf(snapshot))
 	} else {
 		a.out.Tunnels(*snapshot)
+		a.sayLeft(snapshot)
 	}
 	if err == nil && snapshot.State == state.InstanceStopped {
 		return silent(exitStopped)

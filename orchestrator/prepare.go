@@ -191,7 +191,7 @@ func Clean(ctx context.Context, dir *state.Dir) ([]string, error) {
 		return ended, fmt.Errorf("end what a killed silo left running: %w", err)
 	}
 	if len(last.Silos) > 0 {
-		err = dir.Conclude(last.AsStopped())
+		err = dir.Conclude(last.AsLeft())
 	}
 	return ended, errors.Join(err, removeSocket(dir))
 }

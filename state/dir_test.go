@@ -213,6 +213,34 @@ func TestAsStopped(t *testing.T) {
 	}
 }
 
+func TestWhatEndedWithoutAWordSaysSo(t *testing.T) {
+	t.Parallel()
+	pid, code, gone := 7, 1, "exited with code 1"
+	s := &Snapshot{Name: "acme", State: InstanceDegraded, PID: &pid, Silos: []Silo{
+		{Name: "control", State: Ready, PID: &pid, Exit: &Exit{Code: &code}},
+		{Name: "us", State: Failed, Reason: &gone, Exit: &Exit{Code: &code}},
+		{Name: "eu", State: Stopped},
+	}}
+	left := s.AsLeft()
+	control, us, eu := left.Silos[0], left.Silos[1], left.Silos[2]
+	if left.State != InstanceStopped || left.Reason == nil || control.Reason == nil || control.Exit != nil {
+		t.Errorf("of what ran it is not told: %+v", left)
+	}
+	if *us.Reason != gone || us.Exit == nil || eu.Reason != nil {
+		t.Errorf("of what had ended before it is told: %+v", left)
+	}
+	if again := left.AsLeft(); again.Reason == nil || again.Silos[0].Reason == nil {
+		t.Errorf("once it is recorded it is forgotten: %+v", again)
+	}
+	s.Managed = new(false)
+	if theirs := s.AsLeft(); theirs.Silos[0].Reason != nil {
+		t.Errorf("a silo that somebody else ends has ended: %+v", theirs)
+	}
+	if ended := s.AsStopped().AsLeft(); ended.Reason != nil {
+		t.Errorf("what has recorded its end counts as killed: %+v", ended)
+	}
+}
+
 func TestAPortIsInTheHandsOfAnInstance(t *testing.T) {
 	t.Parallel()
 	supervisor, devserver, notManaged := 7, 9, false

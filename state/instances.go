@@ -32,7 +32,7 @@ func Instances(env Lookup) ([]Snapshot, error) {
 			continue
 		}
 		if !d.Running() {
-			last = last.AsStopped()
+			last = last.AsLeft()
 		}
 		found = append(found, *last)
 	}
@@ -62,6 +62,27 @@ func Holding(env Lookup, pid, port int) (instance Snapshot, found bool) {
 }
 
 func same(known *int, pid int) bool { return known != nil && *known == pid }
+
+// killed is why an instance has ended that did not record its end. Nobody saw what
+// ended it.
+const killed = "the supervisor was killed, or ended without a word"
+
+// AsLeft is the last snapshot of an instance that does not run, as it stands: where
+// its supervisor has not recorded the end, that is the reason, its own and that of
+// each silo that it had running. How those ended nobody has seen: they have no exit.
+func (s *Snapshot) AsLeft() *Snapshot {
+	left := s.AsStopped()
+	if s.State == InstanceStopped {
+		return left
+	}
+	left.Reason = new(killed)
+	for i := range left.Silos {
+		if silo := &left.Silos[i]; s.IsManaged() && s.Silos[i].PID != nil && silo.State == Stopped {
+			silo.Reason, silo.Exit = new(killed), nil
+		}
+	}
+	return left
+}
 
 // AsStopped is the snapshot as it stands once no supervisor is left: nothing
 // runs, while addresses, exits and reasons stay to be read.

@@ -20,9 +20,18 @@ type trouble struct {
 // once it has one cause, and the list would push the table off the screen.
 const troublesShown = 8
 
+// LeftHint is what helps where a supervisor has not ended by itself.
+const LeftHint = "silo down clears away what it may have left, silo up starts it again"
+
 // troubles tells what is wrong with an instance, two lines each.
 func (p *Printer) troubles(s state.Snapshot) []string {
 	var all []trouble
+	if s.Reason != nil {
+		all = append(all, trouble{
+			glyph: p.glyphs.trouble, ink: warn, head: clean(s.Name) + " " + string(s.State),
+			text: clean(*s.Reason), hint: LeftHint,
+		})
+	}
 	for _, silo := range s.Silos {
 		if t, is := p.siloTrouble(s, silo); is {
 			all = append(all, t)
