@@ -50,7 +50,7 @@ func (a *app) check(c *cli.Context) error {
 		return err
 	}
 	report := mesh.Check(c.Context, snapshot, mesh.Options{
-		Timeout: c.Duration("timeout"), Expect: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), Agent: "silo/" + release(),
+		Timeout: c.Duration("timeout"), Expect: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), Agent: ui.CheckAgent + release(),
 	})
 	if c.Err() != nil {
 		return silent(exitInterrupted)

@@ -242,8 +242,15 @@ func (p *Printer) noteCell(e traffic.Exchange) cell {
 	return note
 }
 
+// CheckAgent begins the User-Agent of what silo check asks, which passes the tunnels
+// as everything does and is told by nothing else from what a user asks.
+const CheckAgent = "silo-check/"
+
 func noteWords(e traffic.Exchange) []string {
 	var words []string
+	if strings.HasPrefix(e.Request.Header.Get("User-Agent"), CheckAgent) {
+		words = append(words, "check")
+	}
 	switch {
 	case e.Blocked:
 		words = append(words, "blocked")
