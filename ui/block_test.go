@@ -161,4 +161,23 @@ func TestWatch(t *testing.T) {
 			t.Errorf("the screen shows\n%s", got)
 		}
 	})
+	t.Run("columns stay where they are", func(t *testing.T) {
+		t.Parallel()
+		columns, rows, now := 120, 8, time.Unix(1e9, 0)
+		var w writes
+		watch := terminal(&w, &columns, &rows, &now).Watch()
+		wide, narrow := first, first
+		wide.Silos = []state.Silo{{Name: "control", State: state.Stopping, URL: "http://control.test:8000", Port: 8000, PID: new(4711), RSSBytes: new(int64(115e6))}}
+		narrow.Silos = []state.Silo{{Name: "control", State: state.Ready, URL: "http://c:1", Port: 8000}}
+		var heads []string
+		for _, s := range []state.Snapshot{wide, narrow} {
+			watch.Update(s)
+			show := newScreen(columns, rows)
+			show.write(strings.Join(w.all, ""))
+			heads = append(heads, strings.Split(show.String(), "\n")[2])
+		}
+		if heads[0] != heads[1] || !strings.Contains(heads[0], "PID") {
+			t.Errorf("from\n%s\nto\n%s", heads[0], heads[1])
+		}
+	})
 }

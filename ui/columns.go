@@ -1,6 +1,9 @@
 package ui
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // column is one column of a table.
 type column struct {
@@ -34,6 +37,38 @@ const gap = 2
 // below its row. On a terminal a column that would hold nothing gives way at
 // once. In a pipe nothing is left out.
 func (p *Printer) table(columns []column, rows [][]cell) []string {
+	return p.steadyTable(columns, rows, nil)
+}
+
+// steady is what a table that is drawn again and again keeps from one time to the
+// next, so that what stands in it does not jump: how wide its columns were, which
+// only ever grow, and which had something to tell. By their heads, since there may
+// be others another time.
+type steady struct {
+	widths map[string]int
+	told   map[string]bool
+}
+
+func newSteady() *steady { return &steady{map[string]int{}, map[string]bool{}} }
+
+// keep takes what a table would be now, and makes it no less than it was.
+func (k *steady) keep(columns []column, widths, telling []int) []int {
+	for i, c := range columns {
+		k.told[c.head] = k.told[c.head] || slices.Contains(telling, i)
+		k.widths[c.head] = max(k.widths[c.head], widths[i])
+		widths[i] = k.widths[c.head]
+	}
+	telling = nil
+	for i, c := range columns {
+		if k.told[c.head] {
+			telling = append(telling, i)
+		}
+	}
+	return telling
+}
+
+// steadyTable is table, drawn after others of its kind; nil: it stands alone.
+func (p *Printer) steadyTable(columns []column, rows [][]cell, before *steady) []string {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		widths[i] = width(c.head)
@@ -41,7 +76,11 @@ func (p *Printer) table(columns []column, rows [][]cell) []string {
 			widths[i] = max(widths[i], row[i].width())
 		}
 	}
-	shown, below := fit(columns, widths, p.telling(columns, rows), p.width())
+	telling := p.telling(columns, rows)
+	if before != nil {
+		telling = before.keep(columns, widths, telling)
+	}
+	shown, below := fit(columns, widths, telling, p.width())
 	lines := make([]string, 0, 1+len(rows))
 	heads := make([]cell, len(columns))
 	for i, c := range columns {

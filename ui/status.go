@@ -16,13 +16,14 @@ import (
 // address is never cut. In a pipe: the table alone, its heads in upper case, one
 // row a silo, every column always there in the same order and of one word, "-"
 // for what is absent, and last the reason, which may have spaces.
-func (p *Printer) Status(s state.Snapshot) { p.print(p.status(s)) }
+func (p *Printer) Status(s state.Snapshot) { p.print(p.status(s, nil)) }
 
-func (p *Printer) status(s state.Snapshot) []string {
+// status is Status after others; nil: alone.
+func (p *Printer) status(s state.Snapshot, before *steady) []string {
 	if !p.terminal {
-		return p.silos(s)
+		return p.silos(s, before)
 	}
-	return p.page(s, p.headline(s, p.uptime(s)))
+	return p.page(s, p.headline(s, p.uptime(s)), before)
 }
 
 // Ready prints what an `up` ends with: headline, table, the address for browsers,
@@ -34,7 +35,7 @@ func (p *Printer) Ready(s state.Snapshot, program string, joined bool) {
 	if joined {
 		spent = p.uptime(s)
 	}
-	lines := p.page(s, p.headline(s, spent))
+	lines := p.page(s, p.headline(s, spent), nil)
 	lines = append(lines, "")
 	label := func(text string) string { return p.paint(muted, text+spaces(11-len(text))) }
 	if browsable(s) {
@@ -60,11 +61,11 @@ func (p *Printer) Ready(s state.Snapshot, program string, joined bool) {
 }
 
 // page is headline, table and troubles.
-func (p *Printer) page(s state.Snapshot, headline string) []string {
+func (p *Printer) page(s state.Snapshot, headline string, before *steady) []string {
 	lines := []string{headline}
 	if len(s.Silos) > 0 {
 		lines = append(lines, "")
-		lines = append(lines, p.silos(s)...)
+		lines = append(lines, p.silos(s, before)...)
 	}
 	if troubles := p.troubles(s); len(troubles) > 0 {
 		lines = append(lines, "")
@@ -173,7 +174,7 @@ func took(s state.Snapshot) string {
 }
 
 // silos is the table of silos.
-func (p *Printer) silos(s state.Snapshot) []string {
+func (p *Printer) silos(s state.Snapshot, before *steady) []string {
 	restarts, tunnels := 7, false
 	for _, silo := range s.Silos {
 		if silo.Restarts > 0 {
@@ -203,7 +204,7 @@ func (p *Printer) silos(s state.Snapshot) []string {
 	for i, silo := range s.Silos {
 		rows[i] = p.siloRow(s, silo)[:len(columns)]
 	}
-	return p.table(columns, rows)
+	return p.steadyTable(columns, rows, before)
 }
 
 // siloRow holds every cell of a silo, also those that are not shown here.

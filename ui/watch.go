@@ -4,27 +4,29 @@ import "silo/state"
 
 // Watch shows an instance again and again: on a terminal in place, cut to the
 // height; in a pipe as one table for each change of what is not merely a
-// measure (uptime, CPU, memory), with an empty line between.
+// measure (uptime, CPU, memory), with an empty line between. A column stays as wide
+// as it once was.
 type Watch struct {
 	p     *Printer
+	table *steady
 	block block
 	shown bool
 	last  []state.Silo
 }
 
 // Watch begins to show an instance. Nothing is written before the first Update.
-func (p *Printer) Watch() *Watch { return &Watch{p: p, block: block{p: p}} }
+func (p *Printer) Watch() *Watch { return &Watch{p: p, table: newSteady(), block: block{p: p}} }
 
 // Update shows a snapshot; one at a time.
 func (w *Watch) Update(s state.Snapshot) {
 	if w.p.movable() {
-		w.block.draw(w.p.status(s))
+		w.block.draw(w.p.status(s, w.table))
 		return
 	}
 	if w.shown && sameButMeasures(w.last, s.Silos) {
 		return
 	}
-	lines := w.p.status(s)
+	lines := w.p.status(s, w.table)
 	if w.shown {
 		lines = append([]string{""}, lines...)
 	}
