@@ -40,6 +40,7 @@ var house = map[string]room{
 	"client":            {rooms: []string{"control", "proxy", "sentry", "state"}},
 	"databases":         {rooms: []string{"orchestrator", "sentry", "proc", "state"}},
 	"doctor":            {rooms: []string{"topology", "sentry", "state", "ports", "tunnels", "proc", "orchestrator", "databases"}},
+	"draft":             {rooms: []string{"sentry", "templates", "tunnels"}},
 	"mesh":              {rooms: []string{"client", "sentry", "state"}},
 	"dashboard":         {rooms: []string{"state"}},
 	"ui":                {rooms: []string{"state", "topology", "traffic"}, alone: []string{"github.com/charmbracelet/lipgloss"}},

@@ -12,8 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"silo/draft"
 	"silo/sentry"
-	"silo/templates"
 	"silo/topology"
 	"silo/tunnels"
 )
@@ -56,9 +56,9 @@ func (a *app) init(c *cli.Context) error {
 		return err
 	}
 	mode := fs.FileMode(0o644) // a topology is for everybody who works on the checkout
-	if content.secret() {
+	if content.Secret() {
 		mode = 0o600
-		content.warnings = append(content.warnings, file+" holds what the tunnels' visitors have to know: it is for your eyes alone, and for no repository")
+		content.Warnings = append(content.Warnings, file+" holds what the tunnels' visitors have to know: it is for your eyes alone, and for no repository")
 	}
 	if err := writeNew(file, []byte(text), c.Bool("force"), mode); err != nil {
 		return err
@@ -72,11 +72,11 @@ func (a *app) init(c *cli.Context) error {
 	if choice.Warning == "" && choice.Found != "" {
 		a.note("found " + choice.Found)
 	}
-	for _, note := range content.notes {
+	for _, note := range content.Notes {
 		a.note(note)
 	}
 	if !a.quiet {
-		for _, warning := range content.warnings {
+		for _, warning := range content.Warnings {
 			a.talk.Warn(warning)
 		}
 	}
@@ -105,36 +105,32 @@ func (a *app) initFile(c *cli.Context) (string, error) {
 
 // content is what the topology will say: the silos of an ngrok agent's tunnels,
 // else the regions that Sentry's own file has, else an example.
-func (a *app) content(c *cli.Context) (adopted, error) {
+func (a *app) content(c *cli.Context) (draft.Draft, error) {
 	written := a.writtenRegions()
 	if c.Bool("from-ngrok") {
 		file, err := a.agentFile(c)
 		if err != nil {
-			return adopted{}, err
+			return draft.Draft{}, err
 		}
 		if len(file.Tunnels) == 0 {
-			return adopted{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path, append([]string{"silo init writes a topology without one"}, file.Left...)...)
+			return draft.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path, append([]string{"silo init writes a topology without one"}, file.Left...)...)
 		}
-		content := adopt(file, written)
-		if content.notes = append(content.notes, "out of "+file.Path); file.Authtoken != "" {
-			content.notes = append(content.notes, "the authtoken stays there")
+		content := draft.OfAgent(file, written)
+		if content.Notes = append(content.Notes, "out of "+file.Path); file.Authtoken != "" {
+			content.Notes = append(content.Notes, "the authtoken stays there")
 			if !slices.Contains(a.agentPaths(), file.Path) {
-				content.warnings = append(content.warnings, "silo does not look for an authtoken in "+file.Path+": export NGROK_AUTHTOKEN=… with the one that is there")
+				content.Warnings = append(content.Warnings, "silo does not look for an authtoken in "+file.Path+": export NGROK_AUTHTOKEN=… with the one that is there")
 			}
 		}
 		return content, nil
 	}
-	content := adopted{Topology: templates.Topology{Regions: []templates.RegionTable{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
+	content := draft.OfRegions(written)
 	if len(written) > 0 {
-		content.Regions = nil
-		for _, w := range written {
-			content.Regions = append(content.Regions, templates.RegionTable{Name: w.Name, ID: w.ID, Category: w.Category})
-		}
-		content.notes = append(content.notes, "the regions are those that stand in "+a.sentryFile())
+		content.Notes = append(content.Notes, "the regions are those that stand in "+a.sentryFile())
 	}
 	for _, path := range a.agentPaths() {
 		if file, err := tunnels.ReadAgentConfig(path); err == nil && len(file.Tunnels) > 0 {
-			content.notes = append(content.notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos of them", len(file.Tunnels), path))
+			content.Notes = append(content.Notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos of them", len(file.Tunnels), path))
 			break
 		}
 	}

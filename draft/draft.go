@@ -1,4 +1,9 @@
-package cmd
+// Package draft makes a topology for who has none yet: of the regions of Sentry's
+// configuration file, or of the tunnels of an ngrok agent, with the names and ids
+// that Sentry has for them.
+//
+// It is pure. It must not know where those files are, nor write any.
+package draft
 
 import (
 	"cmp"
@@ -13,32 +18,46 @@ import (
 	"silo/tunnels"
 )
 
-// adopted is a topology made of what was found, with what its user should know.
-type adopted struct {
+// Draft is a topology made of what was found, with what its user should know.
+type Draft struct {
 	templates.Topology
-	notes    []string // what became of what
-	warnings []string // what was not carried over, or had to be guessed
+
+	Notes    []string // what became of what
+	Warnings []string // what was not carried over, or had to be guessed
 }
 
-// secret tells whether the topology holds what is not for everybody to read.
-func (a *adopted) secret() bool {
+// Secret tells whether the topology holds what is not for everybody to read.
+func (d *Draft) Secret() bool {
 	holds := func(s templates.Silo) bool { return len(s.BasicAuth) > 0 || s.TrafficPolicy != "" }
-	return holds(a.Control) || slices.ContainsFunc(a.Regions, func(r templates.RegionTable) bool { return holds(r.Silo) })
+	return holds(d.Control) || slices.ContainsFunc(d.Regions, func(r templates.RegionTable) bool { return holds(r.Silo) })
 }
 
-// adopt makes a topology of an ngrok agent's tunnels. Control is told by its
-// name, else by its port; all others are regions. written are the regions of
-// Sentry's configuration file: one of the same domain or name gives its name, id
-// and category.
-func adopt(file tunnels.AgentFile, written []sentry.Written) adopted {
-	a := adopted{Topology: templates.Topology{
+// OfRegions makes a topology of the regions of Sentry's configuration file, or an
+// example where there are none.
+func OfRegions(written []sentry.Written) Draft {
+	if len(written) == 0 {
+		return Draft{Topology: templates.Topology{Regions: []templates.RegionTable{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
+	}
+	var d Draft
+	for _, w := range written {
+		d.Regions = append(d.Regions, templates.RegionTable{Name: w.Name, ID: w.ID, Category: w.Category})
+	}
+	return d
+}
+
+// OfAgent makes a topology of an ngrok agent's tunnels, of which there is at least
+// one. Control is told by its name, else by its port; all others are regions.
+// written are the regions of Sentry's configuration file: one of the same domain or
+// name gives its name, id and category.
+func OfAgent(file tunnels.AgentFile, written []sentry.Written) Draft {
+	d := Draft{Topology: templates.Topology{
 		Provider: tunnels.Ngrok,
 		Ngrok:    templates.Ngrok{ServerAddr: file.ServerAddr, RootCAs: file.RootCAs, Metadata: unexpanded(file.Metadata)},
 	}}
 	for _, left := range file.Left {
-		a.warnings = append(a.warnings, "not carried over: "+left)
+		d.Warnings = append(d.Warnings, "not carried over: "+left)
 	}
-	list := a.distinct(file.Tunnels)
+	list := d.distinct(file.Tunnels)
 	control := slices.IndexFunc(list, isControl)
 	if control < 0 {
 		control = slices.IndexFunc(list, func(t tunnels.AgentTunnel) bool { return t.Port == 8000 })
@@ -47,31 +66,31 @@ func adopt(file tunnels.AgentFile, written []sentry.Written) adopted {
 		lowest := slices.MinFunc(list, func(x, y tunnels.AgentTunnel) int { return cmp.Compare(x.Port, y.Port) })
 		control = slices.IndexFunc(list, func(t tunnels.AgentTunnel) bool { return t.Port == lowest.Port })
 	}
-	a.Control = place(list[control])
-	a.notes = append(a.notes, list[control].Name+" is control")
-	a.regions(slices.Delete(slices.Clone(list), control, control+1), written)
-	ports := []int{a.Control.Port}
-	for _, r := range a.Regions {
+	d.Control = place(list[control])
+	d.Notes = append(d.Notes, list[control].Name+" is control")
+	d.regions(slices.Delete(slices.Clone(list), control, control+1), written)
+	ports := []int{d.Control.Port}
+	for _, r := range d.Regions {
 		ports = append(ports, r.Port)
 	}
 	if slices.ContainsFunc(ports, func(port int) bool { return slices.Contains(ports, port+1) }) {
-		a.Watchers = "false"
-		a.warnings = append(a.warnings, "ports follow one another: watchers = false, since a devserver with webpack takes two")
+		d.Watchers = "false"
+		d.Warnings = append(d.Warnings, "ports follow one another: watchers = false, since a devserver with webpack takes two")
 	}
-	return a
+	return d
 }
 
 // distinct leaves out tunnels that lead to where another one leads, or from where.
-func (a *adopted) distinct(all []tunnels.AgentTunnel) (list []tunnels.AgentTunnel) {
+func (d *Draft) distinct(all []tunnels.AgentTunnel) (list []tunnels.AgentTunnel) {
 	for _, t := range all {
 		i := slices.IndexFunc(list, func(other tunnels.AgentTunnel) bool {
 			return other.Port == t.Port || t.Domain != "" && other.Domain == t.Domain
 		})
 		switch {
 		case i >= 0:
-			a.warnings = append(a.warnings, fmt.Sprintf("not carried over: %s: %s has its port or its domain", t.Name, list[i].Name))
+			d.Warnings = append(d.Warnings, fmt.Sprintf("not carried over: %s: %s has its port or its domain", t.Name, list[i].Name))
 		case strings.Contains(t.Domain, "*"):
-			a.warnings = append(a.warnings, fmt.Sprintf("%s: a wildcard is no address of one silo: its domain is left out", t.Name))
+			d.Warnings = append(d.Warnings, fmt.Sprintf("%s: a wildcard is no address of one silo: its domain is left out", t.Name))
 			t.Domain = ""
 			list = append(list, t)
 		default:
@@ -86,7 +105,7 @@ func isControl(t tunnels.AgentTunnel) bool {
 }
 
 // regions makes a region of each tunnel.
-func (a *adopted) regions(list []tunnels.AgentTunnel, written []sentry.Written) {
+func (d *Draft) regions(list []tunnels.AgentTunnel, written []sentry.Written) {
 	var guessed []string
 	ids, names := map[int]bool{}, map[string]bool{}
 	for _, t := range list {
@@ -102,25 +121,25 @@ func (a *adopted) regions(list []tunnels.AgentTunnel, written []sentry.Written) 
 			region.Name = stem + "-" + strconv.Itoa(n)
 		}
 		ids[region.ID], names[region.Name] = true, true
-		a.Regions = append(a.Regions, region)
-		a.notes = append(a.notes, t.Name+" is region "+region.Name)
+		d.Regions = append(d.Regions, region)
+		d.Notes = append(d.Notes, t.Name+" is region "+region.Name)
 	}
-	for i, next := 0, 1; i < len(a.Regions); i++ {
-		if a.Regions[i].ID != 0 {
+	for i, next := 0, 1; i < len(d.Regions); i++ {
+		if d.Regions[i].ID != 0 {
 			continue
 		}
 		for ids[next] {
 			next++
 		}
-		a.Regions[i].ID, ids[next] = next, true
-		guessed = append(guessed, fmt.Sprintf("%s = %d", a.Regions[i].Name, next))
+		d.Regions[i].ID, ids[next] = next, true
+		guessed = append(guessed, fmt.Sprintf("%s = %d", d.Regions[i].Name, next))
 	}
 	switch {
 	case len(list) == 0:
-		a.Regions = []templates.RegionTable{{Name: "us", ID: 1}}
-		a.warnings = append(a.warnings, "there is but one tunnel: region us is made up")
+		d.Regions = []templates.RegionTable{{Name: "us", ID: 1}}
+		d.Warnings = append(d.Warnings, "there is but one tunnel: region us is made up")
 	case len(guessed) > 0:
-		a.warnings = append(a.warnings, "made up, and part of what a database holds: the ids "+strings.Join(guessed, ", "))
+		d.Warnings = append(d.Warnings, "made up, and part of what a database holds: the ids "+strings.Join(guessed, ", "))
 	}
 }
 

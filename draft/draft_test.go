@@ -1,4 +1,4 @@
-package cmd
+package draft
 
 import (
 	"fmt"
@@ -9,19 +9,19 @@ import (
 	"silo/tunnels"
 )
 
-// adoptedWords are control's port, then each region with its id and port, then all warnings.
-func adoptedWords(a adopted) string {
-	words := []string{fmt.Sprintf("control:%d", a.Control.Port)}
-	for _, r := range a.Regions {
+// draftWords are control's port, then each region with its id and port, then all warnings.
+func draftWords(d Draft) string {
+	words := []string{fmt.Sprintf("control:%d", d.Control.Port)}
+	for _, r := range d.Regions {
 		words = append(words, fmt.Sprintf("%s=%d:%d", r.Name, r.ID, r.Port))
 	}
-	if a.Watchers != "" {
-		words = append(words, "watchers="+a.Watchers)
+	if d.Watchers != "" {
+		words = append(words, "watchers="+d.Watchers)
 	}
-	return strings.Join(append(words, a.warnings...), "; ")
+	return strings.Join(append(words, d.Warnings...), "; ")
 }
 
-func TestAdopt(t *testing.T) {
+func TestOfAgent(t *testing.T) {
 	t.Parallel()
 	one := func(name string, port int, domain string) tunnels.AgentTunnel {
 		return tunnels.AgentTunnel{Name: name, Port: port, Domain: domain}
@@ -45,7 +45,7 @@ func TestAdopt(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := adoptedWords(adopt(tunnels.AgentFile{Tunnels: c.tunnels}, c.written)); got != c.want {
+			if got := draftWords(OfAgent(tunnels.AgentFile{Tunnels: c.tunnels}, c.written)); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
