@@ -315,13 +315,13 @@ func (a *app) killOnRepeat(in *orchestrator.Instance) {
 
 // outlive waits until the instance is on its way down, or a silo has failed for good.
 func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
-	said := newTold()
+	news := a.talk.News(a.quiet)
 	for {
 		snapshot, replaced := in.Next()
 		if snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
 			return nil
 		}
-		a.sayTrouble(snapshot, said)
+		news.Update(snapshot)
 		if _, failed := orchestrator.Outcome(snapshot, nil); len(failed) > 0 && !keepGoing {
 			return in.Await(context.WithoutCancel(ctx), failed[0].Name) // names it with its last lines
 		}

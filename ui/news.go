@@ -1,4 +1,4 @@
-package cmd
+package ui
 
 import (
 	"fmt"
@@ -8,42 +8,54 @@ import (
 	"silo/state"
 )
 
-// told is what a foreground `up` or a detached supervisor's log has been told of
-// the silos and their tunnels.
-type told struct {
+// News tells of silos and tunnels that come and go, between the silos' own lines: a
+// foreground `up`, and the log of a detached supervisor. What stands as it stood is
+// told once.
+type News struct {
+	p       *Printer
+	quiet   bool // trouble alone
 	phases  map[string]state.Phase
 	tunnels map[string]string
 }
 
-func newTold() *told { return &told{map[string]state.Phase{}, map[string]string{}} }
-
-// sayTrouble tells of silos that come and go, between their own lines.
-func (a *app) sayTrouble(snapshot *state.Snapshot, said *told) {
-	for _, s := range snapshot.Silos {
-		if said.phases[s.Name] == s.State {
-			continue
-		}
-		before, known := said.phases[s.Name]
-		said.phases[s.Name] = s.State
-		trouble := []state.Phase{state.Backoff, state.Failed, state.Unready}
-		if s.Reason != nil && slices.Contains(trouble, s.State) {
-			a.talk.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))
-		} else if known && s.State == state.Ready && before != state.Ready {
-			a.note(s.Name + " is ready again")
-		}
-	}
-	a.sayTunnels(snapshot, said)
+// News begins to tell. Quiet: of trouble, and not of its end.
+func (p *Printer) News(quiet bool) *News {
+	return &News{p, quiet, map[string]state.Phase{}, map[string]string{}}
 }
 
-// sayTunnels tells of tunnels that come and go; those of one session do it all at
+// Update tells what a snapshot has that the one before had not; one at a time.
+func (n *News) Update(snapshot *state.Snapshot) {
+	for _, s := range snapshot.Silos {
+		if n.phases[s.Name] == s.State {
+			continue
+		}
+		before, known := n.phases[s.Name]
+		n.phases[s.Name] = s.State
+		trouble := []state.Phase{state.Backoff, state.Failed, state.Unready}
+		if s.Reason != nil && slices.Contains(trouble, s.State) {
+			n.p.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))
+		} else if known && s.State == state.Ready && before != state.Ready {
+			n.note(s.Name + " is ready again")
+		}
+	}
+	n.ofTunnels(snapshot)
+}
+
+func (n *News) note(text string) {
+	if !n.quiet {
+		n.p.Note(text)
+	}
+}
+
+// ofTunnels tells of tunnels that come and go; those of one session do it all at
 // once and for one reason, which is one line.
-func (a *app) sayTunnels(snapshot *state.Snapshot, said *told) {
+func (n *News) ofTunnels(snapshot *state.Snapshot) {
 	var news []string
 	names, hints := map[string][]string{}, map[string]string{}
 	for _, s := range snapshot.Silos {
 		line := tunnelNews(s.Tunnel)
-		before, known := said.tunnels[s.Name]
-		said.tunnels[s.Name] = line
+		before, known := n.tunnels[s.Name]
+		n.tunnels[s.Name] = line
 		if line == before || !known && line == tunnelOnline {
 			continue
 		}
@@ -59,11 +71,11 @@ func (a *app) sayTunnels(snapshot *state.Snapshot, said *told) {
 		text := strings.Join(names[line], ", ") + ": " + line
 		switch {
 		case line == tunnelOnline:
-			a.note(text + " again")
+			n.note(text + " again")
 		case hints[line] == "":
-			a.talk.Warn(text)
+			n.p.Warn(text)
 		default:
-			a.talk.Warn(text, hints[line])
+			n.p.Warn(text, hints[line])
 		}
 	}
 }

@@ -1,0 +1,54 @@
+package ui_test
+
+import (
+	"bytes"
+	"testing"
+
+	"silo/state"
+)
+
+func TestNews(t *testing.T) {
+	t.Parallel()
+	silo := func(name string, phase state.Phase, tunnel state.Tunnel, reason ...string) state.Silo {
+		s := state.Silo{Name: name, State: phase, Tunnel: tunnel}
+		if len(reason) > 0 {
+			s.Reason = &reason[0]
+		}
+		return s
+	}
+	online := state.Tunnel{State: state.TunnelOnline}
+	lost := state.Tunnel{State: state.TunnelLost, Error: &state.TunnelError{Code: "ERR_NGROK_105", Text: "no such token", Hint: "another token"}}
+	again := lost
+	again.Attempt = 2
+	frames := [][]state.Silo{
+		{silo("control", state.Starting, online), silo("us", state.Starting, online)},
+		{silo("control", state.Ready, online), silo("us", state.Backoff, online, "exited with code 1")},
+		{silo("control", state.Ready, lost), silo("us", state.Backoff, lost, "exited with code 1")},
+		{silo("control", state.Ready, again), silo("us", state.Ready, again)},
+		{silo("control", state.Ready, online), silo("us", state.Ready, state.Tunnel{State: state.TunnelReconnecting})},
+	}
+	for quiet, want := range map[bool]string{
+		false: `silo: control is ready again
+silo: warning: us: backoff: exited with code 1
+silo: warning: control, us: tunnel lost: ERR_NGROK_105 no such token
+hint: another token
+silo: us is ready again
+silo: control: tunnel online again
+silo: warning: us: tunnel reconnecting
+`,
+		true: `silo: warning: us: backoff: exited with code 1
+silo: warning: control, us: tunnel lost: ERR_NGROK_105 no such token
+hint: another token
+silo: warning: us: tunnel reconnecting
+`,
+	} {
+		var out bytes.Buffer
+		news := surrounding{}.printer(&out, nil).News(quiet)
+		for _, silos := range frames {
+			news.Update(&state.Snapshot{Silos: silos})
+		}
+		if out.String() != want {
+			t.Errorf("quiet %v: got\n%swant\n%s", quiet, out.String(), want)
+		}
+	}
+}
