@@ -107,7 +107,9 @@ func dying(met map[int]Info, found []Info) (list []Info) {
 
 // killLed kills the process groups that members lead, each at one stroke: a child
 // that is born between a look and a kill, in a session that nobody knows and with
-// an environment of its own, dies with its group.
+// an environment of its own, dies with its group. It does not go as far as
+// killGroups: a group without its leader among the members may be led by one of
+// those whom a look has spared, the asking process and its ancestors.
 func killLed(members []Info) {
 	own := unix.Getpgrp() // a pipeline's, perhaps, whose first process is a member
 	for _, info := range members {

@@ -170,7 +170,9 @@ func (p *Process) extinguish(ctx context.Context, gone bool) {
 
 // killGroups kills the process groups of a tree's members. A group is killed at
 // one stroke, so that even what forks without pause cannot slip through. It is
-// the tree's alone, as its session is: nobody joins a group of another session.
+// the tree's alone, as its session is: nobody joins a group of another session. So
+// it need not have its leader any more. This is for looks that spare nobody of it; the
+// others have killLed.
 func killGroups(members []Info) {
 	own, err := unix.Getsid(0)
 	if err != nil {

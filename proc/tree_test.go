@@ -171,16 +171,26 @@ func TestKillMarked(t *testing.T) {
 	}
 }
 
-// Who asks from a shell inside the tree does not mean himself or his shell.
+// Who asks from a shell inside the tree does not mean himself or his shell, also
+// where that one leads a group of those whom he means, in a session that is not his.
 func TestKillMarkedSparesTheAsking(t *testing.T) {
 	t.Parallel()
-	mark := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
-	tr := plant(t, `sleep 60 & `+roleKey+`=killmarked "$SELF" "$PROC_TEST_MARK"; wait; echo shell lives`, mark, "PROC_TEST_MARK="+mark)
-	<-tr.Done()
-	if got := tr.output.String(); !strings.HasSuffix(got, "1 <nil>\nshell lives\n") {
-		t.Errorf("got %q", got)
+	const ask = roleKey + `=killmarked "$SELF" "$PROC_TEST_MARK"`
+	for name, line := range map[string]string{
+		"in its session":          ask,
+		"in a session of his own": newSession() + ` -c '` + ask + `; exit'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mark := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
+			tr := plant(t, `sleep 60 & `+line+`; wait; echo shell lives`, mark, "PROC_TEST_MARK="+mark)
+			<-tr.Done()
+			if got := tr.output.String(); !strings.HasSuffix(got, "1 <nil>\nshell lives\n") {
+				t.Errorf("got %q", got)
+			}
+			tr.gone(t)
+		})
 	}
-	tr.gone(t)
 }
 
 func TestKillTree(t *testing.T) {
