@@ -58,7 +58,7 @@ func (a *app) replay(c *cli.Context) error {
 func unheard(e traffic.Exchange) error {
 	switch {
 	case e.Fault != nil:
-		return &client.TunnelError{Silo: e.Silo, URL: "http://" + e.Host + e.Path, Status: e.Status, Code: *e.Fault}
+		return &client.TunnelError{Silo: e.Silo, URL: e.URL(), Status: e.Status, Code: *e.Fault}
 	case e.Status == 0 && e.Error != nil:
 		return hinted(exitFailed, e.Silo+" gave no answer: "+*e.Error, fmt.Sprintf("silo requests %d shows what was sent", e.ID))
 	case e.Status == 0:
@@ -95,7 +95,7 @@ type replayed struct {
 
 func replayedOf(e traffic.Exchange) replayed {
 	v := replayed{ID: e.ID, ReplayOf: e.ReplayOf, Truncated: e.Response.Truncated, replied: replied{
-		Silo: e.Silo, Method: e.Method, URL: "http://" + e.Host + e.Path, Status: e.Status, Reason: http.StatusText(e.Status), Headers: e.Response.Header,
+		Silo: e.Silo, Method: e.Method, URL: e.URL(), Status: e.Status, Reason: http.StatusText(e.Status), Headers: e.Response.Header,
 	}}
 	if e.Total != nil {
 		v.Duration = *e.Total

@@ -133,13 +133,18 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 }
 
 func (a *app) oneRequest(c *cli.Context, client *control.Client, id uint64) error {
-	e, err := client.Exchange(c.Context, id)
-	switch {
-	case err != nil:
+	if c.Bool("har") {
+		text, err := client.ExchangeHAR(c.Context, id)
+		if err == nil {
+			_, err = a.Stdout.Write(text)
+		}
 		return err
-	case c.Bool("har"):
-		return traffic.WriteHAR(a.Stdout, release(), []traffic.Exchange{e})
-	case c.Bool("json"):
+	}
+	e, err := client.Exchange(c.Context, id)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
 		return writeJSON(a.Stdout, e)
 	}
 	a.out.Exchange(e)

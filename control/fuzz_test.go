@@ -41,6 +41,7 @@ func FuzzRequest(f *testing.F) {
 		{"GET", "/v1/requests/watch?since=9223372036854775808", "", ""},
 		{"GET", "/v1/requests.har?silo=nosuch", "", ""},
 		{"GET", "/v1/requests.har?n=1", "", ""},
+		{"GET", "/v1/requests/1/har", "", ""},
 		{"GET", "/v1/calls", "", ""},
 		{"GET", "/v1/logs?silo=us&n=200&follow=1&grep=.", "", ""},
 		{"GET", "/v1/logs?silo=..%2Fus&grep=(", "", ""},

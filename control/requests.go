@@ -57,22 +57,34 @@ func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) request(w http.ResponseWriter, r *http.Request) {
+	if e, kept := s.exchange(w, r); kept {
+		answer(w, http.StatusOK, e.Masked())
+	}
+}
+
+// requestHAR exports one exchange as har does all.
+func (s *Server) requestHAR(w http.ResponseWriter, r *http.Request) {
+	if e, kept := s.exchange(w, r); kept {
+		s.export(w, []traffic.Exchange{e})
+	}
+}
+
+// exchange is the one that a path names, with its secrets. What is not is answered,
+// and not kept.
+func (s *Server) exchange(w http.ResponseWriter, r *http.Request) (e traffic.Exchange, kept bool) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil {
 		answer(w, http.StatusBadRequest, refusal{Error: "a request's id is a number"})
-		return
+		return e, false
 	}
 	s.settle(r.Context())
-	e, kept := s.supervisor.Traffic().Get(id)
-	if !kept {
+	if e, kept = s.supervisor.Traffic().Get(id); !kept {
 		refuse(w, fmt.Errorf("request %d: %w", id, orchestrator.ErrNotKept))
-		return
 	}
-	answer(w, http.StatusOK, e.Masked())
+	return e, kept
 }
 
-// har exports what is kept in a form that browsers' tools open. It is written in
-// pieces, each of which the reader has its time to take.
+// har exports what is kept in a form that browsers' tools open.
 func (s *Server) har(w http.ResponseWriter, r *http.Request) {
 	filter, ok := s.filter(w, r)
 	if !ok {
@@ -84,6 +96,12 @@ func (s *Server) har(w http.ResponseWriter, r *http.Request) {
 	}
 	s.settle(r.Context())
 	list, _ := s.supervisor.Traffic().List(filter, n)
+	s.export(w, list)
+}
+
+// export masks and writes one exchange after the other, in pieces each of which the
+// reader has its time to take.
+func (s *Server) export(w http.ResponseWriter, list []traffic.Exchange) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Disposition", `attachment; filename="silo.har"`)
 	_ = traffic.WriteHAR(unhurried{w, s}, s.options.Version, list) // a reader that left needs no answer

@@ -100,6 +100,14 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 	if !json.Valid(har) || !strings.Contains(string(har), `"creator":{"name":"silo","version":"test"}`) || strings.Contains(string(har), planted) {
 		t.Errorf("exported: %s", har)
 	}
+	one, err := client.ExchangeHAR(t.Context(), 1)
+	must(t, err)
+	if !json.Valid(one) || strings.Count(string(one), `"startedDateTime"`) != 1 || strings.Contains(string(one), planted) {
+		t.Errorf("exported alone: %s", one)
+	}
+	if _, err := client.ExchangeHAR(t.Context(), 99); !errors.Is(err, orchestrator.ErrNotKept) {
+		t.Errorf("an export of one that never was: %v", err)
+	}
 }
 
 func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
@@ -211,6 +219,8 @@ func TestPagesAreAnsweredAsTheSocketIs(t *testing.T) {
 		"/v1/requests/1":                   {200, `"body":"YWJj"`},
 		"/v1/requests/2":                   {404, `"not_kept":true`},
 		"/v1/requests/one":                 {400, `is a number`},
+		"/v1/requests/1/har":               {200, `{"log":{"version":"1.2"`},
+		"/v1/requests/2/har":               {404, `"not_kept":true`},
 		"/v1/requests.har":                 {200, `{"log":{"version":"1.2"`},
 		"/v1/calls":                        {200, `{"calls":[{"from":"outside","to":"us"`},
 		"/v1/logs?silo=us&n=2":             {200, `,"text":"two"}`},

@@ -144,6 +144,7 @@ func (s *Server) open() *http.ServeMux {
 	mux.HandleFunc("GET /v1/watch", s.watch)
 	mux.HandleFunc("GET /v1/requests", s.requests)
 	mux.HandleFunc("GET /v1/requests/{id}", s.request)
+	mux.HandleFunc("GET /v1/requests/{id}/har", s.requestHAR)
 	mux.HandleFunc("GET /v1/requests/watch", s.watchRequests)
 	mux.HandleFunc("GET /v1/requests.har", s.har)
 	mux.HandleFunc("GET /v1/calls", s.calls)

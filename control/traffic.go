@@ -35,7 +35,17 @@ func (c *Client) watchUpdates(ctx context.Context, since uint64, filter traffic.
 // HAR is the export of the latest n exchanges that filter lets through, of all
 // that are kept where n is 0.
 func (c *Client) HAR(ctx context.Context, filter traffic.Filter, n int) ([]byte, error) {
-	response, err := c.do(ctx, http.MethodGet, "/v1/requests.har?"+queryOf(filter, n), nil)
+	return c.text(ctx, "/v1/requests.har?"+queryOf(filter, n))
+}
+
+// ExchangeHAR is the export of one exchange, or orchestrator.ErrNotKept.
+func (c *Client) ExchangeHAR(ctx context.Context, id uint64) ([]byte, error) {
+	return c.text(ctx, "/v1/requests/"+strconv.FormatUint(id, 10)+"/har")
+}
+
+// text is an answer as it comes.
+func (c *Client) text(ctx context.Context, path string) ([]byte, error) {
+	response, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, err
 	}

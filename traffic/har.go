@@ -125,7 +125,7 @@ func newHAREntry(e Exchange) harEntry {
 		Started: e.Started.Format("2006-01-02T15:04:05.000Z07:00"),
 		Comment: harComment(e),
 		Request: harRequest{
-			Method: cmp.Or(e.Method, http.MethodGet), URL: harURL(e), HTTPVersion: e.Proto, Cookies: sentCookies(e.Request.Header),
+			Method: cmp.Or(e.Method, http.MethodGet), URL: e.URL(), HTTPVersion: e.Proto, Cookies: sentCookies(e.Request.Header),
 			Headers: append([]harPair{{"Host", e.Host}}, harHeaders(e.Request.Header)...), Query: harQuery(e.Path),
 			PostData: newHARPostData(e.Request), HeadersSize: sizeUnknown, BodySize: e.Request.Bytes,
 		},
@@ -177,21 +177,6 @@ func harComment(e Exchange) string {
 		words = append(words, *e.Error)
 	}
 	return strings.Join(words, "; ")
-}
-
-// harURL is the whole URL of a request. Of a scheme it knows what a front has said.
-func harURL(e Exchange) string {
-	if strings.Contains(e.Path, "://") && !strings.HasPrefix(e.Path, "/") { // the absolute form (RFC 9112, section 3.2.2)
-		return e.Path
-	}
-	scheme, path := "http", e.Path
-	if e.Request.Header.Get("X-Forwarded-Proto") == "https" {
-		scheme = "https"
-	}
-	if !strings.HasPrefix(path, "/") { // * of OPTIONS
-		path = "/"
-	}
-	return scheme + "://" + cmp.Or(e.Host, e.Silo) + path
 }
 
 func harQuery(path string) []harPair {

@@ -6,7 +6,9 @@
 package traffic
 
 import (
+	"cmp"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -89,4 +91,19 @@ type Call struct {
 	Errors   int64   `json:"errors"` // broken, or answered with 500 or above
 	Blocked  int64   `json:"blocked"`
 	Seconds  float64 `json:"seconds"` // spent on all of them that have ended
+}
+
+// URL is the whole URL of the request. Of a scheme it knows what a front has said.
+func (e Exchange) URL() string {
+	if strings.Contains(e.Path, "://") && !strings.HasPrefix(e.Path, "/") { // the absolute form (RFC 9112, section 3.2.2)
+		return e.Path
+	}
+	scheme, path := "http", e.Path
+	if e.Request.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	if !strings.HasPrefix(path, "/") { // * of OPTIONS
+		path = "/"
+	}
+	return scheme + "://" + cmp.Or(e.Host, e.Silo) + path
 }
