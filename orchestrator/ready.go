@@ -68,7 +68,7 @@ func interval(since, configured time.Duration, silos int) time.Duration {
 	if since > quickFor {
 		return configured
 	}
-	return min(configured, max(quickInterval, time.Duration(silos)*time.Millisecond/10))
+	return min(configured, max(quickInterval, time.Duration(silos)*time.Millisecond/33))
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
