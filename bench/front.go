@@ -45,7 +45,8 @@ func kinds() []kind {
 	}
 	return []kind{
 		{"nginx", "nginx", nginx},
-		ours("silo's edge, not recording", "silo"),
+		ours("room proxy, recording", "record"),
+		ours("room proxy, not recording", "silo"),
 		ours("ReverseProxy, tuned", "tuned"),
 		{"caddy", "caddy", caddy},
 		ours("ReverseProxy, as it comes", "plain"),

@@ -6,6 +6,7 @@
 //	goproxy LISTEN TARGET plain    httputil.ReverseProxy as it comes
 //	goproxy LISTEN TARGET tuned    with connections kept, no compression, larger buffers
 //	goproxy LISTEN TARGET silo     room proxy, which records nothing here
+//	goproxy LISTEN TARGET record   the same, and it records
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"syscall"
 
 	"silo/proxy"
+	"silo/traffic"
 )
 
 func main() {
@@ -36,8 +38,13 @@ func run(ctx context.Context, at, target, kind string) error {
 	if err != nil {
 		return err
 	}
-	if kind == "silo" {
-		return proxy.Serve(ctx, listener, proxy.New(proxy.Options{Silo: "bench", Target: func() string { return target }}))
+	options := proxy.Options{Silo: "bench", Target: func() string { return target }}
+	switch kind {
+	case "record":
+		options.Recording = &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit)}
+		fallthrough
+	case "silo":
+		return proxy.Serve(ctx, listener, proxy.New(options))
 	}
 	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: target})
