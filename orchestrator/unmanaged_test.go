@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +19,11 @@ import (
 func byHand(t *testing.T, bind, mode string) func() {
 	t.Helper()
 	listener, err := net.Listen("tcp4", bind)
+	// A child that another test starts has a copy of whatever listens until its exec.
+	for deadline := time.Now().Add(5 * time.Second); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+		listener, err = net.Listen("tcp4", bind)
+	}
 	must(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		has := map[string]string{"/api/0/users/me/": "CONTROL", "/api/0/organizations/": "REGION"}[r.URL.Path]
