@@ -146,7 +146,7 @@ func FuzzHeads(f *testing.F) {
 	both := newPeers(f, http.HandlerFunc(echo))
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.HasPrefix(text, "PRI ") || len(text) < 4 || len(text) > 64<<10 {
-			t.Skip() // HTTP/2 is nobody's to compare, and net/http answers a first request that is shorter than any
+			return // HTTP/2 is nobody's to compare, and net/http answers a first request that is shorter than any
 		}
 		var methods []string
 		if strings.Contains(text, "HEAD /2 ") {

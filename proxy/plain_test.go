@@ -53,7 +53,7 @@ func FuzzAnswers(f *testing.F) {
 		request := &http.Request{Method: http.MethodGet}
 		ours, ok := parsePlainAnswer(head+"\r\n\r\n", request, strings.NewReader(body))
 		if !whole || !ok {
-			t.Skip()
+			return // net/http's to read
 		}
 		theirs, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), request)
 		if err != nil {
