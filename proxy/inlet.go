@@ -188,7 +188,7 @@ func (c *inbound) head() ([]byte, error) {
 	c.expire(idleTimeout)
 	for seen := 0; ; {
 		came, _ := c.in.Peek(c.in.Buffered()) // no more than there is
-		if bytes.Contains(came[max(0, seen-len(headEnd)):], headEnd) || len(came) == inboundBuffer || endsOtherwise(came) {
+		if bytes.Contains(came[max(0, seen-len(headEnd)):], headEnd) || len(came) == inboundBuffer || len(came) >= len(headEnd) && endsOtherwise(came) {
 			return came, nil
 		}
 		if seen = len(came); seen > 0 {

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // parsePlain makes a request of a header that is whole, in a copy of base, if it is
@@ -27,7 +29,7 @@ func parsePlain(head string, base *http.Request) (r *http.Request, ok bool) {
 	r.Header, ok = parseFields(rest, func(name, value string) (keep, ok bool) {
 		switch name {
 		case "Host":
-			ok = r.Host == "" && isHost(value)
+			ok = r.Host == "" && value != "" && httpguts.ValidHostHeader(value)
 			r.Host = value
 			return false, ok
 		case "Connection":
@@ -49,7 +51,7 @@ func parsePlainAnswer(head string, request *http.Request, body io.Reader) (answe
 	version, status, _ := strings.Cut(line, " ")
 	code, reason, _ := strings.Cut(status, " ")
 	number, err := strconv.Atoi(code)
-	if err != nil || len(code) != len("200") || number < http.StatusOK || !isValue(reason) || version != "HTTP/1.1" ||
+	if err != nil || len(code) != len("200") || number < http.StatusOK || !httpguts.ValidHeaderFieldValue(reason) || version != "HTTP/1.1" ||
 		number == http.StatusNoContent || number == http.StatusNotModified || request.Method == http.MethodHead {
 		return nil, false
 	}
@@ -115,7 +117,7 @@ func parseFields(lines string, take func(name, value string) (keep, ok bool)) (h
 		line, lines, _ = strings.Cut(lines, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !ok || !isToken(name) || !isValue(value) {
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, false
 		}
 		name = http.CanonicalHeaderKey(name)
@@ -136,53 +138,11 @@ func parseFields(lines string, take func(name, value string) (keep, ok bool)) (h
 func plainLine(line string) (method, target string, ok bool) {
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
-	ok = version == "HTTP/1.1" && isToken(method) && method != http.MethodConnect && strings.HasPrefix(target, "/")
+	ok = version == "HTTP/1.1" && httpguts.ValidHeaderFieldName(method) && // a token, as a method is
+		method != http.MethodConnect && method != http.MethodPost && // net/http forgives what old clients send behind it
+		strings.HasPrefix(target, "/")
 	for i := range len(target) {
 		ok = ok && target[i] > ' ' && target[i] <= '~'
 	}
 	return method, target, ok
-}
-
-// isToken tells of a method or a field's name (RFC 9110, section 5.6.2).
-func isToken(word string) bool {
-	for i := range len(word) {
-		if !inToken[word[i]] {
-			return false
-		}
-	}
-	return word != ""
-}
-
-// isValue tells of a field's value (RFC 9110, section 5.5).
-func isValue(value string) bool {
-	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// isHost tells of a host that is a name or an address, with or without a port.
-func isHost(value string) bool {
-	for i := range len(value) {
-		if !inHost[value[i]] {
-			return false
-		}
-	}
-	return value != ""
-}
-
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-var (
-	inToken = bytesOf(alphanumeric + "!#$%&'*+-.^_`|~")
-	inHost  = bytesOf(alphanumeric + "-._:[]")
-)
-
-func bytesOf(all string) (set [256]bool) {
-	for i := range len(all) {
-		set[all[i]] = true
-	}
-	return set
 }
