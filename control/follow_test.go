@@ -57,14 +57,14 @@ func TestRequestsAreFollowed(t *testing.T) {
 	_, in, client := serve(t)
 	pass(in.Traffic(), "us", "/before", http.StatusOK)
 	stream := traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Minute)}
-	stream.ID = in.Traffic().Begin(stream)
+	in.Traffic().Begin(&stream)
 	var told []uint64
 	err := client.FollowRequests(t.Context(), traffic.Filter{}, 0, func(e traffic.Exchange) bool {
 		told = append(told, e.ID)
 		if e.ID == stream.ID && e.State == traffic.Open {
 			pass(in.Traffic(), "us", "/after", http.StatusOK)
 			stream.State = traffic.Done
-			in.Traffic().End(stream)
+			in.Traffic().End(&stream)
 		}
 		return len(told) < 4
 	})

@@ -26,9 +26,9 @@ func pass(log *traffic.Log, silo, path string, status int) {
 		Silo: silo, Method: http.MethodGet, Path: path + "?token=" + planted, Started: time.Now(),
 		Request: traffic.Message{Header: http.Header{"Authorization": {"Bearer " + planted}}, Bytes: 3, Body: []byte("abc")},
 	}
-	e.ID = log.Begin(e)
+	log.Begin(&e)
 	e.State, e.Status = traffic.Done, status
-	log.End(e)
+	log.End(&e)
 }
 
 func TestRequestsAreListedByFilter(t *testing.T) {
@@ -88,9 +88,9 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 		t.Errorf("a replay of one that never was: %v", err)
 	}
 	cut := traffic.Exchange{Silo: "us", Started: time.Now(), Request: traffic.Message{Bytes: 1 << 20, Truncated: true}}
-	cut.ID = in.Traffic().Begin(cut)
+	in.Traffic().Begin(&cut)
 	cut.State = traffic.Done
-	in.Traffic().End(cut)
+	in.Traffic().End(&cut)
 	var no *orchestrator.UnrepeatableError
 	if _, err := client.Replay(t.Context(), cut.ID, ""); !errors.As(err, &no) || no.ID != cut.ID || no.Why == "" {
 		t.Errorf("a replay of one that is kept in part: %v", err)
@@ -117,8 +117,8 @@ func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
 	_, version, err := client.Requests(t.Context(), traffic.Filter{}, 0)
 	must(t, err)
 	open := traffic.Exchange{Silo: "us", Path: "/stream"}
-	open.ID = in.Traffic().Begin(open)
-	in.Traffic().Begin(traffic.Exchange{Silo: "control"})
+	in.Traffic().Begin(&open)
+	in.Traffic().Begin(&traffic.Exchange{Silo: "control"})
 	var seen []traffic.State
 	err = client.watchUpdates(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(u requestUpdate) bool {
 		e := u.Request
@@ -127,7 +127,7 @@ func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
 		}
 		if seen = append(seen, e.State); e.State == traffic.Open {
 			open.State = traffic.Done
-			in.Traffic().End(open)
+			in.Traffic().End(&open)
 		}
 		return e.State == traffic.Open
 	})
@@ -275,15 +275,15 @@ func TestLogsAreFollowedToTheEnd(t *testing.T) {
 func TestRequestsThatAreAboutToEndAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
-	in.Traffic().Begin(traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
+	in.Traffic().Begin(&traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
 	e := traffic.Exchange{Silo: "us", Started: time.Now()}
-	e.ID = in.Traffic().Begin(e)
+	in.Traffic().Begin(&e)
 	_, _, asked := in.Traffic().Since(0, traffic.Filter{})
 	go func() {
-		in.Traffic().Begin(traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
+		in.Traffic().Begin(&traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
 		<-asked
 		e.State = traffic.Done
-		in.Traffic().End(e)
+		in.Traffic().End(&e)
 	}()
 	got, err := client.Exchange(t.Context(), e.ID)
 	must(t, err)

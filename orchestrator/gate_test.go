@@ -147,16 +147,18 @@ func TestReplayRefuses(t *testing.T) {
 	b := start(t, "plain", "")
 	must(t, b.Await(t.Context()))
 	log := b.Traffic()
-	open := log.Begin(traffic.Exchange{Silo: "us", Method: "GET", Path: "/"})
+	begun := traffic.Exchange{Silo: "us", Method: "GET", Path: "/"}
+	log.Begin(&begun)
+	open := begun.ID
 	cut, upgraded, plain := open+1, open+2, open+3
 	for _, e := range []traffic.Exchange{
 		{Silo: "us", Method: "GET", Path: "/", Request: traffic.Message{Truncated: true}},
 		{Silo: "us", Method: "GET", Path: "/", Status: http.StatusSwitchingProtocols},
 		{Silo: "us", Method: "GET", Path: "/"},
 	} {
-		e.ID = log.Begin(e)
+		log.Begin(&e)
 		e.State = traffic.Done
-		log.End(e)
+		log.End(&e)
 	}
 	for id, words := range map[uint64]string{open: "has not ended", cut: "in part only", upgraded: "another protocol"} {
 		var refused *UnrepeatableError

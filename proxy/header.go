@@ -3,16 +3,20 @@ package proxy
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
 // outgoing is a client's request as it is sent to host. It shares body, trailers
 // and the values of headers with the one that came.
 func (p *Proxy) outgoing(in *http.Request, scheme, host string) *http.Request {
-	out := in.WithContext(in.Context())
-	at := *in.URL
-	at.Scheme, at.Host = scheme, host
-	out.URL, out.Close = &at, false
+	made := &struct { // in one piece
+		request http.Request
+		at      url.URL
+	}{*in, *in.URL}
+	out := &made.request
+	out.URL, out.Close = &made.at, false
+	out.URL.Scheme, out.URL.Host = scheme, host
 	out.Header = endToEnd(in.Header)
 	if in.ContentLength == 0 {
 		out.Body = nil // a transport takes any other for one that it cannot send twice
@@ -98,6 +102,33 @@ func upgradeOf(header http.Header) string {
 // introduce tells the silo of the client. What the client said of itself stands
 // only where a trusted front has said it.
 func (p *Proxy) introduce(out, in *http.Request) {
+	said := introductionOf(in)
+	for i, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
+		switch _, came := in.Header[name]; {
+		case p.options.TrustForwarded && came:
+			out.Header[name] = in.Header[name] // also where Connection names it
+		case said.values[i] == "", p.options.TrustForwarded && name == "Forwarded":
+			delete(out.Header, name)
+		default:
+			out.Header[name] = said.values[i : i+1 : i+1]
+		}
+	}
+}
+
+// introduction is what introduce says, for all requests of a connection to one host.
+type introduction struct {
+	host   string
+	values [4]string // empty: nothing
+}
+
+// introductionOf finds the introduction of a request's connection, or makes it.
+func introductionOf(in *http.Request) *introduction {
+	peer, served := in.Context().Value(peerKey{}).(*peer)
+	if served {
+		if said := peer.introduction.Load(); said != nil && said.host == in.Host {
+			return said
+		}
+	}
 	client, _, err := net.SplitHostPort(in.RemoteAddr)
 	if err != nil {
 		client = ""
@@ -106,20 +137,11 @@ func (p *Proxy) introduce(out, in *http.Request) {
 	if in.TLS != nil {
 		proto = "https"
 	}
-	said := []string{client, in.Host, proto, ""}
-	if !p.options.TrustForwarded {
-		said[3] = forwardedAs(client, in.Host, proto)
+	said := &introduction{in.Host, [...]string{client, in.Host, proto, forwardedAs(client, in.Host, proto)}}
+	if served {
+		peer.introduction.Store(said)
 	}
-	for i, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-		switch _, came := in.Header[name]; {
-		case p.options.TrustForwarded && came:
-			out.Header[name] = in.Header[name] // also where Connection names it
-		case said[i] == "":
-			delete(out.Header, name)
-		default:
-			out.Header[name] = said[i : i+1 : i+1]
-		}
-	}
+	return said
 }
 
 // forwardedAs is the value of a Forwarded field (RFC 7239, section 4).

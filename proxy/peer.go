@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"silo/traffic"
 )
@@ -16,6 +17,8 @@ type peerKey struct{}
 type peer struct {
 	conn    net.Conn
 	lookups *sync.WaitGroup // Serve's
+
+	introduction atomic.Pointer[introduction] // of its latest request; nil: it made none
 
 	mu      sync.Mutex // guards all below
 	found   chan struct{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -116,11 +117,10 @@ func parseFields(lines string, take func(name, value string) (keep, ok bool)) (h
 		var line string
 		line, lines, _ = strings.Cut(lines, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
-		value = strings.Trim(value, " \t")
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, false
 		}
-		name = http.CanonicalHeaderKey(name)
+		name, value = http.CanonicalHeaderKey(name), textproto.TrimString(value) // which has no other space by now
 		keep, ok := take(name, value)
 		if !ok {
 			return nil, false

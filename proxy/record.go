@@ -91,7 +91,7 @@ func (p *Proxy) witness(w http.ResponseWriter, r *http.Request) *witness {
 		seen.sent = &sentBody{ReadCloser: r.Body, declared: r.ContentLength}
 	}
 	p.recognise(seen, r)
-	seen.ID = seen.recording.Log.Begin(seen.Exchange)
+	seen.recording.Log.Begin(&seen.Exchange)
 	if seen.unmet != nil {
 		seen.unmet.tell(seen.meet)
 	}
@@ -215,7 +215,7 @@ func (w *witness) end() {
 	if w.again != nil {
 		w.again.outcome = w.Exchange
 	}
-	w.recording.Log.End(w.Exchange)
+	w.recording.Log.End(&w.Exchange)
 }
 
 // reason is why an exchange is broken; empty: it is not.

@@ -28,6 +28,7 @@ type Log struct {
 	version uint64        // counts changes
 	changed chan struct{} // nil where nobody waits for a change
 	calls   map[[2]string]*Call
+	spare   []*Exchange // for those to come: they are many, and most are open for a moment
 }
 
 // record is an exchange and when it last changed.
@@ -39,14 +40,24 @@ type record struct {
 	version         uint64
 }
 
-func open(e Exchange) record { return record{open: &e, bytes: size(e)} }
+// open needs mu. The record has a copy of e.
+func (l *Log) open(e *Exchange) record {
+	var kept *Exchange
+	if last := len(l.spare) - 1; last >= 0 {
+		kept, l.spare = l.spare[last], l.spare[:last]
+	} else {
+		kept = new(Exchange)
+	}
+	*kept = *e
+	return record{open: kept, bytes: size(e)}
+}
 
-func closed(e Exchange) record {
+func closed(e *Exchange) record {
 	scratch, _ := scratches.Get().(*[]byte)
 	if scratch == nil {
 		scratch = new([]byte)
 	}
-	*scratch = pack((*scratch)[:0], &e)
+	*scratch = pack((*scratch)[:0], e)
 	r := record{packed: slices.Clone(*scratch), request: e.Request.Body, answer: e.Response.Body}
 	scratches.Put(scratch)
 	r.bytes = overhead + int64(cap(r.packed)+cap(r.request)+cap(r.answer))
@@ -72,15 +83,14 @@ func NewLog(limit int64) *Log {
 	return &Log{limit: limit, calls: map[[2]string]*Call{}}
 }
 
-// Begin keeps an exchange whose answer is still to come and gives it its ID. What
-// it refers to must not be changed any more.
-func (l *Log) Begin(e Exchange) (id uint64) {
+// Begin gives an exchange whose answer is still to come its ID and state, and keeps a
+// copy. What that refers to must not be changed any more.
+func (l *Log) Begin(e *Exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
 	e.ID, e.State = l.last, Open
-	l.put(l.kept.push(), open(e))
-	return e.ID
+	l.put(l.kept.push(), l.open(e))
 }
 
 // Update has f change an exchange that has begun, for who looks before it ends. One
@@ -94,12 +104,13 @@ func (l *Log) Update(id uint64, f func(e *Exchange)) {
 	}
 	e := *l.kept.at(i).open
 	f(&e)
-	l.put(i, open(e))
+	l.put(i, l.open(&e))
 }
 
 // End replaces the exchange of e.ID, which Begin has given, by e, whose State says
-// how it ended, and counts it. One that is not kept any more is only counted.
-func (l *Log) End(e Exchange) {
+// how it ended, and counts it. One that is not kept any more is only counted. The Log
+// has the bodies from then on, but neither e nor its headers.
+func (l *Log) End(e *Exchange) {
 	r := closed(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,8 +124,13 @@ func (l *Log) End(e Exchange) {
 func (l *Log) put(i int, r record) {
 	l.version++
 	r.version = l.version
-	l.bytes += r.bytes - l.kept.at(i).bytes
-	*l.kept.at(i) = r
+	at := l.kept.at(i)
+	l.bytes += r.bytes - at.bytes
+	if at.open != nil {
+		*at.open = Exchange{} // or what it refers to stays
+		l.spare = append(l.spare, at.open)
+	}
+	*at = r
 	for l.bytes > l.limit && l.kept.count > 1 {
 		l.bytes -= l.kept.at(0).bytes
 		l.kept.drop()
@@ -126,7 +142,7 @@ func (l *Log) put(i int, r record) {
 }
 
 // count needs mu.
-func (l *Log) count(e Exchange) {
+func (l *Log) count(e *Exchange) {
 	key := [2]string{e.Caller.Name(), e.Silo}
 	c := l.calls[key]
 	if c == nil {
@@ -221,9 +237,9 @@ func (l *Log) Calls() []Call {
 }
 
 // size is about what an exchange takes, in bytes.
-func size(e Exchange) int64 {
+func size(e *Exchange) int64 {
 	n := overhead + len(e.Method) + len(e.Host) + len(e.Path)
-	for _, m := range []Message{e.Request, e.Response} {
+	for _, m := range [...]*Message{&e.Request, &e.Response} {
 		n += cap(m.Body)
 		for _, header := range []http.Header{m.Header, m.Trailer} {
 			for name, values := range header {

@@ -18,6 +18,7 @@ func TestLogKeepsTheLatestWithinItsBound(t *testing.T) {
 		var open []Exchange
 		var ended int64
 		begun := uint64(0)
+		sent := map[uint64]int{} // bytes of each one's request
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			if len(open) > 0 && rapid.Bool().Draw(t, "end") {
 				i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
@@ -25,23 +26,26 @@ func TestLogKeepsTheLatestWithinItsBound(t *testing.T) {
 				open = append(open[:i:i], open[i+1:]...)
 				e.State, e.Status = Done, 200
 				e.Response.Body = make([]byte, rapid.IntRange(0, 5000).Draw(t, "body"))
-				l.End(e)
+				l.End(&e)
 				ended++
 			} else {
 				e := Exchange{Silo: "eu", Request: Message{Body: make([]byte, rapid.IntRange(0, 5000).Draw(t, "sent"))}}
-				e.ID = l.Begin(e)
+				l.Begin(&e)
 				begun++
 				if e.ID != begun {
 					t.Fatalf("exchange %d has ID %d", begun, e.ID)
 				}
-				open = append(open, e)
+				open, sent[e.ID] = append(open, e), len(e.Request.Body)
 			}
 			list, _ := l.List(Filter{}, 0)
 			var total int64
 			for i, e := range list {
-				total += size(e)
+				total += size(&e)
 				if want := begun - uint64(len(list)) + uint64(i) + 1; e.ID != want {
 					t.Fatalf("kept %d where %d belongs", e.ID, want)
+				}
+				if len(e.Request.Body) != sent[e.ID] {
+					t.Fatalf("exchange %d has a request of %d bytes, and was given %d", e.ID, len(e.Request.Body), sent[e.ID])
 				}
 			}
 			if total > limit && len(list) > 1 {
@@ -71,13 +75,16 @@ func TestLogTellsWhatChanged(t *testing.T) {
 		t.Fatal("nothing has changed")
 	default:
 	}
-	first, second := l.Begin(Exchange{Silo: "eu"}), l.Begin(Exchange{Silo: "us"})
+	first, second := Exchange{Silo: "eu"}, Exchange{Silo: "us"}
+	l.Begin(&first)
+	l.Begin(&second)
 	<-changed
 	list, version, _ := l.Since(version, Filter{})
-	if len(list) != 2 || list[0].ID != first || list[1].ID != second || list[0].State != Open {
+	if len(list) != 2 || list[0].ID != first.ID || list[1].ID != second.ID || list[0].State != Open {
 		t.Fatalf("got %+v", list)
 	}
-	l.End(Exchange{ID: first, Silo: "eu", State: Done, Status: 503})
+	first.State, first.Status = Done, 503
+	l.End(&first)
 	if list, _, _ = l.Since(version, Filter{Silos: []string{"eu"}}); len(list) != 1 || list[0].Status != 503 {
 		t.Fatalf("got %+v", list)
 	}
