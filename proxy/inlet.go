@@ -111,13 +111,17 @@ type inbound struct {
 }
 
 func newInbound(i *inlet, conn net.Conn) *inbound {
-	c := &inbound{of: i, conn: conn, peer: i.flights.newPeer(conn), guard: newLookout(conn)}
+	through := conn
+	if tcp, is := conn.(*net.TCPConn); is { // a tunnel's are not
+		through = newSocket(tcp)
+	}
+	c := &inbound{of: i, conn: conn, peer: i.flights.newPeer(conn), guard: newLookout(through)}
 	ctx, cancel := context.WithCancel(context.WithValue(i.base, peerKey{}, c.peer))
 	c.gone = cancel
 	c.base = (&http.Request{
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, RemoteAddr: conn.RemoteAddr().String(),
 	}).WithContext(ctx)
-	c.in, c.out = bufio.NewReaderSize(c.guard, inboundBuffer), bufio.NewWriterSize(conn, wireBuffer)
+	c.in, c.out = bufio.NewReaderSize(c.guard, inboundBuffer), bufio.NewWriterSize(through, wireBuffer)
 	c.idle.Store(true)
 	return c
 }

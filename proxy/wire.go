@@ -24,7 +24,7 @@ const (
 type wire struct {
 	of    *wires
 	at    string // host:port
-	conn  net.Conn
+	conn  *socket
 	in    *bufio.Reader // reads from this wire
 	out   *bufio.Writer
 	left  int64     // that may come until there is an end; for headers
@@ -32,10 +32,15 @@ type wire struct {
 	since time.Time // idle
 }
 
-func newWire(of *wires, at string, conn net.Conn) *wire {
-	w := &wire{of: of, at: at, conn: conn}
-	w.in, w.out = bufio.NewReaderSize(w, wireBuffer), bufio.NewWriterSize(conn, wireBuffer)
-	return w
+// dial makes a new wire.
+func (w *wires) dial(ctx context.Context, at string) (*wire, error) {
+	conn, err := w.dialer.DialContext(ctx, "tcp", at)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &wire{of: w, at: at, conn: newSocket(conn.(*net.TCPConn))} //nolint:errcheck,forcetypeassert // a Dialer has no other for tcp
+	fresh.in, fresh.out = bufio.NewReaderSize(fresh, wireBuffer), bufio.NewWriterSize(fresh.conn, wireBuffer)
+	return fresh, nil
 }
 
 // errHeader says that an answer's header has no end in sight.

@@ -41,11 +41,10 @@ func (w *wires) send(r *http.Request, pass early) (*http.Response, error) {
 			return answer, err
 		}
 	}
-	conn, err := w.dialer.DialContext(r.Context(), "tcp", at)
+	fresh, err := w.dial(r.Context(), at)
 	if err != nil {
 		return nil, err
 	}
-	fresh := newWire(w, at, conn)
 	answer, err := fresh.exchange(r, pass)
 	switch {
 	case err == nil:
@@ -74,7 +73,7 @@ func (w *wires) learn(at string, version int) {
 func (w *wires) take(at string) *wire {
 	for {
 		found := w.pop(at)
-		if found == nil || found.quiet() {
+		if found == nil || found.conn.quiet() {
 			return found
 		}
 		_ = found.conn.Close() // it was not to be used again
