@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -191,6 +192,29 @@ port = 0
 	return p.start(ctx, dir, p.tools.silo, "--quiet", "up")
 }
 
+// released waits until the service has noticed that the domain is nobody's any more:
+// the next contender is refused it before.
+func (p *tunnelParts) released(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.public, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Host = tunnelHost
+	for deadline := time.Now().Add(patience); ; {
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		_ = answer.Body.Close() // only its status counts
+		if answer.StatusCode == http.StatusNotFound {
+			return nil
+		}
+		if time.Now().After(deadline) || !pause(ctx, 5*time.Millisecond) {
+			return fmt.Errorf("%s is still somebody's", tunnelHost)
+		}
+	}
+}
+
 // turn is one contender's: requests, then streams.
 func (p *tunnelParts) turn(ctx context.Context, begin func(context.Context, string) (*tunnelPart, error)) (s sample, err error) {
 	dir, err := os.MkdirTemp(p.tmp, "ngrok-")
@@ -203,7 +227,7 @@ func (p *tunnelParts) turn(ctx context.Context, begin func(context.Context, stri
 	}
 	defer func() {
 		part.stop()
-		err = errors.Join(err, os.RemoveAll(dir))
+		err = errors.Join(err, p.released(ctx), os.RemoveAll(dir))
 	}()
 	s = sample{}
 	client := newTunnelClient(p.public)
