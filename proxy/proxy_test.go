@@ -223,6 +223,37 @@ func TestForwardedAndHostHeaders(t *testing.T) {
 	}
 }
 
+// What is said of a client is kept for its connection, and still true of each request.
+func TestForwardedHostsOfOneConnection(t *testing.T) {
+	t.Parallel()
+	target := silo(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-Host")+"|"+r.Header.Get("Forwarded"))
+	})
+	at := serve(t, proxy.Options{Silo: "eu", Target: target})
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	for _, host := range []string{"a.test", "a.test", "b.test", "a.test"} {
+		request := get(t, "http://"+at)
+		request.Host = host
+		if err := request.Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(answers, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close() // read to its end
+		if want := host + `|for=127.0.0.1;host="` + host + `";proto=http`; err != nil || string(got) != want {
+			t.Errorf("got  %s, %v\nwant %s", got, err, want)
+		}
+	}
+}
+
 func TestAnswersInPlaceOfTheSilo(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

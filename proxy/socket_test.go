@@ -72,7 +72,6 @@ func TestASocketPassesEveryByte(t *testing.T) {
 
 func TestASocketEndsItsWaits(t *testing.T) {
 	t.Parallel()
-	one := make([]byte, 1)
 	for name, c := range map[string]struct {
 		end  func(near, far *socket)
 		want error
@@ -86,7 +85,7 @@ func TestASocketEndsItsWaits(t *testing.T) {
 			t.Parallel()
 			near, far := newSockets(t)
 			go c.end(near, far)
-			if n, err := near.Read(one); n != 0 || !errors.Is(err, c.want) {
+			if n, err := near.Read(make([]byte, 1)); n != 0 || !errors.Is(err, c.want) {
 				t.Errorf("%d bytes and %v, where %v belongs", n, err, c.want)
 			}
 		})
