@@ -28,7 +28,6 @@ type Log struct {
 	version uint64        // counts changes
 	changed chan struct{} // nil where nobody waits for a change
 	calls   map[[2]string]*Call
-	spare   []*Exchange // for those to come: they are many, and most are open for a moment
 }
 
 // record is an exchange and when it last changed.
@@ -40,12 +39,10 @@ type record struct {
 	version         uint64
 }
 
-// open needs mu. The record has a copy of e.
-func (l *Log) open(e *Exchange) record {
-	var kept *Exchange
-	if last := len(l.spare) - 1; last >= 0 {
-		kept, l.spare = l.spare[last], l.spare[:last]
-	} else {
+// open makes a record of a copy of e.
+func open(e *Exchange) record {
+	kept, _ := copies.Get().(*Exchange)
+	if kept == nil {
 		kept = new(Exchange)
 	}
 	*kept = *e
@@ -64,8 +61,10 @@ func closed(e *Exchange) record {
 	return r
 }
 
-// scratches are where exchanges are packed before it is known how long they are.
-var scratches sync.Pool
+var (
+	copies    sync.Pool // of open exchanges: they are many, and most for a moment
+	scratches sync.Pool // where exchanges are packed before it is known how long they are
+)
 
 // exchange is what is kept, made anew where it was packed.
 func (r *record) exchange() Exchange {
@@ -90,7 +89,7 @@ func (l *Log) Begin(e *Exchange) {
 	defer l.mu.Unlock()
 	l.last++
 	e.ID, e.State = l.last, Open
-	l.put(l.kept.push(), l.open(e))
+	l.put(l.kept.push(), open(e))
 }
 
 // Update has f change an exchange that has begun, for who looks before it ends. One
@@ -104,7 +103,7 @@ func (l *Log) Update(id uint64, f func(e *Exchange)) {
 	}
 	e := *l.kept.at(i).open
 	f(&e)
-	l.put(i, l.open(&e))
+	l.put(i, open(&e))
 }
 
 // End replaces the exchange of e.ID, which Begin has given, by e, whose State says
@@ -128,7 +127,7 @@ func (l *Log) put(i int, r record) {
 	l.bytes += r.bytes - at.bytes
 	if at.open != nil {
 		*at.open = Exchange{} // or what it refers to stays
-		l.spare = append(l.spare, at.open)
+		copies.Put(at.open)
 	}
 	*at = r
 	for l.bytes > l.limit && l.kept.count > 1 {
