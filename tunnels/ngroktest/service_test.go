@@ -1,6 +1,7 @@
 package ngroktest_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -91,7 +92,10 @@ func trusted(t *testing.T, s *ngroktest.Service) *x509.CertPool {
 
 func connect(t *testing.T, s *ngroktest.Service) ngrok.Session {
 	t.Helper()
-	session, err := ngrok.Connect(t.Context(), ngrok.WithServer(s.Addr()), ngrok.WithCA(trusted(t, s)), ngrok.WithAuthtoken(good))
+	// t.Context ends before the cleanups, and the SDK would end the session beside
+	// those that close its tunnels; its muxado races where both are under way.
+	whole := context.WithoutCancel(t.Context())
+	session, err := ngrok.Connect(whole, ngrok.WithServer(s.Addr()), ngrok.WithCA(trusted(t, s)), ngrok.WithAuthtoken(good))
 	if err != nil {
 		t.Fatal(err)
 	}
