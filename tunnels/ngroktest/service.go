@@ -12,11 +12,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -34,6 +36,12 @@ type Options struct {
 	// Deprecated warns agents that they will be refused from then on.
 	Deprecated time.Time
 }
+
+const (
+	portFirst = 10000
+	portCount = 9000
+	portTries = 20
+)
 
 // Service is a running ngrok service. Its methods may be called at any time
 // from any goroutine.
@@ -102,7 +110,7 @@ func Start(options Options) (*Service, error) {
 }
 
 func (s *Service) listen() error {
-	if err := s.acceptOn("127.0.0.1:0"); err != nil {
+	if err := s.acceptOnSteady(); err != nil {
 		return err
 	}
 	var err error
@@ -116,6 +124,20 @@ func (s *Service) listen() error {
 	s.servePublic(s.public)
 	s.servePublic(tls.NewListener(s.publicTLS, s.authority.config()))
 	return nil
+}
+
+// acceptOnSteady takes agents on a free port that no program is given for a
+// connection of its own: those begin at 32768 on Linux and at 49152 on macOS, and
+// one would keep Admit from a port that Refuse has left.
+func (s *Service) acceptOnSteady() error {
+	var err error
+	for range portTries {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(portFirst+rand.IntN(portCount))) //nolint:gosec // G404: not a secret
+		if err = s.acceptOn(addr); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // acceptOn takes agents on addr.
