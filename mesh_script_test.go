@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -51,19 +52,26 @@ func alive(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// freePort sets variables to ports that nobody listens on, all of them different,
-// and none that the kernel gives away meanwhile: free-port NAME….
+// given are the ports that free-port has given to any of the scripts, which run
+// at once.
+var given sync.Map
+
+// freePort sets variables to ports that nobody listens on, all of them different
+// and never given twice, and none that the kernel gives away meanwhile: free-port NAME….
+// They are asked for a listener, not listened on: a child that another script starts
+// would hold a copy of that until it has executed its program.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	taken := map[int]bool{}
 	for _, name := range args {
 		for {
 			port := 10000 + rand.IntN(9000) // below the range of ephemeral ports, and of edges
-			l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-			if err != nil || taken[port] {
+			conn, err := net.Dial("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+			if err == nil {
+				ts.Check(conn.Close())
 				continue
 			}
-			ts.Check(l.Close())
-			taken[port] = true
+			if _, twice := given.LoadOrStore(port, true); twice {
+				continue
+			}
 			ts.Setenv(name, strconv.Itoa(port))
 			break
 		}

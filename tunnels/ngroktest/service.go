@@ -38,8 +38,8 @@ type Options struct {
 }
 
 const (
-	portFirst = 10000
-	portCount = 9000
+	portFirst = 19000
+	portCount = 1000
 	portTries = 20
 )
 
