@@ -116,8 +116,8 @@ func newInbound(i *inlet, conn net.Conn) *inbound {
 		through = newSocket(tcp)
 	}
 	c := &inbound{of: i, conn: conn, peer: i.flights.newPeer(conn), guard: newLookout(through)}
-	ctx, cancel := context.WithCancel(context.WithValue(i.base, peerKey{}, c.peer))
-	c.gone = cancel
+	ctx, gone := newInboundContext(context.WithValue(i.base, peerKey{}, c.peer))
+	c.gone = gone
 	c.base = (&http.Request{
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, RemoteAddr: conn.RemoteAddr().String(),
 	}).WithContext(ctx)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -64,7 +65,7 @@ func (w *reply) WriteHeader(status int) {
 	}
 	if status < http.StatusOK {
 		w.writeStatus(status)
-		_ = w.header.WriteSubset(w.out, framing) // its error comes with Flush
+		writeFields(w.out, w.header, framing)
 		_, _ = w.out.WriteString("\r\n")
 		w.check(w.out.Flush())
 		return
@@ -79,13 +80,13 @@ func (w *reply) WriteHeader(status int) {
 	}
 	w.writeStatus(status)
 	if status == http.StatusNotModified {
-		_ = w.header.WriteSubset(w.out, ofBody) // as above
+		writeFields(w.out, w.header, ofBody)
 	} else {
-		_ = w.header.WriteSubset(w.out, framing) // as above
+		writeFields(w.out, w.header, framing)
 	}
 	if _, said := w.header["Date"]; !said {
 		_, _ = w.out.WriteString("Date: ")
-		_, _ = w.out.Write(time.Now().UTC().AppendFormat(w.out.AvailableBuffer(), http.TimeFormat))
+		_, _ = w.out.WriteString(dateOf(time.Now()))
 		_, _ = w.out.WriteString("\r\n")
 	}
 	if w.last {
@@ -100,11 +101,30 @@ func (w *reply) WriteHeader(status int) {
 	}
 }
 
-// framing are the fields of which reply itself sees to it that they are true.
-var framing = map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Connection": true}
+// framing tells of a field of which reply itself sees to it that it is true.
+func framing(name string) bool {
+	return name == "Content-Length" || name == "Transfer-Encoding" || name == "Connection"
+}
 
-// ofBody are those, and what net/http leaves out of a 304 as well.
-var ofBody = map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Content-Type": true}
+// ofBody tells of those, and of what net/http leaves out of a 304 as well.
+func ofBody(name string) bool { return framing(name) || name == "Content-Type" }
+
+// date is a Date field's value, which stands for a second.
+type date struct {
+	second int64
+	text   string
+}
+
+var latest atomic.Pointer[date]
+
+func dateOf(now time.Time) string {
+	if d := latest.Load(); d != nil && d.second == now.Unix() {
+		return d.text
+	}
+	d := &date{now.Unix(), now.UTC().Format(http.TimeFormat)}
+	latest.Store(d)
+	return d.text
+}
 
 func (w *reply) writeStatus(status int) {
 	_, _ = w.out.WriteString("HTTP/1.1 ") // its error comes with Flush, as those below

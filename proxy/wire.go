@@ -62,21 +62,21 @@ func (w *wire) Read(p []byte) (int, error) {
 // until its end. The end of r's context is the end of the wire.
 func (w *wire) exchange(r *http.Request, pass early) (*http.Response, error) {
 	w.mute, w.left = true, headerLimit
-	stop := context.AfterFunc(r.Context(), w.wake)
+	bond := w.bind(r.Context())
 	answer, err := w.ask(r, pass)
 	if err == nil && answer.Body == http.NoBody {
-		w.rest(stop() && reusable(answer))
+		w.rest(bond.release() && reusable(answer))
 		return answer, nil
 	}
 	if err != nil {
-		stop()
+		bond.release()
 		_ = w.conn.Close() // what it says further is no answer
 		if ended := r.Context().Err(); ended != nil {
 			return nil, ended
 		}
 		return nil, err
 	}
-	answer.Body = &wireBody{body: answer.Body, wire: w, stop: stop, reusable: reusable(answer)}
+	answer.Body = &wireBody{body: answer.Body, bond: bond, reusable: reusable(answer)}
 	return answer, nil
 }
 
@@ -146,13 +146,19 @@ func (w *wire) write(r *http.Request) error {
 	_, _ = out.WriteString(" HTTP/1.1\r\nHost: ")
 	_, _ = out.WriteString(r.Host)
 	_, _ = out.WriteString("\r\n")
-	_ = r.Header.WriteSubset(out, unsent)
+	writeFields(out, r.Header, unsent)
 	_, _ = out.WriteString("\r\n")
 	return out.Flush()
 }
 
-// unsent are fields of a request's header that are not sent as they stand there.
-var unsent = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true}
+// unsent tells of a field of a request's header that is not sent as it stands there.
+func unsent(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return false
+}
 
 // isHTTP2 tells whether what begins like this is HTTP/2: its first frame is a
 // SETTINGS frame of stream 0 (RFC 9113, sections 3.4 and 4.1).
@@ -182,14 +188,13 @@ func reusable(answer *http.Response) bool {
 // wireBody is an answer's body. It gives its wire back at its end.
 type wireBody struct {
 	body     io.ReadCloser
-	wire     *wire
-	stop     func() bool // of the watch over the request's context
+	bond     bond
 	reusable bool
 	over     bool
 }
 
 // waits tells whether a part of the body has come with its header.
-func (b *wireBody) waits() bool { return b.wire.in.Buffered() > 0 }
+func (b *wireBody) waits() bool { return b.bond.wire.in.Buffered() > 0 }
 
 func (b *wireBody) Read(p []byte) (int, error) {
 	if b.over {
@@ -216,8 +221,8 @@ func (b *wireBody) Close() error {
 
 func (b *wireBody) end(reusable bool) {
 	b.over = true
-	if !b.stop() { // its deadline has come, or is coming
+	if !b.bond.release() { // its deadline has come, or is coming
 		reusable = false
 	}
-	b.wire.rest(reusable)
+	b.bond.wire.rest(reusable)
 }
