@@ -93,7 +93,7 @@ func (b *bench) stand(ctx context.Context, k kind, program, target string) (*fro
 func (b *bench) printProxies(t *table) {
 	t.print(
 		b.out, fmt.Sprintf("### A proxy's cost, %d connections for %v", many, loadFor),
-		figure{name: "requests", unit: "/s", ratio: true}, figure{name: "p50", unit: "ms", digits: 2}, figure{name: "p99", unit: "ms", digits: 1},
+		figure{name: "requests", unit: "/s", ratio: true, peer: "caddy"}, figure{name: "p50", unit: "ms", digits: 2}, figure{name: "p99", unit: "ms", digits: 1},
 		figure{name: "CPU", unit: "µs/request", digits: 1}, figure{name: "errors", unit: "in all"},
 	)
 	t.print(

@@ -29,11 +29,24 @@ func newTable(field []contender) *table {
 func (t *table) add(name string, s sample) { t.samples[name] = append(t.samples[name], s) }
 
 // figure is what a column shows. Where ratio is set each run is also divided by
-// the first contender's of the same round.
+// the first contender's of the same round, and by that of peer, where it is set and
+// takes part.
 type figure struct {
 	name, unit string
 	digits     int
 	ratio      bool
+	peer       string
+}
+
+// bases are the contenders by whose runs f is divided.
+func (t *table) bases(f figure) (names []string) {
+	if f.ratio {
+		names = append(names, t.names[0])
+	}
+	if f.peer != "" && slices.Contains(t.names, f.peer) {
+		names = append(names, f.peer)
+	}
+	return names
 }
 
 // print writes the samples as a table in Markdown: median (lowest–highest).
@@ -41,24 +54,22 @@ func (t *table) print(w io.Writer, title string, figures ...figure) {
 	fmt.Fprintf(w, "\n%s\n\n|", title)
 	for _, f := range figures {
 		fmt.Fprintf(w, " | %s, %s", f.name, f.unit)
-		if f.ratio {
-			fmt.Fprintf(w, " | ÷ %s", t.names[0])
+		for _, base := range t.bases(f) {
+			fmt.Fprintf(w, " | ÷ %s", base)
 		}
 	}
 	fmt.Fprintln(w, " |")
 	columns := 1 + len(figures)
 	for _, f := range figures {
-		if f.ratio {
-			columns++
-		}
+		columns += len(t.bases(f))
 	}
 	fmt.Fprintln(w, "|"+strings.Repeat("---|", columns))
 	for _, name := range t.names {
 		fmt.Fprintf(w, "| %s", name)
 		for _, f := range figures {
 			fmt.Fprintf(w, " | %s", spread(t.values(name, f.name), f.digits))
-			if f.ratio {
-				fmt.Fprintf(w, " | %s", spread(t.ratios(name, f.name), 2))
+			for _, base := range t.bases(f) {
+				fmt.Fprintf(w, " | %s", spread(t.ratios(name, base, f.name), 2))
 			}
 		}
 		fmt.Fprintln(w, " |")
@@ -74,11 +85,11 @@ func (t *table) values(name, figure string) (list []float64) {
 	return list
 }
 
-func (t *table) ratios(name, figure string) (list []float64) {
+func (t *table) ratios(name, base, figure string) (list []float64) {
 	for i, s := range t.samples[name] {
 		v, ok := s[figure]
-		if floor, there := t.samples[t.names[0]][i][figure]; ok && there && floor > 0 {
-			list = append(list, v/floor)
+		if by, there := t.samples[base][i][figure]; ok && there && by > 0 {
+			list = append(list, v/by)
 		}
 	}
 	return list
