@@ -104,7 +104,7 @@ func (e *engineer) pair(s state.Silo) {
 	}
 	tree := e.tree(*s.PID)
 	for at, watches := range map[int]bool{s.Port: true, s.HealthPort: false} {
-		holders := ports.Holders(at, nil)
+		holders := ports.Holders(at)
 		if len(holders) == 0 {
 			e.Errorf("%s: nobody listens on %d", s.Name, at)
 		}

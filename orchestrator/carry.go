@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -65,6 +66,10 @@ func (s *Supervisor) launchAll(ctx context.Context, launches []*job) {
 	s.launchSome(ctx, launches[:1])
 	var mu sync.Mutex // guards rest
 	rest := launches[1:]
+	atOnce := min(runtime.GOMAXPROCS(0), len(rest))
+	if len(rest) > handover {
+		defer makeRoom(atOnce)()
+	}
 	next := func() (batch []*job) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -73,7 +78,7 @@ func (s *Supervisor) launchAll(ctx context.Context, launches []*job) {
 		return batch
 	}
 	var hands sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(rest)) {
+	for range atOnce {
 		hands.Go(func() {
 			for batch := next(); len(batch) > 0; batch = next() {
 				s.launchSome(ctx, batch)
@@ -96,7 +101,24 @@ func (s *Supervisor) launchSome(ctx context.Context, batch []*job) {
 		}
 	})
 	for i, j := range batch {
+		s.arrivals.giveWay()
 		s.launch(ctx, j, free[i])
+	}
+}
+
+// makeRoom lets other goroutines run beside so many that launch, until it is undone.
+// Who waits for a child's exec keeps one of Go's processors meanwhile; that is only
+// given to others when the runtime's monitor comes to look, which on a machine that
+// is at work can be 10 ms.
+func makeRoom(launching int) (undo func()) {
+	before := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(before + launching)
+	return func() {
+		if os.Getenv("GOMAXPROCS") == "" {
+			runtime.SetDefaultGOMAXPROCS() // which goes on to follow a container's limits
+		} else {
+			runtime.GOMAXPROCS(before)
+		}
 	}
 }
 

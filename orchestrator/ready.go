@@ -40,8 +40,10 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 	ctx, cancel := context.WithTimeout(ctx, placed.Ready.Timeout)
 	defer cancel()
 	started, wait := time.Now(), firstInterval
-	for said := ""; ; {
-		finding := s.probe(ctx, j, placed)
+	said := silent(placed.health()).Error()
+	s.send(probedEvent{name: j.name, incarnation: j.incarnation, reason: said})
+	for {
+		finding := s.probeOnce(ctx, j, placed, quickFor-time.Since(started))
 		if ctx.Err() != nil {
 			break
 		}
@@ -60,6 +62,14 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		s.send(overdueEvent{j.name, j.incarnation})
 	}
+}
+
+// probeOnce probes a silo, as soon as something listens on its port or the bound is over.
+func (s *Supervisor) probeOnce(ctx context.Context, j *job, placed Placed, bound time.Duration) probedEvent {
+	if bound > 0 && s.arrivals.await(ctx, placed.HealthPort, bound) {
+		defer s.arrivals.seenOff()
+	}
+	return s.probe(ctx, j, placed)
 }
 
 // interval is the wait after a probe that found nothing. Many silos share the
@@ -86,7 +96,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // process answers, and looks at the mode it answers in.
 func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed) probedEvent {
 	finding := probedEvent{name: j.name, incarnation: j.incarnation}
-	if ports.Silent(placed.HealthPort) { // most probes of a start: to connect would cost ten times as much
+	if len(ports.Silent(placed.HealthPort)) > 0 { // to connect would cost ten times as much
 		finding.reason = silent(placed.health()).Error()
 		return finding
 	}
@@ -134,11 +144,10 @@ func answers(ctx context.Context, placed Placed) error {
 // tree: a stale one on the port is never called ready.
 func (s *Supervisor) answersItself(j *job, placed Placed) error {
 	// Nearly always the leader listens itself: that look is cheap, the tree's is not.
-	own := []int{j.process.PID()}
-	if len(ports.Holders(placed.HealthPort, own)) > 0 {
+	if ports.Listens(placed.HealthPort, j.process.PID()) {
 		return nil
 	}
-	holders := ports.Holders(placed.HealthPort, nil)
+	holders := ports.Holders(placed.HealthPort)
 	if len(holders) == 0 {
 		return fmt.Errorf("port %d is answered, but by no process of this silo", placed.HealthPort)
 	}

@@ -37,6 +37,7 @@ type Supervisor struct {
 	dashboard *string         // where the page is, without its token; nil: nowhere
 	born      string          // start time of this process, as the kernel tells it
 	jobs      map[string]*job // the latest incarnation of each silo; Run's own
+	arrivals  arrivals        // of silos that start
 }
 
 // NewSupervisor makes a supervisor of a placement whose region config is
@@ -47,6 +48,7 @@ func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
 		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
+	s.arrivals.workers = &s.workers
 	s.born, _ = proc.StartTime(os.Getpid()) // without it this process cannot be told from another of its number
 	if err := s.openOutputs(place, place.Placed); err != nil {
 		return nil, err

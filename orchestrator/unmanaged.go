@@ -134,7 +134,7 @@ func listens(ctx context.Context, port int) error {
 
 // holder is the process that listens on a port; 0 where that cannot be told.
 func holder(port int) int {
-	if holders := ports.Holders(port, nil); len(holders) > 0 {
+	if holders := ports.Holders(port); len(holders) > 0 {
 		return holders[0].PID
 	}
 	return 0

@@ -18,18 +18,31 @@ const (
 	stateAt      = unix.SizeofNlMsghdr + 1
 )
 
-// Silent tells that nothing would take a connection to 127.0.0.1:port. It costs a
-// tenth of an attempt to connect; false: something would, or the kernel does not tell.
-func Silent(port int) bool {
-	_, err := inodeOn(port)
-	return errors.Is(err, unix.ENOENT)
+// Silent are those of ports on which nothing would take a connection to 127.0.0.1. To
+// ask costs a twentieth of an attempt to connect. On one that is not among them
+// something would, or the kernel does not tell.
+func Silent(ports ...int) (silent []int) {
+	k, err := openDiag()
+	if err != nil {
+		return nil
+	}
+	defer k.close()
+	for _, port := range ports {
+		if _, err := k.find(onLoopback(port), netip.AddrPort{}); errors.Is(err, unix.ENOENT) {
+			silent = append(silent, port)
+		}
+	}
+	return silent
+}
+
+func onLoopback(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)) //nolint:gosec // G115: a port is 16 bits
 }
 
 // inodeOn is the socket that would take a connection to 127.0.0.1:port, by its
 // inode; ENOENT where there is none, another error where the kernel does not tell.
 func inodeOn(port int) (string, error) {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	s, err := diagnose(netip.AddrPortFrom(loopback, uint16(port)), netip.AddrPort{}) //nolint:gosec // G115: a port is 16 bits
+	s, err := diagnose(onLoopback(port), netip.AddrPort{})
 	if err == nil && s.state != listens {
 		return "", unix.EBADMSG
 	}
@@ -43,20 +56,37 @@ type socket struct {
 	state byte
 }
 
-// diagnose asks the kernel for the socket that a segment from remote to local would
-// be for (man 7 sock_diag). It is one lookup in the kernel's table, however many
-// sockets there are.
+// diagnose is one find.
 func diagnose(local, remote netip.AddrPort) (socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	k, err := openDiag()
 	if err != nil {
 		return socket{}, err
 	}
-	defer func() { _ = unix.Close(fd) }() // it was read from, or is of no use
-	if err := unix.Sendto(fd, diagRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	defer k.close()
+	return k.find(local, remote)
+}
+
+// diag is where the kernel is asked for sockets (man 7 sock_diag).
+type diag struct {
+	fd     int
+	answer [512]byte
+}
+
+func openDiag() (*diag, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	return &diag{fd: fd}, err
+}
+
+func (k *diag) close() { _ = unix.Close(k.fd) } // it was read from, or is of no use
+
+// find gives the socket that a segment from remote to local would be for. It is one
+// lookup in the kernel's table, however many sockets there are.
+func (k *diag) find(local, remote netip.AddrPort) (socket, error) {
+	if err := unix.Sendto(k.fd, diagRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return socket{}, err
 	}
-	answer := make([]byte, 512)
-	n, _, err := unix.Recvfrom(fd, answer, 0)
+	answer := k.answer[:]
+	n, _, err := unix.Recvfrom(k.fd, answer, 0)
 	switch kind := binary.NativeEndian.Uint16(answer[4:]); {
 	case err != nil:
 		return socket{}, err

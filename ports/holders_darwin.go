@@ -1,7 +1,6 @@
 package ports
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -10,40 +9,44 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// Silent tells that nothing would take a connection to 127.0.0.1:port. Here only an
-// attempt to connect tells, so that it is always false.
-func Silent(int) bool { return false }
+// Silent are those of ports on which nothing would take a connection to 127.0.0.1, as
+// far as the kernel tells. Here only an attempt to connect tells: there are none.
+func Silent(...int) []int { return nil }
 
 // lookLimit bounds one look, which asks lsof.
 const lookLimit = 3 * time.Second
 
 // Holders are the processes that listen on a TCP port, on whatever local address,
-// by ascending PID: a listener that was inherited has several. among restricts
-// the search to those PIDs; nil: all processes that this user may look into.
-func Holders(port int, among []int) []Holder {
+// by ascending PID: a listener that was inherited has several. Those that this user
+// may not look into are not among them.
+func Holders(port int) []Holder {
 	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
 	defer cancel()
-	if among == nil {
-		among = []int{0} // everybody's
-	}
-	found := map[int]bool{}
-	for _, pid := range among {
-		connections, err := psnet.ConnectionsPidWithContext(ctx, "tcp", int32(pid)) //nolint:gosec // G115: a PID is 32 bits
-		if err != nil {
-			continue // it has ended, or is another user's
-		}
-		for _, c := range connections {
-			if c.Status == "LISTEN" && int(c.Laddr.Port) == port {
-				found[int(c.Pid)] = true
-			}
-		}
-	}
 	var holders []Holder
-	for pid := range found {
+	for _, pid := range listeners(ctx, port, 0) {
 		holders = append(holders, describe(ctx, pid))
 	}
-	slices.SortFunc(holders, func(a, b Holder) int { return cmp.Compare(a.PID, b.PID) })
 	return holders
+}
+
+// Listens tells whether a process listens on a TCP port, on whatever local address.
+func Listens(port, pid int) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
+	defer cancel()
+	return len(listeners(ctx, port, pid)) > 0
+}
+
+// listeners are the processes that listen on a port, in order; pid restricts the
+// search to one, 0 does not.
+func listeners(ctx context.Context, port, pid int) (found []int) {
+	connections, _ := psnet.ConnectionsPidWithContext(ctx, "tcp", int32(pid)) //nolint:gosec // G115: a PID is 32 bits; one that has ended has none
+	for _, c := range connections {
+		if c.Status == "LISTEN" && int(c.Laddr.Port) == port {
+			found = append(found, int(c.Pid))
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 func describe(ctx context.Context, pid int) Holder {

@@ -11,54 +11,62 @@ import (
 )
 
 // Holders are the processes that listen on a TCP port, on whatever local address,
-// by ascending PID: a listener that was inherited has several. among restricts
-// the search to those PIDs and ends it at the first listener that any of them has,
-// which makes it cheap (well below a millisecond, however many listen); nil: all processes that this
-// user may look into.
-func Holders(port int, among []int) []Holder {
-	if among != nil && len(among) == 0 {
+// by ascending PID: a listener that was inherited has several. Those that this user
+// may not look into are not among them.
+func Holders(port int) []Holder {
+	listeners := map[string]bool{} // by what a descriptor links to
+	each(port, func(socket string) bool { listeners[socket] = true; return true })
+	if len(listeners) == 0 {
 		return nil
 	}
-	owners := map[string][]int{} // by socket
-	if among != nil {
-		owners = sockets(among)
-		if inode, err := inodeOn(port); err == nil && owners["socket:["+inode+"]"] != nil {
-			return describeAll(owners["socket:["+inode+"]"])
-		}
-	}
 	var found []int
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		listening(file, port, func(inode string) bool {
-			socket := "socket:[" + inode + "]"
-			if among == nil {
-				owners[socket] = nil
-				return true
-			}
-			found = owners[socket]
-			return found == nil
-		})
-		if found != nil {
-			break
+	for socket, pids := range sockets(entries("/proc")) {
+		if listeners[socket] {
+			found = append(found, pids...)
 		}
 	}
-	if among == nil && len(owners) > 0 {
-		for socket, pids := range sockets(entries("/proc")) {
-			if _, listens := owners[socket]; listens {
-				found = append(found, pids...)
-			}
-		}
-	}
-	return describeAll(found)
-}
-
-func describeAll(pids []int) []Holder {
-	slices.Sort(pids)
+	slices.Sort(found)
 	var holders []Holder
-	for _, pid := range slices.Compact(pids) {
+	for _, pid := range slices.Compact(found) {
 		holders = append(holders, describe(pid))
 	}
 	return holders
 }
+
+// Listens tells whether a process listens on a TCP port, on whatever local address.
+// That is cheap, however many processes there are and whatever listens beside it.
+func Listens(port, pid int) bool {
+	if inode, err := inodeOn(port); err == nil {
+		search := search{link: []byte(link(inode))}
+		if search.in(pid) {
+			return true
+		}
+	}
+	own := sockets([]int{pid})
+	found := false
+	each(port, func(socket string) bool {
+		found = own[socket] != nil
+		return !found
+	})
+	return found
+}
+
+// each passes on what listens on a port, until one is enough.
+func each(port int, more func(socket string) bool) {
+	enough := false
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		listening(file, port, func(inode string) bool {
+			enough = !more(link(inode))
+			return !enough
+		})
+		if enough {
+			return
+		}
+	}
+}
+
+// link is what a socket's descriptor links to (man 5 proc).
+func link(inode string) string { return "socket:[" + inode + "]" }
 
 // stateListen is TCP_LISTEN (include/net/tcp_states.h).
 const stateListen = "0A"

@@ -15,7 +15,7 @@ func peer(here, there netip.AddrPort, first []int) (Holder, bool) {
 	if user := os.Geteuid(); err != nil || s.inode == "0" || s.uid != user && user != 0 {
 		return Holder{}, false
 	}
-	search := search{link: []byte("socket:[" + s.inode + "]")}
+	search := search{link: []byte(link(s.inode))}
 	for _, pid := range first {
 		if search.in(pid) {
 			return describe(pid), true

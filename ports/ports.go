@@ -130,7 +130,7 @@ func (r *Reservation) placeFixed(ctx context.Context, k kernel, wants []Want) er
 		if c.With != "" {
 			continue
 		}
-		if holders := Holders(c.Port, nil); len(holders) > 0 {
+		if holders := Holders(c.Port); len(holders) > 0 {
 			conflicts[i].Holder = &holders[0]
 		}
 	}

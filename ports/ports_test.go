@@ -139,7 +139,7 @@ func TestReservedPortsAreHeldOnBothFamilies(t *testing.T) {
 	}
 	// Somebody else on the machine may have one by now, but not silo.
 	for _, port := range []int{r.Port("pair"), r.Port("pair") + 1} {
-		if !bindable("127.0.0.1", port) && slices.ContainsFunc(Holders(port, nil), func(h Holder) bool { return h.PID == os.Getpid() }) {
+		if !bindable("127.0.0.1", port) && slices.ContainsFunc(Holders(port), func(h Holder) bool { return h.PID == os.Getpid() }) {
 			t.Errorf("port %d is held on", port)
 		}
 	}
@@ -343,22 +343,24 @@ func TestHolders(t *testing.T) {
 	}
 	defer func() { _ = child.Wait() }()
 	defer func() { _ = child.Process.Kill() }()
-	pids := func(among []int) (found []int) {
-		for _, h := range Holders(portOf(l), among) {
-			found = append(found, h.PID)
-		}
-		return found
+	var got []int
+	for _, h := range Holders(portOf(l)) {
+		got = append(got, h.PID)
 	}
 	both := []int{os.Getpid(), child.Process.Pid}
 	slices.Sort(both)
-	if got := pids(nil); !slices.Equal(got, both) {
+	if !slices.Equal(got, both) {
 		t.Errorf("got %v, want %v", got, both)
 	}
-	if got := pids([]int{child.Process.Pid, 1 << 22}); !slices.Equal(got, []int{child.Process.Pid}) {
-		t.Errorf("got %v", got)
+	for _, pid := range both {
+		if !Listens(portOf(l), pid) {
+			t.Errorf("%d listens", pid)
+		}
 	}
-	if got := pids([]int{}); got != nil {
-		t.Errorf("nobody: got %v", got)
+	for _, pid := range []int{os.Getppid(), 1 << 22} {
+		if Listens(portOf(l), pid) {
+			t.Errorf("%d does not listen", pid)
+		}
 	}
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -369,7 +371,7 @@ func TestHolders(t *testing.T) {
 	if !ok {
 		t.Fatal("no TCP address")
 	}
-	if got := Holders(local.Port, nil); got != nil {
+	if got := Holders(local.Port); got != nil || Listens(local.Port, os.Getpid()) {
 		t.Errorf("a connection is taken for a listener: %v", got)
 	}
 }
@@ -412,19 +414,19 @@ func BenchmarkReserve200(b *testing.B) {
 	}
 }
 
-func BenchmarkHoldersAmong(b *testing.B) {
+func BenchmarkListens(b *testing.B) {
 	port := occupy(b, "tcp4", "127.0.0.1")
 	for b.Loop() {
-		if len(Holders(port, []int{os.Getpid()})) != 1 {
+		if !Listens(port, os.Getpid()) {
 			b.Fatal("not found")
 		}
 	}
 }
 
-func BenchmarkHoldersAll(b *testing.B) {
+func BenchmarkHolders(b *testing.B) {
 	port := occupy(b, "tcp4", "127.0.0.1")
 	for b.Loop() {
-		if len(Holders(port, nil)) != 1 {
+		if len(Holders(port)) != 1 {
 			b.Fatal("not found")
 		}
 	}
