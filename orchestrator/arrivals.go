@@ -40,7 +40,7 @@ type arrival struct {
 
 // await waits until something listens on a port, for as long as bound or until ctx
 // ends. Where the kernel does not tell it hardly waits. True: it has come, and is to
-// be seen off when it has been probed.
+// be seen off when it has been asked.
 func (a *arrivals) await(ctx context.Context, port int, bound time.Duration) (come bool) {
 	one := &arrival{port, make(chan struct{})}
 	a.join(one)
@@ -103,8 +103,8 @@ func (a *arrivals) seenOff() {
 	}
 }
 
-// giveWay waits a moment while there are arrivals that have not been probed: what is
-// launched next would take the processor from them and from who probes them.
+// giveWay waits a moment while there are arrivals that have not been asked: what is
+// launched next would take the processor from them and from who asks them.
 func (a *arrivals) giveWay() {
 	a.mu.Lock()
 	none := a.none

@@ -43,7 +43,7 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 	said := silent(placed.health()).Error()
 	s.send(probedEvent{name: j.name, incarnation: j.incarnation, reason: said})
 	for {
-		finding := s.probeOnce(ctx, j, placed, quickFor-time.Since(started))
+		finding := s.probe(ctx, j, placed, quickFor-time.Since(started))
 		if ctx.Err() != nil {
 			break
 		}
@@ -62,14 +62,6 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		s.send(overdueEvent{j.name, j.incarnation})
 	}
-}
-
-// probeOnce probes a silo, as soon as something listens on its port or the bound is over.
-func (s *Supervisor) probeOnce(ctx context.Context, j *job, placed Placed, bound time.Duration) probedEvent {
-	if bound > 0 && s.arrivals.await(ctx, placed.HealthPort, bound) {
-		defer s.arrivals.seenOff()
-	}
-	return s.probe(ctx, j, placed)
 }
 
 // interval is the wait after a probe that found nothing. Many silos share the
@@ -93,14 +85,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // probe asks a silo's own port for its health, makes sure that this very
-// process answers, and looks at the mode it answers in.
-func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed) probedEvent {
+// process answers, and looks at the mode it answers in. It begins when something
+// listens there, or the bound is over.
+func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed, bound time.Duration) probedEvent {
 	finding := probedEvent{name: j.name, incarnation: j.incarnation}
-	if len(ports.Silent(placed.HealthPort)) > 0 { // to connect would cost ten times as much
-		finding.reason = silent(placed.health()).Error()
-		return finding
-	}
-	err := healthy(ctx, placed)
+	err := s.meet(ctx, placed, bound)
 	finding.at = time.Now()
 	if err == nil {
 		err = s.answersItself(j, placed)
@@ -118,6 +107,16 @@ func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed) probedEve
 	}
 	finding.ready = true
 	return finding
+}
+
+// meet waits until something listens, or the bound is over, and asks for its health.
+func (s *Supervisor) meet(ctx context.Context, placed Placed, bound time.Duration) error {
+	if bound > 0 && s.arrivals.await(ctx, placed.HealthPort, bound) {
+		defer s.arrivals.seenOff()
+	} else if len(ports.Silent(placed.HealthPort)) > 0 {
+		return silent(placed.health()) // to connect would cost ten times as much
+	}
+	return healthy(ctx, placed)
 }
 
 func healthy(ctx context.Context, placed Placed) error {
