@@ -22,12 +22,12 @@ var backendSource []byte
 var floorSource []byte
 
 // tools are the programs that take part, as absolute paths.
-type tools struct{ silo, gofan, goproxy, empty, stub, backend, floor string }
+type tools struct{ silo, gofan, gofanFull, goproxy, empty, stub, backend, floor string }
 
 // build makes all programs in dir, so that none is left behind and none is old.
 func build(ctx context.Context, dir, silo string) (tools, error) {
 	at := func(name string) string { return filepath.Join(dir, name) }
-	t := tools{silo: at("silo"), gofan: at("gofan"), goproxy: at("goproxy"), empty: at("empty"), stub: at("stub"), backend: at("backend"), floor: at("floor")}
+	t := tools{silo: at("silo"), gofan: at("gofan"), gofanFull: at("gofan-full"), goproxy: at("goproxy"), empty: at("empty"), stub: at("stub"), backend: at("backend"), floor: at("floor")}
 	err := errors.Join(
 		os.WriteFile(t.stub+".c", stubSource, 0o600),
 		os.WriteFile(t.floor+".c", floorSource, 0o600),
@@ -36,6 +36,7 @@ func build(ctx context.Context, dir, silo string) (tools, error) {
 		tool(ctx, "cc", "-O2", "-Wall", "-o", t.backend, t.backend+".c"),
 		tool(ctx, "cc", "-O2", "-Wall", "-o", t.floor, t.floor+".c"),
 		tool(ctx, "go", "build", "-o", t.gofan, "silo/bench/gofan"),
+		tool(ctx, "go", "build", "-tags", "libraries", "-o", t.gofanFull, "silo/bench/gofan"),
 		tool(ctx, "go", "build", "-o", t.goproxy, "silo/bench/goproxy"),
 		tool(ctx, "go", "build", "-o", t.empty, "silo/bench/empty"),
 	)

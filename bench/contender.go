@@ -39,6 +39,7 @@ func contenders() []contender {
 		plain("floor", func(at tools) []string { return []string{at.floor} }),
 		plain("floor-sessions", func(at tools) []string { return []string{at.floor, "-s"} }),
 		plain("gofan", func(at tools) []string { return []string{at.gofan} }),
+		plain("gofan-libraries", func(at tools) []string { return []string{at.gofanFull} }),
 		siloWith("none"),
 		siloWith("local"),
 	}
