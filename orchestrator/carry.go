@@ -66,9 +66,9 @@ func (s *Supervisor) launchAll(ctx context.Context, launches []*job) {
 	s.launchSome(ctx, launches[:1])
 	var mu sync.Mutex // guards rest
 	rest := launches[1:]
-	atOnce := min(runtime.GOMAXPROCS(0), len(rest))
+	atOnce := min(s.processors, len(rest))
 	if len(rest) > handover {
-		defer makeRoom(atOnce)()
+		defer s.makeRoom(atOnce)()
 	}
 	next := func() (batch []*job) {
 		mu.Lock()
@@ -110,14 +110,13 @@ func (s *Supervisor) launchSome(ctx context.Context, batch []*job) {
 // Who waits for a child's exec keeps one of Go's processors meanwhile; that is only
 // given to others when the runtime's monitor comes to look, which on a machine that
 // is at work can be 10 ms.
-func makeRoom(launching int) (undo func()) {
-	before := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(before + launching)
+func (s *Supervisor) makeRoom(launching int) (undo func()) {
+	runtime.GOMAXPROCS(s.processors + launching)
 	return func() {
 		if os.Getenv("GOMAXPROCS") == "" {
 			runtime.SetDefaultGOMAXPROCS() // which goes on to follow a container's limits
 		} else {
-			runtime.GOMAXPROCS(before)
+			runtime.GOMAXPROCS(s.processors)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,8 @@ type Supervisor struct {
 	born      string          // start time of this process, as the kernel tells it
 	jobs      map[string]*job // the latest incarnation of each silo; Run's own
 	arrivals  arrivals        // of silos that start
+
+	processors int // that Go uses when nothing is launched
 }
 
 // NewSupervisor makes a supervisor of a placement whose region config is
@@ -46,7 +49,7 @@ type Supervisor struct {
 func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
 		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
-		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
+		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{}, processors: runtime.GOMAXPROCS(0),
 	}
 	s.arrivals.workers = &s.workers
 	s.born, _ = proc.StartTime(os.Getpid()) // without it this process cannot be told from another of its number
