@@ -4,45 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"sync"
 	"time"
 )
-
-// handover is the listener through which net/http gets the connections that an
-// inlet does not serve any further.
-type handover struct {
-	at    net.Addr
-	conns chan net.Conn
-	ended chan struct{}
-	once  sync.Once
-}
-
-func (h *handover) Accept() (net.Conn, error) {
-	select {
-	case conn := <-h.conns:
-		return conn, nil
-	case <-h.ended:
-		return nil, net.ErrClosed
-	}
-}
-
-func (h *handover) Close() error {
-	h.once.Do(func() { close(h.ended) })
-	return nil
-}
-
-func (h *handover) Addr() net.Addr { return h.at }
-
-// give hands a connection over, with what has been read of it already.
-func (h *handover) give(c *inbound, came []byte) {
-	_ = c.conn.SetReadDeadline(time.Time{}) // a dead connection says so when it is read
-	handed := &handedConn{Conn: c.conn, came: bytes.Clone(came), peer: c.peer}
-	select {
-	case h.conns <- handed:
-	case <-h.ended:
-		_ = c.conn.Close() // nobody answers any more
-	}
-}
 
 // handedConn is a connection of which the beginning has been read. One goroutine
 // reads at a time.
@@ -70,4 +33,10 @@ func (c *handedConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
+}
+
+// handOver gives a connection to net/http, with what has been read of it already.
+func (c *inbound) handOver(came []byte) {
+	_ = c.conn.SetReadDeadline(time.Time{}) // a dead connection says so when it is read
+	c.of.rest.Give(&handedConn{Conn: c.conn, came: bytes.Clone(came), peer: c.peer})
 }

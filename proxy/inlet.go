@@ -24,7 +24,7 @@ type inlet struct {
 
 	base    context.Context //nolint:containedctx // of all requests, as http.Server.BaseContext
 	flights *flights
-	rest    *handover
+	rest    *Feed // what is net/http's from then on
 
 	closing atomic.Bool
 	serving sync.WaitGroup
@@ -35,7 +35,7 @@ type inlet struct {
 func newInlet(base context.Context, listener net.Listener, flights *flights) *inlet {
 	return &inlet{
 		Listener: listener, base: base, flights: flights, open: map[*inbound]struct{}{},
-		rest: &handover{at: listener.Addr(), conns: make(chan net.Conn), ended: make(chan struct{})},
+		rest: NewFeed(listener.Addr()),
 	}
 }
 
@@ -146,7 +146,7 @@ func (c *inbound) next() bool {
 			return c.answer(r)
 		}
 	}
-	c.of.rest.give(c, came)
+	c.handOver(came)
 	return false
 }
 

@@ -24,7 +24,7 @@ type endpoint struct {
 	spec     Spec
 	host     string // to ask for; set by the first answer where the service made one up
 	url      string
-	relay    *relay
+	came     *proxy.Feed // from all legs, one after the other
 	forward  *proxy.Proxy
 	running  sync.WaitGroup // keep and serve
 	once     sync.Once      // begins closing
@@ -46,7 +46,7 @@ func (p *ngrokProvider) newEndpoint(spec Spec) *endpoint {
 		provider: p,
 		spec:     spec,
 		host:     host,
-		relay:    newRelay(),
+		came:     proxy.NewFeed(new(net.TCPAddr)),
 		forward: proxy.New(proxy.Options{
 			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting,
 			HostHeader: spec.HostHeader, TrustForwarded: true, Recording: p.config.Recording,
@@ -80,7 +80,7 @@ func (e *endpoint) start(ctx context.Context, first *leg) error {
 // leg ends, until life does or the service stops the endpoint.
 func (e *endpoint) keep(life context.Context, l *leg) {
 	for l != nil {
-		err := e.relay.pump(l)
+		err := e.pump(l)
 		l.link.take(e)
 		if life.Err() != nil {
 			return
@@ -91,6 +91,18 @@ func (e *endpoint) keep(life context.Context, l *leg) {
 			return
 		}
 		l = e.rebind(life)
+	}
+}
+
+// pump feeds the proxy until a leg fails. It takes connections even after the end, to
+// drop them: the SDK cannot close a listener on which one is waiting.
+func (e *endpoint) pump(l *leg) error {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		e.came.Give(newStream(conn))
 	}
 }
 
@@ -128,7 +140,7 @@ func (e *endpoint) hold(l *leg) bool {
 
 func (e *endpoint) serve(life context.Context) {
 	defer e.forward.Close()
-	_ = proxy.Serve(life, e.relay, e.forward) // a relay does not fail
+	_ = proxy.Serve(life, e.came, e.forward) // a feed does not fail
 }
 
 func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.Patience) }
@@ -171,46 +183,3 @@ func (e *endpoint) Close(ctx context.Context) error {
 	})
 	return wait(ctx, e.done, "the ngrok tunnel of "+e.name)
 }
-
-// relay is a listener that is fed from other listeners, one after the other.
-type relay struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newRelay() *relay {
-	return &relay{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-// pump feeds the relay until from fails. It takes connections even after Close,
-// to drop them: the SDK cannot close a listener on which one is waiting.
-func (r *relay) pump(from net.Listener) error {
-	for {
-		conn, err := from.Accept()
-		if err != nil {
-			return err
-		}
-		select {
-		case r.conns <- newStream(conn):
-		case <-r.closed:
-			_ = conn.Close()
-		}
-	}
-}
-
-func (r *relay) Accept() (net.Conn, error) {
-	select {
-	case conn := <-r.conns:
-		return conn, nil
-	case <-r.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (r *relay) Close() error {
-	r.once.Do(func() { close(r.closed) })
-	return nil
-}
-
-func (r *relay) Addr() net.Addr { return &net.TCPAddr{} }
