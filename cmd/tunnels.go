@@ -64,7 +64,7 @@ func (a *app) tunnelTable(c *cli.Context) error {
 		return err
 	}
 	if nowhere(dir) {
-		return a.nothing(c, []address{}, noTopology(dir), "silo init writes one")
+		return a.nothing(c, addresses{}, noTopology(dir), "silo init writes one")
 	}
 	snapshot, err := a.current(c, dir)
 	if err != nil {
@@ -95,8 +95,13 @@ type address struct {
 	Tunnel   *state.Tunnel `json:"tunnel,omitempty"`
 }
 
-func addressesOf(s *state.Snapshot) []address {
-	list := make([]address, len(s.Silos))
+type addresses []address
+
+// MarshalJSON has null for what is not known, as a snapshot has.
+func (a addresses) MarshalJSON() ([]byte, error) { return state.WithNulls([]address(a)) }
+
+func addressesOf(s *state.Snapshot) addresses {
+	list := make(addresses, len(s.Silos))
 	for i, silo := range s.Silos {
 		list[i] = address{silo.Name, silo.Mode, silo.RegionID, silo.Category, silo.URL, silo.Bind, silo.Port, silo.BrowseURL, &silo.Tunnel}
 	}
@@ -104,7 +109,7 @@ func addressesOf(s *state.Snapshot) []address {
 }
 
 // addresses are the live ones, or those that `up` would give.
-func (a *app) addresses(c *cli.Context) ([]address, error) {
+func (a *app) addresses(c *cli.Context) (addresses, error) {
 	dir, err := a.instance(c)
 	if err != nil {
 		return nil, err
@@ -129,8 +134,8 @@ func (a *app) addresses(c *cli.Context) ([]address, error) {
 }
 
 // planned are the silos of a plan with their places, where place is not nil.
-func planned(place *orchestrator.Placement, plan orchestrator.Plan) []address {
-	var list []address
+func planned(place *orchestrator.Placement, plan orchestrator.Plan) addresses {
+	var list addresses
 	for i, s := range plan.Silos {
 		one := address{Name: s.Name, Mode: s.Mode, Port: s.Port}
 		if place != nil {
@@ -148,8 +153,8 @@ func planned(place *orchestrator.Placement, plan orchestrator.Plan) []address {
 	return list
 }
 
-func (a *app) printVariables(addresses []address) error {
-	for _, one := range addresses {
+func (a *app) printVariables(all addresses) error {
+	for _, one := range all {
 		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", orchestrator.URLVariable(one.Name), one.URL); err != nil {
 			return err
 		}
@@ -159,9 +164,9 @@ func (a *app) printVariables(addresses []address) error {
 
 // printAgentConfig prints the tunnels as a file for the ngrok agent, with the
 // options that the topology gives them.
-func (a *app) printAgentConfig(c *cli.Context, addresses []address) error {
-	list := make([]tunnels.AgentTunnel, len(addresses))
-	for i, one := range addresses {
+func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
+	list := make([]tunnels.AgentTunnel, len(all))
+	for i, one := range all {
 		domain, _ := strings.CutPrefix(one.URL, "https://")
 		if domain == one.URL {
 			domain = "" // a loopback address is no domain: the agent is to make one up

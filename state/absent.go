@@ -13,14 +13,19 @@ var absent = []struct{ nothing, null []byte }{
 	{[]byte(`"health_port":0,`), []byte(`"health_port":null,`)},
 }
 
-// MarshalJSON is the snapshot in the shape of its tags. What is not known is null,
-// also where that is an empty text or port 0 here, as before a first run.
+// MarshalJSON is the snapshot in the shape of its tags, as WithNulls has it.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
 	type shape Snapshot // has no MarshalJSON
+	return WithNulls(shape(s))
+}
+
+// WithNulls is v in JSON, for a MarshalJSON. What is not known is null, also where that
+// is an empty text or port 0 in v, as before a first run.
+func WithNulls(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false) // which is for whoever encodes what this is part of
-	if err := encoder.Encode(shape(s)); err != nil {
+	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}
 	data := out.Bytes()
