@@ -11,7 +11,7 @@ import (
 
 const (
 	// sweepEvery is how long nobody asks whether something listens by now, and
-	// sweepEach how long for each port that is waited for: to ask takes a tenth of that.
+	// sweepEach how long for each port that is waited for: to ask takes some 3 µs.
 	sweepEvery = 2 * time.Millisecond
 	sweepEach  = 20 * time.Microsecond
 

@@ -19,7 +19,7 @@ const (
 )
 
 // Silent are those of ports on which nothing would take a connection to 127.0.0.1. To
-// ask costs a twentieth of an attempt to connect. On one that is not among them
+// ask costs a tenth of an attempt to connect, or less. On one that is not among them
 // something would, or the kernel does not tell.
 func Silent(ports ...int) (silent []int) {
 	k, err := openDiag()
