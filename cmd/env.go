@@ -97,6 +97,7 @@ func (a *app) printEnv(c *cli.Context) error {
 		}
 		return a.export(vars, c.Bool("show-secrets"))
 	}
+	var text strings.Builder
 	whole := map[string]map[string]string{}
 	for i, name := range names {
 		vars, err := a.environmentOf(place, name)
@@ -104,24 +105,23 @@ func (a *app) printEnv(c *cli.Context) error {
 			return err
 		}
 		whole[name] = map[string]string{}
-		if len(names) > 1 && !c.Bool("json") {
+		if len(names) > 1 {
 			if i > 0 {
-				_, _ = fmt.Fprintln(a.Stdout)
+				text.WriteByte('\n')
 			}
-			_, _ = fmt.Fprintf(a.Stdout, "# %s\n", name)
+			fmt.Fprintf(&text, "# %s\n", name)
 		}
 		for _, v := range vars {
 			if v.Secret && !c.Bool("show-secrets") {
 				v.Value = "********"
 			}
 			whole[name][v.Name] = v.Value
-			if !c.Bool("json") {
-				_, _ = fmt.Fprintf(a.Stdout, "%s=%s\n", v.Name, v.Value)
-			}
+			fmt.Fprintf(&text, "%s=%s\n", v.Name, v.Value)
 		}
 	}
 	if !c.Bool("json") {
-		return nil
+		_, err := io.WriteString(a.Stdout, text.String())
+		return err
 	}
 	if c.NArg() == 1 {
 		return writeJSON(a.Stdout, whole[names[0]])

@@ -57,6 +57,9 @@ func hinted(code int, text string, hints ...string) error {
 // one place that knows which error has which.
 func (a *app) finish(err error) int {
 	v := a.judge(err)
+	if lost := a.out.Lost(); lost != nil && v.Text == "" && !a.unheard {
+		v = &verdict{Code: exitFailed, Text: lost.Error()} // whatever was to be shown was not
+	}
 	if len(v.Problems) > 0 {
 		a.talk.Problems(v.Problems)
 	}
@@ -92,7 +95,7 @@ func (a *app) judge(err error) *verdict {
 	case errors.Is(err, control.ErrNoDashboard):
 		v.Hints = []string{"silo down, then silo up, tries again"}
 	case errors.Is(err, control.ErrDeaf):
-		v.Hints = []string{"silo down ends it, and silo up starts it again"}
+		v.Hints = []string{"a stopped one (Ctrl-Z) goes on with fg, or kill -CONT; silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
 		v.Code = exitTimeout
 	case errors.Is(err, sentry.ErrMissing):

@@ -111,6 +111,7 @@ func (o *outlet) signal() {
 // as a supervisor must, and returns the standard output as it is, for the silos' lines.
 func (a *app) speakUnheard() io.Writer {
 	lines := a.Stdout
+	a.unheard = true
 	a.Stdout, a.Stderr = newOutlet(a.Stdout), newOutlet(a.Stderr)
 	a.printers(a.color)
 	return lines

@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +38,7 @@ func (b *block) draw(lines []string) {
 	}
 	frame.WriteString(eraseBelow)
 	b.lines = lines
-	_, _ = io.WriteString(b.p.w, frame.String())
+	b.p.write(frame.String())
 }
 
 // above writes lines that stay, between what was there before and the block.
@@ -52,13 +51,13 @@ func (b *block) above(lines []string) {
 	for _, line := range b.lines {
 		frame.WriteString(line + "\n")
 	}
-	_, _ = io.WriteString(b.p.w, frame.String())
+	b.p.write(frame.String())
 }
 
 // erase takes the block away.
 func (b *block) erase() {
 	if len(b.lines) > 0 {
-		_, _ = io.WriteString(b.p.w, b.back()+eraseBelow)
+		b.p.write(b.back() + eraseBelow)
 		b.lines = nil
 	}
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -32,6 +33,15 @@ func (p *Printer) WhileRead(ctx context.Context) (context.Context, context.Cance
 		enough()
 	}()
 	return ctx, func() { enough(); <-looked }
+}
+
+// Lost is the first error of writing; nil where there was none, or nobody reads any
+// more, as after `| head -1`, who has what he wanted.
+func (p *Printer) Lost() error {
+	if err := p.lost.Load(); err != nil && !errors.Is(*err, unix.EPIPE) {
+		return *err
+	}
+	return nil
 }
 
 // Unread tells whether the writer is a pipe or a socket whose other end is closed.

@@ -17,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -36,9 +37,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Printer writes views to one writer, each view in a single Write, whose error
-// it drops: there is nowhere left to report it. A Printer does not change once
-// made and is safe for concurrent use if its writer is.
+// Printer writes views to one writer, each view in a single Write, whose error is for
+// Lost. A Printer is safe for concurrent use if its writer is.
 type Printer struct {
 	w        io.Writer
 	env      func(string) (string, bool)
@@ -47,6 +47,7 @@ type Printer struct {
 	terminal bool
 	glyphs   glyphs
 	pens     []pen // by ink; nil without colour
+	lost     atomic.Pointer[error]
 }
 
 // New makes a Printer for w. It reads the environment and the size of the
@@ -119,7 +120,13 @@ func (p *Printer) print(lines []string) {
 	if len(lines) == 0 {
 		return
 	}
-	_, _ = io.WriteString(p.w, strings.Join(lines, "\n")+"\n")
+	p.write(strings.Join(lines, "\n") + "\n")
+}
+
+func (p *Printer) write(text string) {
+	if _, err := io.WriteString(p.w, text); err != nil {
+		p.lost.CompareAndSwap(nil, &err)
+	}
 }
 
 func sizeOf(w io.Writer) func() (int, int, bool) {
