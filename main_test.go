@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
-			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
+			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "stop-supervisor": stopSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
 			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
 			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread,
 		},
@@ -168,13 +168,22 @@ func edit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, bytes.Replace(data, []byte("SENTRY_CONTROL_ADDRESS"), []byte("CONTROL_ADDRESS"), 1), 0o600))
 }
 
-// killSupervisor kills the supervisor, and waits until it is gone.
-func killSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
+// stopSupervisor stops the supervisor, as Ctrl-Z does.
+func stopSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
+	signalSupervisor(ts, syscall.SIGSTOP)
+}
+
+func signalSupervisor(ts *testscript.TestScript, signal syscall.Signal) {
 	s := snapshot(ts)
 	if s.PID == nil {
 		ts.Fatalf("nothing runs")
 	}
-	ts.Check(syscall.Kill(*s.PID, syscall.SIGKILL))
+	ts.Check(syscall.Kill(*s.PID, signal))
+}
+
+// killSupervisor kills the supervisor, and waits until it is gone.
+func killSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
+	signalSupervisor(ts, syscall.SIGKILL)
 	await(ts, "killed", func() bool { return snapshot(ts).State == state.InstanceStopped })
 }
 

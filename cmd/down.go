@@ -59,8 +59,10 @@ func (a *app) downDeaf(ctx context.Context, dir *state.Dir, deaf error) error {
 		return errors.Join(deaf, err) // nobody knows whom to tell
 	}
 	a.talk.Warn(fmt.Sprintf("%v: it is sent TERM (pid %d)", deaf, *last.PID))
-	if err := proc.Tell(*last.PID, last.ProcessTime, "TERM"); err != nil {
-		return err
+	for _, signal := range []string{"TERM", "CONT"} { // one that is stopped takes no other
+		if err := proc.Tell(*last.PID, last.ProcessTime, signal); err != nil {
+			return err
+		}
 	}
 	again := a.Again
 	patient := context.WithoutCancel(ctx)
@@ -145,7 +147,8 @@ func (a *app) sayDown(last *state.Snapshot) error {
 
 // clean ends what a killed supervisor left, where there is anything.
 func (a *app) clean(ctx context.Context, dir *state.Dir) error {
-	if _, err := dir.Last(); errors.Is(err, fs.ErrNotExist) {
+	last, err := dir.Last()
+	if errors.Is(err, fs.ErrNotExist) {
 		a.note("nothing is running")
 		return nil
 	}
@@ -156,8 +159,16 @@ func (a *app) clean(ctx context.Context, dir *state.Dir) error {
 	for _, what := range ended {
 		a.talk.Warn("ended " + what + ", which a killed supervisor had left running")
 	}
-	if len(ended) == 0 && err == nil {
+	told := last != nil && last.AsLeft().Reason != nil
+	switch {
+	case len(ended) > 0 || err != nil:
+	case told:
+		a.note("nothing is running: the supervisor was killed, and nothing of it is left")
+	default:
 		a.note("nothing is running")
+	}
+	if told && err == nil {
+		err = dir.Conclude(last.AsCleared())
 	}
 	return errors.Join(err, dir.Release())
 }

@@ -24,8 +24,8 @@ type Client struct {
 }
 
 // Dial gives the client of a running instance, or ErrNotRunning. A supervisor
-// that holds the lock and has not opened its socket yet is waited for, bounded
-// at two seconds and by ctx: then it is ErrDeaf.
+// that holds the lock and has not opened its socket yet, or does not answer on it, is
+// waited for, bounded at two seconds, or five, and by ctx: then it is ErrDeaf.
 func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 	dialer := &net.Dialer{Timeout: time.Second}
 	c := &Client{dir: dir, http: &http.Client{Transport: &http.Transport{
@@ -33,20 +33,50 @@ func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 			return dialer.DialContext(ctx, "unix", dir.Socket)
 		},
 	}}}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	opening, cancel := context.WithTimeout(ctx, openBound)
 	defer cancel()
 	for {
-		conn, err := dialer.DialContext(ctx, "unix", dir.Socket)
+		conn, err := dialer.DialContext(opening, "unix", dir.Socket)
 		if err == nil {
-			return c, conn.Close()
+			_ = conn.Close() // it was only a question
+			return c, c.greet(ctx)
 		}
 		if !dir.Running() {
 			return nil, ErrNotRunning
 		}
-		if !rest(ctx, 10*time.Millisecond) {
+		if !rest(opening, 10*time.Millisecond) {
 			return nil, fmt.Errorf("%w: %w", ErrDeaf, err)
 		}
 	}
+}
+
+const (
+	openBound  = 2 * time.Second
+	greetBound = 5 * time.Second // on a machine that is busy, too
+)
+
+// greet finds out whether the supervisor answers: the kernel takes connections also
+// for one that is stopped.
+func (c *Client) greet(ctx context.Context) error {
+	bound, cancel := context.WithTimeout(ctx, greetBound)
+	defer cancel()
+	r, err := http.NewRequestWithContext(bound, http.MethodHead, "http://silo/", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(r)
+	if err == nil {
+		return response.Body.Close() // whatever it says
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: nothing has come in %v", ErrDeaf, greetBound)
+	case c.ending(ctx):
+		return ErrNotRunning
+	}
+	return fmt.Errorf("ask the supervisor: %w", err)
 }
 
 // Close drops the client's idle connections.

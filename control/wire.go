@@ -17,7 +17,7 @@ import (
 var ErrNotRunning = errors.New("nothing is running")
 
 // ErrDeaf says that a supervisor holds the instance's lock and does not answer: its
-// socket was removed, by who clears /tmp perhaps, or it hangs.
+// socket was removed, by who clears /tmp perhaps, or it is stopped (Ctrl-Z), or hangs.
 var ErrDeaf = errors.New("the supervisor holds its lock but does not answer")
 
 // Update is one line of the watch stream.

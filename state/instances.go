@@ -84,6 +84,19 @@ func (s *Snapshot) AsLeft() *Snapshot {
 	return left
 }
 
+// AsCleared is a snapshot of AsLeft once what was left has been cleared away: there is
+// no more to say of it.
+func (s *Snapshot) AsCleared() *Snapshot {
+	cleared := s.AsStopped()
+	cleared.Reason = nil
+	for i := range cleared.Silos {
+		if reason := cleared.Silos[i].Reason; reason != nil && *reason == killed {
+			cleared.Silos[i].Reason = nil
+		}
+	}
+	return cleared
+}
+
 // AsStopped is the snapshot as it stands once no supervisor is left: nothing
 // runs, while addresses, exits and reasons stay to be read.
 func (s *Snapshot) AsStopped() *Snapshot {
