@@ -25,7 +25,7 @@ func (a *app) initCommand() *cli.Command {
 		ArgsUsage: "[NGROK_YML]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a silo.toml that is there"},
-			&cli.BoolFlag{Name: "schema", Usage: "write silo.schema.json beside it, for editors"},
+			&cli.BoolFlag{Name: "schema", Usage: "write silo.schema.json beside it, for editors; alone where there is a silo.toml already"},
 			&cli.BoolFlag{Name: "from-ngrok", Usage: "make silos of the tunnels in NGROK_YML, or in the ngrok agent's own file"},
 		},
 		Action: a.init,
@@ -36,6 +36,9 @@ func (a *app) init(c *cli.Context) error {
 	file, err := a.initFile(c)
 	if err != nil {
 		return err
+	}
+	if c.Bool("schema") && !c.Bool("force") && !c.Bool("from-ngrok") && exists(file) {
+		return a.writeSchema(file) // which changes with silo, while the topology is the user's
 	}
 	content, err := a.content(c)
 	if err != nil {
@@ -60,12 +63,17 @@ func (a *app) init(c *cli.Context) error {
 		mode = 0o600
 		content.Warnings = append(content.Warnings, file+" holds what the tunnels' visitors have to know: it is for your eyes alone, and for no repository")
 	}
+	if c.Bool("force") && exists(file) {
+		if err := a.keepOld(file); err != nil {
+			return err
+		}
+	}
 	if err := writeNew(file, []byte(text), c.Bool("force"), mode); err != nil {
 		return err
 	}
 	a.note("wrote " + file)
 	if c.Bool("schema") {
-		if err := writeNew(filepath.Join(filepath.Dir(file), "silo.schema.json"), topology.Schema(), c.Bool("force"), 0o644); err != nil {
+		if err := a.writeSchema(file); err != nil {
 			return err
 		}
 	}
@@ -84,6 +92,33 @@ func (a *app) init(c *cli.Context) error {
 		return err
 	}
 	a.note("next: silo up --dry-run, then silo up")
+	return nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// keepOld copies a topology that is to be overwritten: its ids stand in databases.
+func (a *app) keepOld(file string) error {
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = writeNew(file+".old", text, true, 0o600)
+	}
+	if err == nil {
+		a.note("kept the former one as " + file + ".old")
+	}
+	return err
+}
+
+// writeSchema writes what editors know a topology by beside it, over one of before.
+func (a *app) writeSchema(file string) error {
+	schema := filepath.Join(filepath.Dir(file), "silo.schema.json")
+	if err := writeNew(schema, topology.Schema(), true, 0o644); err != nil {
+		return err
+	}
+	a.note("wrote " + schema)
 	return nil
 }
 
