@@ -175,8 +175,11 @@ func (a *app) configCheck(c *cli.Context) error {
 		return err
 	}
 	if inStep {
+		if err := a.checkTopology(c); err != nil {
+			return err
+		}
 		a.note(path + " is in step")
-		return a.checkTopology(c)
+		return nil
 	}
 	a.out.Diff(diff)
 	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
@@ -198,7 +201,7 @@ func (a *app) checkTopology(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.load(c)
+	t, err := a.topologyOf(dir)
 	if err != nil {
 		return err
 	}
@@ -207,7 +210,7 @@ func (a *app) checkTopology(c *cli.Context) error {
 		return err
 	}
 	if plan.Fingerprint() != snapshot.Topology {
-		return hinted(exitNotReady, dir.Topology+" has changed since what runs was started", "silo up applies it")
+		return hinted(exitNotReady, dir.Topology+" has changed since what runs was started: the region config is still that of what runs", "silo up applies it")
 	}
 	return nil
 }
@@ -241,12 +244,16 @@ func (a *app) configWrite(c *cli.Context) error {
 }
 
 func (a *app) configRemove(c *cli.Context) error {
-	t, err := a.load(c)
+	dir, err := a.instance(c)
 	if err != nil {
 		return err
 	}
-	if dir, err := a.instance(c); err != nil || dir.Running() {
-		return errors.Join(err, hinted(exitConflict, "the instance runs, and its silos read this region config", "silo down ends it"))
+	if dir.Running() {
+		return hinted(exitConflict, "the instance runs, and its silos read this region config", "silo down ends it")
+	}
+	t, err := a.topologyOf(dir)
+	if err != nil {
+		return err
 	}
 	release, err := a.claim(c, t.Sentry.Config)
 	if err != nil {

@@ -246,7 +246,7 @@ func (a *app) sayChanges(c orchestrator.Changes) {
 	for _, kind := range []struct {
 		what  string
 		names []string
-	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}} {
+	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
 		if len(kind.names) > 0 {
 			a.note(kind.what + ": " + strings.Join(kind.names, ", "))
 		}

@@ -103,8 +103,8 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 		}
 		return true
 	})
-	view.Done()
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+		view.Done()
 		return err
 	}
 	for dir.Running() || alive() { // a supervisor lets its lock go, and then ends
@@ -114,7 +114,11 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 	}
 	if saved, err := dir.Last(); err == nil {
 		last = saved
+		if !a.quiet {
+			view.Update(*last, nil) // the watch may have ended before the last silo
+		}
 	}
+	view.Done()
 	return a.sayDown(last)
 }
 

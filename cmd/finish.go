@@ -94,8 +94,10 @@ func (a *app) judge(err error) *verdict {
 		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
 	case errors.Is(err, control.ErrNoDashboard):
 		v.Hints = []string{"silo down, then silo up, tries again"}
+	case errors.Is(err, control.ErrSilent):
+		v.Hints = []string{"one that Ctrl-Z has stopped goes on with fg, or kill -CONT", "silo down ends it, and silo up starts it again"}
 	case errors.Is(err, control.ErrDeaf):
-		v.Hints = []string{"a stopped one (Ctrl-Z) goes on with fg, or kill -CONT; silo down ends it, and silo up starts it again"}
+		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
 		v.Code = exitTimeout
 	case errors.Is(err, sentry.ErrMissing):

@@ -57,6 +57,9 @@ func (a *app) logs(c *cli.Context) error {
 	if err := a.neverLogged(c, dir); err != nil {
 		return err
 	}
+	if _, never := dir.Last(); query.Follow && never == nil && !dir.Running() {
+		a.note("nothing is running; what silo up starts will be shown")
+	}
 	ctx, enough := a.out.WhileRead(c.Context)
 	defer enough()
 	err = logs.Read(ctx, dir.Logs(), query, a.lineWriter(c, query.Silos))

@@ -50,10 +50,26 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.unknown(c, dir, snapshot); err != nil {
+		return err
+	}
 	if err := a.showStatus(c, snapshot); err != nil {
 		return err
 	}
 	return silent(statusCode(snapshot))
+}
+
+// unknown tells of an instance that has never run and of whose topology nothing can be
+// said. A program gets the object that it expects.
+func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
+	if c.Bool("json") || len(s.Silos) > 0 || s.State != state.InstanceStopped {
+		return nil
+	}
+	if _, err := a.topologyOf(dir); err != nil {
+		a.finish(err) // in the words of all other verbs
+		return hinted(exitStopped, "nothing is running, and silo up would refuse "+dir.Topology)
+	}
+	return nil
 }
 
 // nothing tells that there is neither an instance nor a topology to make one of.

@@ -70,6 +70,9 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.unknown(c, dir, snapshot); err != nil {
+		return err
+	}
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, addressesOf(snapshot))
 	} else {

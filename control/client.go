@@ -72,7 +72,7 @@ func (c *Client) greet(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: nothing has come in %v", ErrDeaf, greetBound)
+		return ErrSilent
 	case c.ending(ctx):
 		return ErrNotRunning
 	}

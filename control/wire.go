@@ -8,6 +8,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"silo/orchestrator"
 	"silo/state"
@@ -17,8 +18,11 @@ import (
 var ErrNotRunning = errors.New("nothing is running")
 
 // ErrDeaf says that a supervisor holds the instance's lock and does not answer: its
-// socket was removed, by who clears /tmp perhaps, or it is stopped (Ctrl-Z), or hangs.
+// socket was removed, by who clears /tmp perhaps, or it is silent.
 var ErrDeaf = errors.New("the supervisor holds its lock but does not answer")
+
+// ErrSilent is an ErrDeaf of one that has its socket: it is stopped (Ctrl-Z), or hangs.
+var ErrSilent = fmt.Errorf("%w: nothing has come in %v", ErrDeaf, greetBound)
 
 // Update is one line of the watch stream.
 type Update struct {

@@ -19,7 +19,8 @@ type Changes struct {
 	Added     []string `json:"added"`
 	Removed   []string `json:"removed"`
 	Restarted []string `json:"restarted"`
-	Kept      []string `json:"kept"` // their processes are not touched
+	Kept      []string `json:"kept"`    // their processes are not touched
+	Applied   []string `json:"applied"` // what changed and touches no process, in words
 }
 
 // Any tells whether a silo starts or stops.
@@ -54,7 +55,33 @@ func (p *Placement) compare(plan Plan) (Changes, error) {
 			c.Removed = append(c.Removed, old.Name)
 		}
 	}
+	c.Applied = p.applied(plan)
 	return c, nil
+}
+
+// applied tells of what stands in the region config, or is asked of silos from outside.
+func (p *Placement) applied(plan Plan) []string {
+	var what []string
+	note := func(same bool, text string, values ...any) {
+		if !same {
+			what = append(what, fmt.Sprintf(text, values...))
+		}
+	}
+	for _, next := range plan.Silos {
+		i := slices.IndexFunc(p.Placed, func(s Placed) bool { return s.Name == next.Name })
+		if i < 0 {
+			continue
+		}
+		old := p.Placed[i]
+		note(old.ID == next.ID, "id of %s is %d (was %d)", next.Name, next.ID, old.ID)
+		note(old.Category == next.Category, "category of %s is %s", next.Name, next.Category)
+		note(reflect.DeepEqual(old.Ready, next.Ready), "ready of %s", next.Name)
+		note(reflect.DeepEqual(old.Restart, next.Restart), "restart of %s", next.Name)
+		note(reflect.DeepEqual(old.Stop, next.Stop), "stop of %s", next.Name)
+	}
+	isolation := plan.Topology.Isolation
+	note(p.Topology.Isolation == isolation, "isolation.regions is %s", isolation)
+	return what
 }
 
 // whole names the changes that are not about single processes.

@@ -65,6 +65,9 @@ func (s *silo) end(kill bool) []action {
 		return []action{leaveAction{s.name}}
 	case s.alive && s.phase != state.Stopping:
 		s.phase = state.Stopping
+		if !s.doomed { // what it lacked to be ready is of no interest any more
+			s.reason = ""
+		}
 		return []action{stopAction{s.name, s.incarnation, kill}}
 	case !s.alive && s.phase != state.Failed:
 		s.phase = state.Stopped

@@ -39,7 +39,11 @@ func (p *Printer) Ready(s state.Snapshot, program string, joined bool) {
 	lines = append(lines, "")
 	label := func(text string) string { return p.paint(muted, text+spaces(11-len(text))) }
 	if browsable(s) {
-		lines = append(lines, label("browse")+p.paint(link, browse(s.Silos[0]))+p.paint(muted, "   and each region by its name before that"), "")
+		others := ""
+		if len(s.Silos) > 1 {
+			others = "   and each region by its name before that"
+		}
+		lines = append(lines, label("browse")+p.paint(link, browse(s.Silos[0]))+p.paint(muted, others), "")
 	}
 	commands := [][2]string{
 		{program + " status", "how they are"},
