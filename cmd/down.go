@@ -45,10 +45,14 @@ func (a *app) down(c *cli.Context) error {
 		return err
 	}
 	defer client.Close()
-	if err := client.Down(c.Context, false); err != nil && !errors.Is(err, control.ErrNotRunning) {
+	before, err := client.Snapshot(c.Context, false)
+	if err == nil {
+		err = client.Down(c.Context, false)
+	}
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
-	return a.awaitDown(c.Context, client, dir)
+	return a.awaitDown(c.Context, client, dir, before)
 }
 
 // downDeaf ends a supervisor that cannot be spoken to by the signal that an
@@ -81,9 +85,9 @@ func (a *app) downDeaf(ctx context.Context, dir *state.Dir, deaf error) error {
 
 // awaitDown watches an instance end. The user's first wish to end leaves it to
 // end by itself, the second one ends it without grace.
-func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.Dir) error {
+func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.Dir, before *state.Snapshot) error {
 	patient := context.WithoutCancel(ctx)
-	alive := supervisorOf(patient, client)
+	alive := supervisorOf(before)
 	gone := make(chan struct{})
 	defer close(gone)
 	go func() {
@@ -94,6 +98,9 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 		}
 	}()
 	view := a.talk.Progress()
+	if before != nil && !a.quiet {
+		view.Update(*before, nil) // the watch may begin behind the first end
+	}
 	var last *state.Snapshot
 	err := client.Watch(patient, func(u control.Update) bool {
 		last = u.Snapshot
@@ -122,11 +129,10 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 	return a.sayDown(last)
 }
 
-// supervisorOf tells whether the process that a client speaks to is still there.
-func supervisorOf(ctx context.Context, client *control.Client) func() bool {
+// supervisorOf tells whether the process of a snapshot is still there.
+func supervisorOf(s *state.Snapshot) func() bool {
 	gone := func() bool { return false }
-	s, err := client.Snapshot(ctx, false)
-	if err != nil || s.PID == nil {
+	if s == nil || s.PID == nil {
 		return gone
 	}
 	started, err := proc.StartTime(*s.PID)
