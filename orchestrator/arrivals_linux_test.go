@@ -2,30 +2,41 @@ package orchestrator
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+)
+
+// nextPort is where listenOn looks for the next free port: below those that the kernel
+// gives to outgoing connections, one of which could take it meanwhile.
+var (
+	firstPort = 10000 + rand.IntN(8000)
+	nextPort  atomic.Int32
 )
 
 // listenOn is a free port, and a way to listen on it.
 func listenOn(t *testing.T) (port int, begin func()) {
 	t.Helper()
-	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := listener.Addr().(*net.TCPAddr) //nolint:errcheck,forcetypeassert // of a TCPListener
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return at.Port, func() {
+	for {
+		at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: firstPort + int(nextPort.Add(1))}
 		listener, err := net.ListenTCP("tcp4", at)
 		if err != nil {
-			t.Error(err)
-			return
+			continue
 		}
-		t.Cleanup(func() { _ = listener.Close() })
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return at.Port, func() {
+			listener, err := net.ListenTCP("tcp4", at)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { _ = listener.Close() })
+		}
 	}
 }
 
