@@ -7,7 +7,7 @@ import (
 
 // inboundContext is the context of all requests of an inbound connection, of which
 // there is one at a time. It knows where that is answered: to ask a context for a
-// call at its end takes longer than to write a header.
+// call at its end, and take that back, costs half a microsecond.
 type inboundContext struct {
 	context.Context //nolint:containedctx // it is one
 

@@ -1,15 +1,10 @@
 package proxy
 
 import (
-	"bufio"
 	"net"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"slices"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // outgoing is a client's request as it is sent to host. It shares body, trailers
@@ -88,35 +83,6 @@ func strip(header http.Header) {
 			delete(header, name)
 		}
 	}
-}
-
-// writeFields writes the fields of a header, by their names' order, but for those that
-// are left out. It writes what http.Header.WriteSubset does, which takes three times
-// as long. An error comes with out's Flush.
-func writeFields(out *bufio.Writer, header http.Header, leftOut func(name string) bool) {
-	var room [32]string
-	names := room[:0]
-	for name := range header {
-		if !leftOut(name) && httpguts.ValidHeaderFieldName(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range header[name] {
-			_, _ = out.WriteString(name)
-			_, _ = out.WriteString(": ")
-			_, _ = out.WriteString(textproto.TrimString(oneLine(value)))
-			_, _ = out.WriteString("\r\n")
-		}
-	}
-}
-
-func oneLine(value string) string {
-	if strings.IndexByte(value, '\n') < 0 && strings.IndexByte(value, '\r') < 0 {
-		return value
-	}
-	return strings.NewReplacer("\n", " ", "\r", " ").Replace(value)
 }
 
 // upgradeOf is the protocol that a header asks to go on in, or empty. An upgrade

@@ -65,7 +65,7 @@ func (w *reply) WriteHeader(status int) {
 	}
 	if status < http.StatusOK {
 		w.writeStatus(status)
-		writeFields(w.out, w.header, framing)
+		_ = w.header.WriteSubset(w.out, framing) // its error comes with Flush
 		_, _ = w.out.WriteString("\r\n")
 		w.check(w.out.Flush())
 		return
@@ -80,9 +80,9 @@ func (w *reply) WriteHeader(status int) {
 	}
 	w.writeStatus(status)
 	if status == http.StatusNotModified {
-		writeFields(w.out, w.header, ofBody)
+		_ = w.header.WriteSubset(w.out, ofBody) // as above
 	} else {
-		writeFields(w.out, w.header, framing)
+		_ = w.header.WriteSubset(w.out, framing) // as above
 	}
 	if _, said := w.header["Date"]; !said {
 		_, _ = w.out.WriteString("Date: ")
@@ -101,13 +101,11 @@ func (w *reply) WriteHeader(status int) {
 	}
 }
 
-// framing tells of a field of which reply itself sees to it that it is true.
-func framing(name string) bool {
-	return name == "Content-Length" || name == "Transfer-Encoding" || name == "Connection"
-}
+// framing are the fields of which reply itself sees to it that they are true.
+var framing = map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Connection": true}
 
-// ofBody tells of those, and of what net/http leaves out of a 304 as well.
-func ofBody(name string) bool { return framing(name) || name == "Content-Type" }
+// ofBody are those, and what net/http leaves out of a 304 as well.
+var ofBody = map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Content-Type": true}
 
 // date is a Date field's value, which stands for a second.
 type date struct {

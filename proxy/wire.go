@@ -146,19 +146,13 @@ func (w *wire) write(r *http.Request) error {
 	_, _ = out.WriteString(" HTTP/1.1\r\nHost: ")
 	_, _ = out.WriteString(r.Host)
 	_, _ = out.WriteString("\r\n")
-	writeFields(out, r.Header, unsent)
+	_ = r.Header.WriteSubset(out, unsent)
 	_, _ = out.WriteString("\r\n")
 	return out.Flush()
 }
 
-// unsent tells of a field of a request's header that is not sent as it stands there.
-func unsent(name string) bool {
-	switch name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
-		return true
-	}
-	return false
-}
+// unsent are fields of a request's header that are not sent as they stand there.
+var unsent = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true}
 
 // isHTTP2 tells whether what begins like this is HTTP/2: its first frame is a
 // SETTINGS frame of stream 0 (RFC 9113, sections 3.4 and 4.1).
