@@ -65,11 +65,16 @@ func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
 	if c.Bool("json") || len(s.Silos) > 0 || s.State != state.InstanceStopped {
 		return nil
 	}
-	if _, err := a.topologyOf(dir); err != nil {
-		a.finish(err) // in the words of all other verbs
-		return hinted(exitStopped, "nothing is running, and silo up would refuse "+dir.Topology)
+	_, err := a.topologyOf(dir)
+	if err == nil {
+		return nil
 	}
-	return nil
+	v := a.judge(err)
+	if v.Text != "" {
+		v.Detail = append(v.Detail, v.Text)
+	}
+	v.Code, v.Text, v.Hints = exitStopped, "nothing is running, and silo up would refuse "+dir.Topology, nil
+	return v
 }
 
 // nothing tells that there is neither an instance nor a topology to make one of.

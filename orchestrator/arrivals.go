@@ -21,8 +21,8 @@ const (
 )
 
 // arrivals tells who waits for a silo when something listens on its port. The kernel
-// does not say so by itself. One goroutine asks it for all ports, and for so little
-// that it can ask ten times as often as each silo's own.
+// does not say so by itself. One goroutine asks it for all ports: a silo's own would
+// have to wait longer in between, for there are as many as silos.
 type arrivals struct {
 	workers *sync.WaitGroup // counts that goroutine
 

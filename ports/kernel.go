@@ -150,7 +150,7 @@ func listen(ctx context.Context, network, host string, port int) (net.Listener, 
 		return nil, context.Cause(ctx)
 	}
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // of no use on loopback, and a third of what a listener costs
+	config.SetMultipathTCP(false) // of no use on loopback, and more than a quarter of what a listener costs
 	l, err := config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: %w", errForbidden, err)
