@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// nextPort is where listenOn looks for the next free port: below those that the kernel
-// gives to outgoing connections, one of which could take it meanwhile.
+// nextPort is where listenOn looks for the next free port: below those that silos are
+// given where any will do, and that the kernel
+// gives to outgoing connections: one of either could take it meanwhile.
 var (
-	firstPort = 10000 + rand.IntN(8000)
+	firstPort = 9000 + rand.IntN(900)
 	nextPort  atomic.Int32
 )
 
