@@ -6,15 +6,24 @@ import (
 	"sync"
 )
 
-const streamBuffer = 32 << 10
+const (
+	streamBuffer = 32 << 10
+
+	// frameSize is the most that is written at once. The SDK sends a frame's header in
+	// a record of its own, and hands each frame from one goroutine to another.
+	frameSize = 64 << 10
+)
+
+// frames are what is written from, *[frameSize]byte.
+var frames = sync.Pool{New: func() any { return new([frameSize]byte) }}
 
 // stream is a connection of the SDK that can be used like any other.
 //
 // When a session dies, a Write on one of its streams returns while the session
 // may still be reading the bytes and the frame header that belong to that stream
 // (golang.ngrok.com/muxado v2.0.2, session.writeFrame). So the caller's bytes,
-// which it will use again, are copied, and after a failed Write the stream is
-// not touched any more; a dead session frees its streams itself.
+// which it will use again, are copied, and after a failed Write neither the copy
+// nor the stream is touched any more; a dead session frees its streams itself.
 //
 // Each Read on a stream of the SDK is answered with a frame of its own, which
 // gives the service as much room again. net/http reads 4 KiB at a time between
@@ -23,9 +32,8 @@ type stream struct {
 	net.Conn
 	in *bufio.Reader
 
-	mu     sync.Mutex // guards all below, and that nothing is written after Close
-	buffer []byte
-	done   bool
+	mu   sync.Mutex // guards done, and that nothing is written after Close
+	done bool
 }
 
 func newStream(conn net.Conn) *stream {
@@ -40,17 +48,16 @@ func (s *stream) Write(p []byte) (written int, err error) {
 	if s.done {
 		return 0, net.ErrClosed
 	}
-	if s.buffer == nil {
-		s.buffer = make([]byte, streamBuffer)
-	}
+	frame := frames.Get().(*[frameSize]byte) //nolint:errcheck,forcetypeassert // there are no others
 	for written < len(p) {
-		n, err := s.Conn.Write(s.buffer[:copy(s.buffer, p[written:])])
+		n, err := s.Conn.Write(frame[:copy(frame[:], p[written:])])
 		written += n
 		if err != nil {
 			s.done = true
 			return written, err
 		}
 	}
+	frames.Put(frame)
 	return written, nil
 }
 
