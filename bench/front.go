@@ -176,14 +176,7 @@ type work struct {
 func (f *front) work() (w work, err error) {
 	for _, pid := range f.processes() {
 		folder := "/proc/" + strconv.Itoa(pid)
-		threads, err := filepath.Glob(folder + "/task/[0-9]*")
-		if err != nil {
-			return w, err
-		}
-		for _, thread := range threads {
-			cpu, _ := ofThread(thread)
-			w.cpu += cpu
-		}
+		w.cpu += cpuOf(pid)
 		rss, err := field(folder+"/status", "VmRSS:")
 		if err != nil {
 			return w, err

@@ -47,6 +47,7 @@ type settings struct {
 	window time.Duration // of idleness
 	quiet  time.Duration // how long a quiet machine is waited for
 	silo   string        // a binary; empty: built
+	other  string        // one more, which takes part in ngrok; empty: none
 	tmp    string
 }
 
@@ -105,6 +106,7 @@ func (b *bench) parse(args []string) (chosen []string, err error) {
 	flags.DurationVar(&b.window, "window", 10*time.Second, "how long idleness is watched")
 	flags.DurationVar(&b.quiet, "quiet", 0, "wait this long for a load below 1.5 over 30 s")
 	flags.StringVar(&b.silo, "silo", "", "a silo `BINARY` instead of one built from this module")
+	flags.StringVar(&b.other, "other", "", "one more silo `BINARY`, such as a former release, which takes part in ngrok")
 	flags.StringVar(&b.tmp, "tmp", "/dev/shm", "where all files go: memory, or the disk is measured")
 	flags.Uint64Var(&b.seed, "seed", uint64(time.Now().UnixNano()), "of the order of turns")
 	for len(args) > 0 {

@@ -9,23 +9,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
 const (
-	tunnelHost   = "bench.example.app"
-	tunnelWindow = 3 * time.Second // of requests
-	tunnelBody   = 1 << 30         // bytes of a stream
+	tunnelWindow = time.Second // of requests
+	tunnelBody   = 128 << 20   // bytes of a stream that is timed
+	tunnelLong   = 1 << 30     // bytes of one that memory is looked at with
 )
 
 // ngrok compares silo's way through the ngrok SDK with the SDK's own forwarder,
-// before the same service, with the same client and the same server behind.
+// before the same service, with the same client and the same server behind. All
+// stand at once and take turns within a second or two, figure by figure: what the
+// machine does besides lasts longer than that, and hits all alike.
 func (b *bench) ngrok(ctx context.Context) (err error) {
 	program := filepath.Join(b.tmp, "ngrokpart")
 	if err := tool(ctx, "go", "build", "-o", program, "silo/bench/ngrokpart"); err != nil {
@@ -41,30 +43,53 @@ func (b *bench) ngrok(ctx context.Context) (err error) {
 	if n, err := fmt.Sscan(service.line, &p.agents, &p.ca, &p.public); n != 3 {
 		return fmt.Errorf("the service said %q: %w", service.line, err)
 	}
-	field := []struct {
-		name  string
-		begin func(context.Context, string) (*tunnelPart, error)
-	}{{"SDK's ListenAndForward", p.forward}, {"silo", p.silo}}
+	field, err := p.field(ctx)
+	defer func() {
+		for _, part := range field {
+			part.stop()
+		}
+	}()
+	if err != nil {
+		return err
+	}
 	result := &table{samples: map[string][]sample{}}
-	for _, c := range field {
-		result.names = append(result.names, c.name)
+	for _, part := range field {
+		result.names = append(result.names, part.name)
 	}
 	for round := range b.runs {
-		for _, i := range b.dice.Perm(len(field)) {
-			fmt.Fprintf(b.talk, "ngrok, run %d of %d: %s\n", round+1, b.runs, field[i].name)
-			got, err := p.turn(ctx, field[i].begin)
-			if err != nil {
-				return fmt.Errorf("%s: %w", field[i].name, err)
+		fmt.Fprintf(b.talk, "ngrok, run %d of %d\n", round+1, b.runs)
+		samples := make([]sample, len(field))
+		figures := []func(context.Context, *tunnelPart, sample) error{requestsAt(1), requestsAt(64), down, up}
+		if round == b.runs-1 { // it takes longer than all others together
+			figures = append(figures, memory)
+		}
+		for _, measure := range figures {
+			for _, i := range b.dice.Perm(len(field)) {
+				if samples[i] == nil {
+					samples[i] = sample{}
+				}
+				if err := measure(ctx, field[i], samples[i]); err != nil {
+					return fmt.Errorf("%s: %w", field[i].name, err)
+				}
 			}
-			result.add(field[i].name, got)
+		}
+		for i, part := range field {
+			result.add(part.name, samples[i])
 		}
 	}
-	result.print(b.out, fmt.Sprintf("### Through the ngrok SDK, 1 kB for %v", tunnelWindow),
-		figure{name: "requests at 1 connection", unit: "/s", ratio: true}, figure{name: "p50 at 1", unit: "ms", digits: 2}, figure{name: "p99 at 1", unit: "ms", digits: 2},
-		figure{name: "requests at 64 connections", unit: "/s", ratio: true}, figure{name: "p50 at 64", unit: "ms", digits: 1}, figure{name: "p99 at 64", unit: "ms", digits: 1})
-	result.print(b.out, "### Through the ngrok SDK, streams of 1 GiB",
-		figure{name: "down", unit: "MB/s", ratio: true}, figure{name: "up", unit: "MB/s", ratio: true}, figure{name: "more than idle", unit: "MB", digits: 1})
+	b.printTunnels(result)
 	return nil
+}
+
+func (b *bench) printTunnels(t *table) {
+	for _, connections := range []string{"1", "64"} {
+		t.print(b.out, fmt.Sprintf("### Through the ngrok SDK, 1 kB for %v, connections: %s", tunnelWindow, connections),
+			figure{name: "requests at " + connections, unit: "/s", ratio: true},
+			figure{name: "p50 at " + connections, unit: "ms", digits: 2}, figure{name: "p99 at " + connections, unit: "ms", digits: 2},
+			figure{name: "CPU at " + connections, unit: "µs/request", digits: 1, ratio: true})
+	}
+	t.print(b.out, "### Through the ngrok SDK, streams of 128 MiB, and of 1 GiB each way",
+		figure{name: "down", unit: "MB/s", ratio: true}, figure{name: "up", unit: "MB/s", ratio: true}, figure{name: "beyond idle with 1 GiB", unit: "MB", digits: 1})
 }
 
 // tunnelParts is the service with what takes turns before it.
@@ -75,11 +100,44 @@ type tunnelParts struct {
 	agents, ca, public string
 }
 
-// tunnelPart is a process that has said its first line.
+// tunnelPart is a process that has said its first line; with a host, one that has
+// a tunnel for it.
 type tunnelPart struct {
-	cmd  *exec.Cmd
-	in   io.Closer
-	line string
+	name   string
+	cmd    *exec.Cmd
+	in     io.Closer
+	line   string
+	client *tunnelClient
+}
+
+// field starts all that take part, the SDK's own forwarder first. What has started
+// is returned with an error too.
+func (p *tunnelParts) field(ctx context.Context) (parts []*tunnelPart, err error) {
+	begin := func(name string, start func(dir, host string) (*tunnelPart, error)) error {
+		dir, err := os.MkdirTemp(p.tmp, "ngrok-")
+		if err != nil {
+			return err
+		}
+		host := fmt.Sprintf("bench-%d.example.app", len(parts))
+		part, err := start(dir, host)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		part.name, part.client = name, newTunnelClient(p.public, host)
+		parts = append(parts, part)
+		return nil
+	}
+	silo := func(binary string) func(dir, host string) (*tunnelPart, error) {
+		return func(dir, host string) (*tunnelPart, error) { return p.silo(ctx, binary, dir, host) }
+	}
+	err = begin("SDK's ListenAndForward", func(dir, host string) (*tunnelPart, error) { return p.forward(ctx, dir, host) })
+	if err == nil {
+		err = begin("silo", silo(p.tools.silo))
+	}
+	if err == nil && p.other != "" {
+		err = begin("the other silo", silo(p.other))
+	}
+	return parts, err
 }
 
 // start starts a process that ends with its standard input.
@@ -118,6 +176,9 @@ func (p *tunnelParts) start(ctx context.Context, dir string, argv ...string) (*t
 
 // stop ends a part in its own way and waits for it.
 func (part *tunnelPart) stop() {
+	if part.client != nil {
+		part.client.close()
+	}
 	_ = part.in.Close() // it may have gone already
 	_ = part.cmd.Process.Signal(syscall.SIGTERM)
 	_ = part.cmd.Wait() // how it exits is told by what is left
@@ -139,12 +200,12 @@ func (p *tunnelParts) clear() error {
 }
 
 // forward has the SDK forward to a server of its own.
-func (p *tunnelParts) forward(ctx context.Context, dir string) (*tunnelPart, error) {
+func (p *tunnelParts) forward(ctx context.Context, dir, host string) (*tunnelPart, error) {
 	backend, err := p.start(ctx, dir, p.program, "serve")
 	if err != nil {
 		return nil, err
 	}
-	part, err := p.start(ctx, dir, p.program, "forward", p.agents, p.ca, tunnelHost, strings.TrimSpace(backend.line))
+	part, err := p.start(ctx, dir, p.program, "forward", p.agents, p.ca, host, strings.TrimSpace(backend.line))
 	if err != nil {
 		backend.stop()
 		return nil, err
@@ -165,7 +226,7 @@ func (b behind) Close() error {
 }
 
 // silo starts the same server itself.
-func (p *tunnelParts) silo(ctx context.Context, dir string) (*tunnelPart, error) {
+func (p *tunnelParts) silo(ctx context.Context, binary, dir, host string) (*tunnelPart, error) {
 	text := fmt.Sprintf(`version = 1
 name = "bench"
 [sentry]
@@ -184,70 +245,56 @@ port = 0
 [region.us]
 id = 1
 port = 0
-`, p.program, tunnelHost, p.agents, p.ca)
+`, p.program, host, p.agents, p.ca)
 	err := errors.Join(os.WriteFile(filepath.Join(dir, "silo.toml"), []byte(text), 0o600), os.WriteFile(filepath.Join(dir, "sentry.conf.py"), nil, 0o600))
 	if err != nil {
 		return nil, err
 	}
-	return p.start(ctx, dir, p.tools.silo, "--quiet", "up")
+	return p.start(ctx, dir, binary, "--quiet", "up")
 }
 
-// released waits until the service has noticed that the domain is nobody's any more:
-// the next contender is refused it before.
-func (p *tunnelParts) released(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.public, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Host = tunnelHost
-	for deadline := time.Now().Add(patience); ; {
-		answer, err := http.DefaultClient.Do(request)
+// requestsAt asks on so many connections at once, and notes what of the tunnel's own
+// processor time that took.
+func requestsAt(connections int) func(context.Context, *tunnelPart, sample) error {
+	return func(ctx context.Context, part *tunnelPart, s sample) error {
+		before := cpuOf(part.cmd.Process.Pid)
+		n, err := part.client.load(ctx, s, connections, tunnelWindow)
 		if err != nil {
 			return err
 		}
-		_ = answer.Body.Close() // only its status counts
-		if answer.StatusCode == http.StatusNotFound {
-			return nil
-		}
-		if time.Now().After(deadline) || !pause(ctx, 5*time.Millisecond) {
-			return fmt.Errorf("%s is still somebody's", tunnelHost)
-		}
+		s[fmt.Sprint("CPU at ", connections)] = float64((cpuOf(part.cmd.Process.Pid) - before).Microseconds()) / float64(n)
+		return nil
 	}
 }
 
-// turn is one contender's: requests, then streams.
-func (p *tunnelParts) turn(ctx context.Context, begin func(context.Context, string) (*tunnelPart, error)) (s sample, err error) {
-	dir, err := os.MkdirTemp(p.tmp, "ngrok-")
+func down(ctx context.Context, part *tunnelPart, s sample) (err error) {
+	s["down"], err = part.client.down(ctx, tunnelBody)
+	return err
+}
+
+func up(ctx context.Context, part *tunnelPart, s sample) (err error) {
+	s["up"], err = part.client.up(ctx, tunnelBody)
+	return err
+}
+
+// memory notes how far a tunnel goes beyond what it has now, with 1 GiB each way.
+func memory(ctx context.Context, part *tunnelPart, s sample) error {
+	folder := filepath.Join("/proc", strconv.Itoa(part.cmd.Process.Pid))
+	// Linux, proc_pid_clear_refs(5): 5 sets the highest back to what is used now.
+	if err := os.WriteFile(filepath.Join(folder, "clear_refs"), []byte("5"), 0o600); err != nil {
+		return err
+	}
+	idle, err := field(filepath.Join(folder, "status"), "VmRSS:")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	part, err := begin(ctx, dir)
-	if err != nil {
-		return nil, err
+	if _, err := part.client.down(ctx, tunnelLong); err != nil {
+		return err
 	}
-	defer func() {
-		part.stop()
-		err = errors.Join(err, p.released(ctx), os.RemoveAll(dir))
-	}()
-	s = sample{}
-	client := newTunnelClient(p.public)
-	defer client.close()
-	for _, connections := range []int{1, 64} {
-		if err := client.load(ctx, s, connections, tunnelWindow); err != nil {
-			return nil, err
-		}
+	if _, err := part.client.up(ctx, tunnelLong); err != nil {
+		return err
 	}
-	idle, err := resident(part.cmd.Process.Pid)
-	if err != nil {
-		return nil, err
-	}
-	if s["down"], err = client.down(ctx, tunnelBody); err != nil {
-		return nil, err
-	}
-	if s["up"], err = client.up(ctx, tunnelBody); err != nil {
-		return nil, err
-	}
-	peak, err := highWater(part.cmd.Process.Pid)
-	s["more than idle"] = float64(peak-idle) / 1e6
-	return s, err
+	peak, err := field(filepath.Join(folder, "status"), "VmHWM:")
+	s["beyond idle with 1 GiB"] = float64(peak-idle) * 1024 / 1e6
+	return err
 }

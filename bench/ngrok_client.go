@@ -8,23 +8,20 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
 // tunnelClient asks the public side of the ngrok service.
 type tunnelClient struct {
-	public    string
-	transport *http.Transport
+	public, host string
+	transport    *http.Transport
 }
 
-func newTunnelClient(public string) *tunnelClient {
-	return &tunnelClient{public, &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1024, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10}}
+func newTunnelClient(public, host string) *tunnelClient {
+	return &tunnelClient{public, host, &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1024, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10}}
 }
 
 func (c *tunnelClient) close() { c.transport.CloseIdleConnections() }
@@ -35,7 +32,7 @@ func (c *tunnelClient) do(ctx context.Context, method, query string, body io.Rea
 	if err != nil {
 		return nil, 0, err
 	}
-	request.Host = tunnelHost
+	request.Host = c.host
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
 		return nil, 0, err
@@ -53,8 +50,8 @@ func (c *tunnelClient) do(ctx context.Context, method, query string, body io.Rea
 }
 
 // load asks on so many connections at once, and notes how often, and how long it
-// took. Any answer that is not the server's is an error.
-func (c *tunnelClient) load(ctx context.Context, s sample, connections int, window time.Duration) error {
+// took; it returns how many times. Any answer that is not the server's is an error.
+func (c *tunnelClient) load(ctx context.Context, s sample, connections int, window time.Duration) (int, error) {
 	times, failures := make([][]time.Duration, connections), make([]error, connections)
 	var asking sync.WaitGroup
 	begun := time.Now()
@@ -74,14 +71,13 @@ func (c *tunnelClient) load(ctx context.Context, s sample, connections int, wind
 	asking.Wait()
 	took := time.Since(begun)
 	if err := errors.Join(failures...); err != nil {
-		return err
+		return 0, err
 	}
-	all := slices.Concat(times...)
-	slices.Sort(all)
+	all := slices.Sorted(slices.Values(slices.Concat(times...)))
 	at := strconv.Itoa(connections)
-	s["requests at "+at+map[bool]string{true: " connection", false: " connections"}[connections == 1]] = float64(len(all)) / took.Seconds()
+	s["requests at "+at] = float64(len(all)) / took.Seconds()
 	s["p50 at "+at], s["p99 at "+at] = ms(int64(all[len(all)/2])), ms(int64(all[len(all)*99/100]))
-	return ctx.Err()
+	return len(all), ctx.Err()
 }
 
 // down is MB/s of a body that comes.
@@ -108,29 +104,3 @@ func (c *tunnelClient) up(ctx context.Context, size int64) (float64, error) {
 type blank struct{}
 
 func (blank) Read(p []byte) (int, error) { return len(p), nil }
-
-// resident is a process's memory, in bytes; what was its highest is forgotten.
-func resident(pid int) (int64, error) {
-	// Linux, proc_pid_clear_refs(5): 5 resets the high-water mark.
-	if err := os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0o600); err != nil {
-		return 0, err
-	}
-	return ofStatus(pid, "VmRSS:")
-}
-
-// highWater is the most memory that a process had since resident.
-func highWater(pid int) (int64, error) { return ofStatus(pid, "VmHWM:") }
-
-func ofStatus(pid int, key string) (int64, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, found := strings.CutPrefix(line, key); found {
-			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			return kilobytes << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no %s of process %d", key, pid)
-}

@@ -79,6 +79,16 @@ func ofThread(folder string) (cpu time.Duration, switches int64) {
 	return cpu, switches
 }
 
+// cpuOf is the time that all threads of a process have had on a processor.
+func cpuOf(pid int) (total time.Duration) {
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/[0-9]*") // the pattern is right
+	for _, thread := range threads {
+		cpu, _ := ofThread(thread)
+		total += cpu
+	}
+	return total
+}
+
 // field is the number behind a name in a file of /proc.
 func field(file, name string) (int64, error) {
 	text, err := os.ReadFile(file)
