@@ -281,7 +281,11 @@ func (w *watched) logs() {
 	w.open("logs")
 	w.shows(".line .who", "control")
 	w.shows(".line .who", "customer-1")
-	w.everyLook("logs")
+	w.everyLook("logs") // narrow ones too, where lines wrap: the latest stays in sight
+	w.until(`((e) => e.scrollHeight > e.clientHeight && e.scrollHeight - e.scrollTop - e.clientHeight < 24)(document.querySelector(".log"))`)
+	w.look("logs", 400, "light")
+	w.until(`((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 24)(document.querySelector(".log"))`)
+	w.look("logs", 1280, "light")
 	w.choose("#log-silo", "eu-central")
 	w.until(`document.querySelectorAll(".line").length > 0 && [...document.querySelectorAll(".line .who")].every((e) => e.textContent === "eu-central")`)
 	w.silo("request", "eu-central", "/echo/followed")

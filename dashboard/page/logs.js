@@ -23,9 +23,14 @@ export function open(root, { params, snapshot: latest }) {
       h("label", { class: "check" }, follow, "Follow")),
     pane);
 
-  let names = [], waiting = [], total = 0, stop = () => {};
+  let names = [], waiting = [], total = 0, stop = () => {}, atEnd = true;
+  const look = () => { atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24; };
+  pane.addEventListener("scroll", look);
+  // Lines that wrap anew, when a telephone is turned, push the latest out of sight.
+  const resized = new ResizeObserver(() => { if (atEnd) pane.scrollTop = pane.scrollHeight; });
+  resized.observe(pane);
   const draw = framed(() => {
-    const atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24;
+    look();
     const lines = waiting.slice(-most);
     waiting = [];
     pane.append(...lines.map(line));
@@ -68,5 +73,5 @@ export function open(root, { params, snapshot: latest }) {
     read();
   };
   if (!latest()) read();
-  return { update, close: () => stop() };
+  return { update, close: () => { stop(); resized.disconnect(); } };
 }
