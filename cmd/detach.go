@@ -205,21 +205,13 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 		return err
 	}
 	defer client.Close()
-	running, err := client.Snapshot(ctx, false)
+	running, err := a.sameMode(ctx, client, r)
 	if err != nil {
 		return err
 	}
-	if (running.Mode == "monolith") != r.plan.Monolith {
-		return hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
-	}
 	r.joined = true
 	a.note(fmt.Sprintf("already running, with supervisor pid %d", *running.PID))
-	var names []string
-	for _, s := range r.plan.Silos {
-		if s.Wanted {
-			names = append(names, s.Name)
-		}
-	}
+	names := wanted(r.plan)
 	changes, err := client.Up(ctx, r.plan.Monolith, names...)
 	if err != nil {
 		return err
@@ -241,17 +233,28 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	return nil
 }
 
-// sayChanges tells what a changed topology meant for the silos.
-func (a *app) sayChanges(c orchestrator.Changes) {
-	for _, kind := range []struct {
-		what  string
-		names []string
-	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
-		if len(kind.names) > 0 {
-			a.note(kind.what + ": " + strings.Join(kind.names, ", "))
+// sameMode is a running instance, if it runs in the mode that is asked for.
+func (a *app) sameMode(ctx context.Context, client *control.Client, r *upRequest) (*state.Snapshot, error) {
+	running, err := client.Snapshot(ctx, false)
+	if err == nil && (running.Mode == "monolith") != r.plan.Monolith {
+		err = hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
+	}
+	return running, err
+}
+
+// wanted are the names of the silos that are asked for.
+func wanted(plan orchestrator.Plan) (names []string) {
+	for _, s := range plan.Silos {
+		if s.Wanted {
+			names = append(names, s.Name)
 		}
 	}
-	if c.Any() && len(c.Kept) > 0 {
-		a.note("not touched: " + strings.Join(c.Kept, ", "))
+	return names
+}
+
+// sayChanges tells what a changed topology meant for the silos.
+func (a *app) sayChanges(c orchestrator.Changes) {
+	for _, text := range sayings(c) {
+		a.note(text)
 	}
 }

@@ -4,19 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
+	"silo/control"
 	"silo/orchestrator"
+	"silo/sentry"
+	"silo/state"
 	"silo/ui"
 )
 
-// dryRun prints what `up` would do. It looks at ports, and touches nothing.
+// dryRun prints what `up` would do. It looks at ports, and touches nothing. What
+// `up` would take for a conflict is one here; what is only missing on this machine
+// is a warning.
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
-	site := a.site(r.dir)
-	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
-		a.talk.Warn("up would be refused: "+err.Error(), a.judge(err).Hints...)
+	var place *orchestrator.Placement
+	var notes []string
+	client, err := control.Dial(ctx, r.dir)
+	switch {
+	case err == nil:
+		defer client.Close()
+		place, notes, err = a.outlook(ctx, client, r)
+	case errors.Is(err, control.ErrNotRunning):
+		place, err = a.firstOutlook(ctx, r)
 	}
-	place, err := orchestrator.Foresee(ctx, r.plan, site)
 	unknown := errors.Is(err, orchestrator.ErrUnknownAddress)
 	if err != nil && !unknown {
 		return err
@@ -27,7 +39,7 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	}
 	plan := ui.Plan{
 		Name: t.Name, File: t.File, Provider: t.Tunnels.Provider, Dialect: r.plan.Choice.Dialect.Name,
-		Found: r.plan.Choice.Found, Config: t.Sentry.Config, Mode: mode,
+		Found: r.plan.Choice.Found, Config: t.Sentry.Config, Mode: mode, Notes: notes,
 	}
 	if r.json {
 		return writeJSON(a.Stdout, planned(place, r.plan))
@@ -46,6 +58,102 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	}
 	a.out.Plan(plan)
 	return nil
+}
+
+// firstOutlook is where silos would be, were the instance started now.
+func (a *app) firstOutlook(ctx context.Context, r *upRequest) (*orchestrator.Placement, error) {
+	site := a.site(r.dir)
+	if file, err := sentry.ReadFile(r.plan.Topology.Sentry.Config); err == nil { // else Preflight tells
+		if err := r.dir.Unclaimed(file.Path); err != nil {
+			return nil, err
+		}
+	}
+	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
+		a.talk.Warn("up would be refused: "+err.Error(), a.judge(err).Hints...)
+	}
+	return orchestrator.Foresee(ctx, r.plan, site)
+}
+
+// outlook is where silos of a running instance would be, and what would change.
+func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest) (*orchestrator.Placement, []string, error) {
+	running, err := a.sameMode(ctx, client, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	changes, err := client.Foresee(ctx, r.plan.Monolith, wanted(r.plan)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	place := &orchestrator.Placement{Plan: r.plan, Placed: make([]orchestrator.Placed, len(r.plan.Silos))}
+	moving := r.plan
+	moving.Silos = nil
+	for i, s := range r.plan.Silos {
+		place.Placed[i].Planned = s
+		at := slices.IndexFunc(running.Silos, func(silo state.Silo) bool { return silo.Name == s.Name })
+		if at >= 0 {
+			live := running.Silos[at]
+			place.Placed[i].Port, place.Placed[i].URL = live.Port, live.URL
+			if live.BrowseURL != nil {
+				place.Placed[i].BrowseURL = *live.BrowseURL
+			}
+		}
+		if at < 0 || s.PortFixed && s.Port != running.Silos[at].Port {
+			moving.Silos = append(moving.Silos, s)
+		}
+	}
+	notes := changeNotes(running, r, changes)
+	moved, err := orchestrator.Foresee(ctx, moving, a.site(r.dir))
+	if err != nil {
+		return nil, notes, err
+	}
+	for _, s := range moved.Placed {
+		to := &place.Placed[slices.Index(r.plan.Names(), s.Name)]
+		to.Port = s.Port
+		if to.URL == "" {
+			to.URL, to.BrowseURL = s.URL, s.BrowseURL
+		}
+	}
+	return place, notes, nil
+}
+
+// changeNotes tells what `up` would change.
+func changeNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) []string {
+	notes := []string{fmt.Sprintf("already running, with supervisor pid %d", *running.PID)}
+	var said []string
+	for _, text := range sayings(c) {
+		if !strings.HasPrefix(text, untouched) {
+			text = "to be " + text
+		}
+		said = append(said, text)
+	}
+	for _, s := range running.Silos {
+		if (s.State == state.Stopped || s.State == state.Failed) && slices.Contains(wanted(r.plan), s.Name) {
+			said = append(said, "to be started: "+s.Name)
+		}
+	}
+	if len(said) == 0 {
+		said = []string{"nothing would change"}
+	}
+	return append(append(notes, said...), "")
+}
+
+// untouched is what sayings say of silos that stay as they are.
+const untouched = "not touched: "
+
+// sayings are what a changed topology means for the silos, in words.
+func sayings(c orchestrator.Changes) (list []string) {
+	for _, kind := range []struct {
+		what  string
+		names []string
+	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
+		if len(kind.names) > 0 {
+			list = append(list, kind.what+": "+strings.Join(kind.names, ", "))
+		}
+	}
+	if c.Any() && len(c.Kept) > 0 {
+		list = append(list, untouched+strings.Join(c.Kept, ", "))
+	}
+	return list
 }
 
 // portsOf are the ports that a silo takes.

@@ -116,6 +116,13 @@ func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (orches
 	return changes, err
 }
 
+// Foresee tells what Up would change, and has nothing changed.
+func (c *Client) Foresee(ctx context.Context, monolith bool, silos ...string) (orchestrator.Changes, error) {
+	var changes orchestrator.Changes
+	err := c.call(ctx, http.MethodPost, "/v1/up", request{Silos: silos, Monolith: monolith, Dry: true}, &changes)
+	return changes, err
+}
+
 // Start asks for silos to run; no name means all. It returns once that is taken.
 func (c *Client) Start(ctx context.Context, silos ...string) error {
 	return c.post(ctx, "start", silos)

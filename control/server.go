@@ -217,7 +217,7 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // up is `silo up` beside a running supervisor: the topology is read again, what
-// has changed is applied, and silos that rest are started.
+// has changed is applied, and silos that rest are started. A dry one tells what would.
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	var body request
 	if !s.read(w, r, &body) {
@@ -229,8 +229,10 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	changes, err := s.supervisor.Apply(ctx, plan)
-	if err == nil {
+	var changes orchestrator.Changes
+	if body.Dry {
+		changes, err = s.supervisor.Foresee(plan)
+	} else if changes, err = s.supervisor.Apply(ctx, plan); err == nil {
 		err = s.supervisor.Up(body.Silos...)
 	}
 	s.hurry(w) // from now on: silos that go have taken their time

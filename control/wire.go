@@ -36,6 +36,7 @@ type request struct {
 	Kill  bool     `json:"kill,omitempty"`  // down: without grace
 
 	Monolith bool `json:"monolith,omitempty"` // up: what was asked for
+	Dry      bool `json:"dry,omitempty"`      // up: tell what would change, no more
 }
 
 // Replan makes a plan of the topology as it is now, for the named silos or all.

@@ -130,6 +130,21 @@ func moved(old Placed, next Planned) bool {
 	return old.Watchers != next.Watchers || next.PortFixed && next.Port != old.Port
 }
 
+// Foresee tells what Apply would change now, and changes nothing. Whether ports and
+// tunnels can be had is not part of it.
+func (s *Supervisor) Foresee(plan Plan) (Changes, error) {
+	old := s.now()
+	return old.foresee(plan, old.renews())
+}
+
+func (p *Placement) foresee(plan Plan, renew bool) (Changes, error) {
+	c, err := p.compare(plan)
+	if err == nil && renew {
+		c.Restarted, c.Kept = append(c.Restarted, c.Kept...), nil
+	}
+	return c, err
+}
+
 // Apply makes what runs that of another plan, and touches no process that need
 // not be: new silos are started, those that are gone stopped, those whose
 // process is launched otherwise started again. It returns once the wishes show
@@ -139,13 +154,10 @@ func (s *Supervisor) Apply(ctx context.Context, plan Plan) (Changes, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	old := s.now()
-	changes, err := old.compare(plan)
+	renew := old.renews()
+	changes, err := old.foresee(plan, renew)
 	if err != nil {
 		return changes, err
-	}
-	renew := old.renews()
-	if renew {
-		changes.Restarted, changes.Kept = append(changes.Restarted, changes.Kept...), nil
 	}
 	next, fresh, err := s.replace(ctx, old, plan)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,11 +32,10 @@ func (e *ClaimedError) Error() string {
 // Claim takes a file, named by its resolved path, for this instance until
 // Release or the end of the process. Another live claim is a *ClaimedError.
 func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
-	dir := filepath.Join(d.root, "claims")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	path := d.claimPath(file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of claims: %w", err)
 	}
-	path := filepath.Join(dir, digest(file)[:16])
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
@@ -44,8 +44,7 @@ func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, fmt.Errorf("claim %s: %w", file, err)
 		}
-		holder, _ := os.ReadFile(path) // an unreadable one is named as unknown
-		return nil, &ClaimedError{File: file, Holder: orUnknown(strings.TrimSpace(string(holder)))}
+		return nil, claimed(path, file)
 	}
 	if err := os.WriteFile(path, []byte(d.Topology+"\n"), 0o600); err != nil {
 		_ = lock.Unlock()
@@ -54,11 +53,35 @@ func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
 	return &Claim{lock: lock}, nil
 }
 
-func orUnknown(s string) string {
-	if s == "" {
-		return "another topology"
+// Unclaimed is a *ClaimedError where Claim would fail with one now; other errors are
+// of the file system. It leaves nothing behind.
+func (d *Dir) Unclaimed(file string) error {
+	path := d.claimPath(file)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // nobody has ever claimed it
 	}
-	return s
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	free, err := lock.TryRLock()
+	switch {
+	case err != nil:
+		return fmt.Errorf("look who has claimed %s: %w", file, err)
+	case !free:
+		return claimed(path, file)
+	}
+	return lock.Unlock()
+}
+
+func (d *Dir) claimPath(file string) string {
+	return filepath.Join(d.root, "claims", digest(file)[:16])
+}
+
+func claimed(path, file string) error {
+	holder, _ := os.ReadFile(path) // an unreadable one is named as unknown
+	e := &ClaimedError{File: file, Holder: strings.TrimSpace(string(holder))}
+	if e.Holder == "" {
+		e.Holder = "another topology"
+	}
+	return e
 }
 
 // Release gives the file free.

@@ -120,16 +120,25 @@ func TestClaimsNameTheirHolder(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	a, b := dirOf(t, root, "/a/silo.toml"), dirOf(t, root, "/b/silo.toml")
+	if err := b.Unclaimed("/conf.py"); err != nil {
+		t.Errorf("nobody has claimed it: %v", err)
+	}
 	claim, err := a.Claim(t.Context(), "/conf.py")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var claimed *ClaimedError
+	if err := b.Unclaimed("/conf.py"); !errors.As(err, &claimed) || claimed.Holder != "/a/silo.toml" {
+		t.Errorf("got %v", err)
+	}
 	if _, err := b.Claim(t.Context(), "/conf.py"); !errors.As(err, &claimed) || claimed.Holder != "/a/silo.toml" {
 		t.Errorf("got %v", err)
 	}
 	if err := claim.Release(); err != nil {
 		t.Fatal(err)
+	}
+	if err := b.Unclaimed("/conf.py"); err != nil {
+		t.Errorf("it has been released: %v", err)
 	}
 	again, err := b.Claim(t.Context(), "/conf.py")
 	if err != nil {
