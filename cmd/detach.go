@@ -35,7 +35,7 @@ func (a *app) supervise(ctx context.Context, r *upRequest) error {
 	return a.live(ctx, r, in, func() error {
 		err := in.Await(starting)
 		if err == nil {
-			return report(&verdict{Code: exitDone, Notes: changed(r.plan, in.Change)})
+			return report(&verdict{Code: exitDone, Notes: firstNotes(r.plan, in)})
 		}
 		return err
 	})
@@ -254,7 +254,7 @@ func wanted(plan orchestrator.Plan) (names []string) {
 
 // sayChanges tells what a changed topology meant for the silos.
 func (a *app) sayChanges(c orchestrator.Changes) {
-	for _, text := range sayings(c) {
+	for _, text := range sayings(c, "") {
 		a.note(text)
 	}
 }

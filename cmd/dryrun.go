@@ -29,6 +29,12 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	case errors.Is(err, control.ErrNotRunning):
 		place, err = a.firstOutlook(ctx, r)
 	}
+	if err == nil {
+		notes = append(notes, orchestrator.Displaced(place.Placed)...)
+	}
+	if len(notes) > 0 {
+		notes = append(notes, "")
+	}
 	unknown := errors.Is(err, orchestrator.ErrUnknownAddress)
 	if err != nil && !unknown {
 		return err
@@ -108,7 +114,7 @@ func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest)
 	}
 	for _, s := range moved.Placed {
 		to := &place.Placed[slices.Index(r.plan.Names(), s.Name)]
-		to.Port = s.Port
+		to.Port, to.Preferred = s.Port, s.Preferred
 		if to.URL == "" {
 			to.URL, to.BrowseURL = s.URL, s.BrowseURL
 		}
@@ -116,16 +122,9 @@ func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest)
 	return place, notes, nil
 }
 
-// changeNotes tells what `up` would change.
+// changeNotes tell what `up` would change.
 func changeNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) []string {
-	notes := []string{fmt.Sprintf("already running, with supervisor pid %d", *running.PID)}
-	var said []string
-	for _, text := range sayings(c) {
-		if !strings.HasPrefix(text, untouched) {
-			text = "to be " + text
-		}
-		said = append(said, text)
-	}
+	said := sayings(c, "to be ")
 	for _, s := range running.Silos {
 		if (s.State == state.Stopped || s.State == state.Failed) && slices.Contains(wanted(r.plan), s.Name) {
 			said = append(said, "to be started: "+s.Name)
@@ -134,26 +133,27 @@ func changeNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) 
 	if len(said) == 0 {
 		said = []string{"nothing would change"}
 	}
-	return append(append(notes, said...), "")
+	return append([]string{fmt.Sprintf("already running, with supervisor pid %d", *running.PID)}, said...)
 }
 
-// untouched is what sayings say of silos that stay as they are.
-const untouched = "not touched: "
-
-// sayings are what a changed topology means for the silos, in words.
-func sayings(c orchestrator.Changes) (list []string) {
+// sayings are what a changed topology means for the silos, in words. will stands
+// before each deed.
+func sayings(c orchestrator.Changes, will string) (list []string) {
 	for _, kind := range []struct {
 		what  string
 		names []string
 	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
 		if len(kind.names) > 0 {
-			list = append(list, kind.what+": "+strings.Join(kind.names, ", "))
+			list = append(list, will+kind.what+": "+strings.Join(kind.names, ", "))
 		}
 	}
 	if c.Any() && len(c.Kept) > 0 {
-		list = append(list, untouched+strings.Join(c.Kept, ", "))
+		list = append(list, "not touched: "+strings.Join(c.Kept, ", "))
+		for _, name := range c.Added {
+			list = append(list, orchestrator.URLVariable(name)+" is in their environment once silo restart has started them again")
+		}
 	}
-	return list
+	return append(list, c.Displaced...)
 }
 
 // portsOf are the ports that a silo takes.

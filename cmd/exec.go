@@ -138,7 +138,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	if err != nil {
 		return timedOut(starting, ctx, err)
 	}
-	for _, text := range changed(plan, in.Change) {
+	for _, text := range firstNotes(plan, in) {
 		a.note(text)
 	}
 	patient := context.WithoutCancel(ctx) // an interrupt is for CMD first

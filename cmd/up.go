@@ -178,7 +178,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		return timedOut(starting, ctx, err)
 	}
 	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
-	for _, note := range changed(r.plan, in.Change) {
+	for _, note := range firstNotes(r.plan, in) {
 		a.note(note)
 	}
 	return a.live(ctx, r, in, func() error {
@@ -235,9 +235,9 @@ func (a *app) replan(r *upRequest) control.Replan {
 	}
 }
 
-// changed says what writing the region config did to somebody's file.
-func changed(plan orchestrator.Plan, change sentry.Change) []string {
-	var notes []string
+// firstNotes say what a start found and did: to somebody's file above all.
+func firstNotes(plan orchestrator.Plan, in *orchestrator.Instance) []string {
+	notes, change := in.Displaced, in.Change
 	if plan.Topology.Sentry.Dialect == "auto" {
 		notes = append(notes, fmt.Sprintf("dialect %s: %s", plan.Choice.Dialect.Name, plan.Choice.Found))
 	}

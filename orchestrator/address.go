@@ -27,15 +27,16 @@ func runID() string { return strings.ToLower(rand.Text()) }
 // opening or keeping anything. It fails with ErrUnknownAddress where only a
 // tunnel can tell.
 func Foresee(ctx context.Context, plan Plan, site Site) (*Placement, error) {
-	reserved, there, err := reserveFor(ctx, plan, site, plan.Silos)
+	list := wants(plan, site, plan.Silos)
+	reserved, there, err := reserveFor(ctx, plan, site, plan.Silos, list)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reserved.Close() }() // nothing was handed over: closing frees all
 	p := &Placement{Plan: plan, Site: site, RunID: runID(), frontAt: reserved.Port(frontPort)}
-	for _, s := range plan.Silos {
+	for i, s := range plan.Silos {
 		port := portOf(reserved, there, s.Name)
-		placed := Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), BrowseURL: p.browseURL(s)}
+		placed := Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), BrowseURL: p.browseURL(s), Preferred: displacedFrom(list[i], port)}
 		if placed.URL, err = foreseen(plan, placed, reserved); err != nil {
 			return nil, err
 		}

@@ -19,8 +19,9 @@ type Changes struct {
 	Added     []string `json:"added"`
 	Removed   []string `json:"removed"`
 	Restarted []string `json:"restarted"`
-	Kept      []string `json:"kept"`    // their processes are not touched
-	Applied   []string `json:"applied"` // what changed and touches no process, in words
+	Kept      []string `json:"kept"`      // their processes are not touched
+	Applied   []string `json:"applied"`   // what changed and touches no process, in words
+	Displaced []string `json:"displaced"` // as Displaced tells of those that were added
 }
 
 // Any tells whether a silo starts or stops.
@@ -163,6 +164,7 @@ func (s *Supervisor) Apply(ctx context.Context, plan Plan) (Changes, error) {
 	if err != nil {
 		return changes, err
 	}
+	changes.Displaced = Displaced(fresh)
 	if renew {
 		if next.Secrets, err = old.Dir.RenewSecrets(); err != nil {
 			return changes, errors.Join(err, s.undo(ctx, fresh))
@@ -239,11 +241,14 @@ func (s *Supervisor) replace(ctx context.Context, old *Placement, plan Plan) (ne
 // move gives a silo other ports; its tunnel and address stay.
 func (p *Placement) move(ctx context.Context, i int) error {
 	s := &p.Placed[i]
-	reserved, there, err := reserve(ctx, p.Plan, p.Site, s.Planned)
+	one := []Planned{s.Planned}
+	list := wants(p.Plan, p.Site, one)[:1] // its edge stays where it is
+	reserved, there, err := reserveFor(ctx, p.Plan, p.Site, one, list)
 	if err != nil {
 		return err
 	}
 	s.held, s.Port = reserved, portOf(reserved, there, s.Name)
+	s.Preferred = displacedFrom(list[0], s.Port)
 	s.HealthPort = sentry.HealthPort(s.Silo, s.Port)
 	return nil
 }

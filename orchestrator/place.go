@@ -77,6 +77,7 @@ type Placed struct {
 	HealthPort int    // where its backend answers
 	URL        string // its address
 	BrowseURL  string // its address for browsers, by name; empty where there is none
+	Preferred  int    // the port that it would have, were that not somebody else's; 0: it has it, or any would do
 	Tunnel     tunnels.Tunnel
 
 	held *ports.Reservation // of its ports
@@ -119,12 +120,6 @@ func wants(p Plan, site Site, silos []Planned) []ports.Want {
 		list = append(list, want)
 	}
 	return list
-}
-
-// reserve holds the ports of one silo alone; its edge stays where it is.
-func reserve(ctx context.Context, plan Plan, site Site, s Planned) (*ports.Reservation, map[string]int, error) {
-	list := wants(plan, site, []Planned{s})
-	return reserveList(ctx, plan, site, []Planned{s}, list[:1])
 }
 
 // span is how many ports a silo takes: with watchers its own is webpack's, and
@@ -204,7 +199,8 @@ func release(placed []Placed) error {
 
 // settle gives silos their ports and tunnels, or nothing at all.
 func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, error) {
-	reserved, there, err := reserveFor(ctx, p.Plan, p.Site, silos)
+	list := wants(p.Plan, p.Site, silos)
+	reserved, there, err := reserveFor(ctx, p.Plan, p.Site, silos, list)
 	if err != nil {
 		return nil, err
 	}
@@ -216,11 +212,36 @@ func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, erro
 		port := portOf(reserved, there, s.Name)
 		placed[i] = Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), held: reserved}
 		placed[i].BrowseURL = p.browseURL(s)
+		placed[i].Preferred = displacedFrom(list[i], port)
 	}
 	if err := p.open(ctx, placed); err != nil {
 		return nil, errors.Join(err, reserved.Close())
 	}
 	return placed, nil
+}
+
+// displacedFrom is the port that was wanted, where it is another.
+func displacedFrom(want ports.Want, port int) int {
+	if want.Port == port {
+		return 0
+	}
+	return want.Port
+}
+
+// Displaced tells, in words, of silos whose ports are not those that they would have
+// had, and who has those.
+func Displaced(list []Placed) (what []string) {
+	for _, s := range list {
+		if s.Preferred == 0 {
+			continue
+		}
+		text := fmt.Sprintf("port of %s is %d: %d is taken", s.Name, s.Port, s.Preferred)
+		if holders := ports.Holders(s.Preferred); len(holders) > 0 {
+			text += fmt.Sprintf(" by %s (pid %d)", holders[0].Program, holders[0].PID)
+		}
+		what = append(what, text)
+	}
+	return what
 }
 
 // remember keeps the ports for the next run.

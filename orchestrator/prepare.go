@@ -37,8 +37,9 @@ func (c *closers) unwind() error {
 // whose silos are yet to be started.
 type Instance struct {
 	*Supervisor
-	Change sentry.Change // what writing the region config did
-	undo   closers       // the lock and the claim: they outlive the supervisor
+	Change    sentry.Change // what writing the region config did
+	Displaced []string      // silos whose ports are others than they would have had
+	undo      closers       // the lock and the claim: they outlive the supervisor
 }
 
 // Prepare takes a plan up to the point of launch: lock, what a killed run left,
@@ -72,6 +73,7 @@ func Prepare(ctx context.Context, plan Plan, site Site, lines *logs.Mux) (*Insta
 		return nil, err
 	}
 	in.undo.push(func() error { return place.leave(ctx) })
+	in.Displaced = Displaced(place.Placed)
 	if in.Supervisor, err = NewSupervisor(place, lines); err != nil {
 		return nil, err
 	}
