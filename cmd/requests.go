@@ -158,21 +158,24 @@ func (a *app) followRequests(c *cli.Context, client *control.Client, filter traf
 	}
 	ctx, enough := a.out.WhileRead(c.Context)
 	defer enough()
-	err = client.FollowRequests(ctx, filter, n, show)
-	if errors.Is(err, context.Canceled) {
+	var lost error
+	err = client.FollowRequests(ctx, filter, n, func(e traffic.Exchange) bool { lost = show(e); return lost == nil })
+	switch {
+	case errors.Is(err, context.Canceled), a.out.Unread():
 		return nil // the user has seen enough
-	}
-	if errors.Is(err, control.ErrNotRunning) {
+	case lost != nil:
+		return lost
+	case errors.Is(err, control.ErrNotRunning):
 		return silent(exitStopped)
 	}
 	return err
 }
 
-// liveRequests prints exchanges one by one, as long as somebody takes them.
-func (a *app) liveRequests(c *cli.Context, client *control.Client) (func(traffic.Exchange) bool, error) {
+// liveRequests prints exchanges one by one.
+func (a *app) liveRequests(c *cli.Context, client *control.Client) (func(traffic.Exchange) error, error) {
 	if c.Bool("json") {
 		lines := a.requestLines()
-		return func(e traffic.Exchange) bool { return lines.Encode(e) == nil }, nil
+		return func(e traffic.Exchange) error { return lines.Encode(e) }, nil
 	}
 	snapshot, err := client.Snapshot(c.Context, false)
 	if err != nil {
@@ -183,7 +186,7 @@ func (a *app) liveRequests(c *cli.Context, client *control.Client) (func(traffic
 		names = append(names, s.Name)
 	}
 	table := a.out.LiveRequests(names)
-	return func(e traffic.Exchange) bool { table.Add(e); return true }, nil
+	return func(e traffic.Exchange) error { table.Add(e); return a.out.Lost() }, nil
 }
 
 func (a *app) requestLines() *json.Encoder {

@@ -203,16 +203,21 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	screen := a.out.Watch()
 	ctx, enough := a.out.WhileRead(c.Context)
 	defer enough()
+	var lost error
 	err = client.Watch(ctx, func(u control.Update) bool {
 		last = u.Snapshot
 		if c.Bool("json") {
-			return lines.Encode(u.Snapshot) == nil
+			lost = lines.Encode(u.Snapshot)
+			return lost == nil
 		}
 		screen.Update(*u.Snapshot)
-		return true
+		return a.out.Lost() == nil
 	})
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled), a.out.Unread():
 		return nil // the user has seen enough
+	case lost != nil:
+		return lost
 	}
 	if errors.Is(err, control.ErrNotRunning) && last != nil {
 		return silent(exitStopped)
