@@ -163,9 +163,14 @@ func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
 	})
 }
 
-// reap waits for a process's end and clears away what it left.
+// reap waits for a process that ends by itself and clears away what it left. One
+// that is being stopped is left to its stop: its workers may end later than it does,
+// and have the same grace.
 func (s *Supervisor) reap(ctx context.Context, j *job) {
 	<-j.process.Done()
+	if j.wanted.Err() != nil {
+		return
+	}
 	j.unwant()
 	j.process.Sweep(context.WithoutCancel(ctx))
 	s.send(exitedEvent{j.name, j.incarnation, exitOf(j.process.Exit())})

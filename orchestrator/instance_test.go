@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +44,15 @@ func play(role string) {
 		fmt.Println("last words")
 		os.Exit(3)
 	}
+	switch role {
+	case "leads": // and ends before its worker does
+		worker := exec.Command(os.Args[0]) //nolint:forbidigo // a silo is not made by proc
+		worker.Env = append(os.Environ(), playEnv+"=works")
+		_ = worker.Start()
+	case "works":
+		work(os.Getenv("PLAY_FILE"))
+		return
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
@@ -61,6 +73,16 @@ func play(role string) {
 		select {}
 	}
 	_ = http.ListenAndServe(os.Getenv("SENTRY_DEVSERVER_BIND"), mux)
+}
+
+// work takes a moment to end in order, and says so in a file.
+func work(file string) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	_ = os.WriteFile(file, []byte("works"), 0o600)
+	<-asked
+	time.Sleep(100 * time.Millisecond)
+	_ = os.WriteFile(file, []byte("in order"), 0o600)
 }
 
 // bench is an instance under test.
