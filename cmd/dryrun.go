@@ -91,6 +91,7 @@ func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest)
 		return nil, nil, err
 	}
 	place := &orchestrator.Placement{Plan: r.plan, Placed: make([]orchestrator.Placed, len(r.plan.Silos))}
+	inherited := map[string]int{} // ports, from silos of this instance
 	moving := r.plan
 	moving.Silos = nil
 	for i, s := range r.plan.Silos {
@@ -104,6 +105,10 @@ func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest)
 			}
 		}
 		if at < 0 || s.PortFixed && s.Port != running.Silos[at].Port {
+			if s.PortFixed && yields(running, changes, s.Port) {
+				inherited[s.Name] = s.Port
+				s.Port, s.PortFixed = 0, false
+			}
 			moving.Silos = append(moving.Silos, s)
 		}
 	}
@@ -115,11 +120,21 @@ func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest)
 	for _, s := range moved.Placed {
 		to := &place.Placed[slices.Index(r.plan.Names(), s.Name)]
 		to.Port, to.Preferred = s.Port, s.Preferred
+		if port, is := inherited[s.Name]; is {
+			to.Port, to.Preferred = port, 0
+		}
 		if to.URL == "" {
 			to.URL, to.BrowseURL = s.URL, s.BrowseURL
 		}
 	}
 	return place, notes, nil
+}
+
+// yields tells whether a port is that of a silo which leaves it to another.
+func yields(running *state.Snapshot, c orchestrator.Changes, port int) bool {
+	return slices.ContainsFunc(running.Silos, func(s state.Silo) bool {
+		return slices.Contains(c.Yielding, s.Name) && (s.Port == port || s.HealthPort == port)
+	})
 }
 
 // changeNotes tell what `up` would change.

@@ -249,6 +249,9 @@ func refused(response *http.Response) error {
 	if len(r.Unmanaged) > 0 {
 		return &orchestrator.UnmanagedError{Names: r.Unmanaged}
 	}
+	if len(r.Conflicts) > 0 {
+		return r.Conflicts
+	}
 	if len(r.Whole) > 0 {
 		return &orchestrator.WholeError{What: r.Whole}
 	}

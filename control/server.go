@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"silo/orchestrator"
+	"silo/ports"
 	"silo/state"
 )
 
@@ -200,6 +201,7 @@ func refuse(w http.ResponseWriter, err error) {
 	var whole *orchestrator.WholeError
 	var unmanaged *orchestrator.UnmanagedError
 	var unrepeatable *orchestrator.UnrepeatableError
+	var taken ports.Conflicts
 	switch {
 	case errors.Is(err, orchestrator.ErrNotKept):
 		answer(w, http.StatusNotFound, refusal{Error: err.Error(), NotKept: true})
@@ -209,6 +211,8 @@ func refuse(w http.ResponseWriter, err error) {
 		answer(w, http.StatusConflict, refusal{Error: err.Error(), Unmanaged: unmanaged.Names})
 	case errors.As(err, &unknown):
 		answer(w, http.StatusNotFound, refusal{Error: err.Error(), Silo: unknown.Name, Known: unknown.Known})
+	case errors.As(err, &taken):
+		answer(w, http.StatusConflict, refusal{Error: err.Error(), Conflicts: taken})
 	case errors.As(err, &whole):
 		answer(w, http.StatusConflict, refusal{Error: err.Error(), Whole: whole.What})
 	default:
@@ -233,7 +237,7 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	if body.Dry {
 		changes, err = s.supervisor.Foresee(plan)
 	} else if changes, err = s.supervisor.Apply(ctx, plan); err == nil {
-		err = s.supervisor.Up(body.Silos...)
+		err = s.supervisor.Up(body.Silos...) //nolint:contextcheck // it takes a moment, and no more than a look at ports
 	}
 	s.hurry(w) // from now on: silos that go have taken their time
 	if err != nil {

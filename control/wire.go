@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"silo/orchestrator"
+	"silo/ports"
 	"silo/state"
 )
 
@@ -60,9 +61,11 @@ type refusal struct {
 	Known     []string `json:"known,omitempty"`     // the names there are
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that somebody else starts and ends
 	Whole     []string `json:"whole,omitempty"`     // what cannot be changed while the instance runs
-	NotKept   bool     `json:"not_kept,omitempty"`  // of a request: orchestrator.ErrNotKept
-	Request   uint64   `json:"request,omitempty"`   // the one that cannot be sent again
-	Why       string   `json:"why,omitempty"`       // it cannot
+
+	Conflicts ports.Conflicts `json:"conflicts,omitempty"` // who has the ports that silos need
+	NotKept   bool            `json:"not_kept,omitempty"`  // of a request: orchestrator.ErrNotKept
+	Request   uint64          `json:"request,omitempty"`   // the one that cannot be sent again
+	Why       string          `json:"why,omitempty"`       // it cannot
 }
 
 // notKeptError is orchestrator.ErrNotKept in the server's words.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"silo/proc"
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
@@ -22,6 +23,7 @@ type Changes struct {
 	Kept      []string `json:"kept"`      // their processes are not touched
 	Applied   []string `json:"applied"`   // what changed and touches no process, in words
 	Displaced []string `json:"displaced"` // as Displaced tells of those that were added
+	Yielding  []string `json:"yielding"`  // stopped before all else, since others get their ports
 }
 
 // Any tells whether a silo starts or stops.
@@ -56,7 +58,7 @@ func (p *Placement) compare(plan Plan) (Changes, error) {
 			c.Removed = append(c.Removed, old.Name)
 		}
 	}
-	c.Applied = p.applied(plan)
+	c.Applied, c.Yielding = p.applied(plan), p.yielding(plan)
 	return c, nil
 }
 
@@ -150,7 +152,8 @@ func (p *Placement) foresee(plan Plan, renew bool) (Changes, error) {
 // not be: new silos are started, those that are gone stopped, those whose
 // process is launched otherwise started again. It returns once the wishes show
 // in a snapshot; Await tells when they are fulfilled. An error has changed
-// nothing, but for one in stopping silos that are gone.
+// nothing, but for one in stopping silos that are gone. Silos whose ports others get
+// are stopped first, and started again with their own should the others fail.
 func (s *Supervisor) Apply(ctx context.Context, plan Plan) (Changes, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -160,8 +163,16 @@ func (s *Supervisor) Apply(ctx context.Context, plan Plan) (Changes, error) {
 	if err != nil {
 		return changes, err
 	}
+	resting := s.resting(changes.Yielding)
+	if err := s.yield(ctx, old, changes.Yielding); err != nil {
+		return changes, err
+	}
 	next, fresh, err := s.replace(ctx, old, plan)
 	if err != nil {
+		again := slices.DeleteFunc(slices.Clone(changes.Yielding), func(name string) bool { return slices.Contains(resting, name) })
+		if len(again) > 0 {
+			err = errors.Join(err, s.ask(wantUp, again))
+		}
 		return changes, err
 	}
 	changes.Displaced = Displaced(fresh)
@@ -253,6 +264,52 @@ func (p *Placement) move(ctx context.Context, i int) error {
 	return nil
 }
 
+// yielding are the silos that run, or hold their ports until they do, and whose ports
+// are to be another's.
+func (p *Placement) yielding(plan Plan) (names []string) {
+	if !plan.Topology.Sentry.Managed {
+		return nil
+	}
+	var asked []int // ports of those that come or move
+	for _, next := range plan.Silos {
+		i := slices.IndexFunc(p.Placed, func(s Placed) bool { return s.Name == next.Name })
+		if next.PortFixed && (i < 0 || moved(p.Placed[i], next)) {
+			for n := range span(next) {
+				asked = append(asked, next.Port+n)
+			}
+		}
+	}
+	for _, s := range p.Placed {
+		i := slices.Index(plan.Names(), s.Name)
+		if i >= 0 && !moved(s, plan.Silos[i]) {
+			continue // it keeps its ports: that is a conflict
+		}
+		for n := range span(s.Planned) {
+			if slices.Contains(asked, s.Port+n) {
+				names = append(names, s.Name)
+				break
+			}
+		}
+	}
+	return names
+}
+
+// yield frees the ports of some silos.
+func (s *Supervisor) yield(ctx context.Context, place *Placement, names []string) error {
+	if err := s.rest(ctx, names); err != nil {
+		return err
+	}
+	var errs []error
+	proc.BetweenBirths(func() {
+		for _, p := range place.Placed {
+			if slices.Contains(names, p.Name) && p.held.Holds(p.Name) {
+				errs = append(errs, p.held.Release(p.Name))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
 // undo gives back what was made for silos that are not to come.
 func (s *Supervisor) undo(ctx context.Context, fresh []Placed) error {
 	errs := []error{release(fresh)}
@@ -275,7 +332,10 @@ func (s *Supervisor) rest(ctx context.Context, names []string) error {
 	}
 	for {
 		snapshot, replaced := s.Next()
-		if !slices.ContainsFunc(snapshot.Silos, func(v state.Silo) bool { return slices.Contains(names, v.Name) && v.PID != nil }) {
+		active := func(v state.Silo) bool { // one that is being started has no process yet
+			return slices.Contains(names, v.Name) && v.State != state.Stopped && v.State != state.Failed
+		}
+		if !slices.ContainsFunc(snapshot.Silos, active) {
 			return nil
 		}
 		select {
@@ -288,11 +348,14 @@ func (s *Supervisor) rest(ctx context.Context, names []string) error {
 	}
 }
 
-// drop closes what only silos that have gone had.
+// drop closes what only silos that have gone, or moved, had.
 func (s *Supervisor) drop(ctx context.Context, old, next *Placement) error {
 	var errs []error
 	for _, o := range old.Placed {
-		if slices.Contains(next.Names(), o.Name) {
+		if i := slices.Index(next.Names(), o.Name); i >= 0 {
+			if o.held != next.Placed[i].held && o.held.Holds(o.Name) { // it has moved before it was ever started
+				errs = append(errs, o.held.Release(o.Name))
+			}
 			continue
 		}
 		errs = append(errs, o.Tunnel.Close(ctx))

@@ -19,6 +19,7 @@ import (
 // goroutine owns it but for what it says itself.
 type job struct {
 	launchAction
+	placed   Placed        // as it was launched; valid once launched is closed
 	process  *proc.Process // nil where there never was one; valid once launched is closed
 	started  time.Time
 	launched chan struct{}   // closed when the process is there, or never will be
@@ -92,15 +93,19 @@ func (s *Supervisor) launchAll(ctx context.Context, launches []*job) {
 // child has a copy of all that is open until it executes its program: what was
 // closed while one was being born is still taken.
 func (s *Supervisor) launchSome(ctx context.Context, batch []*job) {
-	free := make([]error, len(batch))
+	free, held := make([]error, len(batch)), make([]bool, len(batch))
 	proc.BetweenBirths(func() {
 		for i, j := range batch {
-			if j.wanted.Err() == nil {
-				free[i] = s.placed(j.name).held.Release(j.name)
+			if p := s.placed(j.name); p.held != nil && j.wanted.Err() == nil {
+				held[i] = p.held.Holds(j.name)
+				free[i] = p.held.Release(j.name)
 			}
 		}
 	})
 	for i, j := range batch {
+		if !held[i] { // since its last process ended anybody may have come
+			free[i] = s.vacant(j.name) //nolint:contextcheck // as ports.Reserve, it takes a moment
+		}
 		s.arrivals.giveWay()
 		s.launch(ctx, j, free[i])
 	}
@@ -154,6 +159,10 @@ func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
 		return nil, errors.New("stopped before it was started")
 	}
 	placed := s.placed(j.name)
+	if placed.out == nil {
+		return nil, errors.New("it is in the topology no more")
+	}
+	j.placed = placed
 	placed.out.fresh()
 	place := s.now()
 	mark := place.processMarker(j.launchAction)
@@ -213,7 +222,10 @@ func (s *Supervisor) end(grace context.Context, j *job) {
 	if j.process == nil {
 		return // launch has said so
 	}
-	how := s.placed(j.name).Stop
+	how := j.placed.Stop
+	if now := s.placed(j.name); now.out != nil { // or it is in the topology no more
+		how = now.Stop
+	}
 	result := j.process.Stop(grace, how.Signal, how.Grace, nil)
 	s.send(endedEvent{j.name, j.incarnation, exitOf(j.process.Exit()), result.Killed})
 }

@@ -8,12 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,15 +41,6 @@ func play(role string) {
 		fmt.Println("last words")
 		os.Exit(3)
 	}
-	switch role {
-	case "leads": // and ends before its worker does
-		worker := exec.Command(os.Args[0]) //nolint:forbidigo // a silo is not made by proc
-		worker.Env = append(os.Environ(), playEnv+"=works")
-		_ = worker.Start()
-	case "works":
-		work(os.Getenv("PLAY_FILE"))
-		return
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
@@ -75,16 +63,6 @@ func play(role string) {
 	_ = http.ListenAndServe(os.Getenv("SENTRY_DEVSERVER_BIND"), mux)
 }
 
-// work takes a moment to end in order, and says so in a file.
-func work(file string) {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGTERM)
-	_ = os.WriteFile(file, []byte("works"), 0o600)
-	<-asked
-	time.Sleep(100 * time.Millisecond)
-	_ = os.WriteFile(file, []byte("in order"), 0o600)
-}
-
 // bench is an instance under test.
 type bench struct {
 	*Instance
@@ -92,6 +70,7 @@ type bench struct {
 	notes  *strings.Builder
 	ran    chan error
 	config string
+	plan   func(more string) Plan // with lines after the topology's own
 }
 
 // start prepares and runs an instance: control and one region, us, that play
@@ -130,15 +109,19 @@ env = { %s = %q }
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok
 	}
-	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
+	planned := func(more string) Plan {
+		topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text+more), nil, env)
+		must(t, err)
+		choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Look{Dir: home, Command: topo.Sentry.Command, Env: env})
+		must(t, err)
+		plan, err := NewPlan(topo, choice, false, nil)
+		must(t, err)
+		return plan
+	}
+	plan := planned("")
+	dir, err := state.For(env, plan.Topology.File)
 	must(t, err)
-	choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Look{Dir: home, Command: topo.Sentry.Command, Env: env})
-	must(t, err)
-	plan, err := NewPlan(topo, choice, false, nil)
-	must(t, err)
-	dir, err := state.For(env, topo.File)
-	must(t, err)
-	b := &bench{dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
+	b := &bench{plan: planned, dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
 	mux := logs.NewMux(io.Discard, func(name string) string { return name + " | " })
 	b.Instance, err = Prepare(t.Context(), plan, Site{
 		Dir: dir, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GORACE=atexit_sleep_ms=0"}, Env: env,

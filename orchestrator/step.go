@@ -155,6 +155,7 @@ func (c *cluster) apply(e applyEvent) []action {
 		runs := s.alive || s.phase == state.Backoff || s.phase == state.Failed
 		switch {
 		case slices.Contains(e.again, s.name) && runs:
+			s.everReady = false // what is launched otherwise has yet to show that it can be
 			todo = append(todo, s.ask(wantAgain, c.stopping)...)
 		case s.phase == state.Planned:
 			todo = append(todo, s.ask(wantUp, c.stopping)...)

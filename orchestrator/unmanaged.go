@@ -41,6 +41,9 @@ func (s *Supervisor) command(w want, names []string) error {
 	if err == nil && !s.now().Topology.Sentry.Managed {
 		err = &UnmanagedError{names}
 	}
+	if err == nil && w != wantRest {
+		err = s.vacant(s.resting(names)...)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,7 +52,47 @@ func (s *Supervisor) command(w want, names []string) error {
 
 // Up asks for silos to run, as Start does; unmanaged ones that were given up are
 // waited for again. No name means every silo.
-func (s *Supervisor) Up(names ...string) error { return s.ask(wantUp, names) }
+func (s *Supervisor) Up(names ...string) error {
+	names, err := s.check(names)
+	if err == nil && s.now().Topology.Sentry.Managed {
+		err = s.vacant(s.resting(names)...)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ask(wantUp, names)
+}
+
+// resting are those of names that nobody has started, or that have ended.
+func (s *Supervisor) resting(names []string) (list []string) {
+	for _, silo := range s.Snapshot().Silos {
+		if slices.Contains(names, silo.Name) && (silo.State == state.Stopped || silo.State == state.Failed) {
+			list = append(list, silo.Name)
+		}
+	}
+	return list
+}
+
+// vacant is a ports.Conflicts that names who has taken the ports of silos that do not
+// run.
+func (s *Supervisor) vacant(names ...string) (err error) {
+	var list []ports.Want
+	for _, name := range names {
+		if p := s.placed(name); p.held != nil && !p.held.Holds(name) {
+			list = append(list, ports.Want{Name: name, Port: p.Port, Fixed: true, Span: span(p.Planned)})
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	proc.BetweenBirths(func() { // a child would have a copy of what is listened on for the look
+		var look *ports.Reservation
+		if look, err = ports.Reserve(context.Background(), list); err == nil {
+			err = look.Close()
+		}
+	})
+	return err
+}
 
 // seek makes way for a silo that somebody else starts, and looks out for it.
 func (s *Supervisor) seek(ctx context.Context, a seekAction) {
@@ -71,6 +114,9 @@ func (s *Supervisor) forsake(name string) {
 // lookOut probes until the silo is ready, ever more seldom, and then falls silent.
 func (s *Supervisor) lookOut(j *job) {
 	placed := s.placed(j.name)
+	if placed.held == nil {
+		return // it is in the topology no more
+	}
 	if placed.held.Port(j.name) != 0 { // or it was taken by the silo itself
 		if err := placed.held.Release(j.name); err != nil {
 			s.now().Warn(err.Error())

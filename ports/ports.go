@@ -188,6 +188,13 @@ func (r *Reservation) keep(name string, port int, listeners []net.Listener) {
 // Port is the first port that was reserved for name; 0 if there was no such want.
 func (r *Reservation) Port(name string) int { return r.ports[name] }
 
+// Holds tells whether the ports of name have neither been released nor handed over.
+func (r *Reservation) Holds(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.held[name]) > 0
+}
+
 // Release gives the ports of name up, for the process that is started next to
 // take. It does nothing if they have been handed over already.
 func (r *Reservation) Release(name string) error {

@@ -40,8 +40,8 @@ func Instances(env Lookup) ([]Snapshot, error) {
 }
 
 // Holding is the running instance that has a port: whoever listens there is its
-// supervisor or a silo of its own, or it has given the port to one, where a child of
-// the silo may listen. False where that is none, or is not silo's to end.
+// supervisor or a silo of its own, or it has given the port to one that runs, where a
+// child of the silo may listen. False where that is none, or is not silo's to end.
 func Holding(env Lookup, pid, port int) (instance Snapshot, found bool) {
 	all, err := Instances(env)
 	if err != nil {
@@ -52,7 +52,7 @@ func Holding(env Lookup, pid, port int) (instance Snapshot, found bool) {
 			continue
 		}
 		silo := func(silo Silo) bool {
-			return same(silo.PID, pid) || silo.Port == port || silo.HealthPort == port
+			return same(silo.PID, pid) || silo.PID != nil && (silo.Port == port || silo.HealthPort == port)
 		}
 		if same(s.PID, pid) || s.IsManaged() && slices.ContainsFunc(s.Silos, silo) {
 			return s, true
