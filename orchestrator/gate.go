@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -61,9 +62,9 @@ func (g *gate) silos() []state.Silo {
 func (g *gate) caller(local, remote net.Addr) traffic.Caller {
 	g.looking.Lock()
 	defer g.looking.Unlock()
-	peer, found := ports.Peer(local, remote, slices.Concat(g.met, g.leaders()))
-	if !found {
-		return traffic.Caller{}
+	peer, err := ports.Peer(local, remote, slices.Concat(g.met, g.leaders()))
+	if err != nil {
+		return traffic.Caller{Gone: errors.Is(err, ports.ErrGone)}
 	}
 	g.met = slices.Insert(slices.DeleteFunc(g.met, func(pid int) bool { return pid == peer.PID }), 0, peer.PID)
 	g.met = g.met[:min(len(g.met), manyMet)]

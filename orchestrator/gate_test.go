@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,23 @@ func TestRegionsAreKeptApart(t *testing.T) {
 				t.Errorf("again: %+v, %v", again, err)
 			}
 		})
+	}
+}
+
+// Who does not wait for an answer is gone before he is looked for.
+func TestARegionIsKeptApartThatDoesNotWait(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", withEU("block"))
+	must(t, b.Await(t.Context()))
+	eu, us := b.Snapshot().Silos[2], b.us()
+	for range 10 {
+		response, err := http.Get("http://" + eu.Bind + "/fire?at=" + strings.TrimPrefix(us.URL, "http://"))
+		must(t, err)
+		must(t, response.Body.Close())
+		b.passed(t, traffic.Filter{Path: "/fired"})
+	}
+	if heard := b.Tail("us", 100); slices.Contains(heard, "was fired at") {
+		t.Errorf("%d of 10 were forwarded", len(heard)-1)
 	}
 }
 

@@ -54,6 +54,15 @@ func play(role string) {
 		w.WriteHeader(response.StatusCode)
 		_ = response.Body.Close()
 	})
+	mux.HandleFunc("/fired", func(http.ResponseWriter, *http.Request) { fmt.Println("was fired at") })
+	mux.HandleFunc("/fire", func(_ http.ResponseWriter, r *http.Request) { // and forget
+		conn, err := net.Dial("tcp", r.FormValue("at"))
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, "POST /fired HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+		_ = conn.Close()
+	})
 	if role == "other-mode" { // a region that answers as control does
 		mux.HandleFunc("/api/0/users/me/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	}

@@ -8,19 +8,19 @@ import (
 )
 
 // peer asks about everybody at once: lsof takes as long for one process.
-func peer(here, there netip.AddrPort, _ []int) (Holder, bool) {
+func peer(here, there netip.AddrPort, _ []int) (Holder, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
 	defer cancel()
 	connections, err := psnet.ConnectionsPidWithContext(ctx, "tcp", 0)
 	if err != nil {
-		return Holder{}, false
+		return Holder{}, ErrHidden
 	}
 	for _, c := range connections {
 		if at(c.Laddr) == there.String() && at(c.Raddr) == here.String() {
-			return describe(ctx, int(c.Pid)), true
+			return describe(ctx, int(c.Pid)), nil
 		}
 	}
-	return Holder{}, false
+	return Holder{}, ErrHidden
 }
 
 func at(a psnet.Addr) string {

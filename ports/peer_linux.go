@@ -2,6 +2,7 @@ package ports
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -10,25 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func peer(here, there netip.AddrPort, first []int) (Holder, bool) {
+func peer(here, there netip.AddrPort, first []int) (Holder, error) {
 	s, err := diagnose(there, here)
-	if user := os.Geteuid(); err != nil || s.inode == "0" || s.uid != user && user != 0 {
-		return Holder{}, false
+	user := os.Geteuid()
+	switch {
+	case errors.Is(err, unix.ENOENT), err == nil && s.inode == "0":
+		return Holder{}, ErrGone
+	case err != nil, s.uid != user && user != 0:
+		return Holder{}, ErrHidden
 	}
 	search := search{link: []byte(link(s.inode))}
 	for _, pid := range first {
 		if search.in(pid) {
-			return describe(pid), true
+			return describe(pid), nil
 		}
 	}
 	all := entries("/proc")
 	slices.Sort(all)
 	for _, pid := range slices.Backward(all) { // who ends soon has begun of late
 		if search.in(pid) {
-			return describe(pid), true
+			return describe(pid), nil
 		}
 	}
-	return Holder{}, false
+	return Holder{}, ErrHidden
 }
 
 // search looks for an open file in processes, in as few system calls and copies as

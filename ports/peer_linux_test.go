@@ -1,6 +1,7 @@
 package ports_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"testing"
@@ -32,16 +33,16 @@ func TestPeer(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.2:0"} {
 		near, far := joined(t, address)
 		for name, first := range map[string][]int{"at once": {1, os.Getpid()}, "after a search": nil} {
-			who, found := ports.Peer(near.LocalAddr(), near.RemoteAddr(), first)
-			if !found || who.PID != os.Getpid() || who.Program == "" {
-				t.Errorf("%s, %s: %+v, %v", address, name, who, found)
+			who, err := ports.Peer(near.LocalAddr(), near.RemoteAddr(), first)
+			if err != nil || who.PID != os.Getpid() || who.Program == "" {
+				t.Errorf("%s, %s: %+v, %v", address, name, who, err)
 			}
 		}
 		if err := far.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if who, found := ports.Peer(near.LocalAddr(), near.RemoteAddr(), nil); found {
-			t.Errorf("%s: %+v has closed it", address, who)
+		if who, err := ports.Peer(near.LocalAddr(), near.RemoteAddr(), nil); !errors.Is(err, ports.ErrGone) {
+			t.Errorf("%s: %+v, %v, once it is closed", address, who, err)
 		}
 	}
 }
@@ -50,8 +51,8 @@ func TestPeerElsewhere(t *testing.T) {
 	t.Parallel()
 	here, there := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 4711}
 	for _, remote := range []net.Addr{there, &net.UnixAddr{Name: "@x"}, &net.TCPAddr{}} {
-		if who, found := ports.Peer(here, remote, nil); found {
-			t.Errorf("%v: %+v", remote, who)
+		if who, err := ports.Peer(here, remote, nil); !errors.Is(err, ports.ErrHidden) {
+			t.Errorf("%v: %+v, %v", remote, who, err)
 		}
 	}
 }
@@ -61,7 +62,7 @@ func BenchmarkPeer(b *testing.B) {
 	for name, first := range map[string][]int{"met": {os.Getpid()}, "stranger": nil} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				ports.Peer(near.LocalAddr(), near.RemoteAddr(), first)
+				_, _ = ports.Peer(near.LocalAddr(), near.RemoteAddr(), first)
 			}
 		})
 	}

@@ -59,6 +59,8 @@ type Caller struct {
 	PID     *int    `json:"pid"`     // on this machine
 	Program *string `json:"program"` // its name
 	Address string  `json:"address"` // host:port that the connection, or a trusted front, names
+
+	Gone bool `json:"-"` // it had closed the connection when it was looked for
 }
 
 // Name is the caller in one word: a silo, a program, or "outside".
