@@ -93,6 +93,8 @@ func TestFullDisk(t *testing.T) {
 	l.goOn(5000)
 	if out, err := l.silo("status").CombinedOutput(); err != nil {
 		t.Errorf("silo status: %v\n%s", err, out)
+	} else if !strings.Contains(string(out), "its output is not being kept: ") {
+		t.Errorf("silo status says nothing of the disk:\n%s", out)
 	}
 	if out, err := l.silo("stop", "us").CombinedOutput(); err != nil {
 		t.Errorf("silo stop: %v\n%s", err, out)
@@ -112,6 +114,10 @@ func TestFullDisk(t *testing.T) {
 	l.until("the last line is kept", func() bool {
 		out, err := l.silo("logs", "-n", "1").CombinedOutput()
 		return err == nil && strings.Count(string(out), "the last line") == 2
+	})
+	l.until("nothing is said of the disk any more", func() bool {
+		out, err := l.silo("status").CombinedOutput()
+		return err == nil && !strings.Contains(string(out), "not being kept")
 	})
 	l.until("the record is in step again", func() bool { return len(l.leaders()) == 2 })
 	if now := l.leaders(); now[0] != leaders[0] {

@@ -2,9 +2,11 @@ package orchestrator
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"silo/logs"
 )
@@ -17,19 +19,42 @@ const tailBytes = 8 << 10
 type output struct {
 	silo string
 	raw  *logs.Writer
-	mux  *logs.Mux      // nil where nobody reads along
-	line io.WriteCloser // the present process's stream into mux
-	mu   sync.Mutex     // guards kept
+	mux  *logs.Mux                      // nil where nobody reads along
+	line io.WriteCloser                 // the present process's stream into mux
+	lost atomic.Pointer[logs.LossError] // why output is not kept at the moment; nil: it is
+	mu   sync.Mutex                     // guards kept
 	kept []byte
 }
 
-func newOutput(dir logs.Directory, silo string, limits logs.Limits, mux *logs.Mux, note func(string)) (*output, error) {
+// newOutput opens a silo's log. note takes what is to be said of it, and changed is
+// called when trouble begins or is over.
+func newOutput(dir logs.Directory, silo string, limits logs.Limits, mux *logs.Mux, note func(string), changed func()) (*output, error) {
 	raw, err := dir.Open(silo, limits)
 	if err != nil {
 		return nil, err
 	}
-	raw.OnError = func(err error) { note(err.Error()) }
-	return &output{silo: silo, raw: raw, mux: mux}, nil
+	o := &output{silo: silo, raw: raw, mux: mux}
+	raw.OnError = func(err error) {
+		note(err.Error())
+		loss, lost := errors.AsType[*logs.LossError](err)
+		if !lost || loss.Over {
+			loss = nil
+		}
+		o.lost.Store(loss)
+		changed()
+	}
+	return o, nil
+}
+
+// trouble says why output is not being kept; empty while it is.
+func (o *output) trouble() string {
+	if o == nil {
+		return ""
+	}
+	if loss := o.lost.Load(); loss != nil {
+		return "its output is not being kept: " + loss.Err.Error()
+	}
+	return ""
 }
 
 // Write takes a block of a process's output. The raw file comes first: what is

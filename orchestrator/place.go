@@ -143,11 +143,7 @@ func edgePort(key string, i int) int {
 // leaves anything behind. It blocks as long as the slowest tunnel, bounded by
 // ctx and by the provider.
 func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
-	secrets, err := site.Dir.RenewSecrets()
-	if err != nil {
-		return nil, err
-	}
-	p := &Placement{Plan: plan, Site: site, RunID: runID(), Secrets: secrets, board: newBoard()}
+	p := &Placement{Plan: plan, Site: site, RunID: runID(), board: newBoard()}
 	if plan.Topology.Tunnels.Provider == tunnels.Local {
 		p.front = tunnels.NewFront()
 	}
@@ -163,7 +159,11 @@ func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 		closeProvider(ctx, p.provider)
 		return nil, err
 	}
-	if err := p.finish(); err != nil {
+	// Only now: what is refused before has written nothing.
+	if p.Secrets, err = site.Dir.RenewSecrets(); err == nil {
+		err = p.finish()
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.leave(ctx))
 	}
 	return p, nil

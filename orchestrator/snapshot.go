@@ -94,8 +94,12 @@ func view(p *Placed, s silo) state.Silo {
 	if s.role != "" {
 		v.Role = &s.role
 	}
-	if s.reason != "" {
-		v.Reason = &s.reason
+	reason := s.reason
+	if reason == "" {
+		reason = p.out.trouble()
+	}
+	if reason != "" {
+		v.Reason = &reason
 	}
 	return v
 }

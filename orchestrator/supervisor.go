@@ -79,7 +79,7 @@ func (s *Supervisor) openOutputs(place *Placement, placed []Placed) (err error) 
 		return err
 	}
 	for i := range placed {
-		if placed[i].out, err = newOutput(dir, placed[i].Name, limits, s.mux, place.Warn); err != nil {
+		if placed[i].out, err = newOutput(dir, placed[i].Name, limits, s.mux, place.Warn, place.board.nudge); err != nil {
 			closeOutputs(placed[:i])
 			return err
 		}

@@ -136,7 +136,8 @@ func (d *Dir) MakeSocketDir() error {
 }
 
 // Acquire creates the directory and takes its lock for this process, or fails
-// with ErrRunning. The lock ends with the process, however that ends.
+// with ErrRunning. The lock ends with the process, however that ends. What a killed
+// process has left of a write is removed.
 func (d *Dir) Acquire(ctx context.Context) error {
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
@@ -149,11 +150,23 @@ func (d *Dir) Acquire(ctx context.Context) error {
 	switch {
 	case held:
 		d.lock = lock
+		d.sweep()
 		return nil
 	case err == nil, errors.Is(err, context.DeadlineExceeded):
 		return ErrRunning
 	default:
 		return fmt.Errorf("lock the state directory %s: %w", d.Path, err)
+	}
+}
+
+// sweep removes what writes of a process that was killed have left: secrets among it.
+// Its caller has the lock, so that no write is under way.
+func (d *Dir) sweep() {
+	entries, _ := os.ReadDir(d.Path) // what cannot be read is not swept
+	for _, entry := range entries {
+		if left, _ := filepath.Match(".*.json[0-9]*", entry.Name()); left { // as renameio names them
+			_ = os.Remove(filepath.Join(d.Path, entry.Name())) // it is tried again next time
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -353,5 +354,32 @@ func TestSecretsAreRotatedBeforeThereAreAny(t *testing.T) {
 	}
 	if s, err := d.RenewSecrets(); err != nil || s.RPC == "" || s.Before != "" {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestWhatAKilledWriteHasLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	d := dirOf(t, t.TempDir(), "/a/silo.toml")
+	if err := os.MkdirAll(d.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".secrets.json6743", ".ports.json1", "secrets.json.mine", "ports.json"} {
+		if err := os.WriteFile(filepath.Join(d.Path, name), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(d.Path)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"lock", "ports.json", "secrets.json.mine"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("there are %v, %v", names, err)
+	}
+	if err := d.Release(); err != nil {
+		t.Error(err)
 	}
 }

@@ -109,7 +109,9 @@ func (p *Printer) siloTrouble(s state.Snapshot, silo state.Silo) (trouble, bool)
 		t.hint = "silo logs -f " + silo.Name
 	case state.Backoff:
 		t.hint = "silo logs " + silo.Name
-	case state.Planned, state.Starting, state.Ready, state.Stopping, state.Stopped:
+	case state.Ready: // and yet not all is well, as on a full disk
+		return t, silo.Reason != nil
+	case state.Planned, state.Starting, state.Stopping, state.Stopped:
 		return trouble{}, false
 	}
 	return t, true
@@ -170,13 +172,14 @@ func (p *Printer) ago(silo state.Silo) string {
 	return " " + Duration(p.now().Sub(silo.Exit.At)) + " ago"
 }
 
-// reason is what a pipe's last column says: why the silo is not ready, else why
-// its tunnel is not online.
+// reason is what a pipe's last column says: why the silo is not ready, or what it
+// lacks though it is, else why its tunnel is not online.
 func (p *Printer) reason(silo state.Silo) string {
-	if silo.State != state.Ready {
-		if text := p.ending(silo); text != "" {
-			return text
-		}
+	if silo.State == state.Ready {
+		silo.Exit = nil // of an earlier process
+	}
+	if text := p.ending(silo); text != "" {
+		return text
 	}
 	if silo.Tunnel.Error != nil {
 		return tunnelText(silo.Tunnel)
