@@ -85,11 +85,13 @@ func (i *inlet) close() {
 	i.serving.Wait()
 }
 
+// each does f for all connections side by side, and is not waited for but with what
+// is served: a tunnel's may take long to close, and must then not hold up the others.
 func (i *inlet) each(f func(c *inbound)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for c := range i.open {
-		f(c)
+		i.serving.Go(func() { f(c) })
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -291,5 +292,56 @@ func TestServeEndsIdleConnections(t *testing.T) {
 		} else if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 			t.Error(err)
 		}
+	}
+}
+
+// sticking is a connection that takes long to close.
+type sticking struct {
+	net.Conn
+	closing, release chan struct{}
+	once             sync.Once
+}
+
+func (s *sticking) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	<-s.release
+	return s.Conn.Close()
+}
+
+// Connections that take long to close do so side by side.
+func TestServeEndsConnectionsSideBySide(t *testing.T) {
+	t.Parallel()
+	feed := proxy.NewFeed(new(net.TCPAddr))
+	ctx, stop := context.WithCancel(t.Context())
+	served, done := make(chan struct{}, 2), make(chan error, 1)
+	go func() {
+		done <- proxy.Serve(ctx, feed, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			served <- struct{}{}
+			<-r.Context().Done()
+		}))
+	}()
+	release := make(chan struct{})
+	conns := make([]*sticking, 2)
+	for i := range conns {
+		near, far := net.Pipe()
+		defer func() { _ = far.Close() }()
+		conns[i] = &sticking{Conn: near, closing: make(chan struct{}), release: release}
+		feed.Give(conns[i])
+		_, _ = io.WriteString(far, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		<-served
+	}
+	idle, far := net.Pipe()
+	defer func() { _ = far.Close() }()
+	feed.Give(idle)
+	stop()
+	for _, c := range conns {
+		<-c.closing
+	}
+	if n, err := far.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("the idle one says %d bytes, %v", n, err)
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

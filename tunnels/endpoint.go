@@ -102,7 +102,7 @@ func (e *endpoint) pump(l *leg) error {
 		if err != nil {
 			return err
 		}
-		e.came.Give(newStream(conn))
+		e.came.Give(newStream(conn, e.provider.spawn))
 	}
 }
 

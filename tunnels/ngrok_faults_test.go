@@ -3,7 +3,12 @@ package tunnels_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -314,5 +319,60 @@ func TestNgrokTunnelClosesAlone(t *testing.T) {
 	}
 	if left := s.Endpoints(); len(left) != 1 || left[0].Host != "control.acme.test" || s.Sessions() != 1 {
 		t.Errorf("left at the service: %v", left)
+	}
+}
+
+// A client that takes nothing of its answer holds nobody up who closes a tunnel, or
+// the other tunnels, whichever server has its connection.
+func TestNgrokClosesBesideAClientThatReadsNothing(t *testing.T) {
+	t.Parallel()
+	for name, asked := range map[string]string{
+		"plain":     "GET / HTTP/1.1\r\nHost: eu.acme.test\r\n\r\n",
+		"not plain": "POST / HTTP/1.1\r\nHost: eu.acme.test\r\nContent-Length: 1\r\n\r\nx",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stuck := make(chan struct{})
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				var sent atomic.Int64
+				done := make(chan struct{})
+				defer close(done)
+				go func() { // until nothing is taken any more
+					for before := int64(-1); before != sent.Load(); {
+						before = sent.Load()
+						select {
+						case <-time.After(500 * time.Millisecond):
+						case <-done:
+							return
+						}
+					}
+					close(stuck)
+				}()
+				for {
+					n, err := w.Write(make([]byte, 64<<10))
+					if err != nil {
+						return
+					}
+					sent.Add(int64(n))
+				}
+			}))
+			t.Cleanup(server.Close)
+			s := service(t, ngroktest.Options{})
+			spec := tunnels.Spec{Name: "eu", Domain: "eu.acme.test", Upstream: server.Listener.Addr().String}
+			opened := open(t, provider(t, s, newHistory()), spec, silo(t, "us"))
+			conn, err := net.Dial("tcp", s.PublicAddr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			_, _ = io.WriteString(conn, asked)
+			<-stuck
+			if err := opened[0].Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if got := ask(t, s, "us.acme.test", []byte("hello")); string(got.body) != "hello" {
+				t.Errorf("the other tunnel answers %d %q", got.status, got.body)
+			}
+		})
 	}
 }
