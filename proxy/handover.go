@@ -38,5 +38,9 @@ func (c *handedConn) CloseWrite() error {
 // handOver gives a connection to net/http, with what has been read of it already.
 func (c *inbound) handOver(came []byte) {
 	_ = c.conn.SetReadDeadline(time.Time{}) // a dead connection says so when it is read
-	c.of.rest.Give(&handedConn{Conn: c.conn, came: bytes.Clone(came), peer: c.peer})
+	came = bytes.Clone(came)
+	if c.guard.stolen { // what follows, where all of came had been read before
+		came = append(came, c.guard.byte[0])
+	}
+	c.of.rest.Give(&handedConn{Conn: c.conn, came: came, peer: c.peer})
 }

@@ -154,7 +154,7 @@ func (c *inbound) next() bool {
 
 func (c *inbound) answer(r *http.Request) bool {
 	w := newReply(c.out, r, c.gone)
-	if c.in.Buffered() == 0 { // or the client is there
+	if !c.guard.stolen { // there is room for one byte
 		c.guard.watch(c.gone)
 	}
 	whole := c.handle(w, r)

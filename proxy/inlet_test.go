@@ -272,6 +272,55 @@ func TestANextRequestMayComeEarly(t *testing.T) {
 	}
 }
 
+// A client that has asked for more than is answered may leave all the same.
+func TestAClientThatAsksAheadIsMissed(t *testing.T) {
+	t.Parallel()
+	arrived, freed := make(chan struct{}), make(chan struct{})
+	edge := serve(t, proxy.Options{Target: silo(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+		close(freed)
+	})})
+	conn, _ := raw(t, edge, strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2))
+	<-arrived
+	_ = conn.Close()
+	<-freed
+}
+
+// What a client says while it is looked for comes behind what it has asked ahead,
+// whoever reads that.
+func TestWhatFollowsARequestThatCameAheadIsInOrder(t *testing.T) {
+	t.Parallel()
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	edge := handled(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/1" {
+			arrived <- struct{}{}
+			<-goOn
+		}
+		echo(w, r)
+	}))
+	for name, ahead := range map[string]string{
+		"a header and no body": "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n|body",
+		"a part of a header":   "PUT /2 HTTP/1.1\r\nHost: a\r\nConte|nt-Length: 4\r\n\r\nbody",
+		"whole ones, and more": "GET /0 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nb|ody",
+	} {
+		early, late, _ := strings.Cut(ahead, "|")
+		conn, reader := raw(t, edge, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"+early)
+		<-arrived
+		time.Sleep(30 * time.Millisecond) // until somebody looks for the client
+		_, _ = io.WriteString(conn, late)
+		time.Sleep(10 * time.Millisecond) // until that is seen
+		goOn <- struct{}{}
+		got := next(t, reader)
+		for !strings.Contains(got.body, " /2 ") && got.status == http.StatusOK {
+			got = next(t, reader)
+		}
+		if got.status != http.StatusOK || !strings.Contains(got.body, "body") {
+			t.Errorf("%s: answered %+v", name, got)
+		}
+	}
+}
+
 // An idle connection ends with Serve, and is not waited for.
 func TestServeEndsIdleConnections(t *testing.T) {
 	t.Parallel()
