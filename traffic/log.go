@@ -17,7 +17,8 @@ const (
 )
 
 // Log keeps the latest exchanges, as many as its limit of memory allows, and counts
-// all of them. Its methods may be called from any goroutine; none blocks.
+// all of them. Its methods may be called from any goroutine. None blocks, and none
+// holds the others up for longer than it takes to copy where things are.
 type Log struct {
 	limit int64
 
@@ -74,6 +75,16 @@ func (r *record) exchange() Exchange {
 	e := unpack(r.packed)
 	e.Request.Body, e.Response.Body = r.request, r.answer
 	return e
+}
+
+// copied is what exchange can be asked of once the Log's lock is let go: a packed
+// record never changes, and to unpack a full log's takes long.
+func (r *record) copied() record {
+	c := *r
+	if r.open != nil {
+		c.open = new(*r.open)
+	}
+	return c
 }
 
 // NewLog makes a log that keeps about limit bytes. It takes no memory until there
@@ -173,21 +184,22 @@ func (l *Log) index(id uint64) (int, bool) {
 // Get finds an exchange that is still kept, with its secrets.
 func (l *Log) Get(id uint64) (Exchange, bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	i, kept := l.index(id)
 	if !kept {
+		l.mu.Unlock()
 		return Exchange{}, false
 	}
-	return l.kept.at(i).exchange(), true
+	r := l.kept.at(i).copied()
+	l.mu.Unlock()
+	return r.exchange(), true
 }
 
 // List gives the latest n exchanges that filter lets through, oldest first, with
 // their secrets; all of them where n is 0. The version is what Since goes on from.
 func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := l.kept.count - 1; i >= 0; i-- {
-		if e := l.kept.at(i).exchange(); filter.Match(e) {
+	kept, version := l.copies()
+	for _, r := range slices.Backward(kept) {
+		if e := r.exchange(); filter.Match(e) {
 			list = append(list, e)
 			if len(list) == n {
 				break
@@ -195,32 +207,51 @@ func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
 		}
 	}
 	slices.Reverse(list)
-	return list, l.version
+	return list, version
+}
+
+// copies are all records, oldest first.
+func (l *Log) copies() (kept []record, version uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept = make([]record, l.kept.count)
+	for i := range kept {
+		kept[i] = l.kept.at(i).copied()
+	}
+	return kept, l.version
 }
 
 // Since gives the exchanges that have begun or ended after a version and are still
 // kept, in the order of those changes, and a channel that is closed at the next one.
 func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64, changed <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var fresh []*record
-	if version < l.version {
-		for i := range l.kept.count {
-			if r := l.kept.at(i); r.version > version {
-				fresh = append(fresh, r)
-			}
-		}
-	}
-	slices.SortFunc(fresh, func(a, b *record) int { return cmp.Compare(a.version, b.version) })
+	fresh, now, changed := l.fresh(version)
+	slices.SortFunc(fresh, func(a, b record) int { return cmp.Compare(a.version, b.version) })
 	for _, r := range fresh {
 		if e := r.exchange(); filter.Match(e) {
 			list = append(list, e)
 		}
 	}
+	return list, now, changed
+}
+
+// fresh are the records that have changed after a version.
+func (l *Log) fresh(version uint64) (fresh []record, now uint64, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if version == 0 {
+		fresh = make([]record, 0, l.kept.count) // it is all of them
+	}
+	if version < l.version {
+		for i := range l.kept.count {
+			if r := l.kept.at(i); r.version > version {
+				fresh = append(fresh, r.copied())
+			}
+		}
+	}
 	if l.changed == nil {
 		l.changed = make(chan struct{})
 	}
-	return list, l.version, l.changed
+	return fresh, l.version, l.changed
 }
 
 // Calls counts who has called whom, by caller and silo.

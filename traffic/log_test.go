@@ -3,6 +3,8 @@ package traffic
 import (
 	"bytes"
 	"net/http"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -90,6 +92,47 @@ func TestLogTellsWhatChanged(t *testing.T) {
 	}
 	if calls := l.Calls(); len(calls) != 1 || calls[0].From != "outside" || calls[0].Errors != 1 {
 		t.Errorf("calls %+v", calls)
+	}
+}
+
+// Who looks through a full log leaves its lock, which each request needs, to others.
+func TestWhoLooksHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	l := NewLog(DefaultLimit)
+	header := http.Header{"Accept": {"*/*"}, "Content-Type": {"application/json"}, "Cookie": {"a=b"}, "Date": {"now"}, "User-Agent": {"x"}}
+	for range 20_000 {
+		e := Exchange{Silo: "us", Request: Message{Header: header}, Response: Message{Header: header}}
+		l.Begin(&e)
+		e.State = Done
+		l.End(&e)
+	}
+	nothing := Filter{Path: "no such path"}
+	for name, look := range map[string]func(){
+		"List":  func() { l.List(nothing, 1) },
+		"Since": func() { l.Since(0, nothing) },
+	} {
+		var over atomic.Bool
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer over.Store(true)
+			for range 5 {
+				look()
+			}
+		}()
+		held, all := 0, 0
+		for ; !over.Load(); all++ {
+			if l.mu.TryLock() {
+				l.mu.Unlock()
+			} else {
+				held++
+			}
+			runtime.Gosched()
+		}
+		<-done
+		if all < 10 || held > all/2 {
+			t.Errorf("%s holds the lock at %d of %d looks at it", name, held, all)
+		}
 	}
 }
 
