@@ -2,8 +2,10 @@ package traffic
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -22,16 +24,37 @@ func (m Message) Content() (content []byte, whole bool) {
 	case "gzip":
 		unpacked, err = gzip.NewReader(bytes.NewReader(m.Body))
 	case "deflate":
-		unpacked, err = zlib.NewReader(bytes.NewReader(m.Body))
+		if unpacked, err = zlib.NewReader(bytes.NewReader(m.Body)); err != nil {
+			return m.rawDeflated()
+		}
 	}
 	if unpacked == nil || err != nil {
 		return m.Body, !m.Truncated
 	}
-	content, err = io.ReadAll(io.LimitReader(unpacked, contentLimit+1)) // of a part, as much as there is
-	if len(content) > contentLimit {
-		return content[:contentLimit], false
-	}
+	content, err = readContent(unpacked) // of a part, as much as there is
 	return content, err == nil && !m.Truncated
+}
+
+// rawDeflated is the Content of a body without the frame that deflate means (RFC
+// 9110, section 8.4.1.2): some leave it out. Nearly any bytes can be taken for the
+// beginning of such a one, but hardly for all of it.
+func (m Message) rawDeflated() (content []byte, whole bool) {
+	content, err := readContent(flate.NewReader(bytes.NewReader(m.Body)))
+	if err == nil || errors.Is(err, errTooLong) || m.Truncated && errors.Is(err, io.ErrUnexpectedEOF) {
+		return content, err == nil && !m.Truncated
+	}
+	return m.Body, !m.Truncated
+}
+
+var errTooLong = errors.New("longer than contentLimit")
+
+// readContent gives what there is up to contentLimit, also with an error.
+func readContent(unpacked io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(unpacked, contentLimit+1))
+	if len(content) > contentLimit {
+		return content[:contentLimit], errTooLong
+	}
+	return content, err
 }
 
 // packing is the Content-Encoding of a body, in one word.

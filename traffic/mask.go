@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -18,8 +17,12 @@ var secretWords = []string{"auth", "cookie", "token", "secret", "signature", "pa
 // harmless are fields that a word above hits for nothing.
 var harmless = []string{"www-authenticate", "proxy-authenticate"}
 
-// Masked is an exchange without the secrets in its headers, trailers and query, and
-// in fields of bodies that are forms or JSON. Other bodies are as they were.
+// urls are fields whose whole value is a path or a URL.
+var urls = []string{"referer", "location", "content-location", "x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri"}
+
+// Masked is an exchange without the secrets in its headers, trailers and path, and
+// in fields of bodies that are forms or JSON, or look like JSON and do not say what
+// they are. Other bodies are as they were.
 func (e Exchange) Masked() Exchange {
 	e.Request, e.Response = maskBody(e.Request), maskBody(e.Response)
 	return e.maskHeads()
@@ -42,14 +45,16 @@ func (e Exchange) maskHeads() Exchange {
 func maskHeader(header http.Header) http.Header {
 	var changed http.Header
 	for name, values := range header {
-		if !secret(name) && !strings.EqualFold(name, "Referer") && !strings.EqualFold(name, "Location") {
-			continue
-		}
-		if changed == nil {
-			changed = header.Clone()
-		}
+		mask := maskerOf(name)
 		for i, value := range values {
-			changed[name][i] = maskValue(name, value)
+			safe := mask(value)
+			if safe == value {
+				continue
+			}
+			if changed == nil {
+				changed = header.Clone()
+			}
+			changed[name][i] = safe
 		}
 	}
 	if changed == nil {
@@ -58,12 +63,26 @@ func maskHeader(header http.Header) http.Header {
 	return changed
 }
 
+// maskerOf is what masks the values of a field. Any may have a URL in it.
+func maskerOf(name string) func(value string) string {
+	switch {
+	case secret(name):
+		return func(value string) string { return maskValue(name, value) }
+	case slices.Contains(urls, strings.ToLower(name)):
+		return maskQuery
+	}
+	return func(value string) string {
+		if strings.ContainsAny(value, "?#@%") {
+			return maskText(value, inField)
+		}
+		return value
+	}
+}
+
 // maskValue keeps what says of which kind a secret is: the scheme of an
 // Authorization, the names and attributes of cookies.
 func maskValue(name, value string) string {
-	switch lower := strings.ToLower(name); lower {
-	case "referer", "location":
-		return maskQuery(value)
+	switch strings.ToLower(name) {
 	case "authorization", "proxy-authorization":
 		if scheme, _, found := strings.Cut(value, " "); found {
 			return scheme + " " + masked
@@ -90,54 +109,6 @@ func maskPair(pair string) string {
 		return masked
 	}
 	return name + "=" + masked
-}
-
-// maskQuery masks the values of parameters whose names speak of a secret, in the
-// query and in the fragment of a path or a URL, and a URL's user with the password.
-func maskQuery(path string) string {
-	if scheme, rest, found := strings.Cut(path, "://"); found {
-		authority, after := rest, ""
-		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-			authority, after = rest[:i], rest[i:]
-		}
-		if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-			path = scheme + "://" + masked + authority[i:] + after
-		}
-	}
-	path, fragment, hasFragment := strings.Cut(path, "#")
-	if before, query, found := strings.Cut(path, "?"); found {
-		path = before + "?" + maskPairs(query)
-	}
-	if hasFragment {
-		path += "#" + maskPairs(fragment)
-	}
-	return path
-}
-
-// maskPairs parts pairs by "&" and ";": which of them a silo goes by is its own.
-func maskPairs(query string) string {
-	var safe strings.Builder
-	for len(query) > 0 {
-		pair, rest := query, ""
-		if i := strings.IndexAny(query, "&;"); i >= 0 {
-			pair, rest = query[:i], query[i:]
-		}
-		name, _, _ := strings.Cut(pair, "=")
-		plain, err := url.QueryUnescape(name)
-		if err != nil {
-			plain = name
-		}
-		if secret(plain) {
-			pair = maskPair(pair)
-		}
-		safe.WriteString(pair)
-		query = rest
-		if rest != "" {
-			safe.WriteByte(rest[0])
-			query = rest[1:]
-		}
-	}
-	return safe.String()
 }
 
 func secret(name string) bool {
