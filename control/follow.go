@@ -80,7 +80,8 @@ func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filte
 type follower struct {
 	version uint64                      // all up to it was taken
 	open    map[uint64]traffic.Exchange // not told yet
-	lasted  map[uint64]bool             // told while they were open
+	lasted  map[uint64]bool             // told while they were open, and may still end
+	newest  uint64                      // ID of all taken
 	batch   map[uint64]bool             // ended and told since version: they may come again
 }
 
@@ -91,6 +92,7 @@ func newFollower(version uint64) *follower {
 // take takes one line of a watch, and tells whether it is to be told now.
 func (f *follower) take(u requestUpdate) bool {
 	again := f.batch[u.Request.ID]
+	f.newest = max(f.newest, u.Request.ID)
 	if u.Version != f.version {
 		f.version = u.Version
 		clear(f.batch)
@@ -132,6 +134,15 @@ func (f *follower) lasting(now time.Time) []traffic.Exchange {
 			f.lasted[id] = true
 		}
 	}
+	f.forget()
 	slices.SortFunc(list, func(a, b traffic.Exchange) int { return cmp.Compare(a.ID, b.ID) })
 	return list
+}
+
+// forget drops what is not kept any more, once that is much: nothing is told of its
+// end.
+func (f *follower) forget() {
+	if len(f.lasted) > 2*traffic.MostKept {
+		maps.DeleteFunc(f.lasted, func(id uint64, _ bool) bool { return id+traffic.MostKept < f.newest })
+	}
 }

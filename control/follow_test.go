@@ -52,6 +52,28 @@ func TestAFollowerTellsEachOnce(t *testing.T) {
 	}
 }
 
+// What has made room in the log while it was open never ends for a follower.
+func TestAFollowerForgetsWhatIsNotKept(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	const told, all = 1000, 5 * traffic.MostKept
+	f := newFollower(0)
+	for id := range uint64(all) {
+		f.take(requestUpdate{id, traffic.Exchange{ID: id, State: traffic.Open, Started: began}})
+		if (id+1)%told == 0 {
+			f.lasting(began.Add(lasting))
+		}
+	}
+	if n := len(f.lasted) + len(f.open); n > 3*traffic.MostKept {
+		t.Errorf("%d are still awaited", n)
+	}
+	for id := uint64(all - traffic.MostKept); id < all; id++ {
+		if !f.lasted[id] && f.open[id].State == "" {
+			t.Fatalf("%d may still end, and is forgotten", id)
+		}
+	}
+}
+
 func TestRequestsAreFollowed(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
