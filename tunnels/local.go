@@ -3,8 +3,10 @@ package tunnels
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 
 	"silo/proxy"
@@ -15,14 +17,15 @@ import (
 type local struct {
 	config Config
 
-	mu     sync.Mutex // guards all below
-	edges  []*edge
+	mu     sync.Mutex     // guards all below
+	edges  map[*edge]bool // but for those that Close has ended
 	closed bool
 }
 
 // edge serves one silo's proxy on one listener.
 type edge struct {
 	*lamp
+	of      *local
 	url     string
 	forward *proxy.Proxy
 	stop    context.CancelFunc
@@ -55,12 +58,13 @@ func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e := &edge{
 		lamp:    newLamp(spec.Name, l.config.Changed),
+		of:      l,
 		url:     "http://" + listener.Addr().String(),
 		forward: forward,
 		stop:    stop,
 		done:    make(chan struct{}),
 	}
-	l.edges = append(l.edges, e)
+	l.edges[e] = true
 	e.show(Opening, nil)
 	e.show(Online, nil)
 	leave := l.config.Front.add(spec.Hosts, handler)
@@ -70,6 +74,12 @@ func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 		e.serve(life, listener, handler)
 	}()
 	return e, nil
+}
+
+func (l *local) remove(e *edge) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.edges, e)
 }
 
 func (e *edge) serve(life context.Context, listener net.Listener, handler http.Handler) {
@@ -82,7 +92,7 @@ func (e *edge) serve(life context.Context, listener net.Listener, handler http.H
 func (l *local) Close(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
-	edges := l.edges
+	edges := slices.Collect(maps.Keys(l.edges))
 	l.mu.Unlock()
 	for _, e := range edges {
 		e.stop()
@@ -111,7 +121,11 @@ func (e *edge) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Ca
 func (e *edge) Close(ctx context.Context) error {
 	e.stop()
 	e.putOut()
-	return wait(ctx, e.done, "the edge of "+e.name)
+	if err := wait(ctx, e.done, "the edge of "+e.name); err != nil {
+		return err
+	}
+	e.of.remove(e)
+	return nil
 }
 
 // ended is why an Open ends that must not begin.

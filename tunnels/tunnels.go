@@ -179,7 +179,7 @@ func New(config Config) (Provider, error) {
 	}
 	switch config.Provider {
 	case Local:
-		return &local{config: config}, nil
+		return &local{config: config, edges: map[*edge]bool{}}, nil
 	case Ngrok:
 		return newNgrok(config)
 	case External, None:
