@@ -47,6 +47,7 @@ func newPeers(t testing.TB, handler http.Handler) peers {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.DisableGeneralOptionsHandler = true
 	server.Start()
 	t.Cleanup(server.Close)
 	return peers{ours: handled(t, handler), theirs: server.Listener.Addr().String()}

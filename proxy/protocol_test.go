@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"silo/proxy"
+	"silo/traffic"
 )
 
 // spoken is a client or a server's choice of protocols.
@@ -266,5 +267,44 @@ func TestAnUpgradeToSomethingElseIsNone(t *testing.T) {
 	_, reader := raw(t, serve(t, proxy.Options{Silo: "eu", Target: target}), "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
 	if response := next(t, reader); response.status != http.StatusBadGateway {
 		t.Errorf("%v", response)
+	}
+}
+
+// What is asked of a server as a whole (RFC 9110, section 9.3.7) is asked of the silo,
+// recorded, and kept from who is kept apart.
+func TestOptionsOfAllReachTheSilo(t *testing.T) {
+	t.Parallel()
+	target := silo(t, func(http.ResponseWriter, *http.Request) {}) // which net/http answers itself
+	own := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", r.Method+" "+r.RequestURI)
+	}))
+	own.Config.DisableGeneralOptionsHandler = true
+	own.Start()
+	t.Cleanup(own.Close)
+	for name, test := range map[string]struct {
+		target func() string
+		body   string
+		allow  string
+	}{
+		"its own answer": {own.Listener.Addr().String, "", "OPTIONS *"},
+		"with a body":    {own.Listener.Addr().String, "body", "OPTIONS *"},
+		"its server's":   {target, "", ""},
+	} {
+		log := traffic.NewLog(traffic.DefaultLimit)
+		edge := serve(t, proxy.Options{Silo: "eu", Target: test.target, Recording: &proxy.Recording{Log: log}})
+		_, reader := raw(t, edge, fmt.Sprintf("OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(test.body), test.body))
+		if got := next(t, reader); got.status != http.StatusOK || got.header.Get("Allow") != test.allow {
+			t.Errorf("%s: answered %+v", name, got)
+		}
+		if e := ended(t, log, 1)[0]; e.Path != "*" || e.Method != http.MethodOptions || e.Status != http.StatusOK {
+			t.Errorf("%s: recorded as %+v", name, e)
+		}
+	}
+	edge := serve(t, proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{
+		Log: traffic.NewLog(traffic.DefaultLimit), Caller: caller("us"), Crosses: crossing, Blocks: yes,
+	}})
+	_, reader := raw(t, edge, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+	if got := next(t, reader); got.status != http.StatusForbidden || got.header.Get(proxy.ErrorHeader) != string(proxy.Isolated) {
+		t.Errorf("a region that is kept apart is answered %+v", got)
 	}
 }

@@ -41,6 +41,8 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		IdleTimeout:       idleTimeout,
 		Protocols:         protocols(),
 		ErrorLog:          log.New(io.Discard, "", 0),
+
+		DisableGeneralOptionsHandler: true, // what is asked of * is the silo's to answer, too
 	}
 	inlet := newInlet(base, listener, flights)
 	failed := make(chan error, 1)
