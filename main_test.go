@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "stop-supervisor": stopSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
 			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
-			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread,
+			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread, "shows": shows,
 		},
 	})
 }

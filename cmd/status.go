@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -204,7 +205,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	ctx, enough := a.out.WhileRead(c.Context)
 	defer enough()
 	var lost error
-	err = client.Watch(ctx, func(u control.Update) bool {
+	err = watchWith(ctx, client, func(u control.Update) bool {
 		last = u.Snapshot
 		if c.Bool("json") {
 			lost = lines.Encode(u.Snapshot)
@@ -212,7 +213,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 		}
 		screen.Update(*u.Snapshot)
 		return a.out.Lost() == nil
-	})
+	}, screen)
 	switch {
 	case errors.Is(err, context.Canceled), a.out.Unread():
 		return nil // the user has seen enough
@@ -223,4 +224,44 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 		return silent(exitStopped)
 	}
 	return err
+}
+
+// watchWith is client.Watch, where times that a screen shows run on between two
+// changes. It is this side's own clock that moves them: the supervisor sleeps.
+func watchWith(ctx context.Context, client *control.Client, see func(control.Update) bool, screen *ui.Watch) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	updates, ended := make(chan control.Update), make(chan struct{})
+	var end error
+	go func() {
+		defer close(ended)
+		end = client.Watch(ctx, func(u control.Update) bool {
+			select {
+			case updates <- u:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		moves := tick.C
+		if !screen.Runs() {
+			moves = nil
+		}
+		select {
+		case u := <-updates:
+			if !see(u) {
+				leave()
+				<-ended
+				return nil
+			}
+		case <-moves:
+			screen.Again()
+		case <-ended:
+			return end
+		}
+	}
 }

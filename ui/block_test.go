@@ -161,6 +161,34 @@ func TestWatch(t *testing.T) {
 			t.Errorf("the screen shows\n%s", got)
 		}
 	})
+	t.Run("times run on, on a terminal alone", func(t *testing.T) {
+		t.Parallel()
+		columns, rows, now := 80, 8, time.Unix(1e9, 0)
+		runs := first
+		runs.StartedAt = new(now)
+		var w writes
+		watch := terminal(&w, &columns, &rows, &now).Watch()
+		watch.Again()
+		watch.Update(runs)
+		now = now.Add(7 * time.Second)
+		watch.Again()
+		watch.Again()
+		show := newScreen(columns, rows)
+		show.write(strings.Join(w.all, ""))
+		if len(w.all) != 2 || !strings.Contains(show.String(), "up 7.0s") {
+			t.Errorf("%d frames; the screen shows\n%s", len(w.all), show)
+		}
+		var out bytes.Buffer
+		piped := surrounding{}.printer(&out, nil).Watch()
+		piped.Update(runs)
+		if before := out.String(); piped.Runs() {
+			t.Errorf("a pipe is to be told again of\n%s", before)
+		}
+		runs.State = state.InstanceStopped
+		if watch.Update(runs); watch.Runs() {
+			t.Error("what has ended runs on")
+		}
+	})
 	t.Run("columns stay where they are", func(t *testing.T) {
 		t.Parallel()
 		columns, rows, now := 120, 8, time.Unix(1e9, 0)

@@ -12,6 +12,7 @@ type Watch struct {
 	block block
 	shown bool
 	last  []state.Silo
+	now   *state.Snapshot // what stands on a terminal
 }
 
 // Watch begins to show an instance. Nothing is written before the first Update.
@@ -20,6 +21,7 @@ func (p *Printer) Watch() *Watch { return &Watch{p: p, table: newSteady(), block
 // Update shows a snapshot; one at a time.
 func (w *Watch) Update(s state.Snapshot) {
 	if w.p.movable() {
+		w.now = &s
 		w.block.draw(w.p.status(s, w.table))
 		return
 	}
@@ -32,6 +34,18 @@ func (w *Watch) Update(s state.Snapshot) {
 	}
 	w.shown, w.last = true, s.Silos
 	w.p.print(lines)
+}
+
+// Runs tells whether what is shown has times that run on without a change, as an
+// uptime does, and can be drawn over: Again is then worth a call about once a second.
+func (w *Watch) Runs() bool { return w.now != nil && w.now.State != state.InstanceStopped }
+
+// Again shows the last snapshot as it stands now. It is no more than Update is: one
+// at a time, and nothing is written where nothing has changed.
+func (w *Watch) Again() {
+	if w.Runs() {
+		w.block.draw(w.p.status(*w.now, w.table))
+	}
 }
 
 func sameButMeasures(a, b []state.Silo) bool {
