@@ -313,3 +313,29 @@ func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
 	}
 	return func() { _ = claim.Release() }, nil
 }
+
+// brokenConfig tells what is wrong with a region config's file that no region config
+// can be written into: it is missing, or its marker lines are. Nil: it can.
+func (a *app) brokenConfig(path string) *verdict {
+	_, err := sentry.ReadFile(path)
+	switch {
+	case errors.Is(err, sentry.ErrMissing):
+		return &verdict{Text: "the region config's file is missing: " + path, Hints: a.judge(err).Hints}
+	case errors.Is(err, sentry.ErrMarkers):
+		return a.judge(err)
+	}
+	return nil
+}
+
+// withConfigHint gives an error of a running instance's supervisor, of which only
+// the words have come over the socket, the mend that it has in this process.
+func (a *app) withConfigHint(err error, path string) error {
+	v := a.judge(err)
+	if v.Code != exitFailed || len(v.Hints) > 0 || !strings.Contains(v.Text, path) {
+		return err
+	}
+	if broken := a.brokenConfig(path); broken != nil {
+		return hinted(v.Code, v.Text, broken.Hints...)
+	}
+	return err
+}

@@ -156,11 +156,23 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	if c.Bool("json") {
 		return writeJSON(a.Stdout, s)
 	}
-	a.out.Status(*s)
+	shown := *s
+	outOfStep := s.Config.InStep != nil && !*s.Config.InStep
+	var broken *verdict
+	if outOfStep {
+		broken = a.brokenConfig(s.Config.Path)
+	}
+	if broken != nil {
+		shown.Config.InStep = nil // more than that is said of it below
+	}
+	a.out.Status(shown)
 	if s.Found != "" && a.out.Terminal() {
 		a.note("dialect " + s.Dialect + ": " + s.Found)
 	}
-	if s.Config.InStep != nil && !*s.Config.InStep && !a.out.Terminal() {
+	switch {
+	case broken != nil:
+		a.talk.Warn(broken.Text, broken.Hints...)
+	case outOfStep && !a.out.Terminal():
 		a.talk.Warn(s.Config.Path+" is out of step", "silo up writes it again")
 	}
 	if !a.out.Terminal() { // which has it below the table

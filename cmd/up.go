@@ -82,7 +82,7 @@ const changePatience = 10 * time.Second
 func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error {
 	switch {
 	case r.dir.Running():
-		return a.join(ctx, r)
+		return a.withConfigHint(a.join(ctx, r), r.plan.Topology.Sentry.Config)
 	case c.Bool("detach"):
 		return a.detach(ctx, r)
 	}
