@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -158,64 +159,11 @@ func (a *app) configPrint(c *cli.Context) error {
 	return err
 }
 
-func (a *app) configCheck(c *cli.Context) error {
-	path, block, err := a.block(c)
-	if err != nil {
-		return err
-	}
-	diff, inStep, err := sentry.Diff(path, block)
-	if err != nil {
-		return err
-	}
-	if c.Bool("json") {
-		err := writeJSON(a.Stdout, map[string]any{"path": path, "in_step": inStep, "diff": diff})
-		if err == nil && !inStep {
-			err = silent(exitNotReady)
-		}
-		return err
-	}
-	if inStep {
-		if err := a.checkTopology(c); err != nil {
-			return err
-		}
-		a.note(path + " is in step")
-		return nil
-	}
-	a.out.Diff(diff)
-	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
-}
-
-// checkTopology tells where what runs is in step with its file, and the topology
-// has changed since.
-func (a *app) checkTopology(c *cli.Context) error {
-	dir, err := a.instance(c)
-	if err != nil {
-		return err
-	}
-	client, err := control.Dial(c.Context, dir)
-	if err != nil {
-		return nil
-	}
-	defer client.Close()
-	snapshot, err := client.Snapshot(c.Context, false)
-	if err != nil {
-		return err
-	}
-	t, err := a.topologyOf(dir)
-	if err != nil {
-		return err
-	}
-	plan, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
-	if err != nil {
-		return err
-	}
-	if plan.Fingerprint() != snapshot.Topology {
-		return hinted(exitNotReady, dir.Topology+" has changed since what runs was started: the region config is still that of what runs", "silo up applies it")
-	}
-	return nil
-}
-
 func (a *app) configWrite(c *cli.Context) error {
+	edited, err := a.edited(c)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // what runs can do without its topology
+		return err
+	}
 	path, block, err := a.block(c)
 	if err != nil {
 		return err
@@ -229,17 +177,25 @@ func (a *app) configWrite(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if !change.Changed {
-		a.note(path + " is in step already")
-		return nil
-	}
 	if change.Replaced != "" {
 		a.note("replaced the region config of \"" + change.Replaced + "\"")
 	}
 	if change.Backup != "" {
 		a.note("the file as it was is kept as " + change.Backup)
 	}
-	a.note("wrote " + path)
+	switch {
+	case change.Changed:
+		a.note("wrote " + path)
+	case edited == nil:
+		a.note(path + " is in step already")
+	}
+	if edited != nil {
+		mend := "silo up applies it"
+		if edited.whole != nil {
+			mend = "silo down, then silo up, applies it"
+		}
+		a.note(path + " has the region config of what runs: " + edited.file + " has changed since, and " + mend)
+	}
 	return nil
 }
 

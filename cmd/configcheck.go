@@ -1,0 +1,142 @@
+package cmd
+
+import (
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"silo/control"
+	"silo/orchestrator"
+	"silo/sentry"
+)
+
+func (a *app) configCheck(c *cli.Context) error {
+	edited, err := a.edited(c)
+	if err != nil {
+		return err
+	}
+	if edited != nil && edited.whole != nil {
+		return a.checkWhole(c, edited)
+	}
+	path, block, err := a.editedBlock(c, edited)
+	if err != nil {
+		return err
+	}
+	diff, inStep, err := sentry.Diff(path, block)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return a.checkedJSON(path, diff, inStep, edited != nil)
+	}
+	switch {
+	case inStep && edited != nil:
+		a.note(path + " is in step, also with the changed topology")
+		a.note(edited.says() + "; silo up applies it")
+		return nil
+	case inStep:
+		a.note(path + " is in step")
+		return nil
+	}
+	a.out.Diff(diff)
+	if edited != nil {
+		return hinted(exitNotReady, edited.says()+", and its region config with it", "silo up applies it")
+	}
+	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
+}
+
+// editedBlock is the region config that the file is to hold: of an edited topology
+// what `up` would write, else that of what runs.
+func (a *app) editedBlock(c *cli.Context, edited *edit) (path string, block sentry.Block, err error) {
+	if edited == nil {
+		return a.block(c)
+	}
+	if edited.unknown != nil {
+		return "", block, hinted(exitNotReady, edited.says()+"; its region config is not known yet: "+edited.unknown.Error(), "silo up applies it")
+	}
+	r, err := regionOf(edited.place)
+	return r.path, r.Block, err
+}
+
+// checkWhole is the check where the edit cannot be applied to what runs: what the
+// file has to hold until then is the region config of that.
+func (a *app) checkWhole(c *cli.Context, edited *edit) error {
+	path, block, err := a.block(c)
+	if err != nil {
+		return err
+	}
+	diff, inStep, err := sentry.Diff(path, block)
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("json"):
+		return a.checkedJSON(path, diff, false, true)
+	case !inStep:
+		a.out.Diff(diff)
+	}
+	return hinted(exitNotReady, edited.says()+": "+edited.whole.Error(), "silo down, then silo up, applies it")
+}
+
+func (a *app) checkedJSON(path, diff string, inStep, edited bool) error {
+	err := writeJSON(a.Stdout, map[string]any{"path": path, "in_step": inStep, "diff": diff, "topology_changed": edited})
+	if err == nil && !inStep {
+		err = silent(exitNotReady)
+	}
+	return err
+}
+
+// edit is a topology that has changed since what runs was started.
+type edit struct {
+	file    string
+	place   *orchestrator.Placement  // as `up` would have it; nil where one of these is not:
+	whole   *orchestrator.WholeError // it cannot be applied while the instance runs
+	unknown error                    // an address that only a tunnel can tell
+}
+
+func (e *edit) says() string { return e.file + " has changed since what runs was started" }
+
+// edited is the topology as it was edited beside the running instance; nil where it
+// was not, or nothing runs. A broken one is an error.
+func (a *app) edited(c *cli.Context) (*edit, error) {
+	dir, err := a.instance(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := control.Dial(c.Context, dir)
+	if errors.Is(err, control.ErrNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	snapshot, err := client.Snapshot(c.Context, false)
+	if err != nil || snapshot.Mode == "monolith" { // which has no region config to speak of
+		return nil, err
+	}
+	t, err := a.topologyOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(c.Context, t, false, nil)
+	if err != nil || plan.Fingerprint() == snapshot.Topology {
+		return nil, err
+	}
+	e := &edit{file: dir.Topology}
+	e.place, _, err = a.outlook(c.Context, client, &upRequest{plan: plan, dir: dir})
+	if whole, ok := errors.AsType[*orchestrator.WholeError](err); ok {
+		e.whole = whole
+		return e, nil
+	}
+	if errors.Is(err, orchestrator.ErrUnknownAddress) {
+		e.unknown = err
+		return e, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range e.place.Placed { // a region config may name it
+		e.place.Placed[i].HealthPort = sentry.HealthPort(s.Silo, s.Port)
+	}
+	return e, nil
+}
