@@ -8,6 +8,7 @@ import (
 	"silo/control"
 	"silo/orchestrator"
 	"silo/sentry"
+	"silo/state"
 )
 
 func (a *app) configCheck(c *cli.Context) error {
@@ -42,7 +43,7 @@ func (a *app) configCheck(c *cli.Context) error {
 	if edited != nil {
 		return hinted(exitNotReady, edited.says()+", and its region config with it", "silo up applies it")
 	}
-	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
+	return a.outOfStep(c, path)
 }
 
 // editedBlock is the region config that the file is to hold: of an edited topology
@@ -75,6 +76,24 @@ func (a *app) checkWhole(c *cli.Context, edited *edit) error {
 		a.out.Diff(diff)
 	}
 	return hinted(exitNotReady, edited.says()+": "+edited.whole.Error(), "silo down, then silo up, applies it")
+}
+
+// outOfStep tells of a file that differs, and what mends it: nothing here does where
+// it is another running instance's.
+func (a *app) outOfStep(c *cli.Context, path string) error {
+	dir, err := a.instance(c)
+	if err != nil {
+		return err
+	}
+	file, err := sentry.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	err = dir.Unclaimed(file.Path)
+	if taken, ok := errors.AsType[*state.ClaimedError](err); ok && taken.Holder != dir.Topology {
+		return hinted(exitNotReady, path+" is out of step with the topology: "+taken.Error(), a.judge(err).Hints...)
+	}
+	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
 }
 
 func (a *app) checkedJSON(path, diff string, inStep, edited bool) error {
