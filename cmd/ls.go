@@ -1,8 +1,14 @@
 package cmd
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
 	"github.com/urfave/cli/v2"
 
+	"silo/control"
 	"silo/state"
 )
 
@@ -18,12 +24,64 @@ func (a *app) ls(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	silent := a.silent(c.Context, instances)
 	if c.Bool("json") {
 		if instances == nil {
 			instances = []state.Snapshot{}
 		}
+		for i, s := range instances {
+			if silent[s.File] {
+				instances[i].Reason = new(control.ErrDeaf.Error())
+			}
+		}
 		return writeJSON(a.Stdout, instances)
 	}
-	a.out.Instances(instances)
+	a.out.Instances(instances, silent)
+	for _, s := range instances {
+		if !silent[s.File] {
+			continue
+		}
+		hints := a.judge(control.ErrSilent).Hints[:1]
+		if dir, err := state.For(a.lookup, s.File); err == nil {
+			hints = append(hints, a.calledFor(dir, false)+" down ends it")
+		}
+		a.talk.Warn(s.Name+": "+control.ErrDeaf.Error(), hints...)
+	}
 	return nil
+}
+
+// answerBound is how long a list waits for supervisors to answer: all at once.
+const answerBound = time.Second
+
+// silent are the instances, by their files, whose supervisors hold their locks and do
+// not answer: their snapshots tell of the time before that.
+func (a *app) silent(ctx context.Context, instances []state.Snapshot) map[string]bool {
+	ctx, cancel := context.WithTimeout(ctx, answerBound)
+	defer cancel()
+	mute := make([]bool, len(instances))
+	var asked sync.WaitGroup
+	for i, s := range instances {
+		if s.State == state.InstanceStopped {
+			continue
+		}
+		asked.Go(func() {
+			dir, err := state.For(a.lookup, s.File)
+			if err != nil {
+				return
+			}
+			client, err := control.Dial(ctx, dir)
+			if err == nil {
+				client.Close()
+			}
+			mute[i] = err != nil && !errors.Is(err, control.ErrNotRunning) && !errors.Is(err, context.Canceled)
+		})
+	}
+	asked.Wait()
+	silent := map[string]bool{}
+	for i, s := range instances {
+		if mute[i] {
+			silent[s.File] = true
+		}
+	}
+	return silent
 }

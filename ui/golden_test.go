@@ -156,7 +156,7 @@ func render(t *testing.T, input []byte, s surrounding) string {
 	case "tunnels":
 		p.Tunnels(snapshot)
 	case "instances":
-		p.Instances(g.Snapshots)
+		p.Instances(g.Snapshots, nil)
 	case "problems":
 		p.Problems(g.Problems)
 	case "warnings":

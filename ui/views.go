@@ -70,7 +70,8 @@ func browsable(s state.Snapshot) bool {
 }
 
 // Instances prints one row an instance, with the path of its topology file last.
-func (p *Printer) Instances(all []state.Snapshot) {
+// Of those whose file is in silent no more is known than what they once said.
+func (p *Printer) Instances(all []state.Snapshot, silent map[string]bool) {
 	if p.terminal && len(all) == 0 {
 		p.print([]string{p.paint(muted, "no instances on this machine")})
 		return
@@ -86,12 +87,12 @@ func (p *Printer) Instances(all []state.Snapshot) {
 	}
 	rows := make([][]cell, len(all))
 	for i, s := range all {
-		rows[i] = p.instanceRow(s)
+		rows[i] = p.instanceRow(s, silent[s.File])
 	}
 	p.print(p.table(columns, rows))
 }
 
-func (p *Printer) instanceRow(s state.Snapshot) []cell {
+func (p *Printer) instanceRow(s state.Snapshot, silent bool) []cell {
 	ready, pid, uptime, look := 0, 0, "", plain
 	for _, silo := range s.Silos {
 		if silo.State == state.Ready {
@@ -106,10 +107,15 @@ func (p *Printer) instanceRow(s state.Snapshot) []cell {
 	} else if s.StartedAt != nil {
 		uptime = Duration(p.now().Sub(*s.StartedAt))
 	}
+	stands := p.look(string(s.State))(p.conditionLook(s.State))
+	census := strconv.Itoa(ready) + "/" + strconv.Itoa(len(s.Silos))
+	if silent {
+		stands, census = p.look("silent")(p.glyphs.trouble, warn), "?/"+strconv.Itoa(len(s.Silos))
+	}
 	return []cell{
 		{text: clean(s.Name), ink: look},
-		p.look(string(s.State))(p.conditionLook(s.State)),
-		{text: strconv.Itoa(ready) + "/" + strconv.Itoa(len(s.Silos)), ink: look},
+		stands,
+		{text: census, ink: look},
 		p.known(clean(s.Provider), muted),
 		p.number(pid, look),
 		p.known(uptime, look),
