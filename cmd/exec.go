@@ -102,7 +102,7 @@ func (a *app) findCommand(c *cli.Context) error {
 func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
 	client, err := control.Dial(starting, dir)
 	if err != nil {
-		return err
+		return unblamed(starting, err)
 	}
 	defer client.Close()
 	snapshot, err := client.Snapshot(starting, false)
@@ -136,7 +136,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	a.warnOfDatabases(starting, plan, dir, a.called(c, dir))
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {
-		return timedOut(starting, ctx, err)
+		return timedOut(starting, ctx, err, plan.Names()...)
 	}
 	for _, text := range firstNotes(plan, in) {
 		a.note(text)

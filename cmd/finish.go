@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -88,6 +89,8 @@ func (a *app) judge(err error) *verdict {
 	v := &verdict{Code: exitFailed, Text: err.Error()}
 	var missing *databases.MissingError
 	switch {
+	case errors.Is(err, context.Canceled):
+		v.Text = "interrupted"
 	case errors.As(err, &missing):
 		v.Hints = []string{"silo db create makes it"}
 	case errors.Is(err, control.ErrNotRunning):
@@ -99,13 +102,24 @@ func (a *app) judge(err error) *verdict {
 	case errors.Is(err, control.ErrDeaf):
 		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
-		v.Code = exitTimeout
+		v.Code, v.Text = exitTimeout, lateText(err)
 	case errors.Is(err, sentry.ErrMissing):
 		v.Hints = []string{"sentry init makes one; sentry.config in silo.toml names another"}
 	case errors.Is(err, sentry.ErrMarkers):
 		v.Hints = []string{"repair the marker lines, or delete silo's block, and run silo up again"}
 	}
 	return v
+}
+
+// lateText tells what was not done in time.
+func lateText(err error) string {
+	if _, asked := errors.AsType[*url.Error](err); asked {
+		return "the supervisor did not answer in time"
+	}
+	if what := inTime(err); what != "" {
+		return what + ": not done in time"
+	}
+	return "not done in time"
 }
 
 func usage(err error) *verdict {

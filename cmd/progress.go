@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"silo/control"
@@ -104,7 +105,7 @@ func (a *app) follow(ctx context.Context, client *control.Client, names []string
 		return last, a.failure(ctx, client, failed, !last.IsManaged())
 	case done:
 		return last, nil
-	case last != nil && ctx.Err() != nil:
+	case last != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return last, &orchestrator.NotReadyError{Silos: unready(last, names), Unmanaged: !last.IsManaged()}
 	}
 	return last, err

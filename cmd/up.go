@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -82,7 +84,7 @@ const changePatience = 10 * time.Second
 func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error {
 	switch {
 	case r.dir.Running():
-		return a.withConfigHint(a.join(ctx, r), r.plan.Topology.Sentry.Config)
+		return a.withConfigHint(unblamed(ctx, a.join(ctx, r)), r.plan.Topology.Sentry.Config)
 	case c.Bool("detach"):
 		return a.detach(ctx, r)
 	}
@@ -175,7 +177,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	mux.Clean = a.out.Line
 	in, err := a.prepare(starting, r, mux)
 	if err != nil {
-		return timedOut(starting, ctx, err)
+		return timedOut(starting, ctx, err, wanted(r.plan)...)
 	}
 	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
 	for _, note := range firstNotes(r.plan, in) {
@@ -333,10 +335,37 @@ func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing 
 	}
 }
 
-// timedOut makes an error that a --timeout has caused one of time.
-func timedOut(bounded, parent context.Context, err error) error {
-	if errors.Is(bounded.Err(), context.DeadlineExceeded) && parent.Err() == nil {
-		return hinted(exitTimeout, "not ready within --timeout: "+err.Error())
+// timedOut makes an error that a --timeout has caused one of time. What it stopped is
+// told by its words, and by the silos that nobody had come to yet.
+func timedOut(bounded, parent context.Context, err error, names ...string) error {
+	if !errors.Is(bounded.Err(), context.DeadlineExceeded) || parent.Err() != nil {
+		return err
+	}
+	text := "not ready within --timeout"
+	if len(names) > 0 {
+		text += ": " + strings.Join(names, ", ") + " not started yet"
+	}
+	_, claimed := errors.AsType[*state.ClaimedError](err)
+	if at := inTime(err); at != "" && !claimed && !errors.Is(err, state.ErrRunning) { // a lock was not waited for: who has it is not known
+		text += " (" + at + ")"
+	}
+	return hinted(exitTimeout, text, "--timeout gives it longer")
+}
+
+// unblamed is an error that does not blame a supervisor for not having answered before
+// ctx ended.
+func unblamed(ctx context.Context, err error) error {
+	if errors.Is(err, control.ErrDeaf) && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return err
+}
+
+// inTime are the words of an error without those of Go's contexts, on one line.
+func inTime(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSuffix(strings.TrimSuffix(line, context.DeadlineExceeded.Error()), ": ")
+	}
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "; ")
 }

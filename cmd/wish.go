@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -32,7 +34,7 @@ func (a *app) wish(c *cli.Context, verb string) error {
 	defer cancel()
 	client, err := control.Dial(ctx, dir)
 	if err != nil {
-		return err
+		return unblamed(ctx, err)
 	}
 	defer client.Close()
 	names := silos(c)
@@ -65,14 +67,23 @@ func (a *app) wish(c *cli.Context, verb string) error {
 // awaitRest shows silos on their way to rest.
 func (a *app) awaitRest(ctx context.Context, client *control.Client, names []string) error {
 	view := a.talk.Progress(names...)
-	defer view.Done()
-	return client.Watch(ctx, func(u control.Update) bool {
+	var moving []string // those that are not at rest yet
+	err := client.Watch(ctx, func(u control.Update) bool {
 		if !a.quiet {
 			countDown(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)
 		}
-		return slices.ContainsFunc(u.Snapshot.Silos, func(s state.Silo) bool {
-			return (len(names) == 0 || slices.Contains(names, s.Name)) && s.State != state.Stopped && s.State != state.Failed
-		})
+		moving = nil
+		for _, s := range u.Snapshot.Silos {
+			if (len(names) == 0 || slices.Contains(names, s.Name)) && s.State != state.Stopped && s.State != state.Failed {
+				moving = append(moving, s.Name+" ("+string(s.State)+")")
+			}
+		}
+		return len(moving) > 0
 	})
+	view.Done()
+	if errors.Is(err, context.DeadlineExceeded) && len(moving) > 0 {
+		return hinted(exitTimeout, "not stopped in time: "+strings.Join(moving, ", "), "they go on stopping: silo status shows how far they are")
+	}
+	return err
 }
