@@ -5,7 +5,10 @@ package cmd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -160,16 +163,18 @@ func (a *app) before(c *cli.Context) error {
 
 // directory is where the invocation is to take place.
 func (a *app) directory(c *cli.Context) (string, error) {
+	given := c.String("directory")
+	if filepath.IsAbs(given) {
+		return given, nil
+	}
 	dir, err := os.Getwd()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", hinted(exitFailed, "the working directory is gone", "cd into one that is there, or name one: silo -C DIR")
+	}
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find the working directory: %w", err)
 	}
-	if given := c.String("directory"); filepath.IsAbs(given) {
-		dir = given
-	} else if given != "" {
-		dir = filepath.Join(dir, given)
-	}
-	return dir, nil
+	return filepath.Join(dir, given), nil
 }
 
 // note says something that is not a result.

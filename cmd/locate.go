@@ -16,25 +16,34 @@ import (
 // find is the absolute path of the topology file that an invocation is about;
 // the file need not be there, or right.
 func (a *app) find(c *cli.Context) (string, error) {
+	file := c.String("file")
+	if filepath.IsAbs(file) {
+		return notDirectory(filepath.Clean(file))
+	}
 	dir, err := a.directory(c)
 	if err != nil {
 		return "", err
 	}
-	if file := c.String("file"); file != "" {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(dir, file)
-		}
-		return filepath.Clean(file), nil
+	if file != "" {
+		return notDirectory(filepath.Join(dir, file))
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return "", &usageError{text: "there is no directory " + dir}
 	}
-	file, err := topology.Find(dir, a.lookup)
+	file, err = topology.Find(dir, a.lookup)
 	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, topology.ErrNotFound) {
 		named, _ := a.lookup("SILO_FILE")
 		return "", &usageError{text: "there is no topology at " + named, hint: "SILO_FILE names it"}
 	}
 	return file, err
+}
+
+// notDirectory refuses a topology that is named by its directory.
+func notDirectory(file string) (string, error) {
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return "", &usageError{text: "--file names a directory: " + file, hint: "silo -C " + file + " looks for a silo.toml there"}
+	}
+	return file, nil
 }
 
 // called is how silo has to be called so that it is about an instance: by its

@@ -71,10 +71,11 @@ func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
 		return nil
 	}
 	v := a.judge(err)
+	text := "nothing is running, and silo up would refuse " + dir.Topology
 	if v.Text != "" {
-		v.Detail = append(v.Detail, v.Text)
+		text += ": " + v.Text
 	}
-	v.Code, v.Text, v.Hints = exitStopped, "nothing is running, and silo up would refuse "+dir.Topology, nil
+	v.Code, v.Text, v.Hints = exitStopped, text, nil
 	return v
 }
 
