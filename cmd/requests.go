@@ -118,7 +118,12 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 		Path: c.String("path"), Crossing: c.Bool("crossing"),
 	}
 	if f.Statuses, err = traffic.ParseStatuses(c.String("status")); err != nil {
-		return f, 0, &usageError{text: "--" + err.Error(), hint: "--status 5xx, --status 404,500-599"}
+		return f, 0, &usageError{text: "--" + err.Error(), hint: statusHint}
+	}
+	for _, r := range f.Statuses { // no answer that HTTP knows of has another one (RFC 9110, section 15)
+		if r.From < 100 || r.To > 599 {
+			return f, 0, &usageError{text: fmt.Sprintf("--status %q: statuses are from 100 to 599", c.String("status")), hint: statusHint}
+		}
 	}
 	n = c.Int("number")
 	switch {
@@ -131,6 +136,8 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	}
 	return f, n, nil
 }
+
+const statusHint = "--status 5xx, --status 404,500-599"
 
 func (a *app) oneRequest(c *cli.Context, client *control.Client, id uint64) error {
 	if c.Bool("har") {
