@@ -190,3 +190,31 @@ func TestUpAndDownOnAFullDisk(t *testing.T) {
 	does(0, "down")
 	l.gone(l.run, time.Now(), "down")
 }
+
+// A topology that is to be written over is there, whole, until the new one is.
+func TestInitOnAFullDisk(t *testing.T) {
+	if os.Getenv(inNamespace) == "" {
+		t.Parallel()
+	}
+	if !mountable(t) {
+		return
+	}
+	l := newLane(t)
+	small := filepath.Join(l.folder, "small")
+	tmpfs(t, small, "64k")
+	file := filepath.Join(small, "silo.toml")
+	write(t, file, "version = 1\n[region.mine]\nid = 7\n")
+	if err := os.WriteFile(filepath.Join(small, "ballast"), make([]byte, 1<<20), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	out, err := l.silo("-C", small, "init", "--force").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "no space left on device") {
+		t.Errorf("silo init: %v\n%s", err, out)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "mine") {
+		t.Errorf("the topology holds %q, %v", text, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(small, "*silo.toml*")); err != nil || len(left) != 1 {
+		t.Errorf("there are %v, %v", left, err)
+	}
+}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -63,6 +65,7 @@ func (a *app) init(c *cli.Context) error {
 		mode = 0o600
 		content.Warnings = append(content.Warnings, file+" holds what the tunnels' visitors have to know: it is for your eyes alone, and for no repository")
 	}
+	above := shadowed(file)
 	if c.Bool("force") && exists(file) {
 		if err := a.keepOld(file); err != nil {
 			return err
@@ -72,6 +75,9 @@ func (a *app) init(c *cli.Context) error {
 		return err
 	}
 	a.note("wrote " + file)
+	if above != "" && !a.quiet {
+		a.talk.Warn("in "+filepath.Dir(file)+" and below it is this one that silo finds from now on, and no more "+above, "silo -f "+above+" is about the other one")
+	}
 	if c.Bool("schema") {
 		if err := a.writeSchema(file); err != nil {
 			return err
@@ -101,15 +107,38 @@ func exists(file string) bool {
 }
 
 // keepOld copies a topology that is to be overwritten: its ids stand in databases.
+// What was kept before stays, the first one above all: that was written by hand.
 func (a *app) keepOld(file string) error {
 	text, err := os.ReadFile(file)
-	if err == nil {
-		err = writeNew(file+".old", text, true, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep the former topology: %w", err)
 	}
-	if err == nil {
-		a.note("kept the former one as " + file + ".old")
+	old := file + ".old"
+	for n := 1; exists(old); n++ {
+		if kept, err := os.ReadFile(old); err == nil && bytes.Equal(kept, text) {
+			a.note("the former one is kept as " + old + " already")
+			return nil
+		}
+		old = file + ".old." + strconv.Itoa(n)
 	}
-	return err
+	if err := writeWhole(old, text, 0o600); err != nil {
+		return fmt.Errorf("keep the former topology: %w", err)
+	}
+	a.note("kept the former one as " + old)
+	return nil
+}
+
+// shadowed is the topology above a file's directory that is found from there no more
+// once the file is written; empty: none is.
+func shadowed(file string) string {
+	if filepath.Base(file) != topology.FileName || exists(file) {
+		return ""
+	}
+	above, err := topology.Find(filepath.Dir(file), nil)
+	if err != nil {
+		return ""
+	}
+	return above
 }
 
 // writeSchema writes what editors know a topology by beside it, over one of before.
@@ -128,7 +157,7 @@ func (a *app) initFile(c *cli.Context) (string, error) {
 		return "", &usageError{text: "silo init --from-ngrok takes one file, but was given " + strings.Join(c.Args().Slice(), ", ")}
 	} else if !c.Bool("from-ngrok") {
 		if err := none(c); err != nil {
-			return "", err
+			return "", namesAgent(c, err)
 		}
 	}
 	if c.String("file") != "" {
@@ -136,6 +165,16 @@ func (a *app) initFile(c *cli.Context) (string, error) {
 	}
 	dir, err := a.directory(c)
 	return filepath.Join(dir, "silo.toml"), err
+}
+
+// namesAgent gives a refusal of names the flag that takes one, where it looks as if it
+// was meant.
+func namesAgent(c *cli.Context, err error) error {
+	refused, ok := errors.AsType[*usageError](err)
+	if name := c.Args().First(); ok && slices.Contains([]string{".yml", ".yaml"}, filepath.Ext(name)) {
+		refused.hint = "silo init --from-ngrok " + name + " makes silos of its tunnels"
+	}
+	return err
 }
 
 // content is what the topology will say: the silos of an ngrok agent's tunnels,
@@ -147,10 +186,14 @@ func (a *app) content(c *cli.Context) (draft.Draft, error) {
 		if err != nil {
 			return draft.Draft{}, err
 		}
+		strange := strangeVersion(file.Path)
 		if len(file.Tunnels) == 0 {
-			return draft.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path, append([]string{"silo init writes a topology without one"}, file.Left...)...)
+			return draft.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path+strange, append([]string{"silo init writes a topology without one"}, file.Left...)...)
 		}
 		content := draft.OfAgent(file, written)
+		if strange != "" {
+			content.Warnings = append(content.Warnings, file.Path+strange+": what follows is what silo made out")
+		}
 		if content.Notes = append(content.Notes, "out of "+file.Path); file.Authtoken != "" {
 			content.Notes = append(content.Notes, "the authtoken stays there")
 			if !slices.Contains(a.agentPaths(), file.Path) {
@@ -170,6 +213,19 @@ func (a *app) content(c *cli.Context) (draft.Draft, error) {
 		}
 	}
 	return content, nil
+}
+
+// strangeVersion says of an ngrok agent's file that its version is another than those
+// that silo reads; empty: it is one of them, or has none.
+func strangeVersion(path string) string {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	if version := draft.AgentVersion(raw); version != "" && version != "2" && version != "3" {
+		return fmt.Sprintf(", which is of version %q: silo knows 2 and 3", version)
+	}
+	return ""
 }
 
 // agentFile is the ngrok agent's configuration that the user names, or the first
@@ -248,24 +304,54 @@ func (a *app) review(file string) error {
 	return nil
 }
 
-// writeNew writes a file that is not there yet, or over one with force.
+// writeNew writes a file that is not there yet, or over one with force. One that
+// cannot be written whole is not left in parts.
 func writeNew(file string, data []byte, force bool, mode fs.FileMode) error {
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	if info, err := os.Stat(file); err == nil && force {
+		if mode&0o077 != 0 { // else one that was there may be open to others
+			mode = info.Mode().Perm()
+		}
+		if err := writeWhole(file, data, mode); err != nil {
+			return fmt.Errorf("write %s: %w", file, err)
+		}
+		return nil
+	}
+	flags := os.O_WRONLY | os.O_CREATE
+	if !force {
+		flags |= os.O_EXCL
 	}
 	f, err := os.OpenFile(file, flags, mode)
 	if errors.Is(err, os.ErrExist) {
 		return hinted(exitFailed, file+" is there already", "silo init --force overwrites it")
 	}
 	if err != nil {
-		return fmt.Errorf("write the topology: %w", err)
+		return fmt.Errorf("write %s: %w", file, err)
 	}
-	if mode&0o077 == 0 { // one that was there may be open to others
-		err = f.Chmod(mode)
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", file, errors.Join(err, os.Remove(file)))
 	}
-	if err == nil {
-		_, err = f.Write(data)
+	return nil
+}
+
+// writeWhole writes a file beside its place and puts it there once it is whole, also
+// over another one; a symbolic link stays one.
+func writeWhole(file string, data []byte, mode fs.FileMode) (err error) {
+	if resolved, err := filepath.EvalSymlinks(file); err == nil {
+		file = resolved
 	}
-	return errors.Join(err, f.Close())
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // the first error is the one to tell
+		}
+	}()
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
 }
