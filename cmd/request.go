@@ -93,6 +93,9 @@ func (a *app) requested(c *cli.Context) (name string, r client.Request, err erro
 	if !strings.HasPrefix(r.Path, "/") {
 		return "", r, &usageError{text: fmt.Sprintf("the path %q does not begin with a slash", r.Path), hint: "silo request " + words[0] + " GET /api/0/: the silo's address is put before it"}
 	}
+	if i := strings.IndexFunc(r.Path, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }); i >= 0 {
+		return "", r, &usageError{text: fmt.Sprintf("the path %q holds %s", r.Path, unsendable(r.Path[i])), hint: fmt.Sprintf("it is written %%%02X in a path", r.Path[i])}
+	}
 	r.Sign = sentry.Signature(c.String("sign"))
 	if r.Body, err = a.data(c); err != nil {
 		return "", r, err
@@ -108,6 +111,18 @@ func (a *app) requested(c *cli.Context) (name string, r client.Request, err erro
 		r.Header.Set("Content-Type", "application/json")
 	}
 	return words[0], r, nil
+}
+
+// unsendable names what a request's line has another meaning for, or none
+// (RFC 9112, section 3.2).
+func unsendable(c byte) string {
+	switch c {
+	case ' ':
+		return "a space"
+	case '#':
+		return "a #, which begins what browsers keep to themselves"
+	}
+	return fmt.Sprintf("the control character %q", c)
 }
 
 // data is the body that -d gives; nil without one. Several are joined as curl
