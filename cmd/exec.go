@@ -25,7 +25,7 @@ func (a *app) execCommand() *cli.Command {
 		Name: "exec", ArgsUsage: "-- CMD…",
 		Usage: "start the silos, run CMD on this terminal once they are ready, stop them; exit as CMD does",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION` on the way up, with exit code 124"},
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION` on the way up, with exit code 124"},
 			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver and no regions"},
 			&cli.BoolFlag{Name: "demo", Usage: "run the stand-in devserver: needs no file, no Sentry and no account"},
 		},
