@@ -33,6 +33,9 @@ func peer(here, there netip.AddrPort, first []int) (Holder, error) {
 			return describe(pid), nil
 		}
 	}
+	if s, err := diagnose(there, here); errors.Is(err, unix.ENOENT) || err == nil && s.inode == "0" {
+		return Holder{}, ErrGone // while it was looked for
+	}
 	return Holder{}, ErrHidden
 }
 
