@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +81,7 @@ type bench struct {
 	ran    chan error
 	config string
 	plan   func(more string) Plan // with lines after the topology's own
+	before atomic.Pointer[func()] // is called before each fork, where it is set
 }
 
 // start prepares and runs an instance: control and one region, us, that play
@@ -131,7 +133,12 @@ env = { %s = %q }
 	dir, err := state.For(env, plan.Topology.File)
 	must(t, err)
 	b := &bench{plan: planned, dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
-	mux := logs.NewMux(io.Discard, func(name string) string { return name + " | " })
+	mux := logs.NewMux(io.Discard, func(name string) string {
+		if before := b.before.Load(); before != nil {
+			(*before)()
+		}
+		return name + " | "
+	})
 	b.Instance, err = Prepare(t.Context(), plan, Site{
 		Dir: dir, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GORACE=atexit_sleep_ms=0"}, Env: env,
 		Version: "test", Warn: func(string) {}, Trace: func(string) {},
