@@ -35,7 +35,7 @@ var house = map[string]room{
 	"proc":              {alone: []string{"os/exec", "syscall", "golang.org/x/sys/unix", "github.com/creack/pty"}},
 	"logs":              {},
 	"orchestrator":      {rooms: []string{"topology", "state", "sentry", "ports", "tunnels", "proc", "logs", "traffic"}},
-	"control":           {rooms: []string{"orchestrator", "ports", "state", "traffic", "logs"}},
+	"control":           {rooms: []string{"orchestrator", "ports", "sentry", "state", "traffic", "logs"}},
 	"devserver":         {},
 	"client":            {rooms: []string{"control", "proxy", "sentry", "state"}},
 	"databases":         {rooms: []string{"orchestrator", "sentry", "proc", "state"}},

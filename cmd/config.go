@@ -282,16 +282,3 @@ func (a *app) brokenConfig(path string) *verdict {
 	}
 	return nil
 }
-
-// withConfigHint gives an error of a running instance's supervisor, of which only
-// the words have come over the socket, the mend that it has in this process.
-func (a *app) withConfigHint(err error, path string) error {
-	v := a.judge(err)
-	if v.Code != exitFailed || len(v.Hints) > 0 || !strings.Contains(v.Text, path) {
-		return err
-	}
-	if broken := a.brokenConfig(path); broken != nil {
-		return hinted(v.Code, v.Text, broken.Hints...)
-	}
-	return err
-}

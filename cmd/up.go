@@ -84,7 +84,7 @@ const changePatience = 10 * time.Second
 func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error {
 	switch {
 	case r.dir.Running():
-		return a.withConfigHint(unblamed(ctx, a.join(ctx, r)), r.plan.Topology.Sentry.Config)
+		return unblamed(ctx, a.join(ctx, r))
 	case c.Bool("detach"):
 		return a.detach(ctx, r)
 	}

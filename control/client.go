@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"silo/orchestrator"
+	"silo/sentry"
 	"silo/state"
 )
 
@@ -241,7 +242,13 @@ func refused(response *http.Response) error {
 		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
 	}
 	if r.NotKept {
-		return &notKeptError{r.Error}
+		return &toldError{r.Error, orchestrator.ErrNotKept}
+	}
+	if r.Missing {
+		return &toldError{r.Error, sentry.ErrMissing}
+	}
+	if r.Markers {
+		return &toldError{r.Error, sentry.ErrMarkers}
 	}
 	if r.Why != "" {
 		return &orchestrator.UnrepeatableError{ID: r.Request, Why: r.Why}

@@ -15,6 +15,7 @@ import (
 
 	"silo/orchestrator"
 	"silo/ports"
+	"silo/sentry"
 	"silo/state"
 )
 
@@ -216,7 +217,9 @@ func refuse(w http.ResponseWriter, err error) {
 	case errors.As(err, &whole):
 		answer(w, http.StatusConflict, refusal{Error: err.Error(), Whole: whole.What})
 	default:
-		answer(w, http.StatusInternalServerError, refusal{Error: err.Error()})
+		answer(w, http.StatusInternalServerError, refusal{
+			Error: err.Error(), Missing: errors.Is(err, sentry.ErrMissing), Markers: errors.Is(err, sentry.ErrMarkers),
+		})
 	}
 }
 

@@ -61,15 +61,20 @@ type refusal struct {
 	Known     []string `json:"known,omitempty"`     // the names there are
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that somebody else starts and ends
 	Whole     []string `json:"whole,omitempty"`     // what cannot be changed while the instance runs
+	NotKept   bool     `json:"not_kept,omitempty"`  // of a request: orchestrator.ErrNotKept
+	Request   uint64   `json:"request,omitempty"`   // the one that cannot be sent again
+	Why       string   `json:"why,omitempty"`       // it cannot
+	Missing   bool     `json:"missing,omitempty"`   // of the region config's file: sentry.ErrMissing
+	Markers   bool     `json:"markers,omitempty"`   // in it: sentry.ErrMarkers
 
 	Conflicts ports.Conflicts `json:"conflicts,omitempty"` // who has the ports that silos need
-	NotKept   bool            `json:"not_kept,omitempty"`  // of a request: orchestrator.ErrNotKept
-	Request   uint64          `json:"request,omitempty"`   // the one that cannot be sent again
-	Why       string          `json:"why,omitempty"`       // it cannot
 }
 
-// notKeptError is orchestrator.ErrNotKept in the server's words.
-type notKeptError struct{ text string }
+// toldError is an error that callers know, in the server's words.
+type toldError struct {
+	text  string
+	known error
+}
 
-func (e *notKeptError) Error() string { return e.text }
-func (e *notKeptError) Unwrap() error { return orchestrator.ErrNotKept }
+func (e *toldError) Error() string { return e.text }
+func (e *toldError) Unwrap() error { return e.known }
