@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"silo/draft"
@@ -186,7 +187,7 @@ func (a *app) content(c *cli.Context) (draft.Draft, error) {
 		if err != nil {
 			return draft.Draft{}, err
 		}
-		strange := strangeVersion(file.Path)
+		strange := strangeVersion(file)
 		if len(file.Tunnels) == 0 {
 			return draft.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path+strange, append([]string{"silo init writes a topology without one"}, file.Left...)...)
 		}
@@ -217,15 +218,11 @@ func (a *app) content(c *cli.Context) (draft.Draft, error) {
 
 // strangeVersion says of an ngrok agent's file that its version is another than those
 // that silo reads; empty: it is one of them, or has none.
-func strangeVersion(path string) string {
-	raw, err := os.ReadFile(path)
-	if err != nil {
+func strangeVersion(file tunnels.AgentFile) string {
+	if file.Version == "" || file.Version == "2" || file.Version == "3" {
 		return ""
 	}
-	if version := draft.AgentVersion(raw); version != "" && version != "2" && version != "3" {
-		return fmt.Sprintf(", which is of version %q: silo knows 2 and 3", version)
-	}
-	return ""
+	return fmt.Sprintf(", which is of version %q: silo knows 2 and 3", file.Version)
 }
 
 // agentFile is the ngrok agent's configuration that the user names, or the first
@@ -334,24 +331,19 @@ func writeNew(file string, data []byte, force bool, mode fs.FileMode) error {
 	return nil
 }
 
-// writeWhole writes a file beside its place and puts it there once it is whole, also
-// over another one; a symbolic link stays one.
-func writeWhole(file string, data []byte, mode fs.FileMode) (err error) {
+// writeWhole puts a file in its place once it is whole, also over another one; a
+// symbolic link stays one.
+func writeWhole(file string, data []byte, mode fs.FileMode) error {
 	if resolved, err := filepath.EvalSymlinks(file); err == nil {
 		file = resolved
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	pending, err := renameio.NewPendingFile(file, renameio.WithTempDir(filepath.Dir(file)), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error is the one to tell
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	defer func() { _ = pending.Cleanup() }() // does nothing once it is in its place
+	if _, err := pending.Write(data); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), file)
+	return pending.CloseAtomicallyReplace()
 }

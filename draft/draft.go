@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"silo/sentry"
 	"silo/templates"
 	"silo/tunnels"
@@ -45,16 +43,6 @@ func OfRegions(written []sentry.Written) Draft {
 		d.Regions = append(d.Regions, templates.RegionTable{Name: w.Name, ID: w.ID, Category: w.Category})
 	}
 	return d
-}
-
-// AgentVersion is the version that an ngrok agent's configuration says it is of; empty
-// where it says none.
-func AgentVersion(raw []byte) string {
-	var file struct{ Version yaml.Node }
-	if yaml.Unmarshal(raw, &file) != nil || file.Version.Kind != yaml.ScalarNode {
-		return ""
-	}
-	return file.Version.Value
 }
 
 // OfAgent makes a topology of an ngrok agent's tunnels, of which there is at least

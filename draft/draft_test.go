@@ -51,12 +51,3 @@ func TestOfAgent(t *testing.T) {
 		})
 	}
 }
-
-func TestAgentVersion(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{"version: 3": "3", `version: "2"`: "2", "version: 4.1": "4.1", "": "", "version: [3]": "", "agent: {": "", "tunnels: {}": ""} {
-		if got := AgentVersion([]byte(text)); got != want {
-			t.Errorf("%q is of version %q, not %q", text, got, want)
-		}
-	}
-}

@@ -16,6 +16,7 @@ import (
 // AgentFile is what silo reads of an ngrok agent's configuration.
 type AgentFile struct {
 	Path       string
+	Version    string // that it says it is of; empty: it says none
 	Authtoken  string
 	ServerAddr string // host:port of the service; empty: ngrok's own
 	RootCAs    string // PEM file to trust for ServerAddr; empty: ngrok's own
@@ -64,6 +65,7 @@ func ReadAgentConfig(path string) (AgentFile, error) {
 	}
 	var file struct {
 		agentSettings `yaml:",inline"`
+		Version       yaml.Node
 		Agent         agentSettings
 		Tunnels       yaml.Node   // a mapping, kept in its order
 		Endpoints     []yaml.Node // mappings
@@ -72,6 +74,9 @@ func ReadAgentConfig(path string) (AgentFile, error) {
 		return AgentFile{}, unreadable(path, err)
 	}
 	found := AgentFile{Path: path}
+	if file.Version.Kind == yaml.ScalarNode {
+		found.Version = file.Version.Value
+	}
 	found.settle(file.Agent, file.agentSettings)
 	for i := 0; i+1 < len(file.Tunnels.Content); i += 2 {
 		if err := found.tunnel(file.Tunnels.Content[i].Value, file.Tunnels.Content[i+1]); err != nil {

@@ -188,3 +188,17 @@ func TestFindToken(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAgentsFileTellsItsVersion(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"version: 3": "3", `version: "2"`: "2", "version: 4.1": "4.1", "": "", "version: [3]": "", "tunnels: {}": ""} {
+		path := filepath.Join(t.TempDir(), "ngrok.yml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := tunnels.ReadAgentConfig(path)
+		if err != nil || file.Version != want {
+			t.Errorf("%q is of version %q, not %q: %v", text, file.Version, want, err)
+		}
+	}
+}
