@@ -154,8 +154,5 @@ func (a *app) edited(c *cli.Context) (*edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, s := range e.place.Placed { // a region config may name it
-		e.place.Placed[i].HealthPort = sentry.HealthPort(s.Silo, s.Port)
-	}
 	return e, nil
 }

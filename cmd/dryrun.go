@@ -127,6 +127,9 @@ func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest)
 			to.URL, to.BrowseURL = s.URL, s.BrowseURL
 		}
 	}
+	for i, s := range place.Placed {
+		place.Placed[i].HealthPort = sentry.HealthPort(s.Silo, s.Port)
+	}
 	return place, notes, nil
 }
 

@@ -272,7 +272,7 @@ func (p *Placement) yielding(plan Plan) (names []string) {
 	}
 	var asked []int // ports of those that come or move
 	for _, next := range plan.Silos {
-		i := slices.IndexFunc(p.Placed, func(s Placed) bool { return s.Name == next.Name })
+		i := slices.Index(p.Names(), next.Name)
 		if next.PortFixed && (i < 0 || moved(p.Placed[i], next)) {
 			for n := range span(next) {
 				asked = append(asked, next.Port+n)

@@ -194,8 +194,9 @@ func (s *Supervisor) look(ctx context.Context, l look, placed Placed) {
 	}
 }
 
-// reserveFor reserves a list of wants, the first of which are the silos' own. Ports on which an unmanaged silo is there
-// already are not reserved: they are returned by its name.
+// reserveFor reserves a list of wants, the first of which are the silos' own. Ports on
+// which an unmanaged silo is there already are not reserved: they are returned by its
+// name.
 func reserveFor(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Want) (*ports.Reservation, map[string]int, error) {
 	if plan.Topology.Sentry.Managed {
 		reserved, err := ports.Reserve(ctx, list)

@@ -15,7 +15,7 @@ func peer(here, there netip.AddrPort, first []int) (Holder, error) {
 	s, err := diagnose(there, here)
 	user := os.Geteuid()
 	switch {
-	case errors.Is(err, unix.ENOENT), err == nil && s.inode == "0":
+	case isGone(s, err):
 		return Holder{}, ErrGone
 	case err != nil, s.uid != user && user != 0:
 		return Holder{}, ErrHidden
@@ -33,10 +33,15 @@ func peer(here, there netip.AddrPort, first []int) (Holder, error) {
 			return describe(pid), nil
 		}
 	}
-	if s, err := diagnose(there, here); errors.Is(err, unix.ENOENT) || err == nil && s.inode == "0" {
-		return Holder{}, ErrGone // while it was looked for
+	if isGone(diagnose(there, here)) { // while it was looked for
+		return Holder{}, ErrGone
 	}
 	return Holder{}, ErrHidden
+}
+
+// isGone tells of what diagnose has found whether no process has it any more.
+func isGone(s socket, err error) bool {
+	return errors.Is(err, unix.ENOENT) || err == nil && s.inode == "0"
 }
 
 // search looks for an open file in processes, in as few system calls and copies as

@@ -158,7 +158,7 @@ func (w *witness) barred(ctx context.Context) bool {
 	if !w.await(ctx) {
 		panic(http.ErrAbortHandler) // the client is gone, or the server closes
 	}
-	if w.unmet != nil && w.Caller.Gone {
+	if w.Caller.Gone {
 		panic(http.ErrAbortHandler) // nobody waits for an answer, and it may have been one to be barred
 	}
 	w.Blocked = w.Crossing // which never changes once it counts

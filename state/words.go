@@ -114,7 +114,7 @@ type Silo struct {
 	RSSBytes   *int64     `json:"rss_bytes"`
 
 	Role        *string    `json:"role"`         // the mode that its answers tell, CONTROL or REGION; null where they do not, or nobody has asked
-	Reason      *string    `json:"reason"`       // why it is unready, failed, or stopped though nobody told it to; one line
+	Reason      *string    `json:"reason"`       // why it is unready, failed, or stopped though nobody told it to, or what it lacks though it is ready; one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // where readiness is probed; Port+1 with watchers
