@@ -22,7 +22,7 @@ nightly:
 	go test -race -run TestStep ./orchestrator -rapid.checks=20000
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
 	go test -run '^$$' -fuzz FuzzPlace -fuzztime 60s ./sentry
-	go test -run '^$$' -fuzz FuzzRequest -fuzztime 60s ./control
+	go test -run '^$$' -fuzz FuzzRequest -fuzztime 60s ./api
 	go test -run '^$$' -fuzz FuzzMaskJSON -fuzztime 60s ./traffic
 	go test -run '^$$' -fuzz FuzzHeads -fuzztime 60s ./proxy
 	go test -run '^$$' -fuzz FuzzAnswers -fuzztime 60s ./proxy

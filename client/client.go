@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"silo/control"
+	"silo/api"
 	"silo/sentry"
 	"silo/state"
 )
@@ -25,7 +25,7 @@ type Live func(context.Context) (*state.Snapshot, error)
 // instance's control socket.
 func Running(dir *state.Dir) Live {
 	return func(ctx context.Context) (*state.Snapshot, error) {
-		supervisor, err := control.Dial(ctx, dir)
+		supervisor, err := api.Dial(ctx, dir)
 		if err != nil {
 			return nil, err
 		}

@@ -16,8 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"silo/api"
 	"silo/client"
-	"silo/control"
 	"silo/proxy"
 	"silo/state"
 )
@@ -140,8 +140,8 @@ func TestUnknownSilos(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	o.Live = func(context.Context) (*state.Snapshot, error) { return nil, control.ErrNotRunning }
-	if _, err := client.Control(t.Context(), o); !errors.Is(err, control.ErrNotRunning) {
+	o.Live = func(context.Context) (*state.Snapshot, error) { return nil, api.ErrNotRunning }
+	if _, err := client.Control(t.Context(), o); !errors.Is(err, api.ErrNotRunning) {
 		t.Errorf("nothing runs: %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"silo/control"
+	"silo/api"
 	"silo/proxy"
 	"silo/sentry"
 )
@@ -81,7 +81,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) route(r *http.Request) (*url.URL, error) {
 	at, err := p.client.target(r.Context())
 	switch {
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, api.ErrNotRunning):
 		return nil, &proxy.FaultError{Fault: proxy.Down, Detail: fmt.Sprintf("silo %s is down: nothing is running", p.client.name), Hint: "silo up"}
 	case err != nil:
 		return nil, &proxy.FaultError{Fault: proxy.Down, Detail: err.Error()}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"silo/control"
+	"silo/api"
 	"silo/proxy"
 	"silo/state"
 )
@@ -28,7 +28,7 @@ func front(t *testing.T, address func() string, patience time.Duration) (*Proxy,
 	live := func(context.Context) (*state.Snapshot, error) {
 		at := address()
 		if at == "" {
-			return nil, control.ErrNotRunning
+			return nil, api.ErrNotRunning
 		}
 		return &state.Snapshot{Silos: []state.Silo{{Name: "us", Mode: state.Region, URL: at}}}, nil
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
-	"silo/mesh"
+	"silo/api"
+	"silo/client"
 	"silo/state"
 	"silo/tunnels"
 	"silo/ui"
@@ -40,7 +40,7 @@ func (a *app) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	supervisor, err := control.Dial(c.Context, dir)
+	supervisor, err := api.Dial(c.Context, dir)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *app) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	report := mesh.Check(c.Context, snapshot, mesh.Options{
+	report := client.Check(c.Context, snapshot, client.CheckOptions{
 		Timeout: c.Duration("timeout"), Expect: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), Agent: ui.CheckAgent + release(),
 	})
 	if c.Err() != nil {
@@ -69,7 +69,7 @@ func (a *app) check(c *cli.Context) error {
 
 // expected tells what the topology wants of each silo's answer. One that cannot
 // be read any more leaves what Sentry answers.
-func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) mesh.Expect {
+func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.Expect {
 	t, err := a.topologyOf(dir)
 	if err != nil {
 		a.talk.Warn("the topology cannot be read, so each silo is held to Sentry's own health path: " + err.Error())
@@ -79,19 +79,19 @@ func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snap
 	if err != nil {
 		return nil
 	}
-	wanted := map[string]mesh.Expect{}
+	wanted := map[string]client.Expect{}
 	for _, s := range plan.Silos {
-		e := mesh.Expect{Path: s.Ready.Path, Status: s.Ready.Status, Any: s.Ready.Off}
+		e := client.Expect{Path: s.Ready.Path, Status: s.Ready.Status, Any: s.Ready.Off}
 		if len(s.BasicAuth) > 0 && (snapshot.Provider == tunnels.Ngrok || snapshot.Provider == tunnels.Local) {
 			e.Header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(s.BasicAuth[0]))}}
 		}
 		wanted[s.Name] = e
 	}
-	return func(name string) mesh.Expect { return wanted[name] }
+	return func(name string) client.Expect { return wanted[name] }
 }
 
 // checked is a report as it is shown.
-func checked(r mesh.Report) ui.Mesh {
+func checked(r client.Report) ui.Mesh {
 	c := ui.Mesh{Config: r.Config.Path, OutOfStep: !r.Config.OK, ConfigHint: r.Config.Hint}
 	for _, s := range r.Silos {
 		for _, w := range s.Ways {
@@ -117,7 +117,7 @@ func checked(r mesh.Report) ui.Mesh {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // hintChecked tells what may mend it where the table has no room for hints.
-func (a *app) hintChecked(r mesh.Report) {
+func (a *app) hintChecked(r client.Report) {
 	if a.out.Terminal() || a.quiet {
 		return
 	}

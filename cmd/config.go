@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/sentry"
 	"silo/state"
@@ -63,7 +63,7 @@ func (a *app) region(c *cli.Context, dialect string) (region, error) {
 	if err != nil {
 		return region{}, err
 	}
-	client, err := control.Dial(c.Context, dir)
+	client, err := api.Dial(c.Context, dir)
 	switch {
 	case err == nil:
 		defer client.Close()
@@ -72,7 +72,7 @@ func (a *app) region(c *cli.Context, dialect string) (region, error) {
 			return region{}, err
 		}
 		return a.liveRegion(c, client, snapshot, dialect, dir)
-	case !errors.Is(err, control.ErrNotRunning):
+	case !errors.Is(err, api.ErrNotRunning):
 		return region{}, err
 	}
 	plan, err := a.planAs(c, dialect)
@@ -91,7 +91,7 @@ func regionOf(place *orchestrator.Placement) (region, error) {
 	return region{block, place.Topology.Sentry.Config, place.Choice.Dialect.Name, place.Choice.Found}, err
 }
 
-func (a *app) liveRegion(c *cli.Context, client *control.Client, snapshot *state.Snapshot, dialect string, dir *state.Dir) (region, error) {
+func (a *app) liveRegion(c *cli.Context, client *api.Client, snapshot *state.Snapshot, dialect string, dir *state.Dir) (region, error) {
 	if snapshot.Mode == "monolith" {
 		return region{}, hinted(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/sentry"
 	"silo/state"
@@ -121,8 +121,8 @@ func (a *app) edited(c *cli.Context) (*edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := control.Dial(c.Context, dir)
-	if errors.Is(err, control.ErrNotRunning) {
+	client, err := api.Dial(c.Context, dir)
+	if errors.Is(err, api.ErrNotRunning) {
 		return nil, nil
 	}
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/proc"
 )
 
@@ -53,7 +53,7 @@ func (a *app) dashboard(c *cli.Context) error {
 
 // browse opens the page where there is a screen to open it on. The address has
 // been printed: that it cannot be opened is no failure.
-func (a *app) browse(ctx context.Context, client *control.Client) {
+func (a *app) browse(ctx context.Context, client *api.Client) {
 	opener := a.opener(runtime.GOOS)
 	if opener == "" {
 		return

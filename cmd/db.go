@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"silo/control"
+	"silo/api"
 	"silo/databases"
 	"silo/proc"
 	"silo/sentry"
@@ -149,8 +149,8 @@ func (a *app) dbDrop(c *cli.Context) error {
 
 // whatRuns is the present snapshot of an instance, or nil where it does not run.
 func whatRuns(ctx context.Context, dir *state.Dir) (*state.Snapshot, error) {
-	client, err := control.Dial(ctx, dir)
-	if errors.Is(err, control.ErrNotRunning) {
+	client, err := api.Dial(ctx, dir)
+	if errors.Is(err, api.ErrNotRunning) {
 		return nil, nil
 	}
 	if err != nil {

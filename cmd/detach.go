@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/state"
@@ -96,7 +96,7 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 	for _, note := range v.Notes {
 		a.note(note)
 	}
-	client, err := control.Dial(ctx, r.dir)
+	client, err := api.Dial(ctx, r.dir)
 	if err != nil {
 		return err
 	}
@@ -166,11 +166,11 @@ func (a *app) showDetached(ctx context.Context, r *upRequest) {
 		return
 	}
 	for ctx.Err() == nil {
-		client, err := control.Dial(ctx, r.dir)
+		client, err := api.Dial(ctx, r.dir)
 		if err == nil {
 			a.sayYours(r.plan, r.program, nil)
 			view := a.talk.Progress(r.plan.Names()...)
-			_ = client.Watch(ctx, func(u control.Update) bool { // the report tells the outcome
+			_ = client.Watch(ctx, func(u api.Update) bool { // the report tells the outcome
 				view.Update(*u.Snapshot, u.LastLines)
 				done, failed := orchestrator.Outcome(u.Snapshot, nil)
 				return !done && len(failed) == 0
@@ -190,7 +190,7 @@ func (a *app) abandon(ctx context.Context, r *upRequest) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return // the supervisor has the same bound, and reports who was late
 	}
-	client, err := control.Dial(context.WithoutCancel(ctx), r.dir)
+	client, err := api.Dial(context.WithoutCancel(ctx), r.dir)
 	if err != nil {
 		return
 	}
@@ -200,7 +200,7 @@ func (a *app) abandon(ctx context.Context, r *upRequest) {
 
 // join waits for an instance that already runs, and asks for silos that rest.
 func (a *app) join(ctx context.Context, r *upRequest) error {
-	client, err := control.Dial(ctx, r.dir)
+	client, err := api.Dial(ctx, r.dir)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 }
 
 // sameMode is a running instance, if it runs in the mode that is asked for.
-func (a *app) sameMode(ctx context.Context, client *control.Client, r *upRequest) (*state.Snapshot, error) {
+func (a *app) sameMode(ctx context.Context, client *api.Client, r *upRequest) (*state.Snapshot, error) {
 	running, err := client.Snapshot(ctx, false)
 	if err == nil && (running.Mode == "monolith") != r.plan.Monolith {
 		err = hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")

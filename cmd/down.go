@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/state"
@@ -34,11 +34,11 @@ func (a *app) down(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := control.Dial(c.Context, dir)
-	if errors.Is(err, control.ErrNotRunning) {
+	client, err := api.Dial(c.Context, dir)
+	if errors.Is(err, api.ErrNotRunning) {
 		return a.clean(c.Context, dir)
 	}
-	if errors.Is(err, control.ErrDeaf) {
+	if errors.Is(err, api.ErrDeaf) {
 		return a.downDeaf(c.Context, dir, err)
 	}
 	if err != nil {
@@ -49,7 +49,7 @@ func (a *app) down(c *cli.Context) error {
 	if err == nil {
 		err = client.Down(c.Context, false)
 	}
-	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+	if err != nil && !errors.Is(err, api.ErrNotRunning) {
 		return err
 	}
 	return a.awaitDown(c.Context, client, dir, before)
@@ -85,7 +85,7 @@ func (a *app) downDeaf(ctx context.Context, dir *state.Dir, deaf error) error {
 
 // awaitDown watches an instance end. The user's first wish to end leaves it to
 // end by itself, the second one ends it without grace.
-func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.Dir, before *state.Snapshot) error {
+func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir, before *state.Snapshot) error {
 	patient := context.WithoutCancel(ctx)
 	alive := supervisorOf(before)
 	gone := make(chan struct{})
@@ -102,7 +102,7 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 		view.Update(*before, nil) // the watch may begin behind the first end
 	}
 	var last *state.Snapshot
-	err := client.Watch(patient, func(u control.Update) bool {
+	err := client.Watch(patient, func(u api.Update) bool {
 		last = u.Snapshot
 		if !a.quiet {
 			countDown(view, u.Snapshot)
@@ -110,7 +110,7 @@ func (a *app) awaitDown(ctx context.Context, client *control.Client, dir *state.
 		}
 		return true
 	})
-	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+	if err != nil && !errors.Is(err, api.ErrNotRunning) {
 		view.Done()
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/sentry"
 	"silo/state"
@@ -21,12 +21,12 @@ import (
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	var place *orchestrator.Placement
 	var notes []string
-	client, err := control.Dial(ctx, r.dir)
+	client, err := api.Dial(ctx, r.dir)
 	switch {
 	case err == nil:
 		defer client.Close()
 		place, notes, err = a.outlook(ctx, client, r)
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, api.ErrNotRunning):
 		place, err = a.firstOutlook(ctx, r)
 	}
 	if err == nil {
@@ -81,7 +81,7 @@ func (a *app) firstOutlook(ctx context.Context, r *upRequest) (*orchestrator.Pla
 }
 
 // outlook is where silos of a running instance would be, and what would change.
-func (a *app) outlook(ctx context.Context, client *control.Client, r *upRequest) (*orchestrator.Placement, []string, error) {
+func (a *app) outlook(ctx context.Context, client *api.Client, r *upRequest) (*orchestrator.Placement, []string, error) {
 	running, err := a.sameMode(ctx, client, r)
 	if err != nil {
 		return nil, nil, err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/sentry"
@@ -44,8 +44,8 @@ func (a *app) placement(c *cli.Context) (*orchestrator.Placement, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := control.Dial(c.Context, dir)
-	if errors.Is(err, control.ErrNotRunning) {
+	client, err := api.Dial(c.Context, dir)
+	if errors.Is(err, api.ErrNotRunning) {
 		return a.foresee(c, dir)
 	}
 	if err != nil {

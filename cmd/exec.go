@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/state"
@@ -62,7 +62,7 @@ func (a *app) exec(c *cli.Context) error {
 		} else {
 			err = a.execWithin(c.Context, starting, c, dir)
 		}
-		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, control.ErrNotRunning) // meanwhile
+		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning) // meanwhile
 		if !changing || time.Since(began) > changePatience || !pause(starting, frame) {
 			break
 		}
@@ -100,7 +100,7 @@ func (a *app) findCommand(c *cli.Context) error {
 
 // execBeside runs CMD beside an instance that runs already, and leaves that running.
 func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
-	client, err := control.Dial(starting, dir)
+	client, err := api.Dial(starting, dir)
 	if err != nil {
 		return unblamed(starting, err)
 	}
@@ -117,8 +117,8 @@ func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *sta
 		return err
 	}
 	return a.command(ctx, c, dir, snapshot, func(ctx context.Context, see func(*state.Snapshot)) bool {
-		err := client.Watch(ctx, func(u control.Update) bool { see(u.Snapshot); return true })
-		return errors.Is(err, control.ErrNotRunning)
+		err := client.Watch(ctx, func(u api.Update) bool { see(u.Snapshot); return true })
+		return errors.Is(err, api.ErrNotRunning)
 	})
 }
 

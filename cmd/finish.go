@@ -9,8 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"silo/api"
 	"silo/client"
-	"silo/control"
 	"silo/databases"
 	"silo/orchestrator"
 	"silo/ports"
@@ -93,13 +93,13 @@ func (a *app) judge(err error) *verdict {
 		v.Text = "interrupted"
 	case errors.As(err, &missing):
 		v.Hints = []string{"silo db create makes it"}
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, api.ErrNotRunning):
 		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
-	case errors.Is(err, control.ErrNoDashboard):
+	case errors.Is(err, api.ErrNoDashboard):
 		v.Hints = []string{"silo down, then silo up, tries again"}
-	case errors.Is(err, control.ErrSilent):
+	case errors.Is(err, api.ErrSilent):
 		v.Hints = []string{"one that Ctrl-Z has stopped goes on with fg, or kill -CONT", "silo down ends it, and silo up starts it again"}
-	case errors.Is(err, control.ErrDeaf):
+	case errors.Is(err, api.ErrDeaf):
 		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
 		v.Code, v.Text = exitTimeout, lateText(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
-	"silo/draft"
+	"silo/scaffold"
 	"silo/sentry"
 	"silo/topology"
 	"silo/tunnels"
@@ -180,18 +180,18 @@ func namesAgent(c *cli.Context, err error) error {
 
 // content is what the topology will say: the silos of an ngrok agent's tunnels,
 // else the regions that Sentry's own file has, else an example.
-func (a *app) content(c *cli.Context) (draft.Draft, error) {
+func (a *app) content(c *cli.Context) (scaffold.Draft, error) {
 	written := a.writtenRegions()
 	if c.Bool("from-ngrok") {
 		file, err := a.agentFile(c)
 		if err != nil {
-			return draft.Draft{}, err
+			return scaffold.Draft{}, err
 		}
 		strange := strangeVersion(file)
 		if len(file.Tunnels) == 0 {
-			return draft.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path+strange, append([]string{"silo init writes a topology without one"}, file.Left...)...)
+			return scaffold.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path+strange, append([]string{"silo init writes a topology without one"}, file.Left...)...)
 		}
-		content := draft.OfAgent(file, written)
+		content := scaffold.OfAgent(file, written)
 		if strange != "" {
 			content.Warnings = append(content.Warnings, file.Path+strange+": what follows is what silo made out")
 		}
@@ -203,7 +203,7 @@ func (a *app) content(c *cli.Context) (draft.Draft, error) {
 		}
 		return content, nil
 	}
-	content := draft.OfRegions(written)
+	content := scaffold.OfRegions(written)
 	if len(written) > 0 {
 		content.Notes = append(content.Notes, "the regions are those that stand in "+a.sentryFile())
 	}

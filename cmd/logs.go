@@ -13,7 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/logs"
 	"silo/orchestrator"
 	"silo/state"
@@ -124,7 +124,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		lines := json.NewEncoder(a.Stdout)
 		lines.SetEscapeHTML(false)
 		return func(l logs.Line) error {
-			return lines.Encode(control.NewLogLine(l, ui.Plain))
+			return lines.Encode(api.NewLogLine(l, ui.Plain))
 		}
 	}
 	open := "" // the silo whose line is not finished yet

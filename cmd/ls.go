@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/state"
 )
 
@@ -31,7 +31,7 @@ func (a *app) ls(c *cli.Context) error {
 		}
 		for i, s := range instances {
 			if silent[s.File] {
-				instances[i].Reason = new(control.ErrDeaf.Error())
+				instances[i].Reason = new(api.ErrDeaf.Error())
 			}
 		}
 		return writeJSON(a.Stdout, instances)
@@ -41,11 +41,11 @@ func (a *app) ls(c *cli.Context) error {
 		if !silent[s.File] {
 			continue
 		}
-		hints := a.judge(control.ErrSilent).Hints[:1]
+		hints := a.judge(api.ErrSilent).Hints[:1]
 		if dir, err := state.For(a.lookup, s.File); err == nil {
 			hints = append(hints, a.calledFor(dir, false)+" down ends it")
 		}
-		a.talk.Warn(s.Name+": "+control.ErrDeaf.Error(), hints...)
+		a.talk.Warn(s.Name+": "+api.ErrDeaf.Error(), hints...)
 	}
 	return nil
 }
@@ -69,11 +69,11 @@ func (a *app) silent(ctx context.Context, instances []state.Snapshot) map[string
 			if err != nil {
 				return
 			}
-			client, err := control.Dial(ctx, dir)
+			client, err := api.Dial(ctx, dir)
 			if err == nil {
 				client.Close()
 			}
-			mute[i] = err != nil && !errors.Is(err, control.ErrNotRunning) && !errors.Is(err, context.Canceled)
+			mute[i] = err != nil && !errors.Is(err, api.ErrNotRunning) && !errors.Is(err, context.Canceled)
 		})
 	}
 	asked.Wait()

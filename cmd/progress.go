@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/state"
 	"silo/ui"
@@ -86,12 +86,12 @@ func countDown(view *ui.Progress, s *state.Snapshot) {
 
 // follow shows a running instance's silos until they are ready, and fails as
 // `up` does in the foreground.
-func (a *app) follow(ctx context.Context, client *control.Client, names []string) (*state.Snapshot, error) {
+func (a *app) follow(ctx context.Context, client *api.Client, names []string) (*state.Snapshot, error) {
 	var last *state.Snapshot
 	var failed []state.Silo
 	view := a.talk.Progress(names...)
 	done := false
-	err := client.Watch(ctx, func(u control.Update) bool {
+	err := client.Watch(ctx, func(u api.Update) bool {
 		last = u.Snapshot
 		if !a.quiet {
 			view.Update(*u.Snapshot, u.LastLines)
@@ -111,7 +111,7 @@ func (a *app) follow(ctx context.Context, client *control.Client, names []string
 	return last, err
 }
 
-func (a *app) failure(ctx context.Context, client *control.Client, silos []state.Silo, unmanaged bool) error {
+func (a *app) failure(ctx context.Context, client *api.Client, silos []state.Silo, unmanaged bool) error {
 	e := &orchestrator.FailedError{TimedOut: true, Unmanaged: unmanaged}
 	for _, s := range silos {
 		f := orchestrator.Failure{Name: s.Name}

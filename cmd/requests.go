@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/traffic"
 )
@@ -77,12 +77,12 @@ func (a *app) requests(c *cli.Context) error {
 }
 
 // dial gives the client of the running instance that an invocation is about.
-func (a *app) dial(c *cli.Context) (*control.Client, error) {
+func (a *app) dial(c *cli.Context) (*api.Client, error) {
 	dir, err := a.instance(c)
 	if err != nil {
 		return nil, err
 	}
-	return control.Dial(c.Context, dir)
+	return api.Dial(c.Context, dir)
 }
 
 // requestID is the one request that a command line asks for by its number, and
@@ -139,7 +139,7 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 
 const statusHint = "--status 5xx, --status 404,500-599"
 
-func (a *app) oneRequest(c *cli.Context, client *control.Client, id uint64) error {
+func (a *app) oneRequest(c *cli.Context, client *api.Client, id uint64) error {
 	if c.Bool("har") {
 		text, err := client.ExchangeHAR(c.Context, id)
 		if err == nil {
@@ -158,7 +158,7 @@ func (a *app) oneRequest(c *cli.Context, client *control.Client, id uint64) erro
 	return nil
 }
 
-func (a *app) followRequests(c *cli.Context, client *control.Client, filter traffic.Filter, n int) error {
+func (a *app) followRequests(c *cli.Context, client *api.Client, filter traffic.Filter, n int) error {
 	show, err := a.liveRequests(c, client)
 	if err != nil {
 		return err
@@ -172,14 +172,14 @@ func (a *app) followRequests(c *cli.Context, client *control.Client, filter traf
 		return nil // the user has seen enough
 	case lost != nil:
 		return lost
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, api.ErrNotRunning):
 		return silent(exitStopped)
 	}
 	return err
 }
 
 // liveRequests prints exchanges one by one.
-func (a *app) liveRequests(c *cli.Context, client *control.Client) (func(traffic.Exchange) error, error) {
+func (a *app) liveRequests(c *cli.Context, client *api.Client) (func(traffic.Exchange) error, error) {
 	if c.Bool("json") {
 		lines := a.requestLines()
 		return func(e traffic.Exchange) error { return lines.Encode(e) }, nil

@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/state"
 	"silo/topology"
 	"silo/ui"
@@ -113,7 +113,7 @@ func statusCode(s *state.Snapshot) int {
 // current is the freshest snapshot there is: the supervisor's after a look at
 // every silo, else the last one saved, else what the topology promises.
 func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
-	client, err := control.Dial(c.Context, dir)
+	client, err := api.Dial(c.Context, dir)
 	if err == nil {
 		defer client.Close()
 		var snapshot *state.Snapshot
@@ -121,7 +121,7 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 			return snapshot, nil
 		}
 	}
-	if !errors.Is(err, control.ErrNotRunning) {
+	if !errors.Is(err, api.ErrNotRunning) {
 		return nil, err
 	}
 	last, err := dir.Last()
@@ -200,8 +200,8 @@ func writeJSON(w io.Writer, value any) error {
 // watchStatus shows the table anew after each change, until the user or the
 // instance has ended. As JSON it is one snapshot a line.
 func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
-	client, err := control.Dial(c.Context, dir)
-	if errors.Is(err, control.ErrNotRunning) {
+	client, err := api.Dial(c.Context, dir)
+	if errors.Is(err, api.ErrNotRunning) {
 		snapshot, err := a.current(c, dir)
 		if err != nil {
 			return err
@@ -218,7 +218,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	ctx, enough := a.out.WhileRead(c.Context)
 	defer enough()
 	var lost error
-	err = watchWith(ctx, client, func(u control.Update) bool {
+	err = watchWith(ctx, client, func(u api.Update) bool {
 		last = u.Snapshot
 		if c.Bool("json") {
 			lost = lines.Encode(u.Snapshot)
@@ -233,7 +233,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	case lost != nil:
 		return lost
 	}
-	if errors.Is(err, control.ErrNotRunning) && last != nil {
+	if errors.Is(err, api.ErrNotRunning) && last != nil {
 		return silent(exitStopped)
 	}
 	return err
@@ -241,14 +241,14 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 
 // watchWith is client.Watch, where times that a screen shows run on between two
 // changes. It is this side's own clock that moves them: the supervisor sleeps.
-func watchWith(ctx context.Context, client *control.Client, see func(control.Update) bool, screen *ui.Watch) error {
+func watchWith(ctx context.Context, client *api.Client, see func(api.Update) bool, screen *ui.Watch) error {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	updates, ended := make(chan control.Update), make(chan struct{})
+	updates, ended := make(chan api.Update), make(chan struct{})
 	var end error
 	go func() {
 		defer close(ended)
-		end = client.Watch(ctx, func(u control.Update) bool {
+		end = client.Watch(ctx, func(u api.Update) bool {
 			select {
 			case updates <- u:
 				return true

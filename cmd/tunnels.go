@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/orchestrator"
 	"silo/state"
 	"silo/topology"
@@ -117,7 +117,7 @@ func (a *app) addresses(c *cli.Context) (addresses, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := control.Dial(c.Context, dir)
+	client, err := api.Dial(c.Context, dir)
 	if err == nil {
 		defer client.Close()
 		snapshot, err := client.Snapshot(c.Context, false)
@@ -126,7 +126,7 @@ func (a *app) addresses(c *cli.Context) (addresses, error) {
 		}
 		return addressesOf(snapshot), nil
 	}
-	if !errors.Is(err, control.ErrNotRunning) {
+	if !errors.Is(err, api.ErrNotRunning) {
 		return nil, err
 	}
 	place, err := a.foresee(c, dir)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/dashboard"
 	"silo/logs"
 	"silo/orchestrator"
@@ -67,7 +67,7 @@ func (a *app) up(c *cli.Context) error {
 	a.warnOfDatabases(ctx, r.plan, r.dir, r.program)
 	for started := time.Now(); ; {
 		err := a.upOrJoin(ctx, c, r)
-		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, control.ErrNotRunning)
+		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning)
 		if !changing || time.Since(started) > changePatience || !pause(ctx, frame) {
 			return err
 		}
@@ -203,7 +203,7 @@ func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orches
 		return nil, err
 	}
 	page, told := a.page(ctx, r.dir, in)
-	server, err := control.Serve(ctx, r.dir, in.Supervisor, control.Options{Replan: a.replan(r), Plain: ui.Plain, Version: release(), Page: told})
+	server, err := api.Serve(ctx, r.dir, in.Supervisor, api.Options{Replan: a.replan(r), Plain: ui.Plain, Version: release(), Page: told})
 	if err != nil {
 		return nil, errors.Join(err, in.Abandon(ctx))
 	}
@@ -215,19 +215,19 @@ func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orches
 }
 
 // page opens the dashboard's port. An instance can do without.
-func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instance) (*dashboard.Server, control.Page) {
+func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instance) (*dashboard.Server, api.Page) {
 	page, err := dashboard.Listen(ctx, dir)
 	if err != nil {
 		a.say(levelWarn, "there is no dashboard: "+err.Error())
-		return nil, control.Page{}
+		return nil, api.Page{}
 	}
 	in.Defer(func() error { return page.Close(ctx) })
 	in.ShowDashboard(page.Address())
-	return page, control.Page{URL: page.URL(), Once: page.Once}
+	return page, api.Page{URL: page.URL(), Once: page.Once}
 }
 
 // replan reads the topology again, for a later `up` beside this supervisor.
-func (a *app) replan(r *upRequest) control.Replan {
+func (a *app) replan(r *upRequest) api.Replan {
 	return func(ctx context.Context, only []string, monolith bool) (orchestrator.Plan, error) {
 		t, err := topology.Load(r.plan.Topology.File, a.lookup)
 		if err != nil {
@@ -355,7 +355,7 @@ func timedOut(bounded, parent context.Context, err error, names ...string) error
 // unblamed is an error that does not blame a supervisor for not having answered before
 // ctx ended.
 func unblamed(ctx context.Context, err error) error {
-	if errors.Is(err, control.ErrDeaf) && ctx.Err() != nil {
+	if errors.Is(err, api.ErrDeaf) && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err

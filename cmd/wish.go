@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/control"
+	"silo/api"
 	"silo/state"
 	"silo/ui"
 )
@@ -32,7 +32,7 @@ func (a *app) wish(c *cli.Context, verb string) error {
 	}
 	ctx, cancel := bounded(c.Context, c.Duration("timeout"))
 	defer cancel()
-	client, err := control.Dial(ctx, dir)
+	client, err := api.Dial(ctx, dir)
 	if err != nil {
 		return unblamed(ctx, err)
 	}
@@ -65,10 +65,10 @@ func (a *app) wish(c *cli.Context, verb string) error {
 }
 
 // awaitRest shows silos on their way to rest.
-func (a *app) awaitRest(ctx context.Context, client *control.Client, names []string) error {
+func (a *app) awaitRest(ctx context.Context, client *api.Client, names []string) error {
 	view := a.talk.Progress(names...)
 	var moving []string // those that are not at rest yet
-	err := client.Watch(ctx, func(u control.Update) bool {
+	err := client.Watch(ctx, func(u api.Update) bool {
 		if !a.quiet {
 			countDown(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)

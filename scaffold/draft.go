@@ -3,7 +3,7 @@
 // that Sentry has for them.
 //
 // It is pure. It must not know where those files are, nor write any.
-package draft
+package scaffold
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package mesh
+package client
 
 import (
 	"crypto/x509"
@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"silo/client"
 	"silo/state"
 )
 
@@ -35,9 +34,9 @@ const browserWarning = "ERR_NGROK_6024"
 func (t *trip) words(step string, err error) (text, hint string) {
 	hint = t.mend(step, err)
 	var dns *net.DNSError
-	var instead *client.TunnelError
-	var late *client.TimeoutError
-	var gone *client.HostError
+	var instead *TunnelError
+	var late *TimeoutError
+	var gone *HostError
 	switch {
 	case errors.As(err, &dns):
 		return "no address is found for " + dns.Name, hint
@@ -58,7 +57,7 @@ func (t *trip) words(step string, err error) (text, hint string) {
 
 // mend is what may help.
 func (t *trip) mend(step string, err error) string {
-	var instead *client.TunnelError
+	var instead *TunnelError
 	var status *statusError
 	var other *modeError
 	name := t.silo.Name

@@ -1,4 +1,4 @@
-package mesh
+package client
 
 import (
 	"cmp"
@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"silo/client"
 	"silo/sentry"
 	"silo/state"
 )
@@ -21,9 +20,9 @@ import (
 type trip struct {
 	silo     state.Silo
 	snapshot *state.Snapshot
-	options  Options
+	options  CheckOptions
 	way      *Way
-	client   *client.Client
+	client   *Client
 	expect   Expect
 }
 
@@ -41,7 +40,7 @@ func (t *trip) take(ctx context.Context) {
 		return
 	}
 	var err error
-	t.client, err = client.Silo(ctx, t.silo.Name, client.Options{
+	t.client, err = Silo(ctx, t.silo.Name, Options{
 		Live: still(t.snapshot), Direct: t.way.Via == Direct, Timeout: t.options.Timeout, Agent: t.options.Agent,
 	})
 	if err != nil {
@@ -66,7 +65,7 @@ func (t *trip) fail(step string, since time.Time, err error) {
 
 // get makes one request, and returns the answer's status once its body has ended.
 func (t *trip) get(ctx context.Context, path string) (status int, err error) {
-	r := client.Request{Path: path, Header: http.Header{}}
+	r := Request{Path: path, Header: http.Header{}}
 	if t.way.Via == Address {
 		r.Header = t.expect.Header.Clone()
 	}
@@ -96,7 +95,7 @@ func (t *trip) health(ctx context.Context) bool {
 	steps, since := marks.steps(err)
 	t.way.Steps = append(t.way.Steps, steps...)
 	want := cmp.Or(t.expect.Status, http.StatusOK)
-	switch instead := new(client.TunnelError); {
+	switch instead := new(TunnelError); {
 	case err != nil && (len(steps) == 0 || steps[len(steps)-1].OK):
 		if errors.As(err, &instead) {
 			t.way.Status = &instead.Status

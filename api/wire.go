@@ -3,7 +3,7 @@
 // socket: HTTP with JSON under /v1/, one server and one client.
 //
 // It must not know how silos are run or drawn.
-package control
+package api
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package mesh
+package client
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ func openDiaries(dir string, snapshot *state.Snapshot) diaries {
 func (d *diaries) path(silo string) string { return filepath.Join(d.dir, silo+".log") }
 
 // read finds out who has answered on each way that had an answer.
-func (d *diaries) read(ctx context.Context, silos []Silo) {
+func (d *diaries) read(ctx context.Context, silos []CheckedSilo) {
 	until := time.Now().Add(inkTime)
 	for wait := time.Millisecond; len(d.names) > 0; wait *= 2 {
 		missing := d.look(silos)
@@ -64,7 +64,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // look looks once. missing tells whether an answer has no author yet.
-func (d *diaries) look(silos []Silo) (missing bool) {
+func (d *diaries) look(silos []CheckedSilo) (missing bool) {
 	began := time.Now()
 	var texts [][]byte
 	for i := range silos {

@@ -1,4 +1,4 @@
-package mesh
+package client
 
 import (
 	"crypto/tls"

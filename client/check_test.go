@@ -1,4 +1,4 @@
-package mesh
+package client
 
 import (
 	"fmt"
@@ -13,13 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"silo/proxy"
 	"silo/state"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sentryOf is a server that answers as a silo of a mode does.
 func sentryOf(t *testing.T, mode string, log string) *httptest.Server {
@@ -110,7 +106,7 @@ func TestWhatAnAddressLeadsTo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := Check(t.Context(), region(t, us, c.address, "external"), Options{Timeout: 5 * time.Second})
+			r := Check(t.Context(), region(t, us, c.address, "external"), CheckOptions{Timeout: 5 * time.Second})
 			direct, way := r.Silos[0].Ways[0], r.Silos[0].Ways[1]
 			if !direct.OK || direct.Mode == nil || *direct.Mode != "REGION" || *direct.Status != 200 {
 				t.Errorf("directly: %+v", direct)
@@ -131,7 +127,7 @@ func TestASilentAddressTakesNoLongerThanAllowed(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(silent.Close)
 	began := time.Now()
-	r := Check(t.Context(), region(t, us, silent.URL, "external"), Options{Timeout: 200 * time.Millisecond})
+	r := Check(t.Context(), region(t, us, silent.URL, "external"), CheckOptions{Timeout: 200 * time.Millisecond})
 	if way := r.Silos[0].Ways[1]; way.Error != "no answer in time" || time.Since(began) > 3*time.Second {
 		t.Errorf("after %v: %+v", time.Since(began), way)
 	}
@@ -147,7 +143,7 @@ func TestLogsTellWhoHasAnswered(t *testing.T) {
 	other := region(t, eu, eu.URL, "external").Silos[0]
 	other.Name = "eu"
 	s.Silos = append(s.Silos, other)
-	r := Check(t.Context(), s, Options{Timeout: 5 * time.Second, Logs: logs})
+	r := Check(t.Context(), s, CheckOptions{Timeout: 5 * time.Second, Logs: logs})
 	if way := r.Silos[0].Ways[1]; way.OK || way.Error != "eu answers there" || way.Answered == nil || *way.Answered != "eu" {
 		t.Errorf("us: %+v", way)
 	}
@@ -171,7 +167,7 @@ func TestWhatIsExpected(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	snapshot := region(t, s, s.URL, "local")
-	r := Check(t.Context(), snapshot, Options{Timeout: 5 * time.Second, Expect: func(string) Expect {
+	r := Check(t.Context(), snapshot, CheckOptions{Timeout: 5 * time.Second, Expect: func(string) Expect {
 		return Expect{Path: "/up?full=1", Status: http.StatusTeapot, Header: http.Header{"Authorization": {"Basic eDp5"}}}
 	}})
 	if !r.OK || r.Silos[0].Ways[0].Mode != nil || r.Silos[0].Ways[0].Answered != nil || *r.Silos[0].Ways[1].Answered != "us" {
@@ -198,7 +194,7 @@ func TestAnyAnswerWillDoWhereTheTopologySaysSo(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(s.Close)
-	odd := Check(t.Context(), region(t, s, s.URL, "local"), Options{Timeout: 5 * time.Second, Expect: func(string) Expect { return Expect{Path: "/", Any: true} }})
+	odd := Check(t.Context(), region(t, s, s.URL, "local"), CheckOptions{Timeout: 5 * time.Second, Expect: func(string) Expect { return Expect{Path: "/", Any: true} }})
 	if !odd.OK {
 		t.Errorf("any answer will do: %+v", odd)
 	}

@@ -3,7 +3,7 @@
 // answers there.
 //
 // It must not know how silos are run, nor how what it finds is shown.
-package mesh
+package client
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"silo/client"
 	"silo/state"
 )
 
@@ -36,11 +35,11 @@ const (
 
 // Report is what was found of an instance.
 type Report struct {
-	Name     string `json:"name"`
-	Provider string `json:"provider"`
-	OK       bool   `json:"ok"`
-	Config   Config `json:"config"`
-	Silos    []Silo `json:"silos"` // in the snapshot's order
+	Name     string        `json:"name"`
+	Provider string        `json:"provider"`
+	OK       bool          `json:"ok"`
+	Config   Config        `json:"config"`
+	Silos    []CheckedSilo `json:"silos"` // in the snapshot's order
 }
 
 // Config is what was found of the region config's file.
@@ -51,8 +50,8 @@ type Config struct {
 	Hint   string `json:"hint,omitempty"`
 }
 
-// Silo is what was found of one silo.
-type Silo struct {
+// CheckedSilo is what was found of one silo.
+type CheckedSilo struct {
 	Name  string      `json:"name"`
 	Mode  state.Mode  `json:"mode"`
 	State state.Phase `json:"state"`
@@ -91,8 +90,8 @@ type Expect struct {
 	Header http.Header // to be sent through the silo's address alone: what its tunnel asks for
 }
 
-// Options say how silos are checked.
-type Options struct {
+// CheckOptions say how silos are checked.
+type CheckOptions struct {
 	Timeout time.Duration            // bounds the check of each silo; at least as long as one should wait
 	Expect  func(name string) Expect // nil: Sentry's of all
 	Logs    string                   // the directory of the silos' logs, which tell who has answered; empty: none
@@ -102,12 +101,12 @@ type Options struct {
 // Check looks at all silos of a snapshot side by side, each both ways. The
 // snapshot is to be fresh: it says where they are. What cannot be reached is a
 // finding and no error.
-func Check(ctx context.Context, snapshot *state.Snapshot, o Options) Report {
-	r := Report{Name: snapshot.Name, Provider: snapshot.Provider, Config: config(snapshot), Silos: make([]Silo, len(snapshot.Silos))}
+func Check(ctx context.Context, snapshot *state.Snapshot, o CheckOptions) Report {
+	r := Report{Name: snapshot.Name, Provider: snapshot.Provider, Config: config(snapshot), Silos: make([]CheckedSilo, len(snapshot.Silos))}
 	diaries := openDiaries(o.Logs, snapshot)
 	var all sync.WaitGroup
 	for i, silo := range snapshot.Silos {
-		r.Silos[i] = Silo{Name: silo.Name, Mode: silo.Mode, State: silo.State, Ways: []Way{{Via: Direct}, {Via: Address}}}
+		r.Silos[i] = CheckedSilo{Name: silo.Name, Mode: silo.Mode, State: silo.State, Ways: []Way{{Via: Direct}, {Via: Address}}}
 		bounded, cancel := context.WithTimeout(ctx, o.Timeout)
 		var ways sync.WaitGroup
 		for w := range r.Silos[i].Ways {
@@ -151,7 +150,7 @@ func (r *Report) judge(snapshot *state.Snapshot) {
 	}
 }
 
-// still is client.Live of one snapshot.
-func still(snapshot *state.Snapshot) client.Live {
+// still is Live of one snapshot.
+func still(snapshot *state.Snapshot) Live {
 	return func(context.Context) (*state.Snapshot, error) { return snapshot, nil }
 }
