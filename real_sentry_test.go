@@ -214,7 +214,7 @@ func newEngineer(t *testing.T, silo, release, tunnels string, flags []string) *e
 	if err := os.CopyFS(filepath.Join(e.dir, "conf"), os.DirFS(filepath.Join(release, "conf"))); err != nil {
 		t.Fatal(err)
 	}
-	if e.choice, err = sentry.Choose(t.Context(), filepath.Base(release), sentry.Look{}); err != nil {
+	if e.choice, err = sentry.Choose(t.Context(), filepath.Base(release), sentry.Finder{}); err != nil {
 		t.Fatal(err)
 	}
 	e.original = []byte(realChainConf + e.config() + realChainEnd)
@@ -515,7 +515,7 @@ func (e *engineer) loads(s state.Snapshot, name, address string) {
 	e.Helper()
 	got := e.load(name)
 	called := func(silo state.Silo) string { // what the others call a silo by
-		if address == "" && e.choice.Dialect.Split {
+		if address == "" && e.choice.Dialect.SplitAddresses {
 			return "http://" + silo.Bind
 		}
 		return silo.URL
@@ -536,7 +536,7 @@ func (e *engineer) loads(s state.Snapshot, name, address string) {
 	}
 	reached := slices.Repeat([]any{200.0}, others)
 	hasClient := e.choice.Release > "23" // 22.10 has none, and 22.11's own fails on each request
-	if hasClient && (address != "" || e.choice.Dialect.Split) && !slices.Equal(got.Answers, reached) {
+	if hasClient && (address != "" || e.choice.Dialect.SplitAddresses) && !slices.Equal(got.Answers, reached) {
 		e.Errorf("silo clients in %s get %v, not %v", name, got.Answers, reached)
 	}
 }

@@ -45,7 +45,7 @@ func launch(t testing.TB, home string) instance {
 	ctx := context.Background() // a fuzzed instance outlives the request that it was started for
 	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
 	must(t, err)
-	choice, err := sentry.Choose(ctx, "tuple-id", sentry.Look{Dir: home, Env: env})
+	choice, err := sentry.Choose(ctx, "tuple-id", sentry.Finder{Dir: home, Env: env})
 	must(t, err)
 	plan, err := orchestrator.NewPlan(topo, choice, false, nil)
 	must(t, err)

@@ -140,7 +140,7 @@ func (t *trip) mode(ctx context.Context) bool {
 			return false
 		}
 	}
-	mode, conclusive := dialect.Judge(got)
+	mode, conclusive := dialect.ClassifyMode(got)
 	if mode != "" && (conclusive || t.silo.Mode == state.Monolith) {
 		t.way.Mode = &mode
 	}

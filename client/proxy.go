@@ -112,7 +112,7 @@ func (p *Proxy) response(answer *http.Response) error {
 	}
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		for name := range answer.Header {
-			if sentry.Internal(name) {
+			if sentry.IsInternalHeader(name) {
 				delete(answer.Header, name)
 			}
 		}

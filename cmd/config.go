@@ -118,7 +118,7 @@ func (a *app) planAs(c *cli.Context, dialect string) (orchestrator.Plan, error) 
 	}
 	if dialect != "" {
 		if t.Sentry.Dialect = dialect; dialect != "auto" {
-			if _, err := sentry.Choose(c.Context, dialect, sentry.Look{}); err != nil {
+			if _, err := sentry.Choose(c.Context, dialect, sentry.Finder{}); err != nil {
 				return orchestrator.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects lists them"}
 			}
 		}

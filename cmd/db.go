@@ -85,7 +85,7 @@ func (a *app) dbCreate(c *cli.Context) error {
 		return cutShort(err)
 	}
 	for _, b := range all {
-		if b.Error == "" && !b.Ours {
+		if b.Error == "" && !b.Owned {
 			a.note(notMade(b))
 		}
 	}
@@ -96,7 +96,7 @@ func (a *app) dbCreate(c *cli.Context) error {
 func notMade(b sentry.Database) string {
 	whose := "was not made by silo, and will not be dropped by it"
 	if databases.OfAnother(b) {
-		whose = "belongs to another instance (" + b.Mark + ")"
+		whose = "belongs to another instance (" + b.Comment + ")"
 	}
 	return fmt.Sprintf("%s: the database %s is there already; it %s", b.Silo, b.Name, whose)
 }

@@ -50,7 +50,7 @@ func (a *app) init(c *cli.Context) error {
 	if c.Bool("schema") {
 		content.Schema = "./silo.schema.json"
 	}
-	choice, err := sentry.Choose(c.Context, "auto", sentry.Look{
+	choice, err := sentry.Choose(c.Context, "auto", sentry.Finder{
 		Dir: filepath.Dir(file), Command: []string{"sentry", "devserver"}, Env: a.lookup,
 		Run: a.capture,
 	})
@@ -262,18 +262,18 @@ func (a *app) sentryFile() string {
 }
 
 // writtenRegions are those of Sentry's own file that a topology can hold.
-func (a *app) writtenRegions() []sentry.Written {
+func (a *app) writtenRegions() []sentry.WrittenRegion {
 	text, err := os.ReadFile(a.sentryFile())
 	if err != nil {
 		return nil
 	}
-	found := sentry.WrittenRegions(string(text))
+	found := sentry.ParseRegions(string(text))
 	for i, w := range found {
 		text := fmt.Sprintf("version = 1\n[region.%q]\nid = %d\n", w.Name, w.ID)
 		if _, err := topology.Parse("silo.toml", []byte(text), nil, a.lookup); err != nil {
 			return nil
 		}
-		if slices.ContainsFunc(found[:i], func(other sentry.Written) bool { return other.Name == w.Name || other.ID == w.ID }) {
+		if slices.ContainsFunc(found[:i], func(other sentry.WrittenRegion) bool { return other.Name == w.Name || other.ID == w.ID }) {
 			return nil
 		}
 		if w.Category == "MULTI_TENANT" {

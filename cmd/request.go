@@ -186,7 +186,7 @@ func headers(given []string) (header http.Header, host string, err error) {
 			return nil, "", &usageError{text: fmt.Sprintf("-H %q is no header", one), hint: `-H "Accept: application/json"`}
 		case name == "Host":
 			host = sent
-		case sentry.Withheld(name):
+		case sentry.DropsHeader(name):
 			return nil, "", &usageError{text: "-H " + name + ": silo clients do not send that header", hint: "it belongs to one connection, or is made for each request"}
 		case sent == "" && strings.Contains(one, ":"):
 			header[name] = nil

@@ -136,7 +136,7 @@ func (a *app) topologyOrDemo(c *cli.Context) (*topology.Topology, error) {
 
 // plan finds the dialect and plans the silos.
 func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, only []string) (orchestrator.Plan, error) {
-	choice, err := sentry.Choose(ctx, t.Sentry.Dialect, sentry.Look{
+	choice, err := sentry.Choose(ctx, t.Sentry.Dialect, sentry.Finder{
 		Dir: t.Sentry.Dir, Command: t.Sentry.Command, Env: a.sentryEnv(t),
 		Run: a.capture,
 	})

@@ -17,7 +17,7 @@ import (
 // wraps sentry.ErrNoProgram where there is no Sentry to ask. When ctx is cancelled it
 // is the cause of that. It takes half a second where Postgres answers.
 func (s *Set) Look(ctx context.Context) ([]sentry.Database, error) {
-	return s.ask(ctx, sentry.DatabaseLook)
+	return s.ask(ctx, sentry.DatabaseInspect)
 }
 
 // Create makes the databases that are missing, each marked as its silo's own, and

@@ -90,7 +90,7 @@ func (s *Set) placed(name string) orchestrator.Placed {
 func (s *Set) program(name string) (sentry.Program, error) {
 	placed := s.placed(name)
 	_, env := s.environ(name)
-	p, err := sentry.Look{Dir: placed.Dir, Command: placed.Command, Env: env}.Sentry()
+	p, err := sentry.Finder{Dir: placed.Dir, Command: placed.Command, Env: env}.Sentry()
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", name, err)
 	}
@@ -98,7 +98,7 @@ func (s *Set) program(name string) (sentry.Program, error) {
 }
 
 // OfAnother tells whether a database was made for another instance.
-func OfAnother(b sentry.Database) bool { return !b.Ours && strings.HasPrefix(b.Mark, "silo ") }
+func OfAnother(b sentry.Database) bool { return !b.Owned && strings.HasPrefix(b.Comment, "silo ") }
 
 // Lack is what silos cannot do with the databases that they have.
 type Lack struct {
@@ -107,7 +107,7 @@ type Lack struct {
 	Unknown []string // why nothing is known of others, each reason once
 }
 
-// Lacking tells what is wrong with databases as Look has found them.
+// Lacking tells what is wrong with databases as Finder has found them.
 func Lacking(all []sentry.Database) Lack {
 	var l Lack
 	for _, b := range all {

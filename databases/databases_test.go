@@ -77,7 +77,7 @@ func (b *bed) set(apart bool, names ...string) *Set {
 	if site.Dir, err = state.For(site.Env, t.File); err != nil {
 		b.Fatal(err)
 	}
-	choice, err := sentry.Choose(b.Context(), "dict", sentry.Look{Env: site.Env})
+	choice, err := sentry.Choose(b.Context(), "dict", sentry.Finder{Env: site.Env})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (s *Set) Drop(ctx context.Context, running func(context.Context) (*state.Sn
 	for i, b := range all {
 		switch {
 		case b.Error != "" || !b.Exists:
-		case b.Ours:
+		case b.Owned:
 			names = append(names, b.Name)
 		default:
 			all[i].Error = refusal(b)
@@ -57,7 +57,7 @@ func (s *Set) Drop(ctx context.Context, running func(context.Context) (*state.Sn
 // refusal is why a database is not dropped.
 func refusal(b sentry.Database) string {
 	if OfAnother(b) {
-		return fmt.Sprintf("the database %s belongs to another instance (%s)", b.Name, b.Mark)
+		return fmt.Sprintf("the database %s belongs to another instance (%s)", b.Name, b.Comment)
 	}
 	return fmt.Sprintf("silo did not create the database %s", b.Name)
 }

@@ -78,11 +78,11 @@ func (v *visit) toldBefore(c *Check) bool {
 	if i < 0 {
 		return false
 	}
-	switch trouble := s.Databases[i].Trouble(); trouble {
-	case "", sentry.NoDatabase, sentry.OtherTrouble:
+	switch trouble := s.Databases[i].Failure(); trouble {
+	case "", sentry.NoDatabase, sentry.OtherFailure:
 		return false
 	default:
-		c.add(Skip, fmt.Sprintf("%s cannot be asked, as said of postgres", s.Databases[i].Place()))
+		c.add(Skip, fmt.Sprintf("%s cannot be asked, as said of postgres", s.Databases[i].Address()))
 		return true
 	}
 }

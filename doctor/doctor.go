@@ -161,9 +161,9 @@ func (v *visit) make(ctx context.Context, one check) Check {
 }
 
 // look is where the Sentry of the first silo is looked for.
-func (v *visit) look(ctx context.Context) sentry.Look {
+func (v *visit) look(ctx context.Context) sentry.Finder {
 	first := v.Topology.Control
-	return sentry.Look{Dir: first.Dir, Command: first.Command, Env: v.Env, Run: func(_ context.Context, argv []string, dir string) ([]byte, error) {
+	return sentry.Finder{Dir: first.Dir, Command: first.Command, Env: v.Env, Run: func(_ context.Context, argv []string, dir string) ([]byte, error) {
 		return v.Run(ctx, argv, dir, v.Environ)
 	}}
 }

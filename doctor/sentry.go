@@ -26,7 +26,7 @@ func lookAtSentry(ctx context.Context, v *visit, c *Check) {
 	case found.err != nil:
 		c.add(Fail, found.err.Error(), "sentry.dialect in silo.toml names another")
 		return
-	case !look.OfSentry():
+	case !look.IsSentry():
 		c.add(OK, fmt.Sprintf("%s is not Sentry's own command; dialect %s (%s)", words(look.Command), found.Dialect.Name, found.Found))
 	case !there:
 		c.add(Fail, fmt.Sprintf("no program %s was found in PATH or in %s", look.Command[0], look.Dir), v.activate(look.Dir)...)
@@ -74,9 +74,9 @@ func lookAtCommand(_ context.Context, v *visit, c *Check) {
 			c.add(OK, key)
 		case !exists(s.Dir):
 			c.add(Fail, fmt.Sprintf("%s: %v", s.Name, err), "dir in silo.toml names where devservers are started")
-		case sentry.Look{Command: argv}.OfSentry() && argv[0] == v.Topology.Control.Command[0]:
+		case sentry.Finder{Command: argv}.IsSentry() && argv[0] == v.Topology.Control.Command[0]:
 			c.add(Skip, "there is no "+argv[0]+" to run, as said above")
-		case sentry.Look{Command: argv}.OfSentry():
+		case sentry.Finder{Command: argv}.IsSentry():
 			c.add(Fail, fmt.Sprintf("%s: %v", s.Name, err), v.activate(s.Dir)...)
 		default:
 			c.add(Fail, fmt.Sprintf("%s: %v", s.Name, err), "command in silo.toml names the program")

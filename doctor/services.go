@@ -24,18 +24,18 @@ func (v *visit) askServices(ctx context.Context) services {
 	look := v.look(ctx)
 	python, ok := look.Python()
 	switch {
-	case !look.OfSentry():
+	case !look.IsSentry():
 		return services{absent: words(look.Command) + " is not Sentry's own command"}
 	case !ok:
 		return services{absent: "no Python that runs Sentry was found"}
 	case !exists(v.Topology.Sentry.Config):
 		return services{absent: v.Topology.Sentry.Config + " is not there"}
 	}
-	argv, err := sentry.AskServices(python)
+	argv, err := sentry.ServicesArgv(python)
 	if err != nil {
 		return services{failed: err.Error()}
 	}
-	// Clients and servers are to speak as sentry.Service.Trouble understands them.
+	// Clients and servers are to speak as sentry.Service.Failure understands them.
 	printed, err := v.Run(ctx, argv, look.Dir, append(v.environ(v.Topology.Control), "LC_ALL=C.UTF-8"))
 	if err != nil {
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
@@ -43,7 +43,7 @@ func (v *visit) askServices(ctx context.Context) services {
 		}
 		return services{failed: fmt.Sprintf("%s could not be asked for its settings: %v", python, err)}
 	}
-	s, err := sentry.ReadServices(printed)
+	s, err := sentry.ParseServices(printed)
 	if err != nil {
 		return services{failed: err.Error()}
 	}
@@ -103,7 +103,7 @@ func lookAtPostgres(_ context.Context, v *visit, c *Check) {
 	}
 	met := map[string]bool{}
 	for _, one := range s.Databases {
-		place := one.Place() + "/" + one.Database
+		place := one.Address() + "/" + one.Database
 		if met[place] {
 			continue // another alias of it
 		}
@@ -121,28 +121,28 @@ func lookAtPostgres(_ context.Context, v *visit, c *Check) {
 
 func (v *visit) lookAtDatabase(one sentry.Service, c *Check) {
 	perSilo := v.Topology.Sentry.Databases == "per-silo"
-	called := fmt.Sprintf("%s, database %s", one.Place(), one.Database)
+	called := fmt.Sprintf("%s, database %s", one.Address(), one.Database)
 	upgrade := v.sentryCommand("upgrade")
 	if perSilo {
 		upgrade = "silo db migrate brings each silo's own up to date"
 	}
-	switch trouble := one.Trouble(); {
+	switch trouble := one.Failure(); {
 	case trouble == sentry.NoDatabase && perSilo:
-		c.add(OK, fmt.Sprintf("%s answers; %s is not there, and each silo has a database of its own", one.Place(), one.Database))
+		c.add(OK, fmt.Sprintf("%s answers; %s is not there, and each silo has a database of its own", one.Address(), one.Database))
 	case trouble == sentry.NoDatabase:
-		c.add(Fail, fmt.Sprintf("%s answers, but has no database %s", one.Place(), one.Database), createdb(one), upgrade, v.setting("DATABASES", one))
+		c.add(Fail, fmt.Sprintf("%s answers, but has no database %s", one.Address(), one.Database), createdb(one), upgrade, v.setting("DATABASES", one))
 	case trouble == sentry.NoRole:
-		c.add(Fail, fmt.Sprintf("%s answers, but has no user %s", one.Place(), one.User), server("createuser", one)+" --createdb "+one.User, v.setting("DATABASES", one))
-	case trouble == sentry.Unauthorised:
-		c.add(Fail, fmt.Sprintf("%s does not let %s in: %s", one.Place(), one.User, one.Error), fmt.Sprintf("USER and PASSWORD of DATABASES[%q] in %s", one.Name, v.Topology.Sentry.Config))
+		c.add(Fail, fmt.Sprintf("%s answers, but has no user %s", one.Address(), one.User), server("createuser", one)+" --createdb "+one.User, v.setting("DATABASES", one))
+	case trouble == sentry.Unauthorized:
+		c.add(Fail, fmt.Sprintf("%s does not let %s in: %s", one.Address(), one.User, one.Error), fmt.Sprintf("USER and PASSWORD of DATABASES[%q] in %s", one.Name, v.Topology.Sentry.Config))
 	case trouble != "":
 		v.unreachable("Postgres", "DATABASES", one, Fail, c)
 	case perSilo:
-		c.add(OK, fmt.Sprintf("Postgres %s at %s; each silo has a database of its own there", one.Version, one.Place()))
+		c.add(OK, fmt.Sprintf("Postgres %s at %s; each silo has a database of its own there", one.Version, one.Address()))
 	case !one.Migrated:
 		c.add(Fail, fmt.Sprintf("Postgres %s at %s, but nothing has been put into it yet", one.Version, called), upgrade)
-	case one.Behind > 0:
-		c.add(Warn, fmt.Sprintf("Postgres %s at %s, behind by %s", one.Version, called, several(one.Behind, "migration")), upgrade)
+	case one.Pending > 0:
+		c.add(Warn, fmt.Sprintf("Postgres %s at %s, behind by %s", one.Version, called, several(one.Pending, "migration")), upgrade)
 	default:
 		c.add(OK, fmt.Sprintf("Postgres %s at %s, migrated", one.Version, called))
 	}
@@ -176,20 +176,20 @@ func (v *visit) setting(name string, one sentry.Service) string {
 // unreachable speaks of a server that did not answer.
 func (v *visit) unreachable(what, setting string, one sentry.Service, state State, c *Check) {
 	reason := one.Error
-	switch one.Trouble() {
+	switch one.Failure() {
 	case sentry.Refused:
 		reason = "nobody listens there"
 	case sentry.Unresolved:
 		reason = "that host is not known"
-	case sentry.Silent:
+	case sentry.TimedOut:
 		reason = "no answer within 3 s"
-	case sentry.NoDatabase, sentry.NoRole, sentry.Unauthorised, sentry.OtherTrouble:
+	case sentry.NoDatabase, sentry.NoRole, sentry.Unauthorized, sentry.OtherFailure:
 	}
-	mend := fmt.Sprintf("start %s at %s", what, one.Place())
-	if one.Local() && one.Trouble() != sentry.OtherTrouble {
+	mend := fmt.Sprintf("start %s at %s", what, one.Address())
+	if one.Local() && one.Failure() != sentry.OtherFailure {
 		mend = v.choice().ServicesUp(v.Topology.Control.Dir) + " starts it"
 	}
-	c.add(state, fmt.Sprintf("%s at %s is not reachable: %s", what, one.Place(), reason), mend, v.setting(setting, one))
+	c.add(state, fmt.Sprintf("%s at %s is not reachable: %s", what, one.Address(), reason), mend, v.setting(setting, one))
 }
 
 // lookAtRedis says how the clusters and the queue of the settings have answered.
@@ -225,7 +225,7 @@ func (v *visit) lookAtCluster(nodes []sentry.Service, c *Check) {
 		}
 	}
 	switch name := nodes[0].Name; {
-	case len(down) == 0 || len(up) > 0 && nodes[0].Whole: // one node knows the others
+	case len(down) == 0 || len(up) > 0 && nodes[0].Clustered: // one node knows the others
 		c.add(OK, fmt.Sprintf("Redis %s at %s, cluster %s", up[0].Version, places(up), name))
 	case !nodes[0].Used:
 		c.add(OK, fmt.Sprintf("cluster %s (%s) does not answer, and no setting uses it", name, places(down)))
@@ -238,8 +238,8 @@ func (v *visit) lookAtCluster(nodes []sentry.Service, c *Check) {
 
 func (v *visit) lookAtNode(one sentry.Service, c *Check) {
 	where := filepath.Join(filepath.Dir(v.Topology.Sentry.Config), "config.yml")
-	if one.Trouble() == sentry.Unauthorised {
-		c.add(Fail, fmt.Sprintf("Redis at %s wants another password: %s", one.Place(), one.Error), "redis.clusters in "+where)
+	if one.Failure() == sentry.Unauthorized {
+		c.add(Fail, fmt.Sprintf("Redis at %s wants another password: %s", one.Address(), one.Error), "redis.clusters in "+where)
 		return
 	}
 	at := *v
@@ -258,7 +258,7 @@ func places(nodes []sentry.Service) string {
 		if i == enough {
 			return strings.Join(all, ", ") + " and " + itoa(len(nodes)-i) + " more"
 		}
-		all = append(all, one.Place())
+		all = append(all, one.Address())
 	}
 	return strings.Join(all, ", ")
 }
@@ -267,7 +267,7 @@ func places(nodes []sentry.Service) string {
 // only workers cannot do without.
 func (v *visit) lookAtBroker(one sentry.Service, c *Check) {
 	if one.Error == "" {
-		c.add(OK, fmt.Sprintf("task queue: %s at %s", one.Kind, one.Place()))
+		c.add(OK, fmt.Sprintf("task queue: %s at %s", one.Kind, one.Address()))
 		return
 	}
 	state := Warn
@@ -295,7 +295,7 @@ func lookAtWatchers(_ context.Context, v *visit, c *Check) {
 	for _, w := range s.Watchers {
 		switch {
 		case !watchers:
-		case !w.There:
+		case !w.Found:
 			c.add(Fail, fmt.Sprintf("%s is not there: %s", w.Name, w.Program), install(v.Topology.Control.Dir), without)
 		case s.Node == "":
 			c.add(Fail, w.Name+" needs node, which is not in PATH", "devenv sync, or an installation of Node.js", without)

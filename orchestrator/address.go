@@ -93,7 +93,7 @@ func (p *Placement) direct() bool {
 	case "loopback":
 		return true
 	case "auto":
-		return p.Choice.Dialect.Split && (provider == tunnels.Ngrok || provider == tunnels.External)
+		return p.Choice.Dialect.SplitAddresses && (provider == tunnels.Ngrok || provider == tunnels.External)
 	}
 	return false
 }

@@ -25,7 +25,7 @@ func TestRegionConfigHasTheAddressesThatWereAskedFor(t *testing.T) {
 		{"loopback", "ngrok", "tuple-id", backend},
 		{"loopback", "local", "tuple-json", backend},
 	} {
-		choice, err := sentry.Choose(t.Context(), c.dialect, sentry.Look{})
+		choice, err := sentry.Choose(t.Context(), c.dialect, sentry.Finder{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestRegionConfigHasTheAddressesThatWereAskedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		unguarded, guarded, _ := strings.Cut(block.Text(), `if os.environ.get("SILO_RUN_ID"):`)
-		if !strings.Contains(unguarded, `"`+c.want+`"`) || choice.Dialect.Bare == strings.Contains(guarded, `["system.url-prefix"] = "https://acme.ngrok.app"`) {
+		if !strings.Contains(unguarded, `"`+c.want+`"`) || choice.Dialect.Minimal == strings.Contains(guarded, `["system.url-prefix"] = "https://acme.ngrok.app"`) {
 			t.Errorf("%+v:\n%s", c, block.Text())
 		}
 	}

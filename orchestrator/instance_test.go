@@ -123,7 +123,7 @@ env = { %s = %q }
 	planned := func(more string) Plan {
 		topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text+more), nil, env)
 		must(t, err)
-		choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Look{Dir: home, Command: topo.Sentry.Command, Env: env})
+		choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Finder{Dir: home, Command: topo.Sentry.Command, Env: env})
 		must(t, err)
 		plan, err := NewPlan(topo, choice, false, nil)
 		must(t, err)

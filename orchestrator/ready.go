@@ -178,7 +178,7 @@ func role(ctx context.Context, dialect sentry.Dialect, placed Placed) (string, b
 			got[i] = status
 		}
 	}
-	return dialect.Judge(got)
+	return dialect.ClassifyMode(got)
 }
 
 // statusOf is the HTTP status of one GET on a connection of its own: a probe must

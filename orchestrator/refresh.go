@@ -207,7 +207,7 @@ func fullRole(ctx context.Context, dialect sentry.Dialect, placed Placed) string
 			got[i] = status
 		}
 	}
-	if mode, conclusive := dialect.Judge(got); conclusive {
+	if mode, conclusive := dialect.ClassifyMode(got); conclusive {
 		return mode
 	}
 	return ""

@@ -34,7 +34,7 @@ func (d *Draft) Secret() bool {
 
 // OfRegions makes a topology of the regions of Sentry's configuration file, or an
 // example where there are none.
-func OfRegions(written []sentry.Written) Draft {
+func OfRegions(written []sentry.WrittenRegion) Draft {
 	if len(written) == 0 {
 		return Draft{Topology: templates.Topology{Regions: []templates.RegionTable{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
 	}
@@ -49,7 +49,7 @@ func OfRegions(written []sentry.Written) Draft {
 // one. Control is told by its name, else by its port; all others are regions.
 // written are the regions of Sentry's configuration file: one of the same domain or
 // name gives its name, id and category.
-func OfAgent(file tunnels.AgentFile, written []sentry.Written) Draft {
+func OfAgent(file tunnels.AgentFile, written []sentry.WrittenRegion) Draft {
 	d := Draft{Topology: templates.Topology{
 		Provider: tunnels.Ngrok,
 		Ngrok:    templates.Ngrok{ServerAddr: file.ServerAddr, RootCAs: file.RootCAs, Metadata: unexpanded(file.Metadata)},
@@ -105,14 +105,14 @@ func isControl(t tunnels.AgentTunnel) bool {
 }
 
 // regions makes a region of each tunnel.
-func (d *Draft) regions(list []tunnels.AgentTunnel, written []sentry.Written) {
+func (d *Draft) regions(list []tunnels.AgentTunnel, written []sentry.WrittenRegion) {
 	var guessed []string
 	ids, names := map[int]bool{}, map[string]bool{}
 	for _, t := range list {
 		region := templates.RegionTable{Silo: place(t), Name: regionName(t.Name)}
-		i := slices.IndexFunc(written, func(w sentry.Written) bool { return t.Domain != "" && w.Address == "https://"+t.Domain })
+		i := slices.IndexFunc(written, func(w sentry.WrittenRegion) bool { return t.Domain != "" && w.Address == "https://"+t.Domain })
 		if i < 0 {
-			i = slices.IndexFunc(written, func(w sentry.Written) bool { return w.Name == region.Name })
+			i = slices.IndexFunc(written, func(w sentry.WrittenRegion) bool { return w.Name == region.Name })
 		}
 		if i >= 0 && !ids[written[i].ID] && !names[written[i].Name] {
 			region.Name, region.ID, region.Category = written[i].Name, written[i].ID, written[i].Category

@@ -37,12 +37,12 @@ func TestRenderGolden(t *testing.T) {
 			if err := json.Unmarshal([]byte(golden[0].text), &input); err != nil {
 				t.Fatal(err)
 			}
-			choice, err := Choose(t.Context(), input.Dialect, Look{})
+			choice, err := Choose(t.Context(), input.Dialect, Finder{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			input.Config.Dialect = choice.Dialect
-			input.Config.Dialect.Bare = choice.Dialect.Bare && !input.Seen
+			input.Config.Dialect.Minimal = choice.Dialect.Minimal && !input.Seen
 			block, err := Render(input.Config)
 			if err != nil {
 				t.Fatal(err)

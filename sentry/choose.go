@@ -19,8 +19,8 @@ type Choice struct {
 	Warning string // what a user should know though nothing fails; else empty
 }
 
-// Look is where Choose may look. All of it is read-only.
-type Look struct {
+// Finder is where Choose may look. All of it is read-only.
+type Finder struct {
 	Dir     string   // where devservers are started; absolute
 	Command []string // what starts one
 	Env     func(name string) (string, bool)
@@ -46,7 +46,7 @@ const versionLimit = 10 * time.Second
 //
 // A Sentry that has no dialect gives an error that wraps ErrUnsupported; the
 // Choice then still tells what was found.
-func Choose(ctx context.Context, want string, look Look) (Choice, error) {
+func Choose(ctx context.Context, want string, look Finder) (Choice, error) {
 	if want != "auto" && want != "" {
 		return chooseNamed(want)
 	}
@@ -62,7 +62,7 @@ func Choose(ctx context.Context, want string, look Look) (Choice, error) {
 }
 
 // elsewhere warns where Dir is in a checkout of another dialect than what runs.
-func (l Look) elsewhere(chosen Choice) string {
+func (l Finder) elsewhere(chosen Choice) string {
 	root, ok := Checkout(l.Dir)
 	if !ok {
 		return ""
@@ -89,7 +89,7 @@ func chooseNamed(want string) (Choice, error) {
 const asSaid = ", as sentry.dialect in silo.toml says"
 
 // installed is the sentry package that the files tell of.
-func (l Look) installed() (source, bool) {
+func (l Finder) installed() (source, bool) {
 	program, hasProgram := l.program()
 	if hasProgram {
 		if s, ok := ofProgram(program, l.find); ok {
@@ -114,7 +114,7 @@ func (l Look) installed() (source, bool) {
 var versionLine = regexp.MustCompile(`version (\d+\.\d+\.\d+\S*)`)
 
 // ask runs `sentry --version`, as the last resort before a guess.
-func (l Look) ask(ctx context.Context) (Choice, error) {
+func (l Finder) ask(ctx context.Context) (Choice, error) {
 	program, ok := l.program()
 	if !ok || filepath.Base(program) != "sentry" || l.Run == nil {
 		return guess("no Sentry was found beside the command, in " + l.Dir + " or in a virtual environment")
@@ -137,7 +137,7 @@ func (l Look) ask(ctx context.Context) (Choice, error) {
 		return guess(fmt.Sprintf("%s --version: %v", program, err))
 	}
 	d, warning, err := DialectOf(r)
-	d.Bare = false
+	d.Minimal = false
 	return Choice{Dialect: d, Release: r.String(), Found: fmt.Sprintf("sentry %s by %s --version", r, program), Warning: warning}, err
 }
 
@@ -174,7 +174,7 @@ func (s source) choice() (Choice, error) {
 	d, seen, ok := t.read()
 	switch text := t.text(regionFile); {
 	case ok:
-		d.Bare = false
+		d.Minimal = false
 		c.Dialect, c.Warning = d.At(r), unknown(r, "its text has the marks of dialect "+d.Name)
 		c.Found += " (marker " + seen.String() + ")"
 		return c, nil
@@ -187,7 +187,7 @@ func (s source) choice() (Choice, error) {
 		return c, nil
 	}
 	c.Dialect, c.Warning, err = DialectOf(r)
-	c.Dialect.Bare = false
+	c.Dialect.Minimal = false
 	c.Found += " (by its version, no marker)"
 	return c, err
 }

@@ -181,7 +181,7 @@ func TestChooseAuto(t *testing.T) {
 			for name, value := range c.env {
 				env[name] = expand(value)
 			}
-			look := Look{
+			look := Finder{
 				Dir: filepath.Join(dir, c.dir), Command: strings.Fields(expand(c.command)),
 				Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
 				Run: func(_ context.Context, argv []string, _ string) ([]byte, error) {
@@ -208,7 +208,7 @@ func TestChooseNamed(t *testing.T) {
 		"25.3.0": "list", "26.2.1": "list", "26.3.1": "cells-transition", "26.4.0": "cells", "26.5.0": "cells", "26.6.0": "cells-strict", "26.11.0": "cells-strict",
 		"31.1.0": "cells-strict", "tuple-id": "tuple-id", "dict": "dict", "tuple-json": "tuple-json", "cells-strict": "cells-strict",
 	} {
-		got, err := Choose(t.Context(), want, Look{})
+		got, err := Choose(t.Context(), want, Finder{})
 		if err != nil || got.Dialect.Name != dialect || got.Runnable() != nil || got.Dialect.Template == "" {
 			t.Errorf("%s: %s, %v, %v", want, got.Dialect.Name, err, got.Runnable())
 		}
@@ -217,7 +217,7 @@ func TestChooseNamed(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"22.9.0", "10.0.0", "nonsense", "23", "23.x.1"} {
-		if got, err := Choose(t.Context(), want, Look{}); err == nil {
+		if got, err := Choose(t.Context(), want, Finder{}); err == nil {
 			t.Errorf("%s: chose %s", want, got.Dialect.Name)
 		}
 	}
@@ -226,7 +226,7 @@ func TestChooseNamed(t *testing.T) {
 // 22.12.0 can be configured, and run as a monolith, but not as silos.
 func TestChooseKnowsABrokenRelease(t *testing.T) {
 	t.Parallel()
-	got, err := Choose(t.Context(), "22.12.0", Look{})
+	got, err := Choose(t.Context(), "22.12.0", Finder{})
 	if err != nil || got.Dialect.Name != "tuple-id" || got.Dialect.Template == named(t, "tuple-id").Template {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -235,7 +235,7 @@ func TestChooseKnowsABrokenRelease(t *testing.T) {
 	}
 	dir := t.TempDir()
 	plant(t, dir, map[string]string{"src/sentry/types/region.py": region2211, "setup.cfg": "version = 22.12.0"})
-	found, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
+	found, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
 	if err != nil || !errors.Is(found.Runnable(), ErrBroken) {
 		t.Errorf("%+v, %v", found, err)
 	}
@@ -254,7 +254,7 @@ func TestChooseTakesTheUnknownForNew(t *testing.T) {
 		dir := t.TempDir()
 		plant(t, dir, cells)
 		plant(t, dir, files)
-		got, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
+		got, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
 		if err != nil || got.Dialect.Name != newest().Name || !strings.Contains(got.Warning, "newer than any known here") {
 			t.Errorf("%s: %s, warning %q, %v", name, got.Dialect.Name, got.Warning, err)
 		}
@@ -270,7 +270,7 @@ func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		plant(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})
-		got, err := Choose(t.Context(), "auto", Look{Dir: dir, Env: func(string) (string, bool) { return "", false }})
+		got, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
 		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem) || got.Release != c.version || !strings.Contains(got.Found, dir) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -281,7 +281,7 @@ func TestChooseAsksNoLongerThanItsBound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	plant(t, dir, map[string]string{"sentry*": "#!/bin/bash\n"})
-	look := Look{Dir: dir, Command: []string{"./sentry", "devserver"}, Env: func(string) (string, bool) { return "", false }}
+	look := Finder{Dir: dir, Command: []string{"./sentry", "devserver"}, Env: func(string) (string, bool) { return "", false }}
 	look.Run = func(ctx context.Context, _ []string, _ string) ([]byte, error) {
 		if at, ok := ctx.Deadline(); !ok || time.Until(at) > versionLimit {
 			t.Error("no bound on --version")

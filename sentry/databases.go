@@ -29,7 +29,7 @@ type Program struct {
 // kind, such as a script around devserver, it is the one of $VIRTUAL_ENV, Dir/.venv
 // or Dir/venv, else the sentry in PATH. The error wraps ErrNoProgram; silo's own
 // stand-in is none.
-func (l Look) Sentry() (Program, error) {
+func (l Finder) Sentry() (Program, error) {
 	if file, ok := l.program(); ok {
 		return l.runs(file)
 	}
@@ -48,7 +48,7 @@ func (l Look) Sentry() (Program, error) {
 }
 
 // runs is the Program of a sentry script or of a Python.
-func (l Look) runs(file string) (Program, error) {
+func (l Finder) runs(file string) (Program, error) {
 	if strings.HasPrefix(filepath.Base(file), "python") {
 		return Program{Argv: []string{file, "-m", "sentry"}, Python: file}, nil
 	}
@@ -60,7 +60,7 @@ func (l Look) runs(file string) (Program, error) {
 }
 
 // environments are the virtual environments that are looked into beside the command.
-func (l Look) environments() []string {
+func (l Finder) environments() []string {
 	all := []string{filepath.Join(l.Dir, ".venv"), filepath.Join(l.Dir, "venv")}
 	if active, ok := l.Env("VIRTUAL_ENV"); ok && active != "" {
 		all = append([]string{active}, all...)
@@ -75,7 +75,7 @@ func DatabaseSuffix(silo string) string { return strings.ReplaceAll(silo, "-", "
 
 // What is done to silos' own databases.
 const (
-	DatabaseLook   = "look"   // nothing
+	DatabaseInspect   = "look"   // nothing
 	DatabaseCreate = "create" // what is missing is made, and marked as the silo's own
 	DatabaseDrop   = "drop"   // what carries that mark is dropped, and nothing else
 )
@@ -85,8 +85,8 @@ type Database struct {
 	Silo     string   `json:"silo"`
 	Name     string   `json:"name"`
 	Exists   bool     `json:"exists"`
-	Mark     string   `json:"mark"`     // its comment
-	Ours     bool     `json:"ours"`     // silo made it, for this silo of this instance
+	Comment     string   `json:"mark"`     // its comment
+	Owned     bool     `json:"ours"`     // silo made it, for this silo of this instance
 	Migrated bool     `json:"migrated"` // by look: a migration has been run on it
 	Result   string   `json:"result"`   // created, present, dropped or absent
 	Error    string   `json:"error"`    // what went wrong; else empty

@@ -53,7 +53,7 @@ func TestSentryOfACommand(t *testing.T) {
 			if c.dir != "" {
 				work = at(c.dir)
 			}
-			got, err := Look{Dir: work, Command: strings.Fields(c.command), Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}.Sentry()
+			got, err := Finder{Dir: work, Command: strings.Fields(c.command), Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}.Sentry()
 			if argv := strings.Join(got.Argv, " "); argv != c.argv || got.Python != c.python {
 				t.Errorf("%s by %s, not %s by %s (%v)", argv, got.Python, c.argv, c.python, err)
 			}
@@ -188,7 +188,7 @@ func TestDatabaseQuoting(t *testing.T) {
 func TestParseDatabases(t *testing.T) {
 	t.Parallel()
 	all, err := ParseDatabases([]byte(`{"silo": "us", "name": "a_us", "exists": true, "ours": true, "upgrade": ["--noinput"]}` + "\n" + `{"silo": "eu", "error": "x"}` + "\n"))
-	if err != nil || len(all) != 2 || !all[0].Ours || all[0].Upgrade[0] != "--noinput" || all[1].Error != "x" {
+	if err != nil || len(all) != 2 || !all[0].Owned || all[0].Upgrade[0] != "--noinput" || all[1].Error != "x" {
 		t.Errorf("%+v, %v", all, err)
 	}
 	if _, err := ParseDatabases([]byte("Traceback\n")); err == nil {

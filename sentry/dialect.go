@@ -32,10 +32,10 @@ type Dialect struct {
 	Fallback []string
 	// CellCategory says that a cell has a category of its own beside its locality's.
 	CellCategory bool
-	// Split says that silos may call one another by other addresses than
+	// SplitAddresses says that silos may call one another by other addresses than
 	// browsers call them by: the region's address is not compared with
 	// system.region-api-url-template, and the template is what browsers get.
-	Split bool
+	SplitAddresses bool
 	// BindHost is the host of SENTRY_DEVSERVER_BIND. It is IPv4, since devserver
 	// splits the address at its first colon.
 	BindHost string
@@ -51,11 +51,11 @@ type Dialect struct {
 	Secrets bool
 	// Probes tell one mode from the other over HTTP, without a login.
 	Probes []Probe
-	// Bare says that the region config is the region list and the control address
+	// Minimal says that the region config is the region list and the control address
 	// alone, as Sentry's own guide to silos writes it (src/sentry/silo/README.md,
 	// 22.12.0), but for what workers and databases need: only the name of the dialect
 	// or a release is known, and no Sentry has been seen that could be told more.
-	Bare bool
+	Minimal bool
 	// EarlyAuth says that a region asks who is logged in before it has any
 	// models, and ends by that: its configuration has to answer for it.
 	EarlyAuth bool

@@ -14,7 +14,7 @@ func newestKnown() Release { return Release{Year: 26, Month: 11, Patch: anyPatch
 func Dialects() []Dialect {
 	tupleID := Dialect{
 		Name: "tuple-id", First: Release{Year: 22, Month: 10}, Last: Release{Year: 23, Month: 3},
-		Form: "a tuple of Region objects", Template: "tuple-id", Bare: true,
+		Form: "a tuple of Region objects", Template: "tuple-id", Minimal: true,
 		BindHost: loopback, RegionMode: "REGION", RegionVars: []string{"SENTRY_REGION"},
 		Defaults: enoughThreads(), Probes: apiProbes(),
 		Exceptions: []Exception{
@@ -32,7 +32,7 @@ func Dialects() []Dialect {
 	// constructor in 23.3.1, at boot from 23.4.0 on.
 	template := tupleID
 	template.Name, template.First, template.Last = "tuple-template", Release{Year: 23, Month: 3, Patch: 1}, Release{Year: 23, Month: 5}
-	template.Bare = false
+	template.Minimal = false
 	template.Form, template.Template, template.Exceptions = "a tuple of Region objects, made when asked for", "tuple-lazy", []Exception{
 		earlyAuth(),
 		// With DEBUG, URLs load sentry/testutils/silo.py, which makes Regions of its own:
@@ -56,7 +56,7 @@ func Dialects() []Dialect {
 	// 51839: regions as dicts, usable from 23.7.0 on; signed calls in 23.7.1.
 	dict := json
 	dict.Name, dict.First, dict.Last = "dict", Release{Year: 23, Month: 7}, Release{Year: 23, Month: 11, Patch: anyPatch}
-	dict.Form, dict.Template, dict.Split, dict.Secrets = "a list of dicts", "dict", true, true
+	dict.Form, dict.Template, dict.SplitAddresses, dict.Secrets = "a list of dicts", "dict", true, true
 	dict.marks = []marks{
 		{{File: regionFile, Text: "must point to a region name"}, {File: settingsFile, Text: "SENTRY_USE_SILOS"}},
 		{{File: regionFile, Text: "parse_obj_as"}, {File: regionFile, Text: "Expected address for", Absent: true}},

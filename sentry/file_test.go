@@ -291,7 +291,7 @@ func BenchmarkChoose(b *testing.B) {
 		"src/sentry/types/region.py": region2211, "src/sentry/conf/server.py": strings.Repeat("# settings\n", 20000), "setup.cfg": "version = 22.11.0",
 	})
 	for b.Loop() {
-		if _, err := Choose(b.Context(), "auto", Look{Dir: dir, Env: os.LookupEnv, Command: []string{"sentry"}}); err != nil {
+		if _, err := Choose(b.Context(), "auto", Finder{Dir: dir, Env: os.LookupEnv, Command: []string{"sentry"}}); err != nil {
 			b.Fatal(err)
 		}
 	}

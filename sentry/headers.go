@@ -28,12 +28,12 @@ const (
 	integrationAt = "/api/0/internal/integration-proxy/"
 )
 
-// Withheld tells whether a silo's client keeps a request header of this name to
+// DropsHeader tells whether a silo's client keeps a request header of this name to
 // itself, whatever its case: what belongs to one connection (RFC 9110, section
 // 7.6.1, and wsgiref's list, which Sentry goes by), and what is the next
 // request's own (sentry/silo/util.py, INVALID_PROXY_HEADERS). Content-Encoding,
 // which Sentry drops too, stays: bodies are handed on as they came.
-func Withheld(name string) bool {
+func DropsHeader(name string) bool {
 	switch strings.ToLower(name) {
 	case "host", "x-forwarded-proto", "content-length":
 		return true
@@ -51,19 +51,19 @@ func hopByHop(name string) bool {
 }
 
 // CleanRequest takes out of h what a silo's client does not send on: what is
-// Withheld, and what Connection names.
-func CleanRequest(h http.Header) { clean(h, Withheld) }
+// DropsHeader, and what Connection names.
+func CleanRequest(h http.Header) { clean(h, DropsHeader) }
 
 // CleanResponse takes out of h what does not go back to whoever asked through a
 // silo's client: what belongs to one connection, what Connection names, and what
 // silos say among themselves (sentry/silo/util.py, INVALID_OUTBOUND_HEADERS).
 // Content-Length stays: it is that of the body, which is handed on as it came.
 func CleanResponse(h http.Header) {
-	clean(h, func(name string) bool { return hopByHop(name) || Internal(name) })
+	clean(h, func(name string) bool { return hopByHop(name) || IsInternalHeader(name) })
 }
 
-// Internal tells whether an answer's header of this name is for silos alone.
-func Internal(name string) bool {
+// IsInternalHeader tells whether an answer's header of this name is for silos alone.
+func IsInternalHeader(name string) bool {
 	lower := strings.ToLower(name)
 	return strings.HasPrefix(lower, subnetPrefix) || lower == proxyFailure
 }

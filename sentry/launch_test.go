@@ -158,11 +158,11 @@ func TestJudge(t *testing.T) {
 		{[]int{404}, "", false},
 		{nil, "", false},
 	} {
-		if mode, conclusive := d.Judge(c.got); mode != c.mode || conclusive != c.conclusive {
+		if mode, conclusive := d.ClassifyMode(c.got); mode != c.mode || conclusive != c.conclusive {
 			t.Errorf("%v: %q, %v", c.got, mode, conclusive)
 		}
 	}
-	if mode, conclusive := (Dialect{}).Judge(nil); mode != "" || conclusive {
+	if mode, conclusive := (Dialect{}).ClassifyMode(nil); mode != "" || conclusive {
 		t.Error("a dialect without probes judges nothing")
 	}
 }

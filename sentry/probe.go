@@ -12,12 +12,12 @@ type Probe struct {
 	Control, Region int // the status that each answers with
 }
 
-// Judge reads the statuses that d.Probes got, in their order, as a mode. Only
+// ClassifyMode reads the statuses that d.Probes got, in their order, as a mode. Only
 // the plain signature of CONTROL or REGION is conclusive: any program that
 // serves its health path may be a silo, and such a one answers what it likes. A
 // devserver that answers everything as if it were at home is named MONOLITH,
 // which is a guess and never conclusive.
-func (d Dialect) Judge(got []int) (mode string, conclusive bool) {
+func (d Dialect) ClassifyMode(got []int) (mode string, conclusive bool) {
 	if len(got) != len(d.Probes) || len(got) == 0 {
 		return "", false
 	}

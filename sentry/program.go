@@ -13,8 +13,8 @@ import (
 
 // program is the file that runs Sentry for the command: a sentry script, or a
 // Python that is told -m sentry. No file for any other command.
-func (l Look) program() (string, bool) {
-	if !l.OfSentry() {
+func (l Finder) program() (string, bool) {
+	if !l.IsSentry() {
 		return "", false
 	}
 	return l.find(l.Command[0])
@@ -22,7 +22,7 @@ func (l Look) program() (string, bool) {
 
 // find resolves a program's name as the kernel and a shell do: a name with a
 // slash is relative to Dir, one without is looked up in PATH.
-func (l Look) find(name string) (string, bool) {
+func (l Finder) find(name string) (string, bool) {
 	if strings.ContainsRune(name, '/') {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(l.Dir, name)

@@ -160,7 +160,7 @@ func anyConfig() *rapid.Generator[Config] {
 			ControlURL: address.Draw(t, "control"), ControlPublic: address.Draw(t, "public"),
 			Dialect: rapid.SampledFrom(Dialects()).Draw(t, "dialect"), Workers: rapid.Bool().Draw(t, "workers"),
 		}
-		c.Dialect.Bare = false // the golden files have what a bare one leaves out
+		c.Dialect.Minimal = false // the golden files have what a bare one leaves out
 		c.Dialect.EarlyAuth, c.Dialect.StrictRegions = rapid.Bool().Draw(t, "early"), rapid.Bool().Draw(t, "strict")
 		for i := range rapid.IntRange(1, 3).Draw(t, "regions") {
 			fresh := func(s string) bool {

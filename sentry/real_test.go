@@ -65,7 +65,7 @@ func TestRealSentryReadsTheRegionConfig(t *testing.T) {
 	t.Parallel()
 	for release, root := range realReleases(t) {
 		program := filepath.Join(root, "venv", "bin", "sentry")
-		choice, err := Choose(t.Context(), "auto", Look{Dir: t.TempDir(), Command: []string{program, "devserver"}, Env: os.LookupEnv})
+		choice, err := Choose(t.Context(), "auto", Finder{Dir: t.TempDir(), Command: []string{program, "devserver"}, Env: os.LookupEnv})
 		if err != nil || choice.Release != release {
 			t.Errorf("%s: chose %+v, %v", release, choice, err)
 			continue

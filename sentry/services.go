@@ -40,9 +40,9 @@ type Service struct {
 	Version  string  `json:"version"`  // of the server; empty where it did not answer
 	Error    string  `json:"error"`    // what the client said; empty: it answered
 	Migrated bool    `json:"migrated"` // the database has been through `sentry upgrade`
-	Behind   int     `json:"behind"`   // how many of Sentry's migrations came after it
+	Pending   int     `json:"behind"`   // how many of Sentry's migrations came after it
 	Used     bool    `json:"used"`     // a setting names the cluster
-	Whole    bool    `json:"whole"`    // it is one of several nodes of a Redis Cluster
+	Clustered    bool    `json:"whole"`    // it is one of several nodes of a Redis Cluster
 	Seconds  float64 `json:"seconds"`
 }
 
@@ -50,46 +50,46 @@ type Service struct {
 type Watcher struct {
 	Name    string `json:"name"`
 	Program string `json:"program"`
-	There   bool   `json:"there"`
+	Found   bool   `json:"there"`
 }
 
-// Trouble is why a service did not answer.
-type Trouble string
+// Failure is why a service did not answer.
+type Failure string
 
 // The troubles that have a mend of their own.
 const (
-	Refused      Trouble = "refused"       // nobody listens
-	Unresolved   Trouble = "unresolved"    // its host has no address
-	Silent       Trouble = "silent"        // nobody answers in time
-	NoDatabase   Trouble = "no database"   // the server has none of that name
-	NoRole       Trouble = "no role"       // the server has no such user
-	Unauthorised Trouble = "not permitted" // the password is wrong or missing
-	OtherTrouble Trouble = "other"
+	Refused      Failure = "refused"       // nobody listens
+	Unresolved   Failure = "unresolved"    // its host has no address
+	TimedOut       Failure = "silent"        // nobody answers in time
+	NoDatabase   Failure = "no database"   // the server has none of that name
+	NoRole       Failure = "no role"       // the server has no such user
+	Unauthorized Failure = "not permitted" // the password is wrong or missing
+	OtherFailure Failure = "other"
 )
 
-// Trouble reads it out of what the client said, in the C locale's words: libpq's
+// Failure reads it out of what the client said, in the C locale's words: libpq's
 // and the server's for Postgres, redis-py's for Redis. Empty: there is none.
-func (s Service) Trouble() Trouble {
+func (s Service) Failure() Failure {
 	if s.Error == "" {
 		return ""
 	}
 	said := strings.ToLower(s.Error)
 	for _, known := range []struct {
-		trouble Trouble
+		trouble Failure
 		words   []string
 	}{
 		{NoDatabase, []string{"database \"" + strings.ToLower(s.Database) + "\" does not exist", "db index is out of range"}},
 		{NoRole, []string{"role \"" + strings.ToLower(s.User) + "\" does not exist"}},
-		{Unauthorised, []string{"authentication failed", "no password supplied", "no pg_hba.conf entry", "noauth", "wrongpass", "authentication required", "invalid password"}},
+		{Unauthorized, []string{"authentication failed", "no password supplied", "no pg_hba.conf entry", "noauth", "wrongpass", "authentication required", "invalid password"}},
 		{Unresolved, []string{"could not translate host name", "name or service not known", "nodename nor servname", "name resolution", "no address associated"}},
 		{Refused, []string{"connection refused", "no such file or directory"}},
-		{Silent, []string{"timeout", "timed out"}},
+		{TimedOut, []string{"timeout", "timed out"}},
 	} {
 		if slices.ContainsFunc(known.words, func(word string) bool { return strings.Contains(said, word) }) {
 			return known.trouble
 		}
 	}
-	return OtherTrouble
+	return OtherFailure
 }
 
 // Local tells whether the service is to run on this machine.
@@ -101,8 +101,8 @@ func (s Service) Local() bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Place is "127.0.0.1:5432", or the path of a socket.
-func (s Service) Place() string {
+// Address is "127.0.0.1:5432", or the path of a socket.
+func (s Service) Address() string {
 	switch {
 	case s.Host == "":
 		return "its unix socket (port " + strconv.Itoa(s.Port) + ")"
@@ -112,9 +112,9 @@ func (s Service) Place() string {
 	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 }
 
-// OfSentry tells whether the command is Sentry's own: `sentry …`, or `python -m
+// IsSentry tells whether the command is Sentry's own: `sentry …`, or `python -m
 // sentry …`, wherever that is and whether or not it is there.
-func (l Look) OfSentry() bool {
+func (l Finder) IsSentry() bool {
 	if len(l.Command) == 0 {
 		return false
 	}
@@ -125,10 +125,10 @@ func (l Look) OfSentry() bool {
 
 // Program is the file that runs Sentry for the command; false where the command
 // is not Sentry's or is not there.
-func (l Look) Program() (file string, ok bool) { return l.program() }
+func (l Finder) Program() (file string, ok bool) { return l.program() }
 
 // Python is the interpreter that runs Sentry for the command.
-func (l Look) Python() (file string, ok bool) {
+func (l Finder) Python() (file string, ok bool) {
 	program, ok := l.program()
 	if !ok {
 		return "", false
@@ -139,11 +139,11 @@ func (l Look) Python() (file string, ok bool) {
 	return interpreter(program, l.find)
 }
 
-// AskServices is a command line that asks the Sentry of an interpreter for its
-// Services, on standard output; ReadServices reads the answer. It is to be run in
+// ServicesArgv is a command line that asks the Sentry of an interpreter for its
+// Services, on standard output; ParseServices reads the answer. It is to be run in
 // a silo's environment. It changes nothing and takes a second or more: settings
 // are a program. Each service is waited for 4 s at most.
-func AskServices(python string) ([]string, error) {
+func ServicesArgv(python string) ([]string, error) {
 	program, err := templates.Services()
 	if err != nil {
 		return nil, err
@@ -151,8 +151,8 @@ func AskServices(python string) ([]string, error) {
 	return []string{python, "-c", program}, nil
 }
 
-// ReadServices reads what the command line of AskServices has printed.
-func ReadServices(printed []byte) (Services, error) {
+// ParseServices reads what the command line of ServicesArgv has printed.
+func ParseServices(printed []byte) (Services, error) {
 	var s Services
 	if err := json.NewDecoder(bytes.NewReader(printed)).Decode(&s); err != nil {
 		return Services{}, fmt.Errorf("read what Sentry says of its services: %w", err)

@@ -10,24 +10,24 @@ import (
 
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	for said, want := range map[string]Trouble{
+	for said, want := range map[string]Failure{
 		"": "",
 		`OperationalError: connection to server at "127.0.0.1", port 1 failed: Connection refused Is the server running`: Refused,
 		`OperationalError: could not connect: No such file or directory Is the server running locally`:                   Refused,
 		`OperationalError: FATAL: database "sentry" does not exist`:                                                      NoDatabase,
-		`OperationalError: FATAL: database "other" does not exist`:                                                       OtherTrouble,
+		`OperationalError: FATAL: database "other" does not exist`:                                                       OtherFailure,
 		`OperationalError: FATAL: role "ada" does not exist`:                                                             NoRole,
-		`OperationalError: FATAL: password authentication failed for user "ada"`:                                         Unauthorised,
-		`OperationalError: fe_sendauth: no password supplied`:                                                            Unauthorised,
+		`OperationalError: FATAL: password authentication failed for user "ada"`:                                         Unauthorized,
+		`OperationalError: fe_sendauth: no password supplied`:                                                            Unauthorized,
 		`OperationalError: could not translate host name "x" to address: Name or service not known`:                      Unresolved,
 		`ConnectionError: Error -3 connecting to x:6379. Temporary failure in name resolution.`:                          Unresolved,
-		`OperationalError: timeout expired`:                                                                              Silent,
-		`TimeoutError: Timeout connecting to server`:                                                                     Silent,
-		`ResponseError: NOAUTH Authentication required.`:                                                                 Unauthorised,
+		`OperationalError: timeout expired`:                                                                              TimedOut,
+		`TimeoutError: Timeout connecting to server`:                                                                     TimedOut,
+		`ResponseError: NOAUTH Authentication required.`:                                                                 Unauthorized,
 		`ConnectionError: Error 111 connecting to 127.0.0.1:1. Connection refused.`:                                      Refused,
-		`ValueError: something else`:                                                                                     OtherTrouble,
+		`ValueError: something else`:                                                                                     OtherFailure,
 	} {
-		if got := (Service{Database: "sentry", User: "ada", Error: said}).Trouble(); got != want {
+		if got := (Service{Database: "sentry", User: "ada", Error: said}).Failure(); got != want {
 			t.Errorf("%q: got %q, want %q", said, got, want)
 		}
 	}
@@ -64,10 +64,10 @@ func TestPython(t *testing.T) {
 		{"bin/python3.8 -m http.server", false, ""},
 		{"silo devserver", false, ""},
 	} {
-		look := Look{Dir: dir, Command: strings.Fields(test.command), Env: none}
+		look := Finder{Dir: dir, Command: strings.Fields(test.command), Env: none}
 		got, ok := look.Python()
-		if look.OfSentry() != test.ofSentry || ok != (test.want != "") || ok && got != test.want {
-			t.Errorf("%s: of Sentry: %v, by %q, %v", test.command, look.OfSentry(), got, ok)
+		if look.IsSentry() != test.ofSentry || ok != (test.want != "") || ok && got != test.want {
+			t.Errorf("%s: of Sentry: %v, by %q, %v", test.command, look.IsSentry(), got, ok)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func ask(t *testing.T, dir, conf string) (Services, string) {
 	if err != nil {
 		t.Skip("no python3 in PATH")
 	}
-	argv, err := AskServices(name)
+	argv, err := ServicesArgv(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func ask(t *testing.T, dir, conf string) (Services, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ReadServices(printed)
+	s, err := ParseServices(printed)
 	if err != nil {
 		t.Fatalf("%v: %s", err, printed)
 	}
@@ -159,22 +159,22 @@ func TestServices(t *testing.T) {
 	if len(s.Databases) != 2 || len(s.Redis) != 2 || len(s.Brokers) != 1 || len(s.Watchers) != 1 || s.Python == "" || s.Error != "" {
 		t.Fatalf("%s", printed)
 	}
-	if d := s.Databases[0]; d.Error != "" || d.Version != "15.1" || !d.Migrated || d.Behind != 1 || d.Place() != "p:5432" || d.Local() {
+	if d := s.Databases[0]; d.Error != "" || d.Version != "15.1" || !d.Migrated || d.Pending != 1 || d.Address() != "p:5432" || d.Local() {
 		t.Errorf("%+v", d)
 	}
-	if d := s.Databases[1]; d.Trouble() != OtherTrouble || d.Port != 6000 || !d.Local() {
+	if d := s.Databases[1]; d.Failure() != OtherFailure || d.Port != 6000 || !d.Local() {
 		t.Errorf("%+v", d)
 	}
-	if r := s.Redis[0]; r.Error != "" || r.Version != "7.0" || !r.Used || r.Whole {
+	if r := s.Redis[0]; r.Error != "" || r.Version != "7.0" || !r.Used || r.Clustered {
 		t.Errorf("%+v", r)
 	}
-	if r := s.Redis[1]; r.Error == "" || !r.Used || !r.Whole {
+	if r := s.Redis[1]; r.Error == "" || !r.Used || !r.Clustered {
 		t.Errorf("%+v", r)
 	}
-	if b := s.Brokers[0]; b.Error == "" || b.Place() != "q:7" || b.User != "u" {
+	if b := s.Brokers[0]; b.Error == "" || b.Address() != "q:7" || b.User != "u" {
 		t.Errorf("%+v", b)
 	}
-	if w := s.Watchers[0]; w.There || w.Program != "/nowhere/webpack" {
+	if w := s.Watchers[0]; w.Found || w.Program != "/nowhere/webpack" {
 		t.Errorf("%+v", w)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 func TestWrittenRegions(t *testing.T) {
 	t.Parallel()
-	got := sentry.WrittenRegions(`
+	got := sentry.ParseRegions(`
 from sentry.types.region import Region, RegionCategory
 # Region("old", 9, "https://old.ngrok.io", RegionCategory.MULTI_TENANT),
 SENTRY_REGION_CONFIG = (
@@ -24,7 +24,7 @@ SENTRY_REGION_CONFIG = (
     Region(name, 3, "https://x.ngrok.io"),
 )
 `)
-	want := []sentry.Written{
+	want := []sentry.WrittenRegion{
 		{Name: "us-west", ID: 1, Address: "https://us-acme.ngrok.io", Category: "SINGLE_TENANT"},
 		{Name: "eu", ID: 22, Address: "https://eu-acme.ngrok.io"},
 	}
