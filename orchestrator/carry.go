@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
+	"silo/wait"
 )
 
 // job is one incarnation of a silo: its process, and the way to its end. Run's
@@ -56,91 +57,44 @@ func (s *Supervisor) carryOut(ctx context.Context, todo []action) {
 	}
 }
 
-// handover is how many silos' ports are let go of at once: enough that forks need
-// not wait for one another often, few enough that nobody else takes one meanwhile.
-const handover = 8
-
-// launchAll launches the first, which is control where it is among them, and then
-// the others in order, on as many goroutines as there are processors: a launch
-// waits for its child's exec.
-func (s *Supervisor) launchAll(ctx context.Context, launches []*job) {
-	s.launchSome(ctx, launches[:1])
-	var mu sync.Mutex // guards rest
-	rest := launches[1:]
-	atOnce := min(s.processors, len(rest))
-	if len(rest) > handover {
-		defer s.makeRoom(atOnce)()
+// launchAll launches the first job, which is control if it is among them, and then
+// the others in order, a few at a time.
+func (s *Supervisor) launchAll(ctx context.Context, jobs []*job) {
+	s.launch(ctx, jobs[0])
+	var launches errgroup.Group
+	launches.SetLimit(runtime.GOMAXPROCS(0))
+	for _, j := range jobs[1:] {
+		launches.Go(func() error { s.launch(ctx, j); return nil })
 	}
-	next := func() (batch []*job) {
-		mu.Lock()
-		defer mu.Unlock()
-		n := min(handover, len(rest))
-		batch, rest = rest[:n], rest[n:]
-		return batch
-	}
-	var hands sync.WaitGroup
-	for range atOnce {
-		hands.Go(func() {
-			for batch := next(); len(batch) > 0; batch = next() {
-				s.launchSome(ctx, batch)
-			}
-		})
-	}
-	hands.Wait()
+	_ = launches.Wait() // no launch returns an error
 }
 
-// launchSome lets go of the ports of some silos and launches them one by one. A
-// child has a copy of all that is open until it executes its program: what was
-// closed while one was being born is still taken.
-func (s *Supervisor) launchSome(ctx context.Context, batch []*job) {
-	free, held := make([]error, len(batch)), make([]bool, len(batch))
-	proc.BetweenBirths(func() {
-		for i, j := range batch {
-			if p := s.placed(j.name); p.held != nil && j.wanted.Err() == nil {
-				held[i] = p.held.Holds(j.name)
-				free[i] = p.held.Release(j.name)
-			}
-		}
-	})
-	for i, j := range batch {
-		if !held[i] { // since its last process ended anybody may have come
-			free[i] = s.vacant(j.name) //nolint:contextcheck // as ports.Reserve, it takes a moment
-		}
-		s.arrivals.giveWay()
-		s.launch(ctx, j, free[i])
+// releasePorts closes the listeners that reserve the ports of a silo. If an earlier
+// process had the ports, it checks that they are free instead.
+func (s *Supervisor) releasePorts(j *job) (err error) {
+	placed := s.placed(j.name)
+	if placed.held == nil || j.wanted.Err() != nil {
+		return nil
 	}
-}
-
-// makeRoom lets other goroutines run beside so many that launch, until it is undone.
-// Who waits for a child's exec keeps one of Go's processors meanwhile; that is only
-// given to others when the runtime's monitor comes to look, which on a machine that
-// is at work can be 10 ms.
-func (s *Supervisor) makeRoom(launching int) (undo func()) {
-	runtime.GOMAXPROCS(s.processors + launching)
-	return func() {
-		if os.Getenv("GOMAXPROCS") == "" {
-			runtime.SetDefaultGOMAXPROCS() // which goes on to follow a container's limits
-		} else {
-			runtime.GOMAXPROCS(s.processors)
-		}
+	if !placed.held.Holds(j.name) {
+		return s.vacant(j.name)
 	}
+	proc.BetweenBirths(func() { err = placed.held.Release(j.name) })
+	return err
 }
 
 func (s *Supervisor) rearm(ctx context.Context, a armAction) {
-	timer := time.NewTimer(a.after)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	if wait.Sleep(ctx, a.after) {
 		s.send(backoffEvent{a.name, a.backoff})
-	case <-ctx.Done():
 	}
 }
 
 // launch starts a silo's process, if its ports are free for it, and the goroutines
 // that watch it.
-func (s *Supervisor) launch(ctx context.Context, j *job, err error) {
+func (s *Supervisor) launch(ctx context.Context, j *job) {
 	defer close(j.launched)
 	var process *proc.Process
+	err := s.releasePorts(j) //nolint:contextcheck // it takes a moment, as ports.Reserve does
 	if err == nil {
 		process, err = s.startProcess(j)
 	}

@@ -15,10 +15,6 @@ import (
 	"silo/tunnels"
 )
 
-// filesPerSilo is how many files this process has open for a silo, by a generous
-// guess: listeners that hold its ports, a pipe, a log, a process, connections.
-const filesPerSilo = 8
-
 // closers is a teardown: what was set up, undone backwards.
 type closers []func() error
 
@@ -58,7 +54,6 @@ func Prepare(ctx context.Context, plan Plan, site Site, lines *logs.Mux) (*Insta
 		return nil, err
 	}
 	in.undo.push(site.Dir.Release)
-	go proc.WidenTable(filesPerSilo * len(plan.Silos)) // beside what opens the first of them
 	if _, err := Clean(ctx, site.Dir); err != nil {
 		return nil, err
 	}

@@ -12,16 +12,17 @@ import (
 
 	"silo/ports"
 	"silo/sentry"
+	"silo/wait"
 )
 
 const (
-	// firstInterval is the wait after the first probe; it doubles up to quickInterval.
-	firstInterval = time.Millisecond
-	// quickInterval is the longest wait between the probes of quickFor: a silo that
-	// is up is seen to be so within it. Later ones are as rare as ready.interval says.
-	quickInterval = 10 * time.Millisecond
-	// quickFor is how long a silo that starts is probed quickly.
-	quickFor = 5 * time.Second
+	// firstInterval is the wait between probes of a silo that has just been launched.
+	firstInterval = 10 * time.Millisecond
+	// probesPerSecond bounds the probes of all starting silos together.
+	probesPerSecond = 2000
+	// intervalShare is the part of the time since its launch that a silo waits for its
+	// next probe: the interval grows with the start.
+	intervalShare = 50
 	// probeTimeout bounds one request. uWSGI listens seconds before the app is
 	// loaded and holds requests meanwhile: long enough that one is answered the
 	// moment it is, short enough that a lost one does not count.
@@ -39,11 +40,11 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, placed.Ready.Timeout)
 	defer cancel()
-	started, wait := time.Now(), firstInterval
+	started := time.Now()
 	said := silent(placed.health()).Error()
 	s.send(probedEvent{name: j.name, incarnation: j.incarnation, reason: said})
 	for {
-		finding := s.probe(ctx, j, placed, quickFor-time.Since(started))
+		finding := s.probe(ctx, j, placed)
 		if ctx.Err() != nil {
 			break
 		}
@@ -54,42 +55,26 @@ func (s *Supervisor) watch(ctx context.Context, j *job) {
 		if finding.ready || finding.fatal {
 			return
 		}
-		if !pause(ctx, wait) {
+		if !wait.Sleep(ctx, interval(time.Since(started), placed.Ready.Interval, len(s.now().Placed))) {
 			break
 		}
-		wait = min(2*wait, interval(time.Since(started), placed.Ready.Interval, len(s.now().Placed)))
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		s.send(overdueEvent{j.name, j.incarnation})
 	}
 }
 
-// interval is the wait after a probe that found nothing. Many silos share the
-// machine they start on: together they probe no more often than a few do.
-func interval(since, configured time.Duration, silos int) time.Duration {
-	if since > quickFor {
-		return configured
-	}
-	return min(configured, max(quickInterval, time.Duration(silos)*time.Millisecond/33))
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// interval returns the wait between two probes of a silo that has been starting for
+// some time: ready.interval at most, and less at first.
+func interval(starting, configured time.Duration, silos int) time.Duration {
+	return min(configured, max(firstInterval, time.Duration(silos)*time.Second/probesPerSecond, starting/intervalShare))
 }
 
 // probe asks a silo's own port for its health, makes sure that this very
-// process answers, and looks at the mode it answers in. It begins when something
-// listens there, or the bound is over.
-func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed, bound time.Duration) probedEvent {
+// process answers, and looks at the mode it answers in.
+func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed) probedEvent {
 	finding := probedEvent{name: j.name, incarnation: j.incarnation}
-	err := s.meet(ctx, placed, bound)
+	err := healthy(ctx, placed)
 	finding.at = time.Now()
 	if err == nil {
 		err = s.answersItself(j, placed)
@@ -107,16 +92,6 @@ func (s *Supervisor) probe(ctx context.Context, j *job, placed Placed, bound tim
 	}
 	finding.ready = true
 	return finding
-}
-
-// meet waits until something listens, or the bound is over, and asks for its health.
-func (s *Supervisor) meet(ctx context.Context, placed Placed, bound time.Duration) error {
-	if bound > 0 && s.arrivals.await(ctx, placed.HealthPort, bound) {
-		defer s.arrivals.seenOff()
-	} else if len(ports.Silent(placed.HealthPort)) > 0 {
-		return silent(placed.health()) // to connect would cost ten times as much
-	}
-	return healthy(ctx, placed)
 }
 
 func healthy(ctx context.Context, placed Placed) error {

@@ -50,15 +50,11 @@ type silo struct {
 	role        string // the mode that its answers tell; empty: none
 }
 
-// step is the whole of the supervisor's judgement: what events make of a
-// cluster, one after the other, and what is to be done about it. It is pure.
-func step(c cluster, now time.Time, events ...event) (cluster, []action) {
+// step is the supervisor's whole decision logic. It returns the cluster after an
+// event and the actions to execute. It is pure.
+func step(c cluster, now time.Time, e event) (cluster, []action) {
 	c.silos = slices.Clone(c.silos)
-	var todo []action
-	for _, e := range events {
-		todo = append(todo, c.take(e, now)...)
-	}
-	return c, todo
+	return c, c.take(e, now)
 }
 
 // take carries one event out on a cluster that nobody else sees.

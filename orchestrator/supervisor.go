@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,9 +37,6 @@ type Supervisor struct {
 	dashboard *string         // where the page is, without its token; nil: nowhere
 	born      string          // start time of this process, as the kernel tells it
 	jobs      map[string]*job // the latest incarnation of each silo; Run's own
-	arrivals  arrivals        // of silos that start
-
-	processors int // that Go uses when nothing is launched
 }
 
 // NewSupervisor makes a supervisor of a placement whose region config is
@@ -49,9 +45,8 @@ type Supervisor struct {
 func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
 		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
-		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{}, processors: runtime.GOMAXPROCS(0),
+		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
-	s.arrivals.workers = &s.workers
 	s.born, _ = proc.StartTime(os.Getpid()) // without it this process cannot be told from another of its number
 	if err := s.openOutputs(place, place.Placed); err != nil {
 		return nil, err
@@ -125,18 +120,17 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	c := s.take(work, s.initial(), wantEvent{names: s.wanted(), want: wantUp})
 	down := ctx.Done()
 	for !c.done() {
-		var e event
 		select {
-		case e = <-s.events:
+		case e := <-s.events:
+			c = s.take(work, c, e)
 		case r := <-s.refreshes:
 			r.reply <- s.running(work, c)
 			continue
 		case <-s.board.nudges:
 		case <-down:
 			down = nil
-			e = downEvent{}
+			c = s.take(work, c, downEvent{})
 		}
-		c = s.take(work, c, s.gather(e)...)
 		s.publish(c)
 		s.acknowledge()
 	}
@@ -145,40 +139,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	last := s.snapshot(c).AsStopped()
 	s.board.publish(last)
 	return errors.Join(err, saver.stop(last))
-}
-
-// lullPerSilo is how long, for each silo, events are gathered before a step and a
-// snapshot are made of them: with hundreds of silos one of each an event would be
-// the cost of starting them.
-const lullPerSilo = 10 * time.Microsecond
-
-// gather adds to an event, nil for none, what else has happened or does so soon.
-func (s *Supervisor) gather(e event) []event {
-	var batch []event
-	if e != nil {
-		batch = append(batch, e)
-	}
-	var lull <-chan time.Time
-	if wait := time.Duration(len(s.now().Placed)) * lullPerSilo; wait >= time.Millisecond {
-		lull = time.After(wait)
-	}
-	for {
-		select {
-		case e := <-s.events:
-			batch = append(batch, e)
-			continue
-		default:
-		}
-		if lull == nil {
-			return batch
-		}
-		select {
-		case e := <-s.events:
-			batch = append(batch, e)
-		case <-lull:
-			lull = nil
-		}
-	}
 }
 
 // clear ends all that is not a silo, once no silo is left.
@@ -217,20 +177,18 @@ func (s *Supervisor) acknowledge() {
 	s.seen = nil
 }
 
-func (s *Supervisor) take(ctx context.Context, c cluster, events ...event) cluster {
-	for _, e := range events {
-		switch wish := e.(type) {
-		case wantEvent:
-			if wish.seen != nil {
-				s.seen = append(s.seen, wish.seen)
-			}
-		case applyEvent:
-			s.place.Store(wish.place)
-			wish.place.gate.isolate(wish.place.Topology.Isolation)
+func (s *Supervisor) take(ctx context.Context, c cluster, e event) cluster {
+	switch wish := e.(type) {
+	case wantEvent:
+		if wish.seen != nil {
 			s.seen = append(s.seen, wish.seen)
 		}
+	case applyEvent:
+		s.place.Store(wish.place)
+		wish.place.gate.isolate(wish.place.Topology.Isolation)
+		s.seen = append(s.seen, wish.seen)
 	}
-	c, todo := step(c, time.Now(), events...)
+	c, todo := step(c, time.Now(), e)
 	s.carryOut(ctx, todo)
 	return c
 }

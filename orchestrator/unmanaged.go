@@ -14,6 +14,7 @@ import (
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
+	"silo/wait"
 )
 
 // Unmanaged silos (sentry.managed = false) are started and ended by somebody
@@ -122,7 +123,7 @@ func (s *Supervisor) lookOut(j *job) {
 			s.now().Warn(err.Error())
 		}
 	}
-	for said, wait := "", quickInterval; ; wait = min(2*wait, seldom) {
+	for said, pause := "", firstInterval; ; pause = min(2*pause, seldom) {
 		finding := s.sight(j.wanted, j, placed)
 		if j.wanted.Err() != nil {
 			return
@@ -131,7 +132,7 @@ func (s *Supervisor) lookOut(j *job) {
 			said = finding.reason
 			s.send(finding)
 		}
-		if finding.ready || finding.fatal || !pause(j.wanted, wait) {
+		if finding.ready || finding.fatal || !wait.Sleep(j.wanted, pause) {
 			return
 		}
 	}
