@@ -46,7 +46,7 @@ func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 			return nil, ErrNotRunning
 		}
 		if !rest(opening, 10*time.Millisecond) {
-			return nil, fmt.Errorf("%w: %w", ErrDeaf, err)
+			return nil, fmt.Errorf("%w: %w", ErrUnresponsive, err)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (c *Client) greet(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return ErrSilent
+		return ErrHung
 	case c.ending(ctx):
 		return ErrNotRunning
 	}
@@ -118,7 +118,7 @@ func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (orches
 }
 
 // Foresee tells what Up would change, and has nothing changed.
-func (c *Client) Foresee(ctx context.Context, monolith bool, silos ...string) (orchestrator.Changes, error) {
+func (c *Client) PreviewUp(ctx context.Context, monolith bool, silos ...string) (orchestrator.Changes, error) {
 	var changes orchestrator.Changes
 	err := c.call(ctx, http.MethodPost, "/v1/up", request{Silos: silos, Monolith: monolith, Dry: true}, &changes)
 	return changes, err

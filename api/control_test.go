@@ -58,9 +58,9 @@ func launch(t testing.TB, home string) instance {
 	must(t, err)
 	i.options = Options{
 		Replan:  func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil },
-		Plain:   func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("\x1b[1m"), nil) },
+		StripEscapes:   func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("\x1b[1m"), nil) },
 		Version: "test",
-		Page:    Page{URL: "http://127.0.0.1:1/token/", Once: func() string { return "http://127.0.0.1:1/ticket" }},
+		Page:    Page{URL: "http://127.0.0.1:1/token/", OneTimeURL: func() string { return "http://127.0.0.1:1/ticket" }},
 	}
 	i.server, err = Serve(ctx, i.dir, i.Supervisor, i.options)
 	must(t, err)

@@ -12,7 +12,7 @@ var ErrNoDashboard = errors.New("this instance has no dashboard: its port could 
 // Page is where the instance's dashboard is. Its zero value: it has none.
 type Page struct {
 	URL  string        // the whole address, with the token
-	Once func() string // makes an address that leads there once
+	OneTimeURL func() string // makes an address that leads there once
 }
 
 // dashboardBody is an address of the instance's page.
@@ -26,21 +26,21 @@ func (s *Server) dashboard(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) dashboardOnce(w http.ResponseWriter, _ *http.Request) {
 	var body dashboardBody
-	if s.options.Page.Once != nil {
-		body.URL = s.options.Page.Once()
+	if s.options.Page.OneTimeURL != nil {
+		body.URL = s.options.Page.OneTimeURL()
 	}
 	answer(w, http.StatusOK, body)
 }
 
 // Dashboard is the whole address of the instance's page, with the token that lets
 // its reader in. Where there is no page it is ErrNoDashboard.
-func (c *Client) Dashboard(ctx context.Context) (string, error) {
+func (c *Client) DashboardURL(ctx context.Context) (string, error) {
 	return c.page(ctx, http.MethodGet)
 }
 
 // DashboardOnce is an address that leads to the page once, within a minute: it may
 // stand among a process's arguments.
-func (c *Client) DashboardOnce(ctx context.Context) (string, error) {
+func (c *Client) OneTimeDashboardURL(ctx context.Context) (string, error) {
 	return c.page(ctx, http.MethodPost)
 }
 

@@ -11,9 +11,9 @@ import (
 func TestThePageIsToldOnTheSocket(t *testing.T) {
 	t.Parallel()
 	_, _, client := serve(t)
-	url, err := client.Dashboard(t.Context())
+	url, err := client.DashboardURL(t.Context())
 	must(t, err)
-	once, err := client.DashboardOnce(t.Context())
+	once, err := client.OneTimeDashboardURL(t.Context())
 	must(t, err)
 	if url != "http://127.0.0.1:1/token/" || once != "http://127.0.0.1:1/ticket" {
 		t.Errorf("the page is at %s, once at %s", url, once)
@@ -38,10 +38,10 @@ func TestAnInstanceMayHaveNoPage(t *testing.T) {
 	i := launch(t, t.TempDir())
 	t.Cleanup(func() { i.end(t) })
 	i.server.options.Page = Page{}
-	if url, err := i.client.Dashboard(t.Context()); !errors.Is(err, ErrNoDashboard) {
+	if url, err := i.client.DashboardURL(t.Context()); !errors.Is(err, ErrNoDashboard) {
 		t.Errorf("it is at %q, %v", url, err)
 	}
-	if url, err := i.client.DashboardOnce(t.Context()); !errors.Is(err, ErrNoDashboard) {
+	if url, err := i.client.OneTimeDashboardURL(t.Context()); !errors.Is(err, ErrNoDashboard) {
 		t.Errorf("once it is at %q, %v", url, err)
 	}
 }

@@ -43,7 +43,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		defer close(lines)
 		failed = logs.Read(ctx, s.logDir, query, func(l logs.Line) error {
 			select {
-			case lines <- NewLogLine(l, s.options.Plain):
+			case lines <- NewLogLine(l, s.options.StripEscapes):
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -93,7 +93,7 @@ func (s *Server) tellLines(w http.ResponseWriter, r *http.Request, lines <-chan 
 // logQuery reads what lines are wanted. What is not understood is answered, and
 // not ok.
 func (s *Server) logQuery(w http.ResponseWriter, r *http.Request) (logs.Query, bool) {
-	q := logs.Query{Silos: r.URL.Query()["silo"], Follow: r.URL.Query().Get("follow") == "1", Plain: s.options.Plain}
+	q := logs.Query{Silos: r.URL.Query()["silo"], Follow: r.URL.Query().Get("follow") == "1", Plain: s.options.StripEscapes}
 	var ok bool
 	if q.N, ok = number(w, r, "n", -1); !ok {
 		return q, false

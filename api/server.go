@@ -51,7 +51,7 @@ type Options struct {
 	// Replan makes a plan of the topology as it is now.
 	Replan Replan
 	// Plain takes escape sequences out of a line of a silo's output, and keeps neither.
-	Plain func(line []byte) []byte
+	StripEscapes func(line []byte) []byte
 	// Version is this build's, which exports name.
 	Version string
 	// Page is told on the socket alone.

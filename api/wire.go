@@ -20,10 +20,10 @@ var ErrNotRunning = errors.New("nothing is running")
 
 // ErrDeaf says that a supervisor holds the instance's lock and does not answer: its
 // socket was removed, by who clears /tmp perhaps, or it is silent.
-var ErrDeaf = errors.New("the supervisor holds its lock but does not answer")
+var ErrUnresponsive = errors.New("the supervisor holds its lock but does not answer")
 
 // ErrSilent is an ErrDeaf of one that has its socket: it is stopped (Ctrl-Z), or hangs.
-var ErrSilent = fmt.Errorf("%w: nothing has come in %v", ErrDeaf, greetBound)
+var ErrHung = fmt.Errorf("%w: nothing has come in %v", ErrUnresponsive, greetBound)
 
 // Update is one line of the watch stream.
 type Update struct {

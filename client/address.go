@@ -21,7 +21,7 @@ type target struct {
 
 // target asks where the silo is now.
 func (c *Client) target(ctx context.Context) (target, error) {
-	snapshot, err := c.options.Live(ctx)
+	snapshot, err := c.options.Snapshot(ctx)
 	if err != nil {
 		return target{}, err
 	}

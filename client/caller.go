@@ -14,7 +14,7 @@ type Caller struct {
 
 // Inside is the silo of the instance with that key (state.Dir.Key) in whose
 // environment this program runs, as `silo run us -- …` makes it; else nobody.
-func Inside(env state.Lookup, key string) Caller {
+func CallerFromEnv(env state.Lookup, key string) Caller {
 	name, _ := env("SILO_NAME")
 	if instance, told := env("SILO_INSTANCE"); name == "" || told && instance != key {
 		return Caller{}

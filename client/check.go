@@ -83,7 +83,7 @@ type Step struct {
 }
 
 // Expect is what a healthy silo answers. The zero Expect is Sentry's.
-type Expect struct {
+type HealthCheck struct {
 	Path   string      // empty: /_health/
 	Status int         // 0: 200
 	Any    bool        // whatever the answer is, it will do
@@ -93,9 +93,9 @@ type Expect struct {
 // CheckOptions say how silos are checked.
 type CheckOptions struct {
 	Timeout time.Duration            // bounds the check of each silo; at least as long as one should wait
-	Expect  func(name string) Expect // nil: Sentry's of all
+	HealthCheck  func(name string) HealthCheck // nil: Sentry's of all
 	Logs    string                   // the directory of the silos' logs, which tell who has answered; empty: none
-	Agent   string                   // User-Agent
+	UserAgent   string                   // User-Agent
 }
 
 // Check looks at all silos of a snapshot side by side, each both ways. The
@@ -151,6 +151,6 @@ func (r *Report) judge(snapshot *state.Snapshot) {
 }
 
 // still is Live of one snapshot.
-func still(snapshot *state.Snapshot) Live {
+func still(snapshot *state.Snapshot) SnapshotFunc {
 	return func(context.Context) (*state.Snapshot, error) { return snapshot, nil }
 }

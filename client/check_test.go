@@ -167,8 +167,8 @@ func TestWhatIsExpected(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	snapshot := region(t, s, s.URL, "local")
-	r := Check(t.Context(), snapshot, CheckOptions{Timeout: 5 * time.Second, Expect: func(string) Expect {
-		return Expect{Path: "/up?full=1", Status: http.StatusTeapot, Header: http.Header{"Authorization": {"Basic eDp5"}}}
+	r := Check(t.Context(), snapshot, CheckOptions{Timeout: 5 * time.Second, HealthCheck: func(string) HealthCheck {
+		return HealthCheck{Path: "/up?full=1", Status: http.StatusTeapot, Header: http.Header{"Authorization": {"Basic eDp5"}}}
 	}})
 	if !r.OK || r.Silos[0].Ways[0].Mode != nil || r.Silos[0].Ways[0].Answered != nil || *r.Silos[0].Ways[1].Answered != "us" {
 		t.Errorf("got %+v", r)
@@ -194,7 +194,7 @@ func TestAnyAnswerWillDoWhereTheTopologySaysSo(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(s.Close)
-	odd := Check(t.Context(), region(t, s, s.URL, "local"), CheckOptions{Timeout: 5 * time.Second, Expect: func(string) Expect { return Expect{Path: "/", Any: true} }})
+	odd := Check(t.Context(), region(t, s, s.URL, "local"), CheckOptions{Timeout: 5 * time.Second, HealthCheck: func(string) HealthCheck { return HealthCheck{Path: "/", Any: true} }})
 	if !odd.OK {
 		t.Errorf("any answer will do: %+v", odd)
 	}

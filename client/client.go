@@ -19,11 +19,11 @@ import (
 
 // Live gives an instance's latest snapshot, or control.ErrNotRunning. It is
 // called from many goroutines at once.
-type Live func(context.Context) (*state.Snapshot, error)
+type SnapshotFunc func(context.Context) (*state.Snapshot, error)
 
 // Running is Live of the instance that is recorded at dir: each call asks the
 // instance's control socket.
-func Running(dir *state.Dir) Live {
+func Running(dir *state.Dir) SnapshotFunc {
 	return func(ctx context.Context) (*state.Snapshot, error) {
 		supervisor, err := api.Dial(ctx, dir)
 		if err != nil {
@@ -36,7 +36,7 @@ func Running(dir *state.Dir) Live {
 
 // Options say whose silos a Client calls, and how. Live must be set.
 type Options struct {
-	Live    Live
+	Snapshot    SnapshotFunc
 	Secrets func() (state.Secrets, error) // the instance's; needed for signed requests alone
 	From    Caller                        // who calls; the zero Caller is none of the silos
 	Direct  bool                          // call a silo's backend on its own port, past its tunnel
@@ -44,12 +44,12 @@ type Options struct {
 	// for the answer to begin, as Sentry does (shared_integrations/client/base.py,
 	// 23.7.1), and as long as it takes for its body. Less than zero waits for ever.
 	Timeout time.Duration
-	Agent   string // User-Agent; empty: "silo"
+	UserAgent   string // User-Agent; empty: "silo"
 }
 
 // Of are the Options for the instance that is recorded at dir.
-func Of(dir *state.Dir) Options {
-	return Options{Live: Running(dir), Secrets: dir.Secrets}
+func InstanceOptions(dir *state.Dir) Options {
+	return Options{Snapshot: Running(dir), Secrets: dir.Secrets}
 }
 
 // Client makes requests to one silo. It keeps no connection between two of them,
@@ -75,12 +75,12 @@ func Control(ctx context.Context, o Options) (*Client, error) {
 
 // Silo is a client for the silo of that name, whatever it runs as; that a
 // monolith can be called too is for those outside alone. Errors are as Region's.
-func Silo(ctx context.Context, name string, o Options) (*Client, error) {
+func New(ctx context.Context, name string, o Options) (*Client, error) {
 	return dial(ctx, o, name, func(s state.Silo) bool { return s.Name == name })
 }
 
 func dial(ctx context.Context, o Options, name string, is func(state.Silo) bool) (*Client, error) {
-	snapshot, err := o.Live(ctx)
+	snapshot, err := o.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}

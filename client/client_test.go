@@ -45,7 +45,7 @@ func at(address string) client.Options {
 		Silos: []state.Silo{silo("control", state.Control), silo("us", state.Region), silo("eu", state.Region)},
 	}
 	return client.Options{
-		Live:    func(context.Context) (*state.Snapshot, error) { return snapshot, nil },
+		Snapshot:    func(context.Context) (*state.Snapshot, error) { return snapshot, nil },
 		Secrets: func() (state.Secrets, error) { return state.Secrets{RPC: "one", Subnet: "two"}, nil },
 	}
 }
@@ -92,7 +92,7 @@ func TestWhoMayCallWhom(t *testing.T) {
 	} {
 		o.From = c.from
 		for how, dial := range map[string]func() (*client.Client, error){
-			"Silo": func() (*client.Client, error) { return client.Silo(t.Context(), c.to, o) },
+			"Silo": func() (*client.Client, error) { return client.New(t.Context(), c.to, o) },
 			"Region or Control": func() (*client.Client, error) {
 				if c.to == "control" {
 					return client.Control(t.Context(), o)
@@ -125,7 +125,7 @@ func TestWhoIAm(t *testing.T) {
 		{map[string]string{"SILO_NAME": "us", "SILO_INSTANCE": "another", "SENTRY_SILO_MODE": "REGION"}, client.Caller{}},
 	} {
 		env := func(name string) (string, bool) { value, ok := c.env[name]; return value, ok }
-		if got := client.Inside(env, "mine"); got != c.want {
+		if got := client.CallerFromEnv(env, "mine"); got != c.want {
 			t.Errorf("%v: %v", c.env, got)
 		}
 	}
@@ -140,7 +140,7 @@ func TestUnknownSilos(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	o.Live = func(context.Context) (*state.Snapshot, error) { return nil, api.ErrNotRunning }
+	o.Snapshot = func(context.Context) (*state.Snapshot, error) { return nil, api.ErrNotRunning }
 	if _, err := client.Control(t.Context(), o); !errors.Is(err, api.ErrNotRunning) {
 		t.Errorf("nothing runs: %v", err)
 	}
@@ -190,13 +190,13 @@ func TestNgrokIsToldToSkipItsWarning(t *testing.T) {
 	o := instance(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Header.Get("Ngrok-Skip-Browser-Warning"))
 	})
-	snapshot, err := o.Live(t.Context())
+	snapshot, err := o.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ngrok := *snapshot
 	ngrok.Provider = "ngrok"
-	o.Live = func(context.Context) (*state.Snapshot, error) { return &ngrok, nil }
+	o.Snapshot = func(context.Context) (*state.Snapshot, error) { return &ngrok, nil }
 	for _, direct := range []bool{false, true} {
 		o.Direct = direct
 		c := us(t, o)

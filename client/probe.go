@@ -23,15 +23,15 @@ type trip struct {
 	options  CheckOptions
 	way      *Way
 	client   *Client
-	expect   Expect
+	expect   HealthCheck
 }
 
 // take takes all steps up to the first that fails, and notes them in t.way.
 func (t *trip) take(ctx context.Context) {
 	began := time.Now()
 	defer func() { t.way.Seconds = time.Since(began).Seconds() }()
-	if t.options.Expect != nil {
-		t.expect = t.options.Expect(t.silo.Name)
+	if t.options.HealthCheck != nil {
+		t.expect = t.options.HealthCheck(t.silo.Name)
 	}
 	if t.way.Via == Direct && t.snapshot.IsManaged() && t.silo.PID == nil {
 		// Its port may be held by a listener of the supervisor's, which never answers.
@@ -40,8 +40,8 @@ func (t *trip) take(ctx context.Context) {
 		return
 	}
 	var err error
-	t.client, err = Silo(ctx, t.silo.Name, Options{
-		Live: still(t.snapshot), Direct: t.way.Via == Direct, Timeout: t.options.Timeout, Agent: t.options.Agent,
+	t.client, err = New(ctx, t.silo.Name, Options{
+		Snapshot: still(t.snapshot), Direct: t.way.Via == Direct, Timeout: t.options.Timeout, UserAgent: t.options.UserAgent,
 	})
 	if err != nil {
 		t.fail(HTTP, began, err)

@@ -32,7 +32,7 @@ func front(t *testing.T, address func() string, patience time.Duration) (*Proxy,
 		}
 		return &state.Snapshot{Silos: []state.Silo{{Name: "us", Mode: state.Region, URL: at}}}, nil
 	}
-	c := &Client{name: "us", options: Options{Live: live}}
+	c := &Client{name: "us", options: Options{Snapshot: live}}
 	p := c.Proxy(patience)
 	edge, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

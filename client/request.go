@@ -110,7 +110,7 @@ func (c *Client) prepare(ctx context.Context, at target, r Request) (*http.Reque
 	if err := c.sign(at, r, sent); err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{"Accept": "*/*", "User-Agent": cmp.Or(c.options.Agent, "silo")} {
+	for name, value := range map[string]string{"Accept": "*/*", "User-Agent": cmp.Or(c.options.UserAgent, "silo")} {
 		if _, given := sent.Header[name]; !given {
 			sent.Header.Set(name, value)
 		}

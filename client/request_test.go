@@ -49,7 +49,7 @@ func TestHeadersOfARequest(t *testing.T) {
 	o := instance(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"host": r.Host, "header": r.Header, "length": r.ContentLength})
 	})
-	o.Agent = "tester/1"
+	o.UserAgent = "tester/1"
 	c := us(t, o)
 	answer, err := c.Do(t.Context(), client.Request{
 		Path: "/", Host: "acme.test", Body: []byte("abc"),

@@ -50,7 +50,7 @@ func (a *app) check(c *cli.Context) error {
 		return err
 	}
 	report := client.Check(c.Context, snapshot, client.CheckOptions{
-		Timeout: c.Duration("timeout"), Expect: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), Agent: ui.CheckAgent + release(),
+		Timeout: c.Duration("timeout"), HealthCheck: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
 	})
 	if c.Err() != nil {
 		return silent(exitInterrupted)
@@ -58,7 +58,7 @@ func (a *app) check(c *cli.Context) error {
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, report)
 	} else {
-		a.out.Mesh(checked(report))
+		a.out.CheckReport(checked(report))
 		a.hintChecked(report)
 	}
 	if err == nil && !report.OK {
@@ -69,7 +69,7 @@ func (a *app) check(c *cli.Context) error {
 
 // expected tells what the topology wants of each silo's answer. One that cannot
 // be read any more leaves what Sentry answers.
-func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.Expect {
+func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.HealthCheck {
 	t, err := a.topologyOf(dir)
 	if err != nil {
 		a.talk.Warn("the topology cannot be read, so each silo is held to Sentry's own health path: " + err.Error())
@@ -79,31 +79,31 @@ func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snap
 	if err != nil {
 		return nil
 	}
-	wanted := map[string]client.Expect{}
+	wanted := map[string]client.HealthCheck{}
 	for _, s := range plan.Silos {
-		e := client.Expect{Path: s.Ready.Path, Status: s.Ready.Status, Any: s.Ready.Off}
+		e := client.HealthCheck{Path: s.Ready.Path, Status: s.Ready.Status, Any: s.Ready.Off}
 		if len(s.BasicAuth) > 0 && (snapshot.Provider == tunnels.Ngrok || snapshot.Provider == tunnels.Local) {
 			e.Header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(s.BasicAuth[0]))}}
 		}
 		wanted[s.Name] = e
 	}
-	return func(name string) client.Expect { return wanted[name] }
+	return func(name string) client.HealthCheck { return wanted[name] }
 }
 
 // checked is a report as it is shown.
-func checked(r client.Report) ui.Mesh {
-	c := ui.Mesh{Config: r.Config.Path, OutOfStep: !r.Config.OK, ConfigHint: r.Config.Hint}
+func checked(r client.Report) ui.CheckReport {
+	c := ui.CheckReport{Config: r.Config.Path, OutOfStep: !r.Config.OK, ConfigHint: r.Config.Hint}
 	for _, s := range r.Silos {
 		for _, w := range s.Ways {
-			row := ui.MeshWay{Silo: s.Name, Via: w.Via, URL: w.URL, OK: w.OK, Took: seconds(w.Seconds), Error: w.Error, Hint: w.Hint}
+			row := ui.CheckedWay{Silo: s.Name, Via: w.Via, URL: w.URL, OK: w.OK, Took: seconds(w.Seconds), Error: w.Error, Hint: w.Hint}
 			if w.Mode != nil {
 				row.Mode = *w.Mode
 			}
 			if w.Answered != nil {
-				row.By = *w.Answered
+				row.AnsweredBy = *w.Answered
 			}
 			for _, step := range w.Steps {
-				row.Steps = append(row.Steps, ui.MeshStep{Name: step.Name, Took: seconds(step.Seconds)})
+				row.Steps = append(row.Steps, ui.CheckedStep{Name: step.Name, Took: seconds(step.Seconds)})
 				if !step.OK {
 					row.Failed = step.Name
 				}

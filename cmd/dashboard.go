@@ -32,7 +32,7 @@ func (a *app) dashboard(c *cli.Context) error {
 		return err
 	}
 	defer client.Close()
-	url, err := client.Dashboard(c.Context)
+	url, err := client.DashboardURL(c.Context)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (a *app) browse(ctx context.Context, client *api.Client) {
 	if err != nil || proc.Find(opener, wd, a.Environ) != nil {
 		return
 	}
-	address, err := client.DashboardOnce(ctx)
+	address, err := client.OneTimeDashboardURL(ctx)
 	if err != nil {
 		return
 	}

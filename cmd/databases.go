@@ -53,7 +53,7 @@ func tasks(all []databases.Progress) []ui.Task {
 func (a *app) tellTails(all []databases.Progress) {
 	for _, p := range all {
 		for _, line := range p.Tail {
-			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.talk.Line([]byte(line))) // stderr is all there is to tell
+			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.talk.SanitizeLine([]byte(line))) // stderr is all there is to tell
 		}
 	}
 }

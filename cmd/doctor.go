@@ -46,16 +46,16 @@ func (a *app) doctor(c *cli.Context) error {
 	for _, name := range doctor.Names() {
 		names = max(names, len(name))
 	}
-	var shown []ui.Check
+	var shown []ui.DoctorCheck
 	failed := false
 	all := doctor.Examine(c.Context, patient, func(check doctor.Check) {
 		if c.Err() != nil {
 			return // what was not finished is not worth a word
 		}
 		failed = failed || check.State == doctor.Fail
-		shown = append(shown, ui.Check{Name: check.Name, State: string(check.State), Found: check.Found, Hints: check.Hints})
+		shown = append(shown, ui.DoctorCheck{Name: check.Name, State: string(check.State), Found: check.Found, Hints: check.Hints})
 		if !c.Bool("json") {
-			a.out.Check(shown[len(shown)-1], names)
+			a.out.DoctorCheck(shown[len(shown)-1], names)
 		}
 	})
 	if c.Err() != nil {
@@ -70,7 +70,7 @@ func (a *app) doctor(c *cli.Context) error {
 			return err
 		}
 	} else {
-		a.out.Diagnosis(shown)
+		a.out.DoctorSummary(shown)
 	}
 	if failed {
 		return silent(exitFailed)

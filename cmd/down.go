@@ -38,7 +38,7 @@ func (a *app) down(c *cli.Context) error {
 	if errors.Is(err, api.ErrNotRunning) {
 		return a.clean(c.Context, dir)
 	}
-	if errors.Is(err, api.ErrDeaf) {
+	if errors.Is(err, api.ErrUnresponsive) {
 		return a.downDeaf(c.Context, dir, err)
 	}
 	if err != nil {

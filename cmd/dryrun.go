@@ -86,7 +86,7 @@ func (a *app) outlook(ctx context.Context, client *api.Client, r *upRequest) (*o
 	if err != nil {
 		return nil, nil, err
 	}
-	changes, err := client.Foresee(ctx, r.plan.Monolith, wanted(r.plan)...)
+	changes, err := client.PreviewUp(ctx, r.plan.Monolith, wanted(r.plan)...)
 	if err != nil {
 		return nil, nil, err
 	}

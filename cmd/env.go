@@ -141,7 +141,7 @@ func (a *app) export(vars []sentry.Var, secrets bool) error {
 		case v.Secret && !secrets:
 			fmt.Fprintf(&lines, "# %s is secret: --show-secrets prints it\n", v.Name)
 		default:
-			fmt.Fprintf(&lines, "export %s=%s\n", v.Name, ui.Quote(v.Value))
+			fmt.Fprintf(&lines, "export %s=%s\n", v.Name, ui.ShellQuote(v.Value))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.env)) {

@@ -58,7 +58,7 @@ func hinted(code int, text string, hints ...string) error {
 // one place that knows which error has which.
 func (a *app) finish(err error) int {
 	v := a.judge(err)
-	if lost := a.out.Lost(); lost != nil && v.Text == "" && !a.unheard {
+	if lost := a.out.WriteError(); lost != nil && v.Text == "" && !a.unheard {
 		v = &verdict{Code: exitFailed, Text: lost.Error()} // whatever was to be shown was not
 	}
 	if len(v.Problems) > 0 {
@@ -97,9 +97,9 @@ func (a *app) judge(err error) *verdict {
 		v.Code, v.Hints = exitStopped, []string{"silo up starts it"}
 	case errors.Is(err, api.ErrNoDashboard):
 		v.Hints = []string{"silo down, then silo up, tries again"}
-	case errors.Is(err, api.ErrSilent):
+	case errors.Is(err, api.ErrHung):
 		v.Hints = []string{"one that Ctrl-Z has stopped goes on with fg, or kill -CONT", "silo down ends it, and silo up starts it again"}
-	case errors.Is(err, api.ErrDeaf):
+	case errors.Is(err, api.ErrUnresponsive):
 		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
 		v.Code, v.Text = exitTimeout, lateText(err)

@@ -60,10 +60,10 @@ func (a *app) logs(c *cli.Context) error {
 	if _, never := dir.Last(); query.Follow && never == nil && !dir.Running() {
 		a.note("nothing is running; what silo up starts will be shown")
 	}
-	ctx, enough := a.out.WhileRead(c.Context)
+	ctx, enough := a.out.CancelWhenClosed(c.Context)
 	defer enough()
 	err = logs.Read(ctx, dir.Logs(), query, a.lineWriter(c, query.Silos))
-	if a.out.Unread() || errors.Is(err, context.Canceled) && query.Follow {
+	if a.out.ReaderClosed() || errors.Is(err, context.Canceled) && query.Follow {
 		return nil // the user has read enough
 	}
 	return err
@@ -85,7 +85,7 @@ func (a *app) neverLogged(c *cli.Context, dir *state.Dir) error {
 }
 
 func (a *app) query(c *cli.Context) (logs.Query, error) {
-	q := logs.Query{Silos: silos(c), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.Plain}
+	q := logs.Query{Silos: silos(c), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.StripEscapes}
 	if c.IsSet("lines") && q.N < 0 {
 		return q, &usageError{text: "-n cannot be negative"}
 	}
@@ -124,7 +124,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		lines := json.NewEncoder(a.Stdout)
 		lines.SetEscapeHTML(false)
 		return func(l logs.Line) error {
-			return lines.Encode(api.NewLogLine(l, ui.Plain))
+			return lines.Encode(api.NewLogLine(l, ui.StripEscapes))
 		}
 	}
 	open := "" // the silo whose line is not finished yet
@@ -135,7 +135,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		if l.Partial {
 			open = l.Silo
 		}
-		text := a.out.Line(l.Text)
+		text := a.out.SanitizeLine(l.Text)
 		if goesOn {
 			b.Write(text)
 			return a.writeLine(&b, l)

@@ -31,7 +31,7 @@ func (a *app) ls(c *cli.Context) error {
 		}
 		for i, s := range instances {
 			if silent[s.File] {
-				instances[i].Reason = new(api.ErrDeaf.Error())
+				instances[i].Reason = new(api.ErrUnresponsive.Error())
 			}
 		}
 		return writeJSON(a.Stdout, instances)
@@ -41,11 +41,11 @@ func (a *app) ls(c *cli.Context) error {
 		if !silent[s.File] {
 			continue
 		}
-		hints := a.judge(api.ErrSilent).Hints[:1]
+		hints := a.judge(api.ErrHung).Hints[:1]
 		if dir, err := state.For(a.lookup, s.File); err == nil {
 			hints = append(hints, a.calledFor(dir, false)+" down ends it")
 		}
-		a.talk.Warn(s.Name+": "+api.ErrDeaf.Error(), hints...)
+		a.talk.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
 	}
 	return nil
 }

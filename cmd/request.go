@@ -203,11 +203,11 @@ func (a *app) siloClient(c *cli.Context, name string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := client.Of(dir)
-	o.From = client.Inside(a.lookup, dir.Key)
-	o.Direct, o.Timeout, o.Agent = c.String("via") == "direct", c.Duration("timeout"), "silo/"+release()
+	o := client.InstanceOptions(dir)
+	o.From = client.CallerFromEnv(a.lookup, dir.Key)
+	o.Direct, o.Timeout, o.UserAgent = c.String("via") == "direct", c.Duration("timeout"), "silo/"+release()
 	if as := c.String("as"); as != "" {
-		snapshot, err := o.Live(c.Context)
+		snapshot, err := o.Snapshot(c.Context)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +222,7 @@ func (a *app) siloClient(c *cli.Context, name string) (*client.Client, error) {
 			return nil, &orchestrator.UnknownSiloError{Name: as, Known: known}
 		}
 	}
-	silo, err := client.Silo(c.Context, name, o)
+	silo, err := client.New(c.Context, name, o)
 	if unknown, ok := errors.AsType[*client.UnknownError](err); ok {
 		return nil, &orchestrator.UnknownSiloError{Name: unknown.Name, Known: unknown.Known}
 	}

@@ -163,12 +163,12 @@ func (a *app) followRequests(c *cli.Context, client *api.Client, filter traffic.
 	if err != nil {
 		return err
 	}
-	ctx, enough := a.out.WhileRead(c.Context)
+	ctx, enough := a.out.CancelWhenClosed(c.Context)
 	defer enough()
 	var lost error
 	err = client.FollowRequests(ctx, filter, n, func(e traffic.Exchange) bool { lost = show(e); return lost == nil })
 	switch {
-	case errors.Is(err, context.Canceled), a.out.Unread():
+	case errors.Is(err, context.Canceled), a.out.ReaderClosed():
 		return nil // the user has seen enough
 	case lost != nil:
 		return lost
@@ -193,7 +193,7 @@ func (a *app) liveRequests(c *cli.Context, client *api.Client) (func(traffic.Exc
 		names = append(names, s.Name)
 	}
 	table := a.out.LiveRequests(names)
-	return func(e traffic.Exchange) error { table.Add(e); return a.out.Lost() }, nil
+	return func(e traffic.Exchange) error { table.Add(e); return a.out.WriteError() }, nil
 }
 
 func (a *app) requestLines() *json.Encoder {

@@ -185,7 +185,7 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 // sayLeft warns of an instance that was not ended by silo.
 func (a *app) sayLeft(s *state.Snapshot) {
 	if s.Reason != nil {
-		a.talk.Warn(*s.Reason, ui.LeftHint)
+		a.talk.Warn(*s.Reason, ui.CleanupHint)
 	}
 }
 
@@ -215,7 +215,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	var last *state.Snapshot
 	lines := json.NewEncoder(a.Stdout)
 	screen := a.out.Watch()
-	ctx, enough := a.out.WhileRead(c.Context)
+	ctx, enough := a.out.CancelWhenClosed(c.Context)
 	defer enough()
 	var lost error
 	err = watchWith(ctx, client, func(u api.Update) bool {
@@ -225,10 +225,10 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 			return lost == nil
 		}
 		screen.Update(*u.Snapshot)
-		return a.out.Lost() == nil
+		return a.out.WriteError() == nil
 	}, screen)
 	switch {
-	case errors.Is(err, context.Canceled), a.out.Unread():
+	case errors.Is(err, context.Canceled), a.out.ReaderClosed():
 		return nil // the user has seen enough
 	case lost != nil:
 		return lost
@@ -261,7 +261,7 @@ func watchWith(ctx context.Context, client *api.Client, see func(api.Update) boo
 	defer tick.Stop()
 	for {
 		moves := tick.C
-		if !screen.Runs() {
+		if !screen.NeedsRedraw() {
 			moves = nil
 		}
 		select {
@@ -272,7 +272,7 @@ func watchWith(ctx context.Context, client *api.Client, see func(api.Update) boo
 				return nil
 			}
 		case <-moves:
-			screen.Again()
+			screen.Redraw()
 		case <-ended:
 			return end
 		}

@@ -14,14 +14,14 @@ func (a *app) sayYours(plan orchestrator.Plan, program string, s *state.Snapshot
 	if plan.Topology.Sentry.Managed || a.quiet {
 		return
 	}
-	var all []ui.Yours
+	var all []ui.UnmanagedSilo
 	for _, silo := range plan.Silos {
 		there := s != nil && slices.ContainsFunc(s.Silos, func(v state.Silo) bool { return v.Name == silo.Name && v.State == state.Ready })
 		if silo.Wanted && !there {
-			all = append(all, ui.Yours{Name: silo.Name, Program: program, Argv: silo.Argv})
+			all = append(all, ui.UnmanagedSilo{Name: silo.Name, Program: program, Argv: silo.Argv})
 		}
 	}
 	if len(all) > 0 {
-		a.talk.Yours(all)
+		a.talk.UnmanagedSilos(all)
 	}
 }

@@ -174,7 +174,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	sink := &gate{out: a.speakUnheard(), broken: enough}
 	sink.open.Store(!a.out.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
-	mux.Clean = a.out.Line
+	mux.Clean = a.out.SanitizeLine
 	in, err := a.prepare(starting, r, mux)
 	if err != nil {
 		return timedOut(starting, ctx, err, wanted(r.plan)...)
@@ -197,13 +197,13 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 // prepare takes a plan up to launch and opens the dashboard and the control socket.
 func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
 	site := a.site(r.dir)
-	site.Colour = mux != nil && a.out.Colour()
+	site.Colour = mux != nil && a.out.Color()
 	in, err := orchestrator.Prepare(ctx, r.plan, site, mux)
 	if err != nil {
 		return nil, err
 	}
 	page, told := a.page(ctx, r.dir, in)
-	server, err := api.Serve(ctx, r.dir, in.Supervisor, api.Options{Replan: a.replan(r), Plain: ui.Plain, Version: release(), Page: told})
+	server, err := api.Serve(ctx, r.dir, in.Supervisor, api.Options{Replan: a.replan(r), StripEscapes: ui.StripEscapes, Version: release(), Page: told})
 	if err != nil {
 		return nil, errors.Join(err, in.Abandon(ctx))
 	}
@@ -223,7 +223,7 @@ func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instanc
 	}
 	in.Defer(func() error { return page.Close(ctx) })
 	in.ShowDashboard(page.Address())
-	return page, api.Page{URL: page.URL(), Once: page.Once}
+	return page, api.Page{URL: page.URL(), OneTimeURL: page.OneTimeURL}
 }
 
 // replan reads the topology again, for a later `up` beside this supervisor.
@@ -317,7 +317,7 @@ func (a *app) killOnRepeat(in *orchestrator.Instance) {
 
 // outlive waits until the instance is on its way down, or a silo has failed for good.
 func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
-	news := a.talk.News(a.quiet)
+	news := a.talk.StateLog(a.quiet)
 	for {
 		snapshot, replaced := in.Next()
 		if snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
@@ -355,7 +355,7 @@ func timedOut(bounded, parent context.Context, err error, names ...string) error
 // unblamed is an error that does not blame a supervisor for not having answered before
 // ctx ended.
 func unblamed(ctx context.Context, err error) error {
-	if errors.Is(err, api.ErrDeaf) && ctx.Err() != nil {
+	if errors.Is(err, api.ErrUnresponsive) && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err

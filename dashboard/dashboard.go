@@ -83,7 +83,7 @@ func (s *Server) Address() string { return "http://" + s.hosts[0] }
 func (s *Server) URL() string { return s.Address() + "/" + s.token + "/" }
 
 // Once is an address that leads to the page once, within a minute.
-func (s *Server) Once() string { return s.Address() + "/" + s.tickets.issue(time.Now()) }
+func (s *Server) OneTimeURL() string { return s.Address() + "/" + s.tickets.issue(time.Now()) }
 
 // Serve begins to answer, in goroutines that end with Close. api answers what is
 // asked under /v1/; it bounds its own streams, and no GET to it changes anything.

@@ -143,7 +143,7 @@ func TestWhoMayAsk(t *testing.T) {
 func TestWithoutASlashAndByTicket(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	ticket := strings.TrimPrefix(s.Once(), s.Address())
+	ticket := strings.TrimPrefix(s.OneTimeURL(), s.Address())
 	for _, c := range []struct {
 		path, header string
 		status       int

@@ -168,11 +168,11 @@ func TestWatch(t *testing.T) {
 		runs.StartedAt = new(now)
 		var w writes
 		watch := terminal(&w, &columns, &rows, &now).Watch()
-		watch.Again()
+		watch.Redraw()
 		watch.Update(runs)
 		now = now.Add(7 * time.Second)
-		watch.Again()
-		watch.Again()
+		watch.Redraw()
+		watch.Redraw()
 		show := newScreen(columns, rows)
 		show.write(strings.Join(w.all, ""))
 		if len(w.all) != 2 || !strings.Contains(show.String(), "up 7.0s") {
@@ -181,11 +181,11 @@ func TestWatch(t *testing.T) {
 		var out bytes.Buffer
 		piped := surrounding{}.printer(&out, nil).Watch()
 		piped.Update(runs)
-		if before := out.String(); piped.Runs() {
+		if before := out.String(); piped.NeedsRedraw() {
 			t.Errorf("a pipe is to be told again of\n%s", before)
 		}
 		runs.State = state.InstanceStopped
-		if watch.Update(runs); watch.Runs() {
+		if watch.Update(runs); watch.NeedsRedraw() {
 			t.Error("what has ended runs on")
 		}
 	})

@@ -6,7 +6,7 @@ import (
 )
 
 // Check is one thing that `silo doctor` has looked at.
-type Check struct {
+type DoctorCheck struct {
 	Name  string   `json:"name"`
 	State string   `json:"state"` // ok, warn, fail or skip
 	Found []string `json:"found"`
@@ -15,7 +15,7 @@ type Check struct {
 
 // Check prints one check: its state, its name in a column of the given width, what
 // was found, and below it what mends it. On a terminal long texts are wrapped.
-func (p *Printer) Check(c Check, names int) {
+func (p *Printer) DoctorCheck(c DoctorCheck, names int) {
 	look := p.checkLook(c.State)
 	mark := c.State + spaces(4-width(c.State))
 	if p.terminal {
@@ -51,7 +51,7 @@ func (p *Printer) Check(c Check, names int) {
 }
 
 // Diagnosis prints how many checks have come to what.
-func (p *Printer) Diagnosis(all []Check) {
+func (p *Printer) DoctorSummary(all []DoctorCheck) {
 	count := map[string]int{}
 	for _, c := range all {
 		count[c.State]++

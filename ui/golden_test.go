@@ -31,9 +31,9 @@ type golden struct {
 	Snapshots []state.Snapshot   `json:"snapshots"`
 	Problems  []topology.Problem `json:"problems"`
 	Plan      ui.Plan            `json:"plan"`
-	Mesh      ui.Mesh            `json:"mesh"`
-	Yours     []ui.Yours         `json:"yours"`
-	Checks    []ui.Check         `json:"checks"`
+	Mesh      ui.CheckReport            `json:"mesh"`
+	Yours     []ui.UnmanagedSilo         `json:"yours"`
+	Checks    []ui.DoctorCheck         `json:"checks"`
 	Requests  []traffic.Exchange `json:"requests"`
 	Text      string             `json:"text"`
 	Hints     []string           `json:"hints"`
@@ -162,7 +162,7 @@ func render(t *testing.T, input []byte, s surrounding) string {
 	case "warnings":
 		p.Warnings(g.Problems)
 	case "mesh":
-		p.Mesh(g.Mesh)
+		p.CheckReport(g.Mesh)
 	case "requests":
 		p.Requests(g.Requests)
 	case "live-requests":
@@ -175,14 +175,14 @@ func render(t *testing.T, input []byte, s surrounding) string {
 			p.Exchange(e)
 		}
 	case "yours":
-		p.Yours(g.Yours)
+		p.UnmanagedSilos(g.Yours)
 	case "plan":
 		p.Plan(g.Plan)
 	case "doctor":
 		for _, check := range g.Checks {
-			p.Check(check, 9)
+			p.DoctorCheck(check, 9)
 		}
-		p.Diagnosis(g.Checks)
+		p.DoctorSummary(g.Checks)
 	case "diff":
 		p.Diff(g.Text)
 	case "say":

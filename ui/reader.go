@@ -16,14 +16,14 @@ const readerEvery = 100 * time.Millisecond
 // writer writes, as after `| head -1`. A writer would find that out by its next
 // word, which may be long in coming. The function that comes with it waits until
 // nothing looks any more.
-func (p *Printer) WhileRead(ctx context.Context) (context.Context, context.CancelFunc) {
+func (p *Printer) CancelWhenClosed(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, enough := context.WithCancel(ctx)
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
 		tick := time.NewTicker(readerEvery)
 		defer tick.Stop()
-		for !p.Unread() {
+		for !p.ReaderClosed() {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -37,7 +37,7 @@ func (p *Printer) WhileRead(ctx context.Context) (context.Context, context.Cance
 
 // Lost is the first error of writing; nil where there was none, or nobody reads any
 // more, as after `| head -1`, who has what he wanted.
-func (p *Printer) Lost() error {
+func (p *Printer) WriteError() error {
 	if err := p.lost.Load(); err != nil && !errors.Is(*err, unix.EPIPE) {
 		return *err
 	}
@@ -45,7 +45,7 @@ func (p *Printer) Lost() error {
 }
 
 // Unread tells whether the writer is a pipe or a socket whose other end is closed.
-func (p *Printer) Unread() bool {
+func (p *Printer) ReaderClosed() bool {
 	file, ok := p.w.(*os.File)
 	if !ok {
 		return false

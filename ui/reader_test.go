@@ -18,16 +18,16 @@ func TestAReaderThatHasGoneEndsWhatIsWrittenForHim(t *testing.T) {
 			t.Parallel()
 			reader, writer := open(t)
 			p := ui.New(writer, ui.Options{})
-			ctx, stop := p.WhileRead(t.Context())
+			ctx, stop := p.CancelWhenClosed(t.Context())
 			defer stop()
-			if p.Unread() || ctx.Err() != nil {
+			if p.ReaderClosed() || ctx.Err() != nil {
 				t.Fatal("a reader who is there counts as gone")
 			}
 			if err := reader.Close(); err != nil {
 				t.Fatal(err)
 			}
 			<-ctx.Done()
-			if !p.Unread() {
+			if !p.ReaderClosed() {
 				t.Error("a reader who has gone counts as there")
 			}
 		})
@@ -37,7 +37,7 @@ func TestAReaderThatHasGoneEndsWhatIsWrittenForHim(t *testing.T) {
 func TestWhoWantsNoMoreEndsTheLookForAReader(t *testing.T) {
 	t.Parallel()
 	_, writer := pipe(t)
-	ctx, stop := ui.New(writer, ui.Options{}).WhileRead(t.Context())
+	ctx, stop := ui.New(writer, ui.Options{}).CancelWhenClosed(t.Context())
 	stop()
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		t.Error("the context lives on")
@@ -51,7 +51,7 @@ func TestAFileHasNoReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	if ui.New(file, ui.Options{}).Unread() {
+	if ui.New(file, ui.Options{}).ReaderClosed() {
 		t.Error("what goes into a file counts as unread")
 	}
 }

@@ -244,11 +244,11 @@ func (p *Printer) noteCell(e traffic.Exchange) cell {
 
 // CheckAgent begins the User-Agent of what silo check asks, which passes the tunnels
 // as everything does and is told by nothing else from what a user asks.
-const CheckAgent = "silo-check/"
+const CheckUserAgent = "silo-check/"
 
 func noteWords(e traffic.Exchange) []string {
 	var words []string
-	if strings.HasPrefix(e.Request.Header.Get("User-Agent"), CheckAgent) {
+	if strings.HasPrefix(e.Request.Header.Get("User-Agent"), CheckUserAgent) {
 		words = append(words, "check")
 	}
 	switch {

@@ -38,12 +38,12 @@ func (w *Watch) Update(s state.Snapshot) {
 
 // Runs tells whether what is shown has times that run on without a change, as an
 // uptime does, and can be drawn over: Again is then worth a call about once a second.
-func (w *Watch) Runs() bool { return w.now != nil && w.now.State != state.InstanceStopped }
+func (w *Watch) NeedsRedraw() bool { return w.now != nil && w.now.State != state.InstanceStopped }
 
 // Again shows the last snapshot as it stands now. It is no more than Update is: one
 // at a time, and nothing is written where nothing has changed.
-func (w *Watch) Again() {
-	if w.Runs() {
+func (w *Watch) Redraw() {
+	if w.NeedsRedraw() {
 		w.block.draw(w.p.status(*w.now, w.table))
 	}
 }

@@ -8,30 +8,30 @@ import (
 )
 
 // Mesh is what was found on the ways to all silos.
-type Mesh struct {
+type CheckReport struct {
 	Config     string // path of the region config's file
 	OutOfStep  bool   // it differs from what the silos' addresses ask for
 	ConfigHint string
-	Ways       []MeshWay
+	Ways       []CheckedWay
 }
 
 // MeshWay is one way to one silo.
-type MeshWay struct {
+type CheckedWay struct {
 	Silo   string
 	Via    string // direct or address
 	URL    string
 	OK     bool
 	Mode   string // that the answers tell; may be empty
-	By     string // the silo that answers; may be empty
+	AnsweredBy     string // the silo that answers; may be empty
 	Took   time.Duration
-	Steps  []MeshStep
+	Steps  []CheckedStep
 	Error  string
 	Hint   string
 	Failed string // the step that failed; empty: none
 }
 
 // MeshStep is one step of a way.
-type MeshStep struct {
+type CheckedStep struct {
 	Name string
 	Took time.Duration
 }
@@ -43,7 +43,7 @@ func meshSteps() []string { return []string{"dns", "connect", "tls", "http", "mo
 // is wrong with a hint for each. A pipe gets the table alone, with what is wrong
 // as its last column; the region config is then no row, but its trouble is told
 // behind the table all the same.
-func (p *Printer) Mesh(c Mesh) {
+func (p *Printer) CheckReport(c CheckReport) {
 	columns := []column{
 		{head: "SILO"},
 		{head: "VIA"},
@@ -85,7 +85,7 @@ func (p *Printer) Mesh(c Mesh) {
 	p.print(lines)
 }
 
-func (p *Printer) meshTrouble(w MeshWay) trouble {
+func (p *Printer) meshTrouble(w CheckedWay) trouble {
 	head := clean(w.Silo) + " " + w.Via
 	if w.Failed != "" {
 		head += ", " + w.Failed
@@ -93,14 +93,14 @@ func (p *Printer) meshTrouble(w MeshWay) trouble {
 	return trouble{glyph: p.glyphs.trouble, ink: bad, head: head, text: clean(w.Error), hint: w.Hint}
 }
 
-func (p *Printer) meshRow(w MeshWay) []cell {
+func (p *Printer) meshRow(w CheckedWay) []cell {
 	result := p.look("ok")(p.phaseLook("ready"))
 	if !w.OK {
 		result = p.look("failed")(p.phaseLook("failed"))
 	}
-	row := []cell{{text: clean(w.Silo)}, {text: w.Via}, result, p.known(clean(w.Mode), plain), p.known(clean(w.By), plain)}
+	row := []cell{{text: clean(w.Silo)}, {text: w.Via}, result, p.known(clean(w.Mode), plain), p.known(clean(w.AnsweredBy), plain)}
 	for _, name := range meshSteps() {
-		i := slices.IndexFunc(w.Steps, func(s MeshStep) bool { return s.Name == name })
+		i := slices.IndexFunc(w.Steps, func(s CheckedStep) bool { return s.Name == name })
 		switch {
 		case i < 0:
 			row = append(row, p.known("", muted))

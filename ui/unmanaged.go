@@ -1,7 +1,7 @@
 package ui
 
 // Yours is a silo that somebody starts by hand, and the command that does it.
-type Yours struct {
+type UnmanagedSilo struct {
 	Name    string
 	Program string   // how silo is called, as a shell takes it
 	Argv    []string // the silo's own command
@@ -9,7 +9,7 @@ type Yours struct {
 
 // Yours tells which commands start silos that are not silo's to start, each to be
 // run in a terminal of its own. A pipe gets the same without colour.
-func (p *Printer) Yours(all []Yours) {
+func (p *Printer) UnmanagedSilos(all []UnmanagedSilo) {
 	longest := 0
 	for _, y := range all {
 		longest = max(longest, width(clean(y.Name)))
@@ -29,4 +29,4 @@ func (p *Printer) Yours(all []Yours) {
 }
 
 // Quote is a word as a POSIX shell reads it back.
-func Quote(word string) string { return quote(word) }
+func ShellQuote(word string) string { return quote(word) }

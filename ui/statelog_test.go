@@ -43,7 +43,7 @@ silo: warning: us: tunnel reconnecting
 `,
 	} {
 		var out bytes.Buffer
-		news := surrounding{}.printer(&out, nil).News(quiet)
+		news := surrounding{}.printer(&out, nil).StateLog(quiet)
 		for _, silos := range frames {
 			news.Update(&state.Snapshot{Silos: silos})
 		}

@@ -48,11 +48,11 @@ func TestLine(t *testing.T) {
 			{printer("always", false), "pipe, forced", test.forced},
 			{printer("auto", false), "pipe", test.plain},
 		} {
-			if got := string(on.p.Line(line)); got != on.want {
+			if got := string(on.p.SanitizeLine(line)); got != on.want {
 				t.Errorf("%q on a %s: %q, not %q", test.line, on.name, got, on.want)
 			}
 		}
-		if got := string(ui.Plain(line)); got != test.plain {
+		if got := string(ui.StripEscapes(line)); got != test.plain {
 			t.Errorf("%q plain: %q, not %q", test.line, got, test.plain)
 		}
 		if string(line) != test.line {
@@ -71,10 +71,10 @@ func TestALineLeavesNothingBehind(t *testing.T) {
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		line := strings.ReplaceAll(strings.Join(rapid.SliceOfN(piece, 0, 20).Draw(t, "line"), ""), "\n", "")
-		if got := pipe.Line([]byte(line)); bytes.IndexByte(got, 0x1b) >= 0 {
+		if got := pipe.SanitizeLine([]byte(line)); bytes.IndexByte(got, 0x1b) >= 0 {
 			t.Fatalf("an escape is left: %q", got)
 		}
-		got := string(terminal.Line([]byte(line)))
+		got := string(terminal.SanitizeLine([]byte(line)))
 		on := false
 		for {
 			before, after, found := strings.Cut(got, "\x1b")
@@ -102,6 +102,6 @@ func BenchmarkLine(b *testing.B) {
 	line := []byte(strings.Repeat("an ordinary line ", 6))
 	b.ReportAllocs()
 	for b.Loop() {
-		pipe.Line(line)
+		pipe.SanitizeLine(line)
 	}
 }

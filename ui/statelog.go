@@ -11,7 +11,7 @@ import (
 // News tells of silos and tunnels that come and go, between the silos' own lines: a
 // foreground `up`, and the log of a detached supervisor. What stands as it stood is
 // told once.
-type News struct {
+type StateLog struct {
 	p       *Printer
 	quiet   bool // trouble alone
 	phases  map[string]state.Phase
@@ -19,12 +19,12 @@ type News struct {
 }
 
 // News begins to tell. Quiet: of trouble, and not of its end.
-func (p *Printer) News(quiet bool) *News {
-	return &News{p, quiet, map[string]state.Phase{}, map[string]string{}}
+func (p *Printer) StateLog(quiet bool) *StateLog {
+	return &StateLog{p, quiet, map[string]state.Phase{}, map[string]string{}}
 }
 
 // Update tells what a snapshot has that the one before had not; one at a time.
-func (n *News) Update(snapshot *state.Snapshot) {
+func (n *StateLog) Update(snapshot *state.Snapshot) {
 	for _, s := range snapshot.Silos {
 		if n.phases[s.Name] == s.State {
 			continue
@@ -41,7 +41,7 @@ func (n *News) Update(snapshot *state.Snapshot) {
 	n.ofTunnels(snapshot)
 }
 
-func (n *News) note(text string) {
+func (n *StateLog) note(text string) {
 	if !n.quiet {
 		n.p.Note(text)
 	}
@@ -49,7 +49,7 @@ func (n *News) note(text string) {
 
 // ofTunnels tells of tunnels that come and go; those of one session do it all at
 // once and for one reason, which is one line.
-func (n *News) ofTunnels(snapshot *state.Snapshot) {
+func (n *StateLog) ofTunnels(snapshot *state.Snapshot) {
 	var news []string
 	names, hints := map[string][]string{}, map[string]string{}
 	for _, s := range snapshot.Silos {

@@ -19,7 +19,7 @@ const (
 // bar, which returns to the start of its line, the last state remains.
 //
 // The line is not changed; what is returned may be a part of it.
-func (p *Printer) Line(line []byte) []byte {
+func (p *Printer) SanitizeLine(line []byte) []byte {
 	if p.terminal {
 		line = bytes.TrimRight(line, "\r")
 		line = line[bytes.LastIndexByte(line, '\r')+1:]
@@ -28,11 +28,11 @@ func (p *Printer) Line(line []byte) []byte {
 }
 
 // Colour tells whether the writer is given colour.
-func (p *Printer) Colour() bool { return p.pens != nil }
+func (p *Printer) Color() bool { return p.pens != nil }
 
 // Plain is a line without its escape sequences. The line is not changed; what is
 // returned may be the line itself.
-func Plain(line []byte) []byte { return sift(line, false, false) }
+func StripEscapes(line []byte) []byte { return sift(line, false, false) }
 
 // sift takes escape sequences out, but for colour if that is to stay, and control
 // characters if they are to go.

@@ -21,7 +21,7 @@ type trouble struct {
 const troublesShown = 8
 
 // LeftHint is what helps where a supervisor has not ended by itself.
-const LeftHint = "silo down clears away what it may have left, silo up starts it again"
+const CleanupHint = "silo down clears away what it may have left, silo up starts it again"
 
 // troubles tells what is wrong with an instance, two lines each.
 func (p *Printer) troubles(s state.Snapshot) []string {
@@ -29,7 +29,7 @@ func (p *Printer) troubles(s state.Snapshot) []string {
 	if s.Reason != nil {
 		all = append(all, trouble{
 			glyph: p.glyphs.trouble, ink: warn, head: clean(s.Name) + " " + string(s.State),
-			text: clean(*s.Reason), hint: LeftHint,
+			text: clean(*s.Reason), hint: CleanupHint,
 		})
 	}
 	for _, silo := range s.Silos {
