@@ -23,12 +23,12 @@ type arguments struct {
 	address   string // empty: not given
 }
 
-// daemons tells whether anything runs beside the web server. Sentry then hands
-// all over to honcho, whose output looks different.
+// daemons reports whether anything runs beside the web server. Sentry then runs all of
+// it under honcho, whose output has another format.
 func (a arguments) daemons() bool { return a.watchers || a.workers }
 
-// bind is the address to listen on. An argument wins over the variable, and an
-// empty variable counts as none: click's rules, for an argument with envvar=.
+// bind returns the address to listen on. The argument overrides the variable, and an
+// empty variable counts as unset: click's rules for an argument with envvar=.
 func (a arguments) bind(env func(string) (string, bool)) string {
 	if a.address != "" {
 		return a.address
@@ -43,19 +43,19 @@ func (a arguments) bind(env func(string) (string, bool)) string {
 type option struct {
 	name  string // without dashes
 	short string // one letter, or empty
-	value string // what stands for its value in --help; empty: a switch
+	value string // placeholder for the value in --help; empty: a switch
 	off   bool   // a switch that --no-NAME turns off
 	help  string
-	set   func(a *arguments, value string) error // nil: accepted, without effect
+	set   func(a *arguments, value string) error // nil: accepted and ignored
 }
 
 func options() []option {
 	return []option{
-		{name: "reload", off: true, help: "Load a changed sentry.conf.py again. [default: on]", set: toggle(func(a *arguments) *bool { return &a.reload })},
-		{name: "watchers", off: true, help: "Answer on PORT as webpack, and on PORT+1 as the backend. [default: off]", set: toggle(func(a *arguments) *bool { return &a.watchers })},
-		{name: "workers", off: true, help: "Log as if workers ran, too. [default: off]", set: toggle(func(a *arguments) *bool { return &a.workers })},
-		{name: "prefix", off: true, help: "Show the service name and the time where several services run. [default: on]", set: toggle(func(a *arguments) *bool { return &a.prefix })},
-		{name: "ingest", off: true, help: "Accepted, as all that has no text."},
+		{name: "reload", off: true, help: "Reload sentry.conf.py when it has changed. [default: on]", set: toggle(func(a *arguments) *bool { return &a.reload })},
+		{name: "watchers", off: true, help: "Answer as webpack on PORT and as the backend on PORT+1. [default: off]", set: toggle(func(a *arguments) *bool { return &a.watchers })},
+		{name: "workers", off: true, help: "Also log as if workers ran. [default: off]", set: toggle(func(a *arguments) *bool { return &a.workers })},
+		{name: "prefix", off: true, help: "With several services, prefix lines with time and name. [default: on]", set: toggle(func(a *arguments) *bool { return &a.prefix })},
+		{name: "ingest", off: true, help: "Accepted and ignored, like all options without a description."},
 		{name: "occurrence-ingest", off: true},
 		{name: "dev-consumer", off: true},
 		{name: "pretty", off: true},
@@ -66,11 +66,11 @@ func options() []option {
 		{name: "client-hostname", value: "TEXT"},
 		{name: "loglevel", short: "l", value: "TEXT"},
 		{name: "logformat", value: "TEXT"},
-		{name: "delay", value: "DURATION", help: "Time from listening to the first answer; requests wait. [default: 0s]", set: duration(func(a *arguments) *time.Duration { return &a.delay })},
-		{name: "exit-after", value: "DURATION", help: "End by itself, this long after the start: a crash.", set: duration(func(a *arguments) *time.Duration { return &a.exitAfter })},
+		{name: "delay", value: "DURATION", help: "Hold the first answer for this long after listening. [default: 0s]", set: duration(func(a *arguments) *time.Duration { return &a.delay })},
+		{name: "exit-after", value: "DURATION", help: "Exit this long after the start, like a crash.", set: duration(func(a *arguments) *time.Duration { return &a.exitAfter })},
 		{name: "exit-code", value: "N", help: "The exit status of --exit-after. [default: 1]", set: exitCode},
-		{name: "ignore", value: "SIGNALS", help: "Signals that have no effect: TERM, INT, HUP, with commas between.", set: ignored},
-		{name: "log-every", value: "DURATION", help: "Write a line to standard output this often.", set: duration(func(a *arguments) *time.Duration { return &a.logEvery })},
+		{name: "ignore", value: "SIGNALS", help: "Signals to ignore: TERM, INT, HUP, separated by commas.", set: ignored},
+		{name: "log-every", value: "DURATION", help: "Interval between lines written to standard output.", set: duration(func(a *arguments) *time.Duration { return &a.logEvery })},
 		{name: "help", help: "Show this message and exit.", set: toggle(func(a *arguments) *bool { return &a.help })},
 	}
 }
@@ -86,7 +86,7 @@ func duration(field func(*arguments) *time.Duration) func(*arguments, string) er
 	return func(a *arguments, value string) error {
 		d, err := time.ParseDuration(value)
 		if err != nil || d < 0 {
-			return fmt.Errorf("%s is not a duration such as 500ms", quote(value))
+			return fmt.Errorf("%s is not a duration like 500ms", quote(value))
 		}
 		*field(a) = d
 		return nil
@@ -104,17 +104,17 @@ func exitCode(a *arguments, value string) error {
 
 func ignored(a *arguments, value string) error {
 	for name := range strings.SplitSeq(value, ",") {
-		sig, known := signalNamed(strings.TrimPrefix(name, "SIG"))
+		sig, known := ignorable[strings.TrimPrefix(name, "SIG")]
 		if !known {
-			return fmt.Errorf("%s is none of TERM, INT, HUP", quote(name))
+			return fmt.Errorf("%s is not TERM, INT or HUP", quote(name))
 		}
 		a.ignore = append(a.ignore, sig)
 	}
 	return nil
 }
 
-// parseArgs follows click: options and the address in any order, `--name value`
-// or `--name=value`, and `--` before an address that looks like an option.
+// parseArgs follows click: options and the address in any order, `--name value` or
+// `--name=value`, and `--` before an address that begins with a dash.
 func parseArgs(args []string) (arguments, error) {
 	given := arguments{reload: true, prefix: true, exitCode: exitFailed}
 	var addresses []string
@@ -143,7 +143,7 @@ func parseArgs(args []string) (arguments, error) {
 	return given, nil
 }
 
-// option applies one option and returns the arguments that it leaves.
+// option applies one option and returns the remaining arguments.
 func (a *arguments) option(arg string, rest []string) ([]string, error) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	for _, o := range options() {
@@ -177,7 +177,7 @@ func (a *arguments) option(arg string, rest []string) ([]string, error) {
 	return nil, misuse("No such option: %s", name)
 }
 
-// misuse is what click says of a command line that it does not understand.
+// misuse returns click's usage error.
 func misuse(format string, args ...any) *ExitError {
 	return &ExitError{Code: exitUsage, Text: "Usage: devserver [OPTIONS] ADDRESS\nTry 'devserver --help' for help.\n\nError: " + fmt.Sprintf(format, args...)}
 }

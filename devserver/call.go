@@ -12,25 +12,25 @@ import (
 	"time"
 )
 
-// errand is a request to another silo, and what became of it.
-type errand struct {
+// call is a request to another silo, with its outcome.
+type call struct {
 	From    string          `json:"from"`
 	To      string          `json:"to"`
-	Client  string          `json:"client"` // Sentry's class; empty where its rule was passed by
+	Client  string          `json:"client"` // Sentry's class; empty with rule=off
 	Method  string          `json:"method,omitempty"`
 	URL     string          `json:"url,omitempty"`
 	Status  int             `json:"status,omitempty"` // the other silo's
 	Seconds float64         `json:"seconds"`
 	Type    string          `json:"content_type,omitempty"`
 	Body    string          `json:"body,omitempty"`
-	JSON    json.RawMessage `json:"json,omitempty"` // Body, where it is JSON
-	Cut     bool            `json:"cut,omitempty"`  // Body was longer than largestBody
+	JSON    json.RawMessage `json:"json,omitempty"` // Body, if it is JSON
+	Cut     bool            `json:"cut,omitempty"`  // Body was longer than maxBody
 	Error   string          `json:"error,omitempty"`
 	Detail  string          `json:"detail,omitempty"`
 }
 
-// largestBody is how much of an answer is shown.
-const largestBody = 1 << 20
+// maxBody limits the part of a response that is returned.
+const maxBody = 1 << 20
 
 const (
 	controlName   = "control"
@@ -38,14 +38,14 @@ const (
 	regionClient  = "RegionSiloClient"
 )
 
-// callSilo does what code in Sentry does with its silo client: one request,
-// waited for, to the address that the region config gives. 403 is the client's
-// own refusal, 404 an unknown region, 503 and 504 its ApiHostError and
-// ApiTimeoutError; whatever the other silo answers is a 200 here.
+// callSilo makes one synchronous request to another silo, at its address in the region
+// config, as Sentry's silo client does. 403 is the client's own refusal, 404 an unknown
+// region, 503 and 504 are ApiHostError and ApiTimeoutError. Any response of the other
+// silo is a 200 here.
 func (s *server) callSilo(w http.ResponseWriter, r *http.Request) {
 	to := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/call/"), "/")
 	query := r.URL.Query()
-	e := errand{From: s.who.name, To: to}
+	e := call{From: s.id.name, To: to}
 	if query.Get("rule") != "off" {
 		e.Client = clientFor(to)
 	}
@@ -55,7 +55,7 @@ func (s *server) callSilo(w http.ResponseWriter, r *http.Request) {
 	}
 	base, status := s.resolve(&e)
 	if status == 0 && !strings.HasPrefix(path, "/") {
-		// It would become part of the address's host.
+		// The path would extend the address's host.
 		e.Error, e.Detail, status = "ValueError", "path must begin with a slash, got "+path, http.StatusBadRequest
 	}
 	if status == 0 {
@@ -72,17 +72,17 @@ func clientFor(to string) string {
 	return regionClient
 }
 
-// resolve is the silo client's constructor (sentry/silo/client.py, 23.7.1): who
-// may call whom, and where that is. A status other than 0 is a refusal.
-func (s *server) resolve(e *errand) (base string, status int) {
-	allowed := e.Client == "" || e.Client == regionClient && s.who.mode == modeControl || e.Client == controlClient && s.who.isRegion()
+// resolve returns the address of the called silo, or a status other than 0 if the call is
+// not allowed. It follows the silo client's constructor (sentry/silo/client.py, 23.7.1).
+func (s *server) resolve(e *call) (base string, status int) {
+	allowed := e.Client == "" || e.Client == regionClient && s.id.mode == modeControl || e.Client == controlClient && s.id.isRegion()
 	if !allowed {
 		only := modeControl
 		if e.Client == controlClient {
 			only = modeRegion
 		}
 		e.Error = "SiloClientError"
-		e.Detail = fmt.Sprintf("Cannot invoke %s from %s. Only available in: %s", e.Client, s.who.mode, only)
+		e.Detail = fmt.Sprintf("Cannot invoke %s from %s. Only available in: %s", e.Client, s.id.mode, only)
 		return "", http.StatusForbidden
 	}
 	conf := s.conf.current.Load()
@@ -95,14 +95,14 @@ func (s *server) resolve(e *errand) (base string, status int) {
 	}
 	target, known := conf.find(e.To)
 	if !known {
-		e.Error, e.Detail = "RegionResolutionError", conf.noRegion(e.To)
+		e.Error, e.Detail = "RegionResolutionError", conf.unknownRegion(e.To)
 		return "", http.StatusNotFound
 	}
 	return target.Address, 0
 }
 
-// send carries the request out and notes what came of it.
-func (s *server) send(from *http.Request, e *errand) int {
+// send makes the request and records its outcome.
+func (s *server) send(from *http.Request, e *call) int {
 	begin := time.Now()
 	defer func() { e.Seconds = time.Since(begin).Seconds() }()
 	request, err := http.NewRequestWithContext(from.Context(), e.Method, e.URL, from.Body)
@@ -119,7 +119,7 @@ func (s *server) send(from *http.Request, e *errand) int {
 	request.Header.Set("User-Agent", "sentry-silo-client (stand-in)")
 	answer, err := s.client.Do(request)
 	if err == nil {
-		defer answer.Body.Close() //nolint:errcheck // it has been read
+		defer answer.Body.Close() //nolint:errcheck // it was only read
 		err = e.read(answer)
 	}
 	network, isNetwork := errors.AsType[net.Error](err)
@@ -133,7 +133,7 @@ func (s *server) send(from *http.Request, e *errand) int {
 	}
 }
 
-// cause is err without the method and the URL, which stand beside it.
+// cause returns err without its method and URL, which the call already has.
 func cause(err error) string {
 	if wrapped, isURL := errors.AsType[*url.Error](err); isURL {
 		err = wrapped.Err
@@ -141,19 +141,19 @@ func cause(err error) string {
 	return err.Error()
 }
 
-func (e *errand) failed(kind, detail string, status int) int {
+func (e *call) failed(kind, detail string, status int) int {
 	e.Error, e.Detail = kind, detail
 	return status
 }
 
-// read takes the answer in, up to largestBody.
-func (e *errand) read(answer *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(answer.Body, largestBody+1))
+// read reads the response, up to maxBody.
+func (e *call) read(answer *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
 	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
+		return fmt.Errorf("read response: %w", err)
 	}
-	if len(body) > largestBody {
-		body, e.Cut = body[:largestBody], true
+	if len(body) > maxBody {
+		body, e.Cut = body[:maxBody], true
 	}
 	e.Status, e.Type, e.Body = answer.StatusCode, answer.Header.Get("Content-Type"), string(body)
 	if json.Valid(body) {

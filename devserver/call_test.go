@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// TestCalls lets three silos call one another through their addresses.
+// TestCalls makes calls between three silos at their addresses.
 func TestCalls(t *testing.T) {
 	t.Parallel()
-	// They learn their addresses as they would from a running supervisor: the
-	// config changes below them.
+	// The addresses are known only once the silos listen, so the config changes while they run.
 	dir := conf(t, regionConfig("1", "1", "1"))
 	silos := map[string]*silo{
 		"control": ready(t, asControl(dir)),
@@ -37,7 +36,7 @@ func TestCalls(t *testing.T) {
 		{"control", "asia", 404, "No region with name: 'asia' (expected one of ['us-west'] or a single-tenant name)"},
 	} {
 		got := silos[c.from].get("/call/" + c.to + "?path=/whoami")
-		e := decode[errand](t, got.body)
+		e := decode[call](t, got.body)
 		if got.status != c.status || e.Detail != c.detail {
 			t.Errorf("%s to %s: %d %s", c.from, c.to, got.status, got.body)
 		}
@@ -45,7 +44,7 @@ func TestCalls(t *testing.T) {
 			t.Errorf("%s to %s: %s", c.from, c.to, got.body)
 		}
 	}
-	passed := decode[errand](t, silos["eu"].get("/call/us-west?rule=off&path=/api/0/users/me/").body)
+	passed := decode[call](t, silos["eu"].get("/call/us-west?rule=off&path=/api/0/users/me/").body)
 	if passed.Status != 404 || passed.Client != "" {
 		t.Errorf("past the rule: %+v", passed)
 	}
@@ -53,12 +52,12 @@ func TestCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := decode[errand](t, posted.body); e.Method != "POST" || !strings.HasSuffix(e.Body, "\nhello") || !strings.Contains(e.Body, `"uri":"/echo?a=b"`) {
+	if e := decode[call](t, posted.body); e.Method != "POST" || !strings.HasSuffix(e.Body, "\nhello") || !strings.Contains(e.Body, `"uri":"/echo?a=b"`) {
 		t.Errorf("posted: %s", posted.body)
 	}
 }
 
-// TestCallFaults calls what does not answer, or not as it should.
+// TestCallFaults calls silos that do not answer, or answer badly.
 func TestCallFaults(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -72,7 +71,7 @@ func TestCallFaults(t *testing.T) {
 		case "/cut":
 			w.Header().Set("Content-Length", "9")
 		case "/large":
-			_, _ = w.Write(make([]byte, largestBody+1))
+			_, _ = w.Write(make([]byte, maxBody+1))
 		case "/moved":
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		}
@@ -100,7 +99,7 @@ func TestCallFaults(t *testing.T) {
 	}
 }
 
-// TestCallTimeout waits no longer than the client does.
+// TestCallTimeout expects a 504 once the client times out.
 func TestCallTimeout(t *testing.T) {
 	t.Parallel()
 	open := make(chan struct{})
@@ -108,11 +107,11 @@ func TestCallTimeout(t *testing.T) {
 	t.Cleanup(func() { close(open); hung.Close() })
 	s := newServer(Options{Stdout: newTap(), Stderr: newTap()}, arguments{}, identity{mode: modeControl, name: controlName})
 	s.client.Timeout = 20 * time.Millisecond
-	s.conf.current.Store(&config{regions: []region{{Name: "us", ID: 1, Category: multiTenant, Address: hung.URL}}})
+	s.conf.current.Store(&config{regions: []region{{Name: "us", ID: new(1), Category: multiTenant, Address: hung.URL}}})
 	close(s.loaded)
 	w := httptest.NewRecorder()
 	s.app(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/call/us", nil))
-	if e := decode[errand](t, w.Body.String()); w.Code != 504 || e.Error != "ApiTimeoutError" {
+	if e := decode[call](t, w.Body.String()); w.Code != 504 || e.Error != "ApiTimeoutError" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

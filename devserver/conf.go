@@ -1,21 +1,16 @@
 package devserver
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// confFile is a sentry.conf.py that may change.
-type confFile struct {
-	path string
-}
-
-// findConf follows discover_configs of sentry/runner/settings.py: SENTRY_CONF is
-// a directory, or else a file if it is one or is called like one.
-func findConf(env func(string) (string, bool)) (confFile, error) {
+// findConf returns the path of sentry.conf.py. It follows discover_configs of
+// sentry/runner/settings.py: SENTRY_CONF is a directory, or a file if it exists as
+// one or has the name of one.
+func findConf(env func(string) (string, bool)) (string, error) {
 	path, set := env("SENTRY_CONF")
 	if !set {
 		path = "~/.sentry"
@@ -31,40 +26,31 @@ func findConf(env func(string) (string, bool)) (confFile, error) {
 		info, err = os.Stat(path)
 	}
 	if err != nil || info.IsDir() {
-		return confFile{}, refuse("Error: Configuration file does not exist. Use 'sentry init' to initialize the file.")
+		return "", refuse("Error: Configuration file does not exist. Use 'sentry init' to initialize the file.")
 	}
-	return confFile{path: path}, nil
+	return path, nil
 }
 
-// load reads the file as it is now.
-func (f confFile) load() (*config, error) {
-	src, err := os.ReadFile(f.path)
+// loadConf parses the file at path.
+func loadConf(path string) (*config, error) {
+	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	return parseConfig(f.path, string(src))
+	return parseConfig(path, string(src))
 }
 
-// stamp tells one content of the file from another without reading it. A file
-// that is away for a moment has the zero stamp.
-func (f confFile) stamp() stamp {
-	info, err := os.Stat(f.path)
+// statConf returns the file's metadata, or nil while the file is missing.
+func statConf(path string) os.FileInfo {
+	info, err := os.Stat(path)
 	if err != nil {
-		return stamp{}
+		return nil
 	}
-	return stamp{info: info}
+	return info
 }
 
-type stamp struct{ info os.FileInfo }
-
-// sameAs also tells a file from one that was renamed over it.
-func (s stamp) sameAs(other stamp) bool {
-	return s.info != nil && other.info != nil && os.SameFile(s.info, other.info) &&
-		s.info.ModTime().Equal(other.info.ModTime()) && s.info.Size() == other.info.Size()
-}
-
-// isSyntax tells an error that Python would raise from one that Sentry would.
-func isSyntax(err error) bool {
-	_, found := errors.AsType[*syntaxError](err)
-	return found
+// sameFile reports whether two results of statConf describe the same unchanged file. A
+// file that was renamed over the other differs.
+func sameFile(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }

@@ -3,19 +3,21 @@ package devserver
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // region is one entry of the region config.
 type region struct {
-	Name     string
-	ID       int // snowflake id, 0..4095
-	Category string
-	Address  string // as written: path goes right after it
+	Name     string `json:"name"`
+	ID       *int   `json:"snowflake_id"` // 0..4095
+	Category string `json:"category"`
+	Address  string `json:"address"` // request paths are appended to it
 }
 
-// config is what a sentry.conf.py says of silos. It is immutable.
+// config is the part of sentry.conf.py that concerns silos. It is immutable.
 type config struct {
 	file     string
 	regions  []region // in the order of the file
@@ -29,48 +31,118 @@ const (
 	maxRegionID  = 1<<12 - 1 // sentry/utils/snowflake.py: REGION_ID has 12 bits
 )
 
-// exception is an error in the words of Python's traceback: class and message.
+// exception is an error printed as a Python traceback prints it: class and message.
 type exception string
 
 func (e exception) Error() string { return string(e) }
 
 const (
-	// errRegionConfig is Sentry's answer to any region that it cannot read
+	// errRegionConfig is Sentry's error for every region that it cannot parse
 	// (sentry/types/region.py, 23.7.1).
 	errRegionConfig exception = "sentry.types.region.RegionConfigurationError: Unable to parse region_config."
 	// errRegionID comes from sentry/utils/snowflake.py.
 	errRegionID exception = "Exception: Region ID exceed max bit value of 12"
 )
 
-// parseConfig reads the text of a sentry.conf.py. A *syntaxError means that
-// Python would not load it, any other error that Sentry would not take it.
+var (
+	// A top-level assignment: one line, or a block that ends with a bracket at the margin.
+	assignment = regexp.MustCompile(`(?m)^(SENTRY_\w+) = (.*[^(\[\s])\s*$|^(SENTRY_\w+) = ((?s:.*?)\n[)\]])`)
+	// One region: a tuple, the same tuple passed to Region, or a dict.
+	entry = regexp.MustCompile(`(?:Region)?\(("[^"]*"), (-?\d+), ("[^"]*"), (?:RegionCategory\.(\w+)|"(\w+)")\),?|\{[^{}]*\},?`)
+	// The text around the regions in every form that silo writes.
+	wrapper = regexp.MustCompile(`^(?:_SiloRegions)?[()\[\]\s]*$`)
+)
+
+// parseConfig reads the forms of region config that silo writes. A *syntaxError means
+// that Python could not load the file, any other error that Sentry would refuse it.
 func parseConfig(file, src string) (*config, error) {
-	module, err := assignments(src)
-	if err != nil {
+	src = strings.ReplaceAll(strings.TrimPrefix(src, "\ufeff"), "\r\n", "\n")
+	if err := checkBrackets(src); err != nil {
 		return nil, err
 	}
-	c := &config{file: file}
-	c.control, _ = module["SENTRY_CONTROL_ADDRESS"].(string)
-	c.monolith, _ = module["SENTRY_MONOLITH_REGION"].(string)
-	declared, found := module["SENTRY_REGION_CONFIG"]
-	if cells, later := module["SENTRY_CELLS"]; later { // April 2026, pull request 111932
-		declared, found = cells, true
+	settings := map[string]string{}
+	for _, m := range assignment.FindAllStringSubmatch(src, -1) {
+		settings[m[1]+m[3]] = m[2] + m[4]
+	}
+	c := &config{file: file, control: text(settings["SENTRY_CONTROL_ADDRESS"]), monolith: text(settings["SENTRY_MONOLITH_REGION"])}
+	declared, found := settings["SENTRY_CELLS"] // since April 2026, pull request 111932
+	if !found {
+		declared, found = settings["SENTRY_REGION_CONFIG"]
 	}
 	if !found {
 		return c, nil
 	}
-	if c.regions, err = regions(declared); err != nil {
+	var err error
+	if c.regions, err = parseRegions(declared, categories(settings["SENTRY_LOCALITIES"])); err != nil {
 		return nil, err
 	}
-	c.categories(module["SENTRY_LOCALITIES"])
 	return c, c.validate()
 }
 
-// validate holds the regions to what Sentry 23.7.1 demands of them at its start.
-// That names and ids are unique, Sentry never asks.
+// text returns the value of a Python string literal in double quotes, or "" for anything else.
+func text(literal string) string {
+	var s string
+	if json.Unmarshal([]byte(literal), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// categories maps each cell to the category of its locality. Since June 2026 cells have
+// no category of their own (pull request 117558).
+func categories(localities string) map[string]string {
+	of := map[string]string{}
+	for _, dict := range entry.FindAllString(localities, -1) {
+		var locality struct {
+			Category string   `json:"category"`
+			Cells    []string `json:"cells"`
+		}
+		if json.Unmarshal([]byte(strings.TrimSuffix(dict, ",")), &locality) == nil {
+			for _, cell := range locality.Cells {
+				of[cell] = locality.Category
+			}
+		}
+	}
+	return of
+}
+
+// parseRegions parses the value of a region list. A region that has no category takes
+// that of its locality, or else MULTI_TENANT.
+func parseRegions(list string, localities map[string]string) ([]region, error) {
+	if !wrapper.MatchString(entry.ReplaceAllString(list, "")) {
+		return nil, errRegionConfig
+	}
+	var all []region
+	for _, m := range entry.FindAllStringSubmatch(list, -1) {
+		r := region{Name: text(m[1]), Address: text(m[3]), Category: m[4] + m[5]}
+		if m[2] != "" {
+			id, err := strconv.Atoi(m[2])
+			if err != nil {
+				return nil, errRegionID
+			}
+			r.ID = &id
+		} else if json.Unmarshal([]byte(strings.TrimSuffix(m[0], ",")), &r) != nil {
+			return nil, errRegionConfig
+		}
+		if r.Category == "" {
+			r.Category = multiTenant
+		}
+		if of := localities[r.Name]; of != "" {
+			r.Category = of
+		}
+		if r.Name == "" || r.Address == "" || r.ID == nil || r.Category != multiTenant && r.Category != singleTenant {
+			return nil, errRegionConfig
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// validate makes the checks that Sentry 23.7.1 makes when it starts. Sentry does not
+// check that names and ids are unique.
 func (c *config) validate() error {
 	for _, r := range c.regions {
-		if r.ID < 0 || r.ID > maxRegionID {
+		if *r.ID < 0 || *r.ID > maxRegionID {
 			return errRegionID
 		}
 	}
@@ -81,7 +153,7 @@ func (c *config) validate() error {
 	return nil
 }
 
-// find is the region of that name.
+// find returns the region with that name.
 func (c *config) find(name string) (region, bool) {
 	i := slices.IndexFunc(c.regions, func(r region) bool { return r.Name == name })
 	if i < 0 {
@@ -90,8 +162,8 @@ func (c *config) find(name string) (region, bool) {
 	return c.regions[i], true
 }
 
-// noRegion is how Sentry 23.7.1 says that it knows no such region.
-func (c *config) noRegion(name string) string {
+// unknownRegion returns the message of Sentry 23.7.1 for a region that is not configured.
+func (c *config) unknownRegion(name string) string {
 	known := slices.DeleteFunc(slices.Clone(c.regions), func(r region) bool { return r.Category != multiTenant })
 	return fmt.Sprintf("No region with name: %s (expected one of %s or a single-tenant name)", quote(name), quoteAll(names(known)))
 }
@@ -104,108 +176,11 @@ func names(all []region) []string {
 	return out
 }
 
-// quoteAll writes Python's repr of a list of text.
+// quoteAll formats a list of strings as Python's repr does.
 func quoteAll(all []string) string {
 	quoted := make([]string, len(all))
 	for i, s := range all {
 		quoted[i] = quote(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-// categories takes the regions' categories from the localities that hold them:
-// from June 2026 on cells have none of their own (pull request 117558).
-func (c *config) categories(localities any) {
-	all, _ := localities.([]any)
-	for _, one := range all {
-		locality, _ := one.(map[string]any)
-		cells, _ := locality["cells"].([]any)
-		for i, r := range c.regions {
-			if category := lastName(locality["category"]); category != "" && slices.Contains(cells, any(r.Name)) {
-				c.regions[i].Category = category
-			}
-		}
-	}
-}
-
-// regions reads any of the forms that Sentry has had: a tuple or list of Region
-// calls or dicts, the same as JSON text, or one of these handed to a class or a
-// function that makes Regions of it.
-func regions(declared any) ([]region, error) {
-	switch value := declared.(type) {
-	case string:
-		var parsed []any
-		if err := json.Unmarshal([]byte(value), &parsed); err != nil {
-			return nil, errRegionConfig
-		}
-		return regions(parsed)
-	case *call:
-		if len(value.args) == 1 && len(value.named) == 0 {
-			return regions(value.args[0])
-		}
-	case []any:
-		all := make([]region, len(value))
-		for i, entry := range value {
-			r, err := oneRegion(entry)
-			if err != nil {
-				return nil, err
-			}
-			all[i] = r
-		}
-		return all, nil
-	}
-	return nil, errRegionConfig
-}
-
-// oneRegion reads one entry. The order of positional arguments never changed;
-// the number is called id up to 23.5.0 and snowflake_id later.
-func oneRegion(entry any) (region, error) {
-	fields := map[string]any{}
-	var positional []any
-	switch value := entry.(type) {
-	case map[string]any:
-		fields = value
-	case *call:
-		positional, fields = value.args, value.named
-	case []any:
-		positional = value
-	}
-	field := func(position int, keys ...string) any {
-		for _, key := range keys {
-			if value, given := fields[key]; given {
-				return value
-			}
-		}
-		if position < len(positional) {
-			return positional[position]
-		}
-		return nil
-	}
-	r := region{Category: multiTenant}
-	var named, placed bool
-	r.Name, named = field(0, "name").(string)
-	r.Address, placed = field(2, "address").(string)
-	id, numbered := field(1, "snowflake_id", "id").(int)
-	if f, isFloat := field(1, "snowflake_id", "id").(float64); isFloat { // JSON knows no other number
-		id, numbered = int(f), f == float64(int(f))
-	}
-	r.ID = id
-	if category := field(3, "category"); category != nil {
-		r.Category = lastName(category)
-	}
-	if !named || !placed || !numbered || r.Category != multiTenant && r.Category != singleTenant {
-		return r, errRegionConfig
-	}
-	return r, nil
-}
-
-// lastName is the name of a member of an enum, however it is written.
-func lastName(value any) string {
-	switch value := value.(type) {
-	case string:
-		return value
-	case symbol:
-		return string(value[strings.LastIndexByte(string(value), '.')+1:])
-	}
-	return ""
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pair starts a stand-in with watchers on two ports in a row.
+// pair starts a stand-in with watchers on two consecutive ports.
 func pair(t *testing.T, env environ, args ...string) *silo {
 	t.Helper()
 	for range 50 {
@@ -16,7 +16,7 @@ func pair(t *testing.T, env environ, args ...string) *silo {
 		s := start(t, env, append(args, "--watchers", fmt.Sprintf("127.0.0.1:%d", port))...)
 		s.port = fmt.Sprint(port)
 		select {
-		case <-s.ended: // somebody took a port just now
+		case <-s.ended: // another process took a port meanwhile
 		case <-s.listening(port + 1):
 			return s
 		}
@@ -42,7 +42,7 @@ func freePair(t *testing.T) int {
 	}
 }
 
-// listening is closed once something of this silo's takes connections there.
+// listening returns a channel that is closed once the silo listens on port.
 func (s *silo) listening(port int) <-chan struct{} {
 	ready := make(chan struct{})
 	go func() {
@@ -63,7 +63,7 @@ func (s *silo) listening(port int) <-chan struct{} {
 	return ready
 }
 
-// TestWatchers has webpack on the port and the backend on the next.
+// TestWatchers expects webpack on the port and the backend on the next one.
 func TestWatchers(t *testing.T) {
 	t.Parallel()
 	s := pair(t, asControl(conf(t, regionConfig("1", "2", "3"))), "--workers")
@@ -95,7 +95,7 @@ func TestWatchers(t *testing.T) {
 	}
 }
 
-// TestWatchersWhileLoading has webpack answer for itself.
+// TestWatchersWhileLoading expects webpack to answer before the backend can.
 func TestWatchersWhileLoading(t *testing.T) {
 	t.Parallel()
 	s := pair(t, environ{"SENTRY_CONF": conf(t, "")}, "--delay=1h")
@@ -104,7 +104,7 @@ func TestWatchersWhileLoading(t *testing.T) {
 	}
 }
 
-// TestWatchersTakenPort wants both ports.
+// TestWatchersTakenPort fails if either port is taken.
 func TestWatchersTakenPort(t *testing.T) {
 	t.Parallel()
 	for {

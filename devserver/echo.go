@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// whoami is this process.
+// whoami describes this process.
 func (s *server) whoami() self {
 	me := self{
-		Mode: s.who.mode, Name: s.who.name, PID: os.Getpid(), Port: s.bind.port, BackendPort: s.backend,
-		Instance: s.who.instance, RunID: s.who.runID,
+		Mode: s.id.mode, Name: s.id.name, PID: os.Getpid(), Port: s.bind.port, BackendPort: s.backend,
+		Instance: s.id.instance, RunID: s.id.runID,
 	}
-	if s.who.isRegion() {
-		me.Region = &s.who.region
+	if s.id.isRegion() {
+		me.Region = &s.id.region
 	}
 	return me
 }
 
-// echo answers with one line of JSON that tells the request, and then with its
-// body while it still comes in.
+// echo responds with one line of JSON that describes the request, then with the request's
+// body while it is still arriving.
 func echo(w http.ResponseWriter, r *http.Request) {
 	line, err := json.Marshal(struct {
 		Method string      `json:"method"`
@@ -35,15 +35,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := http.NewResponseController(w)
-	_ = answer.EnableFullDuplex() // HTTP/2 is so without it
+	_ = answer.EnableFullDuplex() // an error means HTTP/2, which always is
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if _, err := w.Write(append(line, '\n')); err != nil {
 		return
 	}
-	_, _ = io.Copy(flusher{w, answer}, r.Body) // an end before its time shows at the other side
+	_, _ = io.Copy(flusher{w, answer}, r.Body) // the client notices a truncated body
 }
 
-// flusher sends each piece on its way at once.
+// flusher flushes after each write.
 type flusher struct {
 	io.Writer
 
@@ -58,13 +58,13 @@ func (f flusher) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// How many events a stream has, and how far they are apart.
+// The number of events in a stream, and their interval.
 const (
 	events     = 10
 	eventEvery = 100 * time.Millisecond
 )
 
-// stream sends server-sent events until all are sent or nobody listens.
+// stream sends server-sent events until all are sent or the client leaves.
 func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
@@ -72,7 +72,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	ticker := time.NewTicker(eventEvery)
 	defer ticker.Stop()
 	for n := 1; n <= events; n++ {
-		if _, err := fmt.Fprintf(out, "id: %d\ndata: {\"n\":%d,\"silo\":%q}\n\n", n, n, s.who.name); err != nil {
+		if _, err := fmt.Fprintf(out, "id: %d\ndata: {\"n\":%d,\"silo\":%q}\n\n", n, n, s.id.name); err != nil {
 			return
 		}
 		if n == events {

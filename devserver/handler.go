@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// handler answers on one port: the app's, or webpack's before it.
+// handler returns the handler of one port: the app, or webpack in front of it.
 func (s *server) handler(webpack bool) http.Handler {
 	if webpack {
 		return http.HandlerFunc(s.webpack)
@@ -15,7 +15,7 @@ func (s *server) handler(webpack bool) http.Handler {
 	return http.HandlerFunc(s.app)
 }
 
-// webpack hands all on to the backend, and says so while it cannot.
+// webpack forwards every request to the app, and answers 504 until the app is loaded.
 func (s *server) webpack(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Powered-By", "webpack-dev-server (stand-in)")
 	select {
@@ -26,24 +26,24 @@ func (s *server) webpack(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// app answers one request as the app does, and logs it. uWSGI listens before
-// the app is loaded: a request that comes early waits.
+// app answers and logs one request. uWSGI listens before the app is loaded, so an early
+// request waits.
 func (s *server) app(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-s.loaded:
 	case <-r.Context().Done():
 		panic(http.ErrAbortHandler)
 	}
-	if err := s.refresh(); err != nil {
+	if err := s.reloadIfChanged(); err != nil {
 		s.fail(err)
-		panic(http.ErrAbortHandler) // a reset, as while uWSGI goes down
+		panic(http.ErrAbortHandler) // the client sees a reset, as from uWSGI
 	}
 	counted := &counter{ResponseWriter: w, status: http.StatusOK}
-	defer func() { s.journal.request(r.Method, counted.status, r.RequestURI, r.Proto, counted.size) }()
+	defer func() { s.log.request(r.Method, counted.status, r.RequestURI, r.Proto, counted.size) }()
 	s.route(counted, r)
 }
 
-// counter keeps what the log wants to know of an answer.
+// counter records a response's status and size for the log.
 type counter struct {
 	http.ResponseWriter
 
@@ -62,10 +62,10 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach what flushes.
+// Unwrap gives http.ResponseController access to Flush.
 func (c *counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// route picks the answer. Health comes before anything else, as in
+// route picks the response. The health check comes first, as in
 // sentry/middleware/health.py.
 func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/_health/" {
@@ -73,7 +73,7 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := w.Header()
-	header.Set("X-Silo-Name", s.who.name)
+	header.Set("X-Silo-Name", s.id.name)
 	header.Set("X-Frame-Options", "deny")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-XSS-Protection", "1; mode=block")
@@ -107,33 +107,33 @@ func withQuery(path string, u *url.URL) string {
 	return path + "?" + u.RawQuery
 }
 
-// health says that the app was loaded, and nothing more. The full form asks for
-// workers, which Sentry fails without.
+// health reports that the app is loaded. With ?full it also requires workers, as Sentry
+// does.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("full") {
 		w.Header().Set("Content-Type", "text/plain")
-		_, _ = w.Write([]byte("ok")) // whoever asked has gone
+		_, _ = w.Write([]byte("ok")) // fails only if the client has left
 		return
 	}
 	report := struct {
 		Problems []string        `json:"problems"`
 		Healthy  map[string]bool `json:"healthy"`
-	}{[]string{}, map[string]bool{"CeleryAliveCheck": s.given.workers, "CeleryAppVersionCheck": true, "WarningStatusCheck": true}}
+	}{[]string{}, map[string]bool{"CeleryAliveCheck": s.args.workers, "CeleryAppVersionCheck": true, "WarningStatusCheck": true}}
 	status := http.StatusOK
-	if !s.given.workers {
+	if !s.args.workers {
 		status = http.StatusInternalServerError
 		report.Problems = append(report.Problems, "Background workers haven't checked in recently. This is likely an issue with your configuration or the workers aren't running.")
 	}
 	writeJSON(w, status, report)
 }
 
-// api answers the paths that tell a mode from the outside. An endpoint that is
-// not served in this mode is not found, one that is wants a login.
+// api answers the paths that reveal the mode. An endpoint that this mode does not serve
+// is 404, the others are 401 because they require a login.
 func (s *server) api(w http.ResponseWriter, r *http.Request) {
 	mode, allow := "", ""
 	switch r.URL.Path {
 	case "/api/0/":
-		if !s.who.isRegion() {
+		if !s.id.isRegion() {
 			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 			writeJSON(w, http.StatusOK, struct {
 				Version string  `json:"version"`
@@ -147,7 +147,7 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) {
 	case "/api/0/users/me/":
 		mode, allow = modeRegion, "GET, PUT, DELETE, HEAD, OPTIONS"
 	}
-	absent := mode == modeControl && s.who.mode == modeControl || mode == modeRegion && s.who.isRegion()
+	absent := mode == modeControl && s.id.mode == modeControl || mode == modeRegion && s.id.isRegion()
 	if allow == "" || absent {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Length", "0")
@@ -161,7 +161,7 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) {
 	}{"Authentication credentials were not provided."})
 }
 
-// self is what /whoami tells.
+// self is the response to /whoami.
 type self struct {
 	Mode        string  `json:"mode"`
 	Region      *string `json:"region"`
@@ -173,14 +173,14 @@ type self struct {
 	RunID       string  `json:"run_id"`
 }
 
-// writeJSON writes value as Sentry does: without spaces or a last newline.
+// writeJSON writes value as Sentry does, without spaces or a final newline.
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		http.Error(w, "encode answer: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "encode response: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // whoever asked has gone
+	_, _ = w.Write(body) // fails only if the client has left
 }

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// asChild makes the test binary a devserver: what signals do to a process only a
-// process can show.
+// asChild makes the test binary run as a devserver: the effect of a signal on a process
+// can only be tested on a process.
 const asChild = "SILO_TEST_DEVSERVER"
 
 func TestMain(m *testing.M) {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// child is what a program around Run does.
+// child is a main function around Run.
 func child() int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -33,7 +33,7 @@ func child() int {
 	return status(err)
 }
 
-// status is the exit status that err stands for.
+// status returns the exit status of err.
 func status(err error) int {
 	switch exit, isExit := err.(*ExitError); { //nolint:errorlint // Run promises this very type
 	case err == nil:

@@ -13,8 +13,8 @@ import (
 //go:embed page.html
 var pageText string
 
-// page is the template of what people see. It is parsed when somebody first
-// looks: most silos are never looked at.
+// page is the template of the HTML page. It is parsed on first use, because most silos
+// never show it.
 type page struct {
 	once   sync.Once // guards parsed and err
 	parsed *template.Template
@@ -26,7 +26,7 @@ func (p *page) template() (*template.Template, error) {
 	return p.parsed, p.err
 }
 
-// view is what the page shows.
+// view is the data of the page.
 type view struct {
 	Self     self
 	IsRegion bool
@@ -44,15 +44,15 @@ type neighbour struct {
 	ID       int // 0: control
 	Category string
 	Address  string
-	Href     template.URL // Address, where it can be followed
+	Href     template.URL // Address, if it is a web address
 	Here     bool
 	Callable bool
 }
 
-// variable is one of the environment's.
+// variable is one environment variable.
 type variable struct{ Name, Value string }
 
-// home is the page of every path that has no other answer.
+// home serves the page, for every path without another response.
 func (s *server) home(w http.ResponseWriter, r *http.Request) {
 	parsed, err := s.page.template()
 	if err != nil {
@@ -60,33 +60,33 @@ func (s *server) home(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conf := s.conf.current.Load()
-	v := view{Self: s.whoami(), IsRegion: s.who.isRegion(), Path: r.URL.Path, Silos: s.neighbours(conf), Env: s.environment(conf)}
-	if mine, found := conf.find(s.who.region); found && v.IsRegion {
-		v.ID, v.Category = mine.ID, mine.Category
+	v := view{Self: s.whoami(), IsRegion: s.id.isRegion(), Path: r.URL.Path, Silos: s.neighbours(conf), Env: s.environment(conf)}
+	if mine, found := conf.find(s.id.region); found && v.IsRegion {
+		v.ID, v.Category = *mine.ID, mine.Category
 	}
 	htmlHeader(w)
-	_ = parsed.Execute(w, v) // whoever asked has gone, or sees where it breaks off
+	_ = parsed.Execute(w, v) // fails only if the client has left
 }
 
-// htmlHeader allows a page its own style, and nothing from anywhere.
+// htmlHeader allows inline styles only.
 func htmlHeader(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 }
 
-// neighbours are all silos that the region config names, control first.
+// neighbours returns all silos of the region config, control first.
 func (s *server) neighbours(conf *config) []neighbour {
 	var all []neighbour
 	if conf.control != "" {
 		all = append(all, neighbour{
 			Name: controlName, Mode: modeControl, Address: conf.control,
-			Here: s.who.mode == modeControl, Callable: s.who.isRegion(),
+			Here: s.id.mode == modeControl, Callable: s.id.isRegion(),
 		})
 	}
 	for _, r := range conf.regions {
 		all = append(all, neighbour{
-			Name: r.Name, Mode: modeRegion, ID: r.ID, Category: r.Category, Address: r.Address,
-			Here: r.Name == s.who.region, Callable: s.who.mode == modeControl,
+			Name: r.Name, Mode: modeRegion, ID: *r.ID, Category: r.Category, Address: r.Address,
+			Here: r.Name == s.id.region, Callable: s.id.mode == modeControl,
 		})
 	}
 	for i := range all {
@@ -95,8 +95,7 @@ func (s *server) neighbours(conf *config) []neighbour {
 	return all
 }
 
-// link is an address fit to be shown, and to be followed where it is a web
-// address. A password never leaves the config.
+// link returns an address without its password, and a link if it is a web address.
 func link(address string) (shown string, href template.URL) {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
@@ -105,7 +104,7 @@ func link(address string) (shown string, href template.URL) {
 	return parsed.Redacted(), template.URL(parsed.Redacted() + "/") //nolint:gosec // the scheme is http or https, and html/template still escapes it for the attribute
 }
 
-// environment is what the silo was told, as far as it is no secret.
+// environment returns the silo's variables that are not secret.
 func (s *server) environment(conf *config) []variable {
 	wanted := []string{
 		"SENTRY_SILO_MODE", "SENTRY_REGION", "SENTRY_LOCAL_CELL", "SENTRY_DEVSERVER_BIND", "SENTRY_CONF",
@@ -130,15 +129,15 @@ func (s *server) environment(conf *config) []variable {
 	return all
 }
 
-// urlVariable is the variable that holds a silo's address.
+// urlVariable returns the name of the variable that holds a silo's address.
 func urlVariable(silo string) string {
 	return "SILO_URL_" + strings.ToUpper(strings.ReplaceAll(silo, "-", "_"))
 }
 
-// login stands where people sign in.
+// login serves the page at Sentry's login URL.
 func (s *server) login(w http.ResponseWriter) {
 	htmlHeader(w)
 	_, _ = w.Write([]byte(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-		`<meta name="color-scheme" content="light dark"><title>Sign in</title><body><main><h1>Nobody needs to sign in here</h1>` +
-		`<p>This is a stand-in for Sentry. <a href="/">Which silo is it?</a></p></main>`))
+		`<meta name="color-scheme" content="light dark"><title>Sign in</title><body><main><h1>No sign-in needed here</h1>` +
+		`<p>This is a stand-in for Sentry. <a href="/">Show this silo.</a></p></main>`))
 }

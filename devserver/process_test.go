@@ -43,7 +43,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestHangup is no end, whoever else in the process waits for the signal.
+// TestHangup checks that SIGHUP reloads and does not end the process, even if other code waits for it too.
 func TestHangup(t *testing.T) {
 	t.Parallel()
 	command, s := process(t)
@@ -54,7 +54,7 @@ func TestHangup(t *testing.T) {
 	}
 }
 
-// TestIgnore plays a devserver that does not listen to reason.
+// TestIgnore sends signals that --ignore names.
 func TestIgnore(t *testing.T) {
 	t.Parallel()
 	command, s := process(t, "--ignore=TERM,HUP")

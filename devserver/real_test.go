@@ -14,9 +14,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"silo/wait/waittest"
 )
 
-// realReleases are directories with a venv and a conf of a real Sentry each.
+// realReleases returns directories that each hold a venv and a conf of a real Sentry.
 func realReleases(t *testing.T) []string {
 	t.Helper()
 	dir := os.Getenv("REAL_SENTRY_DIR")
@@ -30,7 +32,7 @@ func realReleases(t *testing.T) []string {
 	return releases
 }
 
-// realConf is a copy of a release's config with text at its end.
+// realConf copies a release's config and appends text.
 func realConf(t *testing.T, release, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,12 +43,12 @@ func realConf(t *testing.T, release, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its own first line has imported Sentry's defaults: once more would undo the rest.
+	// Importing the defaults a second time would undo the release's own settings.
 	rewrite(t, dir, string(own)+"\n"+strings.TrimPrefix(text, "from sentry.conf.server import *\n"))
 	return dir
 }
 
-// realCommand is a real devserver in an environment of its own.
+// realCommand returns a command that runs a real devserver in the given environment.
 func realCommand(ctx context.Context, release string, env environ, args ...string) *exec.Cmd {
 	bin := filepath.Join(release, "venv", "bin")
 	command := exec.CommandContext(ctx, filepath.Join(bin, "sentry"), append([]string{"devserver", "--no-watchers"}, args...)...)
@@ -59,7 +61,7 @@ func realCommand(ctx context.Context, release string, env environ, args ...strin
 	return command
 }
 
-// TestRefusalsAgainstReal has Sentry refuse what the stand-in refuses.
+// TestRefusalsAgainstReal compares startup errors with those of Sentry.
 func TestRefusalsAgainstReal(t *testing.T) {
 	release := ""
 	for _, one := range realReleases(t) {
@@ -97,7 +99,7 @@ func TestRefusalsAgainstReal(t *testing.T) {
 	}
 }
 
-// TestAnswersAgainstReal asks a real silo and a stand-in the same.
+// TestAnswersAgainstReal compares responses with those of Sentry.
 func TestAnswersAgainstReal(t *testing.T) {
 	for _, release := range realReleases(t) {
 		for _, env := range []environ{{}, {"SENTRY_SILO_MODE": "CONTROL"}, {"SENTRY_SILO_MODE": "REGION", "SENTRY_REGION": "us-west"}} {
@@ -112,7 +114,7 @@ func TestAnswersAgainstReal(t *testing.T) {
 					}
 					compare(t, path, theirs.get(path), ours.get(path))
 				}
-				// The lines that a supervisor or a person may look for.
+				// The log lines that a supervisor or a developer may look for.
 				for _, pattern := range []string{
 					`^uWSGI http bound on 127\.0\.0\.1:\d+ fd \d+$`,
 					`^spawned uWSGI worker 1 \(pid: \d+, cores: 2\)$`,
@@ -127,7 +129,7 @@ func TestAnswersAgainstReal(t *testing.T) {
 	}
 }
 
-// compare holds an answer of the stand-in to Sentry's.
+// compare fails the test if the stand-in's response differs from Sentry's.
 func compare(t *testing.T, path string, theirs, ours reply) {
 	t.Helper()
 	if ours.status != theirs.status || ours.body != theirs.body {
@@ -140,21 +142,21 @@ func compare(t *testing.T, path string, theirs, ours reply) {
 	}
 }
 
-// TestEndsAgainstReal ends a real silo in the ways that a stand-in is ended.
+// TestEndsAgainstReal compares exit statuses with those of Sentry.
 func TestEndsAgainstReal(t *testing.T) {
 	for _, release := range realReleases(t) {
 		t.Run(filepath.Base(release), func(t *testing.T) {
 			dir := realConf(t, release, "")
 			s := startReal(t, release, environ{"SENTRY_CONF": dir})
 			breakUntilEnded(t, s, dir)
-			// Mostly 22. It is 0 where uWSGI's master hears of its worker's end
-			// before it has noticed the failed app (seen on both releases).
+			// Usually 22, but 0 if uWSGI's master sees its worker exit before it
+			// notices the failed app (observed on both releases).
 			if got := exitStatus(s.result); got != 22 && got != 0 {
 				t.Errorf("a broken reload ends with %d, want 22 or 0\n%s", got, s.err)
 			}
 			s = startReal(t, release, environ{"SENTRY_CONF": realConf(t, release, "")})
 			s.stop()
-			<-s.ended
+			waittest.Receive(t, s.ended, "end of the real silo")
 			if got := exitStatus(s.result); got != 0 {
 				t.Errorf("TERM ends it with %d, want 0", got)
 			}
@@ -168,8 +170,8 @@ func TestEndsAgainstReal(t *testing.T) {
 	}
 }
 
-// breakUntilEnded writes a broken config until the silo has noticed: uWSGI takes
-// what it finds in its first second for the original.
+// breakUntilEnded writes a broken config until the silo exits: uWSGI does not notice
+// changes within its first second.
 func breakUntilEnded(t *testing.T, s *silo, dir string) {
 	t.Helper()
 	again := time.NewTicker(5 * time.Second)
@@ -207,7 +209,7 @@ func startReal(t *testing.T, release string, env environ) *silo {
 		t.Fatal(err)
 	}
 	bind := holder.Addr().String()
-	shut(t, holder) // uWSGI cannot be handed a socket here
+	shut(t, holder) // uWSGI cannot inherit this socket
 	s.port = strings.TrimPrefix(bind, "127.0.0.1:")
 	command := realCommand(ctx, release, env.with(environ{"SENTRY_DEVSERVER_BIND": bind}))
 	command.Stdout, command.Stderr = s.out, s.err
@@ -215,7 +217,7 @@ func startReal(t *testing.T, release string, env environ) *silo {
 		t.Fatal(err)
 	}
 	go func() { defer close(s.ended); s.result = command.Wait() }()
-	t.Cleanup(func() { stop(); <-s.ended })
+	t.Cleanup(func() { stop(); waittest.Receive(t, s.ended, "end of the real silo") })
 	late := time.After(time.Minute)
 	for {
 		if answer, err := fetch(t.Context(), http.MethodGet, s.url("/_health/"), nil); err == nil && answer.status == 200 {

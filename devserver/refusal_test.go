@@ -9,29 +9,29 @@ import (
 	"testing"
 )
 
-// refusal is a start that comes to nothing.
+// refusal is a start that fails.
 type refusal struct {
 	name string
 	args []string
 	env  environ
-	conf string // of sentry.conf.py; empty: one that is in order
+	conf string // of sentry.conf.py; empty: a valid one
 	code int
 	last string // line of standard error
-	real bool   // Sentry 23.7.1 says exactly the same
+	real bool   // Sentry 23.7.1 prints the same line
 }
 
 func refusals() []refusal {
-	const dicts = "SENTRY_REGION_CONFIG = [{'name': 'us', 'snowflake_id': %s, 'category': '%s', 'address': 'http://127.0.0.1:1'}]\nSENTRY_MONOLITH_REGION = '%s'\n"
+	const dicts = "SENTRY_REGION_CONFIG = [{\"name\": \"us\", \"snowflake_id\": %s, \"category\": \"%s\", \"address\": \"http://127.0.0.1:1\"}]\nSENTRY_MONOLITH_REGION = \"%s\"\n"
 	control := environ{"SENTRY_SILO_MODE": "CONTROL"}
 	return []refusal{
 		{name: "unknown option", args: []string{"--nope"}, code: 2, last: "Error: No such option: --nope"},
 		{name: "two addresses", args: []string{"127.0.0.1:1", "b"}, code: 2, last: "Error: Got unexpected extra argument (b)", real: true},
 		{name: "no value", args: []string{"--environment"}, code: 2, last: "Error: Option '--environment' requires an argument."},
 		{name: "value for a switch", args: []string{"--workers=1"}, code: 2, last: "Error: Option '--workers' does not take a value."},
-		{name: "bad duration", args: []string{"--delay", "5"}, code: 2, last: "Error: Invalid value for '--delay': '5' is not a duration such as 500ms"},
-		{name: "negative duration", args: []string{"--delay=-5s"}, code: 2, last: "Error: Invalid value for '--delay': '-5s' is not a duration such as 500ms"},
+		{name: "bad duration", args: []string{"--delay", "5"}, code: 2, last: "Error: Invalid value for '--delay': '5' is not a duration like 500ms"},
+		{name: "negative duration", args: []string{"--delay=-5s"}, code: 2, last: "Error: Invalid value for '--delay': '-5s' is not a duration like 500ms"},
 		{name: "bad exit status", args: []string{"--exit-code", "256"}, code: 2, last: "Error: Invalid value for '--exit-code': '256' is not an exit status of 0 to 255"},
-		{name: "bad signal", args: []string{"--ignore", "TERM,KILL"}, code: 2, last: "Error: Invalid value for '--ignore': 'KILL' is none of TERM, INT, HUP"},
+		{name: "bad signal", args: []string{"--ignore", "TERM,KILL"}, code: 2, last: "Error: Invalid value for '--ignore': 'KILL' is not TERM, INT or HUP"},
 
 		{name: "no config", env: environ{"SENTRY_CONF": "/nonexistent"}, code: 1, last: "Error: Configuration file does not exist. Use 'sentry init' to initialize the file.", real: true},
 		{name: "no config file", env: environ{"SENTRY_CONF": "/nonexistent/sentry.conf.py"}, code: 1, last: "Error: Configuration file does not exist. Use 'sentry init' to initialize the file.", real: true},
@@ -131,8 +131,8 @@ func TestConfIsFound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := findConf(c.env.get)
-			if got.path != c.want || (err != nil) != (c.want == "") {
-				t.Errorf("got %q, %v; want %q", got.path, err, c.want)
+			if got != c.want || (err != nil) != (c.want == "") {
+				t.Errorf("got %q, %v; want %q", got, err, c.want)
 			}
 		})
 	}

@@ -1,57 +1,58 @@
 package devserver
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 )
 
-// reloader holds the config that is in force.
+// reloader holds the current config and reloads it.
 type reloader struct {
-	file    confFile
+	path    string
 	current atomic.Pointer[config]
 
-	mu   sync.Mutex // guards seen, and lets one reload at a time run
-	seen stamp
+	mu     sync.Mutex // guards loaded, and serializes reloads
+	loaded os.FileInfo
 }
 
-// refresh looks whether the file has changed, as uWSGI's py-autoreload does each
-// second, and loads it if so. An error ends the process: see reload.
-func (s *server) refresh() error {
-	if !s.given.reload {
+// reloadIfChanged loads the config again if the file has changed. uWSGI's py-autoreload
+// checks every second; this checks before each request. An error ends the process.
+func (s *server) reloadIfChanged() error {
+	if !s.args.reload {
 		return nil
 	}
 	s.conf.mu.Lock()
 	defer s.conf.mu.Unlock()
-	now := s.conf.file.stamp()
-	if now.info == nil || now.sameAs(s.conf.seen) {
+	now := statConf(s.conf.path)
+	if now == nil || sameFile(now, s.conf.loaded) {
 		return nil
 	}
-	s.journal.uwsgi("[uwsgi-python-reloader] module/file %s has been modified", s.conf.file.path)
+	s.log.uwsgi("[uwsgi-python-reloader] module/file %s has been modified", s.conf.path)
 	return s.load(now)
 }
 
-// reload loads the file whether it has changed or not: SIGHUP's order.
+// reload loads the config whether or not it has changed, as uWSGI does on SIGHUP.
 func (s *server) reload() error {
 	s.conf.mu.Lock()
 	defer s.conf.mu.Unlock()
-	return s.load(s.conf.file.stamp())
+	return s.load(statConf(s.conf.path))
 }
 
-// load is called with conf.mu held. uWSGI starts again with the same pid, and
-// ends with 22 where the app cannot be loaded (need-app).
-func (s *server) load(now stamp) error {
-	s.journal.uwsgi("...gracefully killing workers...")
-	s.journal.uwsgi("binary reloading uWSGI...")
-	fresh, err := s.conf.file.load()
+// load requires conf.mu. uWSGI restarts under the same PID and exits with 22 if it
+// cannot load the app (need-app).
+func (s *server) load(now os.FileInfo) error {
+	s.log.uwsgi("...gracefully killing workers...")
+	s.log.uwsgi("binary reloading uWSGI...")
+	fresh, err := loadConf(s.conf.path)
 	if err == nil {
-		err = s.who.check(fresh)
+		err = s.id.check(fresh)
 	}
 	if err != nil {
 		return &ExitError{Code: exitNoApp, Text: err.Error() +
 			"\nunable to load app 0 (mountpoint='') (callable not found or import error)\n*** no app loaded. GAME OVER ***"}
 	}
-	s.conf.seen = now
+	s.conf.loaded = now
 	s.conf.current.Store(fresh)
-	s.journal.ready(0)
+	s.log.ready(0)
 	return nil
 }

@@ -24,7 +24,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("pid %d became %d", pid, again)
 	}
 	s.err.wait(t, `^\[uwsgi-python-reloader\] module/file `+dir+`/sentry\.conf\.py has been modified$`)
-	// An editor that removes the file before it writes it anew.
+	// Some editors remove the file before they write it again.
 	if err := os.Remove(filepath.Join(dir, "sentry.conf.py")); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestBrokenReload changes the file into one that the silo cannot run with.
+// TestBrokenReload replaces the file with one that the silo cannot load.
 func TestBrokenReload(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

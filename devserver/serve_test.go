@@ -11,9 +11,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"silo/wait/waittest"
 )
 
-// TestRoles asks for what tells a mode from the outside.
+// TestRoles requests the paths that reveal the mode.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	dir := conf(t, regionConfig("1", "2", "3"))
@@ -117,12 +119,12 @@ SENTRY_CONTROL_ADDRESS = "http://127.0.0.1:1"
 			}
 		}
 	}
-	if got := control.get("/auth/login/"); got.status != 200 || !strings.Contains(got.body, "sign in") {
+	if got := control.get("/auth/login/"); got.status != 200 || !strings.Contains(got.body, "sign-in") {
 		t.Errorf("login: %d %s", got.status, got.body)
 	}
 }
 
-// TestEcho sees the first half of the body come back before the second is sent.
+// TestEcho receives the first half of the body before it sends the second.
 func TestEcho(t *testing.T) {
 	t.Parallel()
 	s := ready(t, environ{"SENTRY_CONF": conf(t, "")})
@@ -140,7 +142,7 @@ func TestEcho(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shut(t, answer.Body)
-	if err := <-sent; err != nil {
+	if err := waittest.Receive(t, sent, "first half sent"); err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(answer.Body)
@@ -151,18 +153,18 @@ func TestEcho(t *testing.T) {
 		}
 		return text
 	}
-	told := decode[struct {
+	got := decode[struct {
 		Method, URI, Host string
 		Headers           http.Header
 	}](t, line())
-	if told.Method != "PUT" || told.URI != "/echo/a%2Fb?q=1" || told.Host != "127.0.0.1:"+s.port || told.Headers.Get("X-Test") != "yes" {
-		t.Errorf("%+v", told)
+	if got.Method != "PUT" || got.URI != "/echo/a%2Fb?q=1" || got.Host != "127.0.0.1:"+s.port || got.Headers.Get("X-Test") != "yes" {
+		t.Errorf("%+v", got)
 	}
 	if got := line(); got != "first\n" {
 		t.Errorf("body: %q", got)
 	}
 	go func() { _, err := io.WriteString(send, "second\n"); sent <- errors.Join(err, send.Close()) }()
-	if got := line(); got != "second\n" || <-sent != nil {
+	if got := line(); got != "second\n" || waittest.Receive(t, sent, "second half sent") != nil {
 		t.Errorf("body: %q", got)
 	}
 	if rest, err := io.ReadAll(lines); err != nil || len(rest) != 0 {
@@ -187,7 +189,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestDelay connects before the app is loaded: the request waits.
+// TestDelay checks that a request waits until the app is loaded.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	const delay = 300 * time.Millisecond
@@ -207,7 +209,7 @@ func TestDelay(t *testing.T) {
 	s.err.wait(t, `^WSGI app 0 `)
 }
 
-// TestEnd ends a silo while answers are on their way and others wait.
+// TestEnd stops a silo while some responses are in progress and other requests wait.
 func TestEnd(t *testing.T) {
 	t.Parallel()
 	dir := conf(t, "")
@@ -221,7 +223,7 @@ func TestEnd(t *testing.T) {
 			asked := make(chan struct{})
 			go func() {
 				defer close(asked)
-				_, _ = fetch(t.Context(), http.MethodGet, s.url(c.path), nil) // its end is the point
+				_, _ = fetch(t.Context(), http.MethodGet, s.url(c.path), nil) // the request is meant to fail
 			}()
 			s.stop()
 			begin := time.Now()
@@ -231,7 +233,7 @@ func TestEnd(t *testing.T) {
 			if took := time.Since(begin); took > 10*time.Second {
 				t.Errorf("took %s", took)
 			}
-			<-asked
+			waittest.Receive(t, asked, "request")
 			if got := lastLine(s.err.String()); got != "goodbye to uWSGI." {
 				t.Errorf("last line: %s", got)
 			}
@@ -260,7 +262,7 @@ func TestLogEvery(t *testing.T) {
 	s.out.wait(t, `^\d\d:\d\d:\d\d \[INFO\] monolith: line 3$`)
 }
 
-// TestAddresses uses the forms that an address may be given in.
+// TestAddresses tries the valid forms of an address.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	dir := conf(t, "")

@@ -15,31 +15,31 @@ import (
 
 // server is one silo's process.
 type server struct {
-	who     identity
-	env     func(string) (string, bool)
-	given   arguments
-	journal *journal
-	conf    reloader
-	page    page
-	client  *http.Client
+	id     identity
+	env    func(string) (string, bool)
+	args   arguments
+	log    *logger
+	conf   reloader
+	page   page
+	client *http.Client
 
 	started time.Time
-	bind    address       // the address that was asked for, with the real port
-	backend int           // the port that the app answers on
+	bind    address       // the requested host with the actual port
+	backend int           // the port of the app
 	loaded  chan struct{} // closed once the app answers
-	failed  chan error    // what ends the process from within; room for one
+	failed  chan error    // a failure that ends the process; buffers one
 }
 
-// callTimeout is how long Sentry's silo client waits (BaseApiClient.timeout in
+// callTimeout is the timeout of Sentry's silo client (BaseApiClient.timeout in
 // sentry/shared_integrations/client/base.py).
 const callTimeout = 30 * time.Second
 
-func newServer(o Options, given arguments, who identity) *server {
+func newServer(o Options, args arguments, id identity) *server {
 	return &server{
-		who: who, env: o.Env, given: given, journal: newJournal(o, given),
+		id: id, env: o.Env, args: args, log: newLogger(o, args),
 		client: &http.Client{
 			Timeout: callTimeout,
-			// No connection outlives its call: a silo with no request is idle.
+			// A silo without requests holds no connection.
 			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -49,25 +49,25 @@ func newServer(o Options, given arguments, who identity) *server {
 	}
 }
 
-// serve listens, answers and ends.
-func (s *server) serve(ctx context.Context, where address) error {
-	hangup, release := takeSignals(s.given.ignore)
+// serve listens and answers until ctx ends or the process fails.
+func (s *server) serve(ctx context.Context, bind address) error {
+	hangup, release := takeSignals(s.args.ignore)
 	defer release()
-	listeners, err := s.listen(ctx, where)
+	listeners, err := s.listen(ctx, bind)
 	if err != nil {
 		return err
 	}
-	// Requests that wait or stream end with the process, whatever ends it.
+	// Requests that wait or stream end with the process, whatever the cause.
 	answering, stop := context.WithCancel(ctx)
 	defer stop()
 	var servers []*http.Server
 	var running sync.WaitGroup
 	for i, listener := range listeners {
 		h := &http.Server{
-			Handler:           s.handler(i == 0 && s.given.watchers),
+			Handler:           s.handler(i == 0 && s.args.watchers),
 			BaseContext:       func(net.Listener) context.Context { return answering },
 			ReadHeaderTimeout: time.Minute,
-			ErrorLog:          log.New(io.Discard, "", 0), // uWSGI keeps silent, too
+			ErrorLog:          log.New(io.Discard, "", 0), // uWSGI logs no connection errors
 		}
 		servers = append(servers, h)
 		running.Go(func() {
@@ -77,39 +77,39 @@ func (s *server) serve(ctx context.Context, where address) error {
 		})
 	}
 	s.announce()
-	err = s.attend(ctx, hangup)
+	err = s.loop(ctx, hangup)
 	stop()
-	s.journal.uwsgi("SIGINT/SIGTERM received...killing workers...")
+	s.log.uwsgi("SIGINT/SIGTERM received...killing workers...")
 	closeAll(context.WithoutCancel(ctx), servers)
 	running.Wait()
-	s.journal.uwsgi("goodbye to uWSGI.")
+	s.log.uwsgi("goodbye to uWSGI.")
 	return err
 }
 
-// listen takes the port, and with watchers the next one for the backend.
-func (s *server) listen(ctx context.Context, where address) ([]net.Listener, error) {
-	first, err := listen(ctx, where)
+// listen opens the port, and with watchers the next one for the backend.
+func (s *server) listen(ctx context.Context, bind address) ([]net.Listener, error) {
+	first, err := listen(ctx, bind)
 	if err != nil {
 		return nil, err
 	}
-	s.bind = address{where.host, portOf(first)}
+	s.bind = address{bind.host, portOf(first)}
 	s.backend = s.bind.port
-	if !s.given.watchers {
+	if !s.args.watchers {
 		return []net.Listener{first}, nil
 	}
 	s.backend++
-	second, err := listen(ctx, address{where.host, s.backend})
+	second, err := listen(ctx, address{bind.host, s.backend})
 	if err != nil {
-		_ = first.Close() // the refusal is what counts
+		_ = first.Close() // the other error is the cause
 		return nil, err
 	}
 	return []net.Listener{first, second}, nil
 }
 
 // listen binds IPv4 only, as uWSGI does for localhost.
-func listen(ctx context.Context, where address) (net.Listener, error) {
+func listen(ctx context.Context, bind address) (net.Listener, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp4", where.String())
+	listener, err := config.Listen(ctx, "tcp4", bind.String())
 	if err == nil {
 		return listener, nil
 	}
@@ -117,10 +117,10 @@ func listen(ctx context.Context, where address) (net.Listener, error) {
 	if call, isCall := errors.AsType[*os.SyscallError](err); isCall {
 		reason = call.Err
 	}
-	return nil, refuse("probably another instance of uWSGI is running on the same address (%s).\nbind(): %s [core/socket.c line 769]", where, capital(reason.Error()))
+	return nil, refuse("probably another instance of uWSGI is running on the same address (%s).\nbind(): %s [core/socket.c line 769]", bind, capital(reason.Error()))
 }
 
-// capital writes an error number as the C library does, for whom it reads it.
+// capital returns s with an upper-case first letter, as the C library prints errors.
 func capital(s string) string {
 	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
 		return string(s[0]-'a'+'A') + s[1:]
@@ -135,49 +135,48 @@ func portOf(l net.Listener) int {
 	return 0
 }
 
-// announce writes what is worth reading of a start's lines.
+// announce writes the useful lines of a devserver's start.
 func (s *server) announce() {
 	pid := os.Getpid()
-	if s.given.daemons() {
-		s.journal.daemon(nameSystem, "%s started (pid=%d)", nameServer, pid)
+	if s.args.daemons() {
+		s.log.daemon(nameSystem, "%s started (pid=%d)", nameServer, pid)
 	}
-	s.journal.uwsgi("*** Starting the stand-in of a Sentry devserver (no Sentry, no uWSGI) on [%s] ***", s.started.Format(time.ANSIC))
-	if !s.given.watchers {
-		s.journal.uwsgi("uWSGI http bound on %s fd 4", s.bind)
+	s.log.uwsgi("*** Starting the stand-in of a Sentry devserver (no Sentry, no uWSGI) on [%s] ***", s.started.Format(time.ANSIC))
+	if !s.args.watchers {
+		s.log.uwsgi("uWSGI http bound on %s fd 4", s.bind)
 	} else {
-		s.journal.uwsgi("uwsgi socket 0 bound to TCP address %s fd 3", address{s.bind.host, s.backend})
-		s.journal.daemon(nameSystem, "%s started (pid=%d)", nameWebpack, pid)
-		s.journal.daemon(nameWebpack, "webpack-dev-server: Loopback: http://%s/", s.bind)
+		s.log.uwsgi("uwsgi socket 0 bound to TCP address %s fd 3", address{s.bind.host, s.backend})
+		s.log.daemon(nameSystem, "%s started (pid=%d)", nameWebpack, pid)
+		s.log.daemon(nameWebpack, "webpack-dev-server: Loopback: http://%s/", s.bind)
 	}
-	if s.given.workers {
-		s.journal.daemon(nameSystem, "%s started (pid=%d)", nameWorker, pid)
-		s.journal.daemon(nameWorker, "celery@%s ready.", s.who.name)
-		s.journal.daemon(nameSystem, "%s started (pid=%d)", nameCron, pid)
-		s.journal.daemon(nameCron, "beat: Starting...")
+	if s.args.workers {
+		s.log.daemon(nameSystem, "%s started (pid=%d)", nameWorker, pid)
+		s.log.daemon(nameWorker, "celery@%s ready.", s.id.name)
+		s.log.daemon(nameSystem, "%s started (pid=%d)", nameCron, pid)
+		s.log.daemon(nameCron, "beat: Starting...")
 	}
-	s.journal.uwsgi("spawned uWSGI worker 1 (pid: %d, cores: 2)", pid)
+	s.log.uwsgi("spawned uWSGI worker 1 (pid: %d, cores: 2)", pid)
 }
 
-// ready opens the gate at which requests wait.
+// ready releases the requests that wait for the app.
 func (s *server) ready() {
 	close(s.loaded)
-	s.journal.ready(time.Since(s.started))
+	s.log.ready(time.Since(s.started))
 }
 
-// attend waits for whatever happens to the process, until its end. It owns no
-// timer that no argument asked for.
-func (s *server) attend(ctx context.Context, hangup <-chan os.Signal) error {
+// loop handles events until the process ends. Without timing arguments it runs no timer.
+func (s *server) loop(ctx context.Context, hangup <-chan os.Signal) error {
 	var load, exit, tick <-chan time.Time
-	if s.given.delay > 0 {
-		load = time.After(s.given.delay)
+	if s.args.delay > 0 {
+		load = time.After(s.args.delay)
 	} else {
 		s.ready()
 	}
-	if s.given.exitAfter > 0 {
-		exit = time.After(s.given.exitAfter - time.Since(s.started))
+	if s.args.exitAfter > 0 {
+		exit = time.After(s.args.exitAfter - time.Since(s.started))
 	}
-	if s.given.logEvery > 0 {
-		ticker := time.NewTicker(s.given.logEvery)
+	if s.args.logEvery > 0 {
+		ticker := time.NewTicker(s.args.logEvery)
 		defer ticker.Stop()
 		tick = ticker.C
 	}
@@ -188,10 +187,10 @@ func (s *server) attend(ctx context.Context, hangup <-chan os.Signal) error {
 		case err := <-s.failed:
 			return err
 		case <-exit:
-			if s.given.exitCode == 0 {
+			if s.args.exitCode == 0 {
 				return nil
 			}
-			return &ExitError{Code: s.given.exitCode, Text: fmt.Sprintf("ended by --exit-after %s with %d", s.given.exitAfter, s.given.exitCode)}
+			return &ExitError{Code: s.args.exitCode, Text: fmt.Sprintf("exit by --exit-after %s with status %d", s.args.exitAfter, s.args.exitCode)}
 		case <-load:
 			s.ready()
 		case <-hangup:
@@ -199,13 +198,13 @@ func (s *server) attend(ctx context.Context, hangup <-chan os.Signal) error {
 				return err
 			}
 		case <-tick:
-			s.journal.say("%s [INFO] %s: line %d", time.Now().Format("15:04:05"), s.who.name, n)
+			s.log.app("%s [INFO] %s: line %d", time.Now().Format("15:04:05"), s.id.name, n)
 			n++
 		}
 	}
 }
 
-// fail ends the process from within. Only the first failure counts.
+// fail ends the process. Only the first failure counts.
 func (s *server) fail(err error) {
 	select {
 	case s.failed <- err:
@@ -213,18 +212,18 @@ func (s *server) fail(err error) {
 	}
 }
 
-// lastWords bounds how long answers that are being written hold up an end.
-const lastWords = 100 * time.Millisecond
+// drainTime bounds how long responses in progress delay the end.
+const drainTime = 100 * time.Millisecond
 
-// closeAll ends idle connections at once and the others after lastWords.
+// closeAll closes idle connections at once and the others after drainTime.
 func closeAll(ctx context.Context, servers []*http.Server) {
-	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, h := range servers {
 		all.Go(func() {
 			if h.Shutdown(ctx) != nil {
-				_ = h.Close() // of connections that nobody reads from any more
+				_ = h.Close() // connections whose client does not read
 			}
 		})
 	}

@@ -3,32 +3,21 @@ package devserver
 import (
 	"os"
 	"os/signal"
-	"syscall" // the names of signals, nothing else
+	"syscall" // only for the names of signals
 )
 
-// signalNamed is the signal that --ignore names.
-func signalNamed(name string) (os.Signal, bool) {
-	switch name {
-	case "TERM":
-		return syscall.SIGTERM, true
-	case "INT":
-		return syscall.SIGINT, true
-	case "HUP":
-		return syscall.SIGHUP, true
-	}
-	return nil, false
-}
+// ignorable are the signals that --ignore can name.
+var ignorable = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
 
-// takeSignals keeps ignored signals from everyone in this process, and takes
-// SIGHUP for itself: to uWSGI it is an order to load the app again, not to end.
-// The caller calls stop.
+// takeSignals ignores the given signals in the whole process and delivers SIGHUP to the
+// returned channel: uWSGI reloads the app on SIGHUP instead of exiting. The caller must
+// call stop.
 func takeSignals(ignored []os.Signal) (hangup <-chan os.Signal, stop func()) {
 	caught := make(chan os.Signal, 1)
-	// Ignore before Notify: it takes the signal from whoever had it, and leaves
-	// no moment at which it would end the process.
+	// Ignore first: between another owner's handler and Notify, SIGHUP must not end the process.
 	signal.Ignore(syscall.SIGHUP)
 	signal.Notify(caught, syscall.SIGHUP)
-	if len(ignored) > 0 { // Ignore without any would mean all
+	if len(ignored) > 0 { // Ignore without arguments ignores every signal
 		signal.Ignore(ignored...)
 	}
 	return caught, func() { signal.Stop(caught) }

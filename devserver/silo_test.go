@@ -15,9 +15,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"silo/wait/waittest"
 )
 
-// tap keeps what is written and lets a test wait for it.
+// tap records output and lets a test wait for it.
 type tap struct {
 	mu   sync.Mutex // guards text and more
 	text strings.Builder
@@ -61,7 +63,7 @@ func (o *tap) wait(t *testing.T, pattern string) []string {
 	}
 }
 
-// silo is one stand-in that runs in this process.
+// silo is a stand-in that runs in this process.
 type silo struct {
 	t        *testing.T
 	out, err *tap
@@ -71,12 +73,12 @@ type silo struct {
 	result   error         // of Run
 }
 
-// environ is an environment of a few variables.
+// environ is a small environment.
 type environ map[string]string
 
 func (e environ) get(name string) (string, bool) { value, set := e[name]; return value, set }
 
-// with is e and more.
+// with returns e extended by more.
 func (e environ) with(more environ) environ {
 	all := environ{}
 	maps.Copy(all, e)
@@ -94,7 +96,7 @@ func start(t *testing.T, env environ, args ...string) *silo {
 		defer close(s.ended)
 		s.result = Run(ctx, Options{Args: args, Env: env.get, Stdout: s.out, Stderr: s.err})
 	}()
-	t.Cleanup(func() { s.stop(); <-s.ended })
+	t.Cleanup(func() { s.stop(); waittest.Receive(t, s.ended, "end of the stand-in") })
 	return s
 }
 
@@ -105,22 +107,22 @@ func (s *silo) bound() *silo {
 	return s
 }
 
-// end waits for the end and returns it.
+// end waits for Run and returns its result.
 func (s *silo) end() error {
-	<-s.ended
+	waittest.Receive(s.t, s.ended, "end of the stand-in")
 	return s.result
 }
 
 func (s *silo) url(path string) string { return "http://127.0.0.1:" + s.port + path }
 
-// reply is an answer that was read to its end.
+// reply is a complete response.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// get asks the silo; the answer must come.
+// get makes a GET request and fails the test if there is no response.
 func (s *silo) get(path string) reply {
 	s.t.Helper()
 	answer, err := fetch(s.t.Context(), http.MethodGet, s.url(path), nil)
@@ -130,7 +132,7 @@ func (s *silo) get(path string) reply {
 	return answer
 }
 
-// fetch makes one request on a connection of its own.
+// fetch makes one request on a new connection.
 func fetch(ctx context.Context, method, url string, body io.Reader) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
@@ -150,7 +152,7 @@ func fetch(ctx context.Context, method, url string, body io.Reader) (reply, erro
 	return reply{answer.StatusCode, answer.Header, string(text)}, err
 }
 
-// shut closes what a test opened.
+// shut closes c and reports an error to the test.
 func shut(t *testing.T, c io.Closer) {
 	t.Helper()
 	if err := c.Close(); err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Silo modes, in Sentry's words (sentry/silo/base.py). CELL took REGION's place
-// in March 2026 (pull request 110494).
+// Silo modes (sentry/silo/base.py). CELL replaced REGION in March 2026 (pull request
+// 110494).
 const (
 	modeMonolith = "MONOLITH"
 	modeControl  = "CONTROL"
@@ -16,48 +16,48 @@ const (
 	modeCell     = "CELL"
 )
 
-// identity is who this process is, as its environment says. It never changes.
+// identity is the silo that the environment makes this process. It never changes.
 type identity struct {
 	mode     string // one of the modes
-	region   string // of a region, else empty
-	name     string // SILO_NAME, or what stands for it
+	region   string // a region's name, else empty
+	name     string // SILO_NAME, else the region, else the mode in lower case
 	instance string
 	runID    string
 }
 
-// isRegion tells a region's process from control's and a monolith's.
+// isRegion reports whether this is a region or a cell.
 func (i identity) isRegion() bool { return i.mode == modeRegion || i.mode == modeCell }
 
-// identify reads the environment. An empty mode is no mode (SiloMode.resolve).
+// identify reads the environment. An empty mode counts as unset (SiloMode.resolve).
 func identify(env func(string) (string, bool)) (identity, error) {
 	get := func(name string) string { value, _ := env(name); return value }
-	who := identity{mode: get("SENTRY_SILO_MODE"), name: get("SILO_NAME"), instance: get("SILO_INSTANCE"), runID: get("SILO_RUN_ID")}
-	switch who.mode {
+	id := identity{mode: get("SENTRY_SILO_MODE"), name: get("SILO_NAME"), instance: get("SILO_INSTANCE"), runID: get("SILO_RUN_ID")}
+	switch id.mode {
 	case "":
-		who.mode = modeMonolith
+		id.mode = modeMonolith
 	case modeMonolith, modeControl:
 	case modeRegion, modeCell:
-		who.region = get("SENTRY_REGION")
-		if who.region == "" {
-			who.region = get("SENTRY_LOCAL_CELL")
+		id.region = get("SENTRY_REGION")
+		if id.region == "" {
+			id.region = get("SENTRY_LOCAL_CELL")
 		}
-		if who.region == "" {
-			return who, refuse("Exception: SENTRY_REGION must be set when server is in %s silo mode", who.mode)
+		if id.region == "" {
+			return id, refuse("Exception: SENTRY_REGION must be set when server is in %s silo mode", id.mode)
 		}
 	default:
-		return who, refuse("SENTRY_SILO_MODE must be MONOLITH, CONTROL or REGION, in upper case\nKeyError: %s", quote(who.mode))
+		return id, refuse("SENTRY_SILO_MODE must be MONOLITH, CONTROL or REGION, in upper case\nKeyError: %s", quote(id.mode))
 	}
 	switch {
-	case who.name != "":
-	case who.isRegion():
-		who.name = who.region
+	case id.name != "":
+	case id.isRegion():
+		id.name = id.region
 	default:
-		who.name = strings.ToLower(who.mode)
+		id.name = strings.ToLower(id.mode)
 	}
-	return who, nil
+	return id, nil
 }
 
-// check refuses a config in which this silo has no place.
+// check returns an error if the config does not cover this silo.
 func (i identity) check(c *config) error {
 	switch {
 	case i.mode == modeMonolith:
@@ -65,12 +65,12 @@ func (i identity) check(c *config) error {
 	case len(c.regions) == 0:
 		return refuse("Exception: %s has no SENTRY_REGION_CONFIG, and a server in %s silo mode needs one", c.file, i.mode)
 	case i.isRegion() && !slices.ContainsFunc(c.regions, func(r region) bool { return r.Name == i.region }):
-		return refuse("sentry.types.region.RegionResolutionError: %s", c.noRegion(i.region))
+		return refuse("sentry.types.region.RegionResolutionError: %s", c.unknownRegion(i.region))
 	}
 	return nil
 }
 
-// address is where to listen.
+// address is a host and a port to listen on.
 type address struct {
 	host string
 	port int
@@ -78,8 +78,8 @@ type address struct {
 
 func (a address) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
 
-// parseBind splits on the first colon and reads the rest as a number, as
-// sentry/runner/commands/devserver.py does: IPv6 cannot be written.
+// parseBind splits at the first colon and parses the rest as a number, as
+// sentry/runner/commands/devserver.py does. So an IPv6 address is an error.
 func parseBind(bind string) (address, error) {
 	host, digits, found := strings.Cut(bind, ":")
 	if !found {
