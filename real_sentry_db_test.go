@@ -102,13 +102,13 @@ func (e *engineer) residence(base string) {
 	e.Cleanup(func() { e.sweep(base) })
 	names := map[string]string{"control": base + "_control", "us-west": base + "_us_west", "eu": base + "_eu"}
 
-	e.diagnosis("fail  databases  there is no database " + base + "_control, " + base + "_us_west, " + base + "_eu")
+	e.diagnosis("fail  databases  no such database: " + base + "_control, " + base + "_us_west, " + base + "_eu")
 	e.says(1, "silo db create makes it", "db", "migrate")
 	e.says(0, base+"_us_west  created", "db", "create")
 	e.says(0, base+"_us_west  present", "db", "create", "us-west")
-	e.says(0, "nothing has been migrated in "+base+"_control, "+base+"_us_west, "+base+"_eu", "up", "-d")
+	e.says(0, "no migration has run on "+base+"_control, "+base+"_us_west, "+base+"_eu", "up", "-d")
 	e.run(0, "down")
-	e.diagnosis("fail  databases  nothing has been migrated in " + base + "_control, " + base + "_us_west, " + base + "_eu")
+	e.diagnosis("fail  databases  no migration has run on " + base + "_control, " + base + "_us_west, " + base + "_eu")
 	e.interrupt()
 	e.run(0, "db", "migrate")
 	e.diagnosis("ok    databases  " + base + "_control, " + base + "_us_west, " + base + "_eu are there, migrated")

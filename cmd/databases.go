@@ -30,7 +30,7 @@ func (a *app) watchMigration(m *databases.Migration) {
 	defer tick.Stop()
 	for over := false; !over; {
 		select {
-		case <-m.Over():
+		case <-m.Done():
 			over = true
 		case <-tick.C:
 		}
@@ -121,7 +121,7 @@ func (a *app) warnOfDatabases(ctx context.Context, plan orchestrator.Plan, dir *
 	}
 	ctx, cancel := context.WithTimeout(ctx, databasesPatience)
 	defer cancel()
-	all, err := databases.Of(plan, a.site(dir), proc.Output).Look(ctx)
+	all, err := databases.New(plan, a.site(dir), proc.Output).Inspect(ctx)
 	if errors.Is(err, sentry.ErrNoProgram) || errors.Is(err, context.Canceled) {
 		return // nor will there be a silo that needs one
 	}
@@ -129,14 +129,14 @@ func (a *app) warnOfDatabases(ctx context.Context, plan orchestrator.Plan, dir *
 		a.talk.Warn("nothing is known of the silos' databases: " + err.Error())
 		return
 	}
-	lack := databases.Lacking(all)
+	lack := databases.FindProblems(all)
 	if len(lack.Missing) > 0 {
-		a.talk.Warn("there is no database "+strings.Join(lack.Missing, ", "), program+" db create && "+program+" db migrate")
+		a.talk.Warn("no such database: "+strings.Join(lack.Missing, ", "), program+" db create && "+program+" db migrate")
 	}
-	if len(lack.Empty) > 0 {
-		a.talk.Warn("nothing has been migrated in "+strings.Join(lack.Empty, ", "), program+" db migrate")
+	if len(lack.Unmigrated) > 0 {
+		a.talk.Warn("no migration has run on "+strings.Join(lack.Unmigrated, ", "), program+" db migrate")
 	}
-	if len(lack.Unknown) > 0 {
-		a.talk.Warn("nothing is known of the silos' databases: " + strings.Join(lack.Unknown, "; "))
+	if len(lack.Errors) > 0 {
+		a.talk.Warn("nothing is known of the silos' databases: " + strings.Join(lack.Errors, "; "))
 	}
 }

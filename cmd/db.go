@@ -60,7 +60,7 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	set = databases.Of(plan, a.site(dir), proc.Output)
+	set = databases.New(plan, a.site(dir), proc.Output)
 	release, err = set.Lock()
 	return set, release, err
 }
@@ -95,7 +95,7 @@ func (a *app) dbCreate(c *cli.Context) error {
 // notMade tells of a database that was there before silo.
 func notMade(b sentry.Database) string {
 	whose := "was not made by silo, and will not be dropped by it"
-	if databases.OfAnother(b) {
+	if databases.OwnedByOther(b) {
 		whose = "belongs to another instance (" + b.Comment + ")"
 	}
 	return fmt.Sprintf("%s: the database %s is there already; it %s", b.Silo, b.Name, whose)
@@ -107,11 +107,11 @@ func (a *app) dbMigrate(c *cli.Context) error {
 		return err
 	}
 	defer release()
-	all, err := set.Look(c.Context)
+	all, err := set.Inspect(c.Context)
 	if err != nil {
 		return cutShort(err)
 	}
-	if len(databases.Lacking(all).Unknown) > 0 {
+	if len(databases.FindProblems(all).Errors) > 0 {
 		return a.sayDatabases(c, all)
 	}
 	migration, err := set.Migrate(c.Context, all, a.Again)

@@ -5,33 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
-	"sync"
 
+	"silo/orchestrator"
 	"silo/sentry"
 )
 
-// Look tells how each database stands, in the order of the silos, and changes
-// nothing. What is wrong with one is its Error; an error is about all of them, and
-// wraps sentry.ErrNoProgram where there is no Sentry to ask. When ctx is cancelled it
-// is the cause of that. It takes half a second where Postgres answers.
-func (s *Set) Look(ctx context.Context) ([]sentry.Database, error) {
+// Inspect returns the state of each database, in the order of the silos. It changes
+// nothing. A problem with one database is its Error. A returned error concerns all
+// of them: it wraps sentry.ErrNoProgram if there is no Sentry to run, and is the
+// cause of ctx if that was cancelled. Inspect takes half a second if Postgres answers.
+func (s *Set) Inspect(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseInspect)
 }
 
-// Create makes the databases that are missing, each marked as its silo's own, and
-// leaves the others as they are. It may be called again; results and errors are as
-// Look's. The caller has the lock.
+// Create creates the databases that do not exist and marks each as its silo's own.
+// It leaves existing databases as they are. Results and errors are those of Inspect.
+// The caller must hold the lock.
 func (s *Set) Create(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseCreate)
 }
 
-// ask has Sentry's Python do what verb says, and returns what it says of each silo.
+// ask runs Sentry's Python with verb and returns its answer for each silo.
 func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
-	groups := s.alike()
+	groups := s.groups()
 	answers, errs := make([][]sentry.Database, len(groups)), make([]error, len(groups))
-	sideBySide(len(groups), func(i int) { answers[i], errs[i] = s.askGroup(ctx, verb, groups[i]) })
+	running := workers()
+	for i, group := range groups {
+		running.Go(func() error {
+			answers[i], errs[i] = s.askGroup(ctx, verb, group)
+			return nil
+		})
+	}
+	_ = running.Wait() // errs has the errors
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, context.Cause(ctx)
 	}
@@ -39,43 +45,44 @@ func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
 		return nil, err
 	}
 	all := slices.Concat(answers...)
-	slices.SortFunc(all, func(x, y sentry.Database) int {
-		return slices.Index(s.names, x.Silo) - slices.Index(s.names, y.Silo)
-	})
+	slices.SortFunc(all, func(x, y sentry.Database) int { return s.index(x.Silo) - s.index(y.Silo) })
 	return all, nil
 }
 
-// alike parts the silos into groups whose configuration is read the same way: with
-// one environment of their own, directory and command.
-func (s *Set) alike() [][]string {
-	var groups [][]string
-	for _, name := range s.names {
-		p := s.placed(name)
-		i := slices.IndexFunc(groups, func(g []string) bool {
-			o := s.placed(g[0])
-			return maps.Equal(o.Env, p.Env) && o.Dir == p.Dir && slices.Equal(o.Command, p.Command)
+// groups partitions the silos by configuration: silos with the same environment of
+// their own, directory and command share one Python process.
+func (s *Set) groups() [][]orchestrator.Placed {
+	var groups [][]orchestrator.Placed
+	for _, silo := range s.silos {
+		i := slices.IndexFunc(groups, func(group []orchestrator.Placed) bool {
+			first := group[0]
+			return maps.Equal(first.Env, silo.Env) && first.Dir == silo.Dir && slices.Equal(first.Command, silo.Command)
 		})
 		if i < 0 {
-			groups = append(groups, []string{name})
+			groups = append(groups, []orchestrator.Placed{silo})
 		} else {
-			groups[i] = append(groups[i], name)
+			groups[i] = append(groups[i], silo)
 		}
 	}
 	return groups
 }
 
-func (s *Set) askGroup(ctx context.Context, verb string, group []string) ([]sentry.Database, error) {
+func (s *Set) askGroup(ctx context.Context, verb string, group []orchestrator.Placed) ([]sentry.Database, error) {
 	program, err := s.program(group[0])
 	if err != nil {
 		return nil, err
 	}
+	var names []string
+	for _, silo := range group {
+		names = append(names, silo.Name)
+	}
 	config := s.place.Topology.Sentry.Config
-	argv, err := sentry.DatabaseArgv(program, verb, config, s.place.Dir.Key, group)
+	argv, err := sentry.DatabaseArgv(program, verb, config, s.place.Dir.Key, names)
 	if err != nil {
 		return nil, err
 	}
-	env, _ := s.environ(group[0])
-	out, err := s.run(ctx, argv, s.placed(group[0]).Dir, env)
+	env, _ := s.environ(group[0].Name)
+	out, err := s.run(ctx, argv, group[0].Dir, env)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", config, err)
 	}
@@ -84,22 +91,4 @@ func (s *Set) askGroup(ctx context.Context, verb string, group []string) ([]sent
 		err = fmt.Errorf("%s has answered for %d of %d silos", program.Python, len(all), len(group))
 	}
 	return all, err
-}
-
-// sideBySide does work on n things, as many at once as there are processors.
-func sideBySide(n int, work func(int)) {
-	var workers sync.WaitGroup
-	next := make(chan int)
-	for range min(n, max(2, runtime.NumCPU())) {
-		workers.Go(func() {
-			for i := range next {
-				work(i)
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
 }

@@ -3,75 +3,73 @@ package databases
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"silo/sentry"
 	"silo/state"
 )
 
-// RunningError names silos that run, whose databases are therefore not dropped.
+// RunningError reports that databases were not dropped because their silos run.
 type RunningError struct{ Silos []string }
 
 func (e *RunningError) Error() string {
-	return "the database of a silo that runs is not dropped: " + strings.Join(e.Silos, ", ")
+	return "cannot drop the database of a running silo: " + strings.Join(e.Silos, ", ")
 }
 
-// Drop drops the databases, all of them or none: a database that silo did not make
-// for this very silo keeps all, and has its Error. A silo that runs is a
-// *RunningError. running tells what runs, and nil where nothing does. agree is asked
-// once, with the names of the databases that would go, perhaps none, and may take
-// its time; with its error nothing is dropped. The other errors are as Look's. The
-// caller has the lock.
-func (s *Set) Drop(ctx context.Context, running func(context.Context) (*state.Snapshot, error), agree func(names []string) error) ([]sentry.Database, error) {
-	if err := s.resting(ctx, running); err != nil {
+// Drop drops either all the databases or none. If silo did not create one of them
+// for exactly this silo, none is dropped and that one has an Error. If a silo runs,
+// Drop fails with a *RunningError.
+//
+// running returns the snapshot of the running instance, or nil if it does not run.
+// confirm is called once with the names of the databases to drop, which may be none,
+// and may block. If it returns an error, nothing is dropped. Other errors are those
+// of Inspect. The caller must hold the lock.
+func (s *Set) Drop(ctx context.Context, running func(context.Context) (*state.Snapshot, error), confirm func(names []string) error) ([]sentry.Database, error) {
+	if err := s.checkStopped(ctx, running); err != nil {
 		return nil, err
 	}
-	all, err := s.Look(ctx)
+	all, err := s.Inspect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for i, b := range all {
+	failed := false
+	for i := range all {
+		d := &all[i]
 		switch {
-		case b.Error != "" || !b.Exists:
-		case b.Owned:
-			names = append(names, b.Name)
+		case d.Error != "" || !d.Exists:
+		case d.Owned:
+			names = append(names, d.Name)
+		case OwnedByOther(*d):
+			d.Error = fmt.Sprintf("the database %s belongs to another instance (%s)", d.Name, d.Comment)
 		default:
-			all[i].Error = refusal(b)
+			d.Error = "silo did not create the database " + d.Name
 		}
+		failed = failed || d.Error != ""
 	}
-	if failed(all) {
+	if failed {
 		return all, nil
 	}
-	if err := agree(names); err != nil {
+	if err := confirm(names); err != nil {
 		return nil, err
 	}
-	// A silo may have been started while the question stood.
-	if err := s.resting(ctx, running); err != nil {
+	// A silo may have started while the user was asked.
+	if err := s.checkStopped(ctx, running); err != nil {
 		return nil, err
 	}
 	return s.ask(ctx, sentry.DatabaseDrop)
 }
 
-// refusal is why a database is not dropped.
-func refusal(b sentry.Database) string {
-	if OfAnother(b) {
-		return fmt.Sprintf("the database %s belongs to another instance (%s)", b.Name, b.Comment)
-	}
-	return fmt.Sprintf("silo did not create the database %s", b.Name)
-}
-
-// resting refuses silos that run.
-func (s *Set) resting(ctx context.Context, running func(context.Context) (*state.Snapshot, error)) error {
+// checkStopped fails with a *RunningError if one of the silos runs.
+func (s *Set) checkStopped(ctx context.Context, running func(context.Context) (*state.Snapshot, error)) error {
 	snapshot, err := running(ctx)
 	if err != nil || snapshot == nil || snapshot.Mode == "monolith" {
-		return err // a monolith has the shared database
+		return err // a monolith uses the shared database
 	}
 	var names []string
 	for _, silo := range snapshot.Silos {
-		rests := silo.State == state.Stopped || silo.State == state.Failed || silo.State == state.Planned
-		if slices.Contains(s.names, silo.Name) && !rests {
+		stopped := silo.State == state.Stopped || silo.State == state.Failed || silo.State == state.Planned
+		if s.index(silo.Name) >= 0 && !stopped {
 			names = append(names, silo.Name)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"silo/state"
 )
 
-// TestDrop wants all dropped or none, and nothing that is not silo's own.
+// TestDrop checks that Drop drops all databases or none, and only those that silo created.
 func TestDrop(t *testing.T) {
 	t.Parallel()
 	const (
@@ -25,30 +25,30 @@ func TestDrop(t *testing.T) {
 	monolith := &state.Snapshot{Mode: "monolith", Silos: []state.Silo{{Name: "control", State: state.Ready}}}
 	for _, test := range []struct {
 		name, found string
-		before      *state.Snapshot // what runs before the question
+		before      *state.Snapshot // of the running instance, before confirm
 		after       *state.Snapshot // and after it
-		answer      error
-		asked       []string // what the question names; nil: it is not put
+		answer      error           // of confirm
+		asked       []string        // the argument of confirm; nil if it must not be called
 		dropped     bool
-		words       string
+		want        string // part of the error or of the results
 	}{
 		{name: "all", asked: []string{"acme_control", "acme_us_west", "acme_eu"}, dropped: true},
-		{name: "what is there", found: absent, asked: []string{"acme_control", "acme_us_west"}, dropped: true},
-		{name: "beside a monolith", before: monolith, after: monolith, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, dropped: true},
-		{name: "refused by the user", answer: no, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, words: "no"},
-		{name: "somebody else's", found: foreign, words: "silo did not create the database acme_eu"},
-		{name: "another instance's", found: another, words: "belongs to another instance (silo other-1 eu)"},
-		{name: "unknown", found: down, words: "refused"},
-		{name: "one runs", before: runs, words: "a silo that runs is not dropped: eu"},
-		{name: "one is started meanwhile", after: runs, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, words: "a silo that runs is not dropped: eu"},
+		{name: "only existing ones", found: absent, asked: []string{"acme_control", "acme_us_west"}, dropped: true},
+		{name: "a monolith runs", before: monolith, after: monolith, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, dropped: true},
+		{name: "not confirmed", answer: no, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, want: "no"},
+		{name: "not created by silo", found: foreign, want: "silo did not create the database acme_eu"},
+		{name: "of another instance", found: another, want: "belongs to another instance (silo other-1 eu)"},
+		{name: "Postgres is down", found: down, want: "refused"},
+		{name: "one runs", before: runs, want: "database of a running silo: eu"},
+		{name: "one starts while the user is asked", after: runs, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, want: "database of a running silo: eu"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t)
+			b := newFixture(t)
 			dropped := false
 			b.run = func(_ context.Context, argv []string, _ string, _ []string) ([]byte, error) {
-				dropped = dropped || asked(argv).Verb == "drop"
-				return says(argv, test.found), nil
+				dropped = dropped || parseTask(argv).Verb == "drop"
+				return answer(argv, test.found), nil
 			}
 			var question []string
 			running := func(context.Context) (*state.Snapshot, error) {
@@ -58,28 +58,27 @@ func TestDrop(t *testing.T) {
 				return test.after, nil
 			}
 			all, err := b.set(false).Drop(t.Context(), running, func(names []string) error { question = names; return test.answer })
-			said := in(all)
+			got := summary(all)
 			if err != nil {
-				said = err.Error()
+				got = err.Error()
 			}
-			if dropped != test.dropped || !slices.Equal(question, test.asked) || !strings.Contains(said, test.words) {
-				t.Errorf("dropped: %t, asked about %q: %s", dropped, question, said)
+			if dropped != test.dropped || !slices.Equal(question, test.asked) || !strings.Contains(got, test.want) {
+				t.Errorf("dropped: %t, asked about %q: %s", dropped, question, got)
 			}
 		})
 	}
 }
 
-// TestRunningIsUnknown drops nothing where nobody can say what runs.
-func TestRunningIsUnknown(t *testing.T) {
+func TestDropFailsIfRunningIsUnknown(t *testing.T) {
 	t.Parallel()
-	deaf := errors.New("deaf")
-	b := newBed(t)
+	unknown := errors.New("no answer")
+	b := newFixture(t)
 	b.run = func(context.Context, []string, string, []string) ([]byte, error) {
-		t.Error("somebody was asked")
+		t.Error("Sentry's Python was run")
 		return nil, nil
 	}
-	_, err := b.set(false).Drop(t.Context(), func(context.Context) (*state.Snapshot, error) { return nil, deaf }, func([]string) error { return nil })
-	if !errors.Is(err, deaf) {
+	_, err := b.set(false).Drop(t.Context(), func(context.Context) (*state.Snapshot, error) { return nil, unknown }, func([]string) error { return nil })
+	if !errors.Is(err, unknown) {
 		t.Error(err)
 	}
 }

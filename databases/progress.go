@@ -8,49 +8,49 @@ import (
 	"time"
 )
 
-// Stage is how far a migration has come.
+// Stage is the stage of a migration.
 type Stage string
 
-// The stages: a migration waits, runs, and comes to one of three ends.
+// The stages of a migration. The last three are final.
 const (
 	Waiting   Stage = ""
 	Migrating Stage = "migrating"
 	Migrated  Stage = "migrated"
 	Failed    Stage = "failed"
-	Stopped   Stage = "stopped" // before it was through, by the end of the context
+	Stopped   Stage = "stopped" // interrupted by its context
 )
 
-// Progress is how the migration of one silo's database stands.
+// Progress is the progress of one database's migration.
 type Progress struct {
 	Silo  string
 	Stage Stage
 	Began time.Time     // zero while it waits
-	Took  time.Duration // of one that is over; else zero
-	Line  string        // the last line that it wrote, raw
-	Tail  []string      // the last lines of one that has failed, raw; at most 20
+	Took  time.Duration // zero until it ends
+	Line  string        // the last line of output, raw
+	Tail  []string      // if it failed, the last lines of output, raw; at most 20
 }
 
-// The bounds of what is kept of a migration's output beside its log.
+// Limits of the output that is kept in memory.
 const (
-	tailMax   = 16 << 10 // bytes
-	lastLines = 20
+	maxTail   = 16 << 10 // bytes
+	tailLines = 20
 )
 
 // job is the migration of one database.
 type job struct {
-	log *os.File // of its one goroutine
+	log *os.File // used only by the process's output goroutine
 
-	mu   sync.Mutex // guards all below
+	mu   sync.Mutex // guards the fields below
 	now  Progress
-	tail []byte // the end of its output
+	tail []byte // the end of the output
 }
 
-// Write takes what a migration says. It is called by the process's goroutine alone.
+// Write stores output of the migration. Only the process's output goroutine calls it.
 func (j *job) Write(block []byte) (int, error) {
 	j.mu.Lock()
 	j.tail = append(j.tail, block...)
-	j.tail = j.tail[max(0, len(j.tail)-tailMax):]
-	// What it is at is the last line that has something on it, or what a bar has drawn over it.
+	j.tail = j.tail[max(0, len(j.tail)-maxTail):]
+	// A progress bar overwrites its line after a carriage return.
 	if lines := bytes.FieldsFunc(j.tail, func(r rune) bool { return r == '\n' || r == '\r' }); len(lines) > 0 {
 		j.now.Line = strings.TrimSpace(string(lines[len(lines)-1]))
 	}
@@ -58,7 +58,6 @@ func (j *job) Write(block []byte) (int, error) {
 	return j.log.Write(block)
 }
 
-// enter begins a stage.
 func (j *job) enter(stage Stage) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -68,14 +67,13 @@ func (j *job) enter(stage Stage) {
 		return
 	}
 	j.now.Took = max(time.Since(j.now.Began), 1)
-	if said := strings.TrimRight(string(j.tail), "\n"); stage == Failed && said != "" {
-		lines := strings.Split(said, "\n")
-		j.now.Tail = lines[max(0, len(lines)-lastLines):]
+	if output := strings.TrimRight(string(j.tail), "\n"); stage == Failed && output != "" {
+		lines := strings.Split(output, "\n")
+		j.now.Tail = lines[max(0, len(lines)-tailLines):]
 	}
 }
 
-// seen is how it stands.
-func (j *job) seen() Progress {
+func (j *job) progress() Progress {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.now

@@ -24,24 +24,24 @@ func lookAtDatabases(ctx context.Context, v *visit, c *Check) {
 		return
 	}
 	all, err := v.databases(ctx)
-	lack := databases.Lacking(all)
+	lack := databases.FindProblems(all)
 	switch {
 	case errors.Is(err, sentry.ErrNoProgram):
 		c.add(Skip, err.Error())
 		return
-	case (err != nil || len(lack.Unknown) > 0) && v.toldBefore(c):
+	case (err != nil || len(lack.Errors) > 0) && v.toldBefore(c):
 		return
 	case err != nil:
 		c.add(Warn, "nothing is known of them: "+err.Error(), v.sentryCommand("config list")+" shows what Sentry says itself")
 		return
 	}
 	if len(lack.Missing) > 0 {
-		c.add(Fail, "there is no database "+strings.Join(lack.Missing, ", "), "silo db create && silo db migrate")
+		c.add(Fail, "no such database: "+strings.Join(lack.Missing, ", "), "silo db create && silo db migrate")
 	}
-	if len(lack.Empty) > 0 {
-		c.add(Fail, "nothing has been migrated in "+strings.Join(lack.Empty, ", "), "silo db migrate")
+	if len(lack.Unmigrated) > 0 {
+		c.add(Fail, "no migration has run on "+strings.Join(lack.Unmigrated, ", "), "silo db migrate")
 	}
-	for _, reason := range lack.Unknown {
+	for _, reason := range lack.Errors {
 		c.add(Fail, reason, "DATABASES in "+v.Topology.Sentry.Config)
 	}
 	if c.State == "" {
@@ -60,7 +60,7 @@ func (v *visit) databases(ctx context.Context) ([]sentry.Database, error) {
 		return nil, err
 	}
 	site := orchestrator.Site{Dir: v.Instance, Environ: v.Environ, Env: v.Env, Warn: func(string) {}, Trace: func(string) {}}
-	return databases.Of(plan, site, v.Run).Look(ctx)
+	return databases.New(plan, site, v.Run).Inspect(ctx)
 }
 
 // toldBefore tells whether another check has said already why nothing is known of

@@ -29,9 +29,9 @@ func TestDatabases(t *testing.T) {
 		words                []string
 	}{
 		{"well", answered, us + control, nil, OK, []string{"acme_control, acme_us are there, migrated"}},
-		{"none", answered, strings.ReplaceAll(control+us, "true", "false"), nil, Fail, []string{"there is no database acme_control, acme_us", mend}},
-		{"one missing", answered, control + strings.ReplaceAll(us, "true", "false"), nil, Fail, []string{"there is no database acme_us", mend}},
-		{"one empty", answered, control + strings.Replace(us, `"migrated": true`, `"migrated": false`, 1), nil, Fail, []string{"nothing has been migrated in acme_us", "silo db migrate"}},
+		{"none", answered, strings.ReplaceAll(control+us, "true", "false"), nil, Fail, []string{"no such database: acme_control, acme_us", mend}},
+		{"one missing", answered, control + strings.ReplaceAll(us, "true", "false"), nil, Fail, []string{"no such database: acme_us", mend}},
+		{"one empty", answered, control + strings.Replace(us, `"migrated": true`, `"migrated": false`, 1), nil, Fail, []string{"no migration has run on acme_us", "silo db migrate"}},
 		{"no Postgres", answered, strings.ReplaceAll(control+us, there, `"error": "its ENGINE is sqlite"`), nil, Fail, []string{"its ENGINE is sqlite", "DATABASES in "}},
 		{"Postgres down", down, refused, nil, Skip, []string{"127.0.0.1:5432 cannot be asked"}},
 		{"an answer short", answered, control, nil, Warn, []string{"1 of 2 silos", "config list"}},
