@@ -38,9 +38,9 @@ type app struct {
 	talk  *ui.Printer // everything else
 	color string      // --color
 	quiet bool
-	// unheard: it goes on whether or not anybody takes what it says.
-	unheard bool
-	level   int // how much the supervisor says of itself
+	// lossyOutput: messages may be dropped if their reader stalls.
+	lossyOutput bool
+	level       int // how much the supervisor says of itself
 }
 
 // The levels of --log-level.

@@ -132,7 +132,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	if err != nil {
 		return err
 	}
-	a.talkUnheard()
+	a.detachTalk()
 	a.warnOfDatabases(starting, plan, dir, a.called(c, dir))
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {

@@ -58,7 +58,7 @@ func hinted(code int, text string, hints ...string) error {
 // one place that knows which error has which.
 func (a *app) finish(err error) int {
 	v := a.judge(err)
-	if lost := a.out.WriteError(); lost != nil && v.Text == "" && !a.unheard {
+	if lost := a.out.WriteError(); lost != nil && v.Text == "" && !a.lossyOutput {
 		v = &verdict{Code: exitFailed, Text: lost.Error()} // whatever was to be shown was not
 	}
 	if len(v.Problems) > 0 {

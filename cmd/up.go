@@ -171,7 +171,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	// A reader that has gone, as in `silo up | head -1`, has had enough of all of it.
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
-	sink := &gate{out: a.speakUnheard(), broken: enough}
+	sink := &gate{out: a.detachOutput(), broken: enough}
 	sink.open.Store(!a.out.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
 	mux.Clean = a.out.SanitizeLine

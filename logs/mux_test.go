@@ -204,11 +204,11 @@ func TestMuxStuckSinkStopsNoSilo(t *testing.T) {
 		for n := range total {
 			say(t, us, fmt.Sprintf("%-99d\n", n))
 		}
-		if passed := time.Since(begin); passed != muxPatience {
-			t.Errorf("the silo was held up for %v, want %v once", passed, muxPatience)
+		if passed := time.Since(begin); passed != stallTimeout {
+			t.Errorf("the silo was held up for %v, want %v once", passed, stallTimeout)
 		}
 		say(t, eu, "also dropped\n")
-		if passed := time.Since(begin); passed != muxPatience {
+		if passed := time.Since(begin); passed != stallTimeout {
 			t.Errorf("another silo was held up too, %v in all", passed)
 		}
 		if err := m.Flush(); !errors.Is(err, ErrStalled) {
@@ -227,7 +227,7 @@ func TestMuxStuckSinkStopsNoSilo(t *testing.T) {
 			}
 		}
 		notice := fmt.Sprintf("\nsilo: %d lines are not shown here: the output is not being read (the log files have them)\nus | here again\n", total-shown+1)
-		if shown < muxPending/200 || !strings.HasSuffix(text, notice) {
+		if shown < maxPending/200 || !strings.HasSuffix(text, notice) {
 			t.Fatalf("%d lines, and at the end %q, want %q", shown, text[len(text)-200:], notice)
 		}
 	})
@@ -238,7 +238,7 @@ func TestMuxStuckSinkStopsNoSilo(t *testing.T) {
 func TestMuxSinkThatTriesPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		out := sink{delay: muxPatience * 3 / 2}
+		out := sink{delay: stallTimeout * 3 / 2}
 		m := NewMux(&out, bar)
 		s := m.Stream("us")
 		held := time.Duration(0)
@@ -250,9 +250,9 @@ func TestMuxSinkThatTriesPatience(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}
-		equal(t, "held up for", held, muxPatience)
+		equal(t, "held up for", held, stallTimeout)
 		out.set(func(s *sink) { s.delay = 0 })
-		time.Sleep(2 * muxPatience)
+		time.Sleep(2 * stallTimeout)
 		flushed(t, m)
 		shown, missing := 0, 0
 		for line := range strings.Lines(out.take()) {
