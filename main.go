@@ -38,7 +38,7 @@ func run() int {
 		close(again)
 	}()
 	return cmd.Main(ctx, cmd.Invocation{
-		Args: os.Args[1:], Environ: os.Environ(), Again: again,
+		Args: os.Args[1:], Environ: os.Environ(), SecondSignal: again,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 }

@@ -30,13 +30,13 @@ func (a *app) checkCommand() *cli.Command {
 }
 
 func (a *app) check(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
 	if c.Duration("timeout") <= 0 {
 		return &usageError{text: "--timeout must be longer than nothing"}
 	}
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
@@ -53,16 +53,16 @@ func (a *app) check(c *cli.Context) error {
 		Timeout: c.Duration("timeout"), HealthCheck: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
 	})
 	if c.Err() != nil {
-		return silent(exitInterrupted)
+		return exitQuietly(exitInterrupted)
 	}
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, report)
 	} else {
-		a.out.CheckReport(checked(report))
+		a.results.CheckReport(checked(report))
 		a.hintChecked(report)
 	}
 	if err == nil && !report.OK {
-		return silent(exitFailed)
+		return exitQuietly(exitFailed)
 	}
 	return err
 }
@@ -72,7 +72,7 @@ func (a *app) check(c *cli.Context) error {
 func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.HealthCheck {
 	t, err := a.topologyOf(dir)
 	if err != nil {
-		a.talk.Warn("the topology cannot be read, so each silo is held to Sentry's own health path: " + err.Error())
+		a.messages.Warn("the topology cannot be read, so each silo is held to Sentry's own health path: " + err.Error())
 		return nil
 	}
 	plan, err := a.plan(ctx, t, snapshot.Mode == "monolith", nil)
@@ -118,13 +118,13 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // hintChecked tells what may mend it where the table has no room for hints.
 func (a *app) hintChecked(r client.Report) {
-	if a.out.Terminal() || a.quiet {
+	if a.results.Terminal() || a.quiet {
 		return
 	}
 	for _, s := range r.Silos {
 		for _, w := range s.Ways {
 			if !w.OK {
-				a.talk.Warn(s.Name+" "+w.Via+": "+w.Error, w.Hint)
+				a.messages.Warn(s.Name+" "+w.Via+": "+w.Error, w.Hint)
 			}
 		}
 	}

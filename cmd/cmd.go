@@ -22,22 +22,22 @@ import (
 
 // Invocation is everything that one run of the program gets from outside.
 type Invocation struct {
-	Args    []string // without the program's name
-	Environ []string
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Again   <-chan struct{} // closed when the user asks a second time to end
+	Args         []string // without the program's name
+	Environ      []string
+	Stdin        io.Reader
+	Stdout       io.Writer
+	Stderr       io.Writer
+	SecondSignal <-chan struct{} // closed when the user asks a second time to end
 }
 
 // app is one invocation on its way through a verb.
 type app struct {
 	Invocation
-	env   map[string]string
-	out   *ui.Printer // results
-	talk  *ui.Printer // everything else
-	color string      // --color
-	quiet bool
+	env      map[string]string
+	results  *ui.Printer // results
+	messages *ui.Printer // everything else
+	color    string      // --color
+	quiet    bool
 	// lossyOutput: messages may be dropped if their reader stalls.
 	lossyOutput bool
 	level       int // how much the supervisor says of itself
@@ -63,13 +63,13 @@ func Main(ctx context.Context, in Invocation) int {
 			a.env[name] = value
 		}
 	}
-	a.printers("auto")
+	a.setPrinters("auto")
 	program := a.program() //nolint:contextcheck // the verbs get ctx from RunContext
-	args, err := arrange(program, in.Args)
+	args, err := reorderArgs(program, in.Args)
 	if err == nil {
 		err = program.RunContext(ctx, append([]string{"silo"}, args...))
 	}
-	return a.finish(err)
+	return a.exit(err)
 }
 
 // lookup finds an environment variable of the invocation.
@@ -78,10 +78,10 @@ func (a *app) lookup(name string) (string, bool) {
 	return value, ok
 }
 
-func (a *app) printers(color string) {
+func (a *app) setPrinters(color string) {
 	a.color = color
 	options := ui.Options{Color: color, Env: a.lookup}
-	a.out, a.talk = ui.New(a.Stdout, options), ui.New(a.Stderr, options)
+	a.results, a.messages = ui.New(a.Stdout, options), ui.New(a.Stderr, options)
 }
 
 // program is the command line that silo understands.
@@ -116,31 +116,31 @@ func (a *app) program() *cli.App {
 		},
 		Commands: []*cli.Command{
 			a.initCommand(), a.upCommand(), a.statusCommand(), a.tunnelsCommand(), a.logsCommand(),
-			a.wishCommand("start", "start silos; return when they are ready"),
-			a.wishCommand("stop", "stop silos; their tunnels and addresses stay"),
-			a.wishCommand("restart", "stop silos and start them again; return when they are ready"),
+			a.lifecycleCommand("start", "start silos; return when they are ready"),
+			a.lifecycleCommand("stop", "stop silos; their tunnels and addresses stay"),
+			a.lifecycleCommand("restart", "stop silos and start them again; return when they are ready"),
 			a.downCommand(), a.configCommand(), a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(), a.checkCommand(), a.dashboardCommand(), a.dbCommand(), a.envCommand(), a.runCommand(), a.execCommand(), a.lsCommand(), a.doctorCommand(),
 			a.completionCommand(), a.versionCommand(),
 			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),
 		},
 	}
-	tidy(program.Commands)
-	program.OnUsageError = misused
+	setDefaults(program.Commands)
+	program.OnUsageError = onUsageError
 	return program
 }
 
 // tidy gives every verb the manners of all: no verb called help, and errors of
 // usage in silo's own words.
-func tidy(commands []*cli.Command) {
+func setDefaults(commands []*cli.Command) {
 	for _, c := range commands {
 		c.HideHelpCommand = true
-		c.OnUsageError = misused
-		tidy(c.Subcommands)
+		c.OnUsageError = onUsageError
+		setDefaults(c.Subcommands)
 	}
 }
 
 // misused is for what arrange has let through.
-func misused(c *cli.Context, err error, _ bool) error {
+func onUsageError(c *cli.Context, err error, _ bool) error {
 	where := "silo"
 	if c.Command != nil && c.Command.HelpName != "" {
 		where = c.Command.HelpName
@@ -157,7 +157,7 @@ func (a *app) before(c *cli.Context) error {
 	}
 	a.level = slices.Index(levels, c.String("log-level"))
 	a.quiet = c.Bool("quiet")
-	a.printers(c.String("color"))
+	a.setPrinters(c.String("color"))
 	return nil
 }
 
@@ -169,7 +169,7 @@ func (a *app) directory(c *cli.Context) (string, error) {
 	}
 	dir, err := os.Getwd()
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", hinted(exitFailed, "the working directory is gone", "cd into one that is there, or name one: silo -C DIR")
+		return "", exitWith(exitFailed, "the working directory is gone", "cd into one that is there, or name one: silo -C DIR")
 	}
 	if err != nil {
 		return "", fmt.Errorf("find the working directory: %w", err)
@@ -180,16 +180,16 @@ func (a *app) directory(c *cli.Context) (string, error) {
 // note says something that is not a result.
 func (a *app) note(text string) {
 	if !a.quiet {
-		a.talk.Note(text)
+		a.messages.Note(text)
 	}
 }
 
 // say prints a line of the supervisor's own talk.
-func (a *app) say(level int, line string) {
+func (a *app) logLine(level int, line string) {
 	switch {
 	case level < a.level:
 	case level >= levelWarn:
-		a.talk.Warn(line)
+		a.messages.Warn(line)
 	default:
 		a.note(line)
 	}

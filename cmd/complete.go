@@ -26,7 +26,7 @@ type completion struct {
 
 // values are what flags may be set to, by verb and flag; a verb that is empty is
 // any. A test holds them against what the verbs accept.
-func values() map[string][]string {
+func flagValues() map[string][]string {
 	return map[string][]string{
 		" color":         {"auto", "always", "never"},
 		" log-level":     {"debug", "info", "warn", "error"},
@@ -40,13 +40,13 @@ func values() map[string][]string {
 }
 
 // typed is a command line on its way to the cursor.
-type typed struct {
+type cursorLine struct {
 	commandLine
-	program *cli.App
-	current string   // the word at the cursor, which may be empty
-	pending cli.Flag // the flag whose value current is
-	dashes  bool     // a -- has ended silo's flags
-	foreign int      // where another program's command line begins; -1: nowhere yet
+	program   *cli.App
+	current   string   // the word at the cursor, which may be empty
+	pending   cli.Flag // the flag whose value current is
+	dashes    bool     // a -- has ended silo's flags
+	foreignAt int      // where another program's command line begins; -1: nowhere yet
 }
 
 // complete tells what the last of the words may be. Whatever is wrong with those
@@ -56,14 +56,14 @@ func (a *app) complete(program *cli.App, words []string) completion {
 		words = []string{""}
 	}
 	last := len(words) - 1
-	t := &typed{commandLine: commandLine{flags: program.Flags, commands: program.Commands}, program: program, current: words[last], foreign: -1}
-	if !t.read(words[:last]) {
+	t := &cursorLine{commandLine: commandLine{flags: program.Flags, commands: program.Commands}, program: program, current: words[last], foreignAt: -1}
+	if !t.parse(words[:last]) {
 		return completion{kind: "words"}
 	}
 	name, value, joined := strings.Cut(t.current, "=")
 	switch {
-	case t.foreign >= 0:
-		return completion{kind: fmt.Sprint("command ", t.foreign)}
+	case t.foreignAt >= 0:
+		return completion{kind: fmt.Sprint("command ", t.foreignAt)}
 	case t.pending != nil:
 		return a.valuesOf(t, t.pending, "", t.current)
 	case joined && t.isFlag(t.current):
@@ -71,7 +71,7 @@ func (a *app) complete(program *cli.App, words []string) completion {
 			return a.valuesOf(t, f, name+"=", value)
 		}
 		return completion{kind: "words"}
-	case t.takesCommand() && len(t.names) == t.ownNames() && !strings.HasPrefix("--", t.current) && !t.isFlag(t.current):
+	case t.takesCommand() && len(t.names) == t.namesBeforeCommand() && !strings.HasPrefix("--", t.current) && !t.isFlag(t.current):
 		return completion{kind: fmt.Sprint("command ", last)}
 	}
 	var offered []candidate
@@ -83,41 +83,41 @@ func (a *app) complete(program *cli.App, words []string) completion {
 	default:
 		offered = a.nameWords(t)
 	}
-	if t.takesCommand() && len(t.names) == t.ownNames() {
+	if t.takesCommand() && len(t.names) == t.namesBeforeCommand() {
 		offered = append(offered, candidate{"--", "the command line that follows is not silo's"})
 	}
-	return completion{"words", beginning(offered, t.current)}
+	return completion{"words", withPrefix(offered, t.current)}
 }
 
-func beginning(offered []candidate, with string) []candidate {
+func withPrefix(offered []candidate, with string) []candidate {
 	return slices.DeleteFunc(offered, func(c candidate) bool { return !strings.HasPrefix(c.text, with) })
 }
 
 // read takes the words before the cursor. False: nothing can be told any more.
-func (t *typed) read(words []string) bool {
+func (t *cursorLine) parse(words []string) bool {
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		switch {
 		case len(t.path) > 0 && t.path[len(t.path)-1].SkipFlagParsing:
 			return false
 		case word == "--" && t.takesCommand():
-			t.foreign = i + 1
+			t.foreignAt = i + 1
 			return true
 		case word == "--":
 			t.dashes, t.names = true, append(t.names, words[i+1:]...)
 			return len(t.commands) == 0
 		case t.isFlag(word):
-			used, err := t.takeFlag(words[i:])
+			used, err := t.parseFlag(words[i:])
 			if err != nil && i == len(words)-1 {
 				t.pending, _ = t.flagFor(strings.TrimLeft(word, "-"))
 			}
 			i += max(used, 1) - 1
 		case len(t.commands) > 0:
-			if t.takeVerb(word) != nil {
+			if t.parseVerb(word) != nil {
 				return false
 			}
-		case t.takesCommand() && len(t.names) == t.ownNames():
-			t.foreign = i
+		case t.takesCommand() && len(t.names) == t.namesBeforeCommand():
+			t.foreignAt = i
 			return true
 		default:
 			t.names = append(t.names, word)
@@ -126,30 +126,30 @@ func (t *typed) read(words []string) bool {
 	return len(t.path) == 0 || !t.path[len(t.path)-1].SkipFlagParsing
 }
 
-func (t *typed) isFlag(word string) bool { return len(word) > 1 && word[0] == '-' && !t.dashes }
+func (t *cursorLine) isFlag(word string) bool { return len(word) > 1 && word[0] == '-' && !t.dashes }
 
 // form is what the verb wants behind it, such as [SILO…] or SILO -- CMD….
-func (t *typed) form() []string {
+func (t *cursorLine) argsUsage() []string {
 	if len(t.path) == 0 {
 		return nil
 	}
 	return strings.Fields(t.path[len(t.path)-1].ArgsUsage)
 }
 
-func (t *typed) takesCommand() bool { return slices.Contains(t.form(), "CMD…") }
+func (t *cursorLine) takesCommand() bool { return slices.Contains(t.argsUsage(), "CMD…") }
 
-// ownNames is how many names a verb takes before another program's command line.
-func (t *typed) ownNames() int { return slices.Index(t.form(), "--") }
+// namesBeforeCommand is how many names a verb takes before another program's command line.
+func (t *cursorLine) namesBeforeCommand() int { return slices.Index(t.argsUsage(), "--") }
 
 // flagWords are the flags that may stand at the cursor, each by its long name,
 // and by a short one that is typed already.
-func (t *typed) flagWords() []candidate {
+func (t *cursorLine) flagWords() []candidate {
 	offered := []candidate{{"--help", "show help"}}
 	flags := slices.Clone(t.flags)
 	for _, c := range t.path {
 		flags = append(slices.Clone(c.Flags), flags...)
 	}
-	given := slices.Concat(t.global, t.own)
+	given := slices.Concat(t.globalFlags, t.verbFlags)
 	for _, f := range flags {
 		documented, ok := f.(cli.DocGenerationFlag)
 		visible, hides := f.(cli.VisibleFlag)
@@ -157,26 +157,26 @@ func (t *typed) flagWords() []candidate {
 			continue
 		}
 		for i, word := range dashed(f) {
-			if owner, _ := t.flagFor(f.Names()[i]); owner == f && (i == 0 || word == t.current) && (repeats(f) || !slices.Contains(given, word)) {
-				offered = append(offered, candidate{word, plain(documented.GetUsage())})
+			if owner, _ := t.flagFor(f.Names()[i]); owner == f && (i == 0 || word == t.current) && (isRepeatable(f) || !slices.Contains(given, word)) {
+				offered = append(offered, candidate{word, withoutBackticks(documented.GetUsage())})
 			}
 		}
 	}
 	return offered
 }
 
-func repeats(f cli.Flag) bool {
+func isRepeatable(f cli.Flag) bool {
 	_, slice := f.(*cli.StringSliceFlag)
 	return slice
 }
 
 // plain is a flag's usage without the marks of its placeholder.
-func plain(usage string) string { return strings.ReplaceAll(usage, "`", "") }
+func withoutBackticks(usage string) string { return strings.ReplaceAll(usage, "`", "") }
 
 // valuesOf are the values of a flag, each behind prefix.
-func (a *app) valuesOf(t *typed, f cli.Flag, prefix, current string) completion {
+func (a *app) valuesOf(t *cursorLine, f cli.Flag, prefix, current string) completion {
 	name := f.Names()[0]
-	if named(t.flags, name) == f {
+	if flagNamed(t.flags, name) == f {
 		switch name {
 		case "file":
 			return completion{kind: "files"}
@@ -198,10 +198,10 @@ func (a *app) valuesOf(t *typed, f cli.Flag, prefix, current string) completion 
 			answer.words = append(answer.words, candidate{prefix + d.Name, d.Range()})
 		}
 	}
-	for _, v := range values()[name] {
+	for _, v := range flagValues()[name] {
 		answer.words = append(answer.words, candidate{text: prefix + v})
 	}
-	answer.words = beginning(answer.words, prefix+current)
+	answer.words = withPrefix(answer.words, prefix+current)
 	return answer
 }
 
@@ -216,8 +216,8 @@ func verbWords(commands []*cli.Command) []candidate {
 }
 
 // nameWords are what may stand behind a verb and the names before the cursor.
-func (a *app) nameWords(t *typed) []candidate {
-	form := t.form()
+func (a *app) nameWords(t *cursorLine) []candidate {
+	form := t.argsUsage()
 	if len(form) == 0 {
 		return nil
 	}
@@ -244,13 +244,13 @@ func (a *app) nameWords(t *typed) []candidate {
 
 // siloWords are the silos of the topology that the command line means; of one
 // that cannot be read, those of its last run.
-func (a *app) siloWords(t *typed) []candidate {
+func (a *app) siloWords(t *cursorLine) []candidate {
 	var offered []candidate
-	top, last := a.meant(t)
+	top, last := a.targetTopology(t)
 	switch {
 	case top != nil:
 		for _, s := range top.Silos() {
-			offered = append(offered, candidate{s.Name, meaning(s.IsControl(), s.ID)})
+			offered = append(offered, candidate{s.Name, describeSilo(s.IsControl(), s.ID)})
 		}
 	case last != nil:
 		for _, s := range last.Silos {
@@ -258,13 +258,13 @@ func (a *app) siloWords(t *typed) []candidate {
 			if s.RegionID != nil {
 				id = *s.RegionID
 			}
-			offered = append(offered, candidate{s.Name, meaning(s.Mode != state.Region, id)})
+			offered = append(offered, candidate{s.Name, describeSilo(s.Mode != state.Region, id)})
 		}
 	}
 	return offered
 }
 
-func meaning(control bool, id int) string {
+func describeSilo(control bool, id int) string {
 	if control {
 		return "the control silo"
 	}
@@ -273,8 +273,8 @@ func meaning(control bool, id int) string {
 
 // meant is the topology that the command line's -f, -C and --demo lead to, else
 // the last snapshot of its instance, else neither.
-func (a *app) meant(t *typed) (*topology.Topology, *state.Snapshot) {
-	if slices.Contains(t.own, "--demo") {
+func (a *app) targetTopology(t *cursorLine) (*topology.Topology, *state.Snapshot) {
+	if slices.Contains(t.verbFlags, "--demo") {
 		text, err := templates.Demo("silo", "/dev/null")
 		if err != nil {
 			return nil, nil
@@ -282,11 +282,11 @@ func (a *app) meant(t *typed) (*topology.Topology, *state.Snapshot) {
 		top, _ := topology.Parse("/demo/silo.toml", []byte(text), nil, a.lookup)
 		return top, nil
 	}
-	c, err := t.globals(a)
+	c, err := t.globalContext(a)
 	if err != nil {
 		return nil, nil
 	}
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, nil
 	}
@@ -301,22 +301,22 @@ func (a *app) meant(t *typed) (*topology.Topology, *state.Snapshot) {
 }
 
 // globals are the global flags before the cursor, as a verb gets them.
-func (t *typed) globals(a *app) (*cli.Context, error) {
+func (t *cursorLine) globalContext(a *app) (*cli.Context, error) {
 	set := flag.NewFlagSet("silo", flag.ContinueOnError)
 	for _, f := range t.flags {
 		if err := f.Apply(set); err != nil {
 			return nil, err
 		}
 	}
-	for i := 0; i < len(t.global); i++ {
-		name, value, joined := strings.Cut(strings.TrimLeft(t.global[i], "-"), "=")
-		f, isString := named(t.flags, name).(*cli.StringFlag)
+	for i := 0; i < len(t.globalFlags); i++ {
+		name, value, joined := strings.Cut(strings.TrimLeft(t.globalFlags[i], "-"), "=")
+		f, isString := flagNamed(t.flags, name).(*cli.StringFlag)
 		if !isString {
 			continue
 		}
 		if !joined {
 			i++
-			value = t.global[i]
+			value = t.globalFlags[i]
 		}
 		if rest, ok := strings.CutPrefix(value, "~/"); ok { // no shell has replaced it yet
 			home, _ := a.lookup("HOME")

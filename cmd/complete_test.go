@@ -140,7 +140,7 @@ func TestCompleteByTheLastSnapshot(t *testing.T) {
 // Not parallel, as no test that runs Main in this process: urfave/cli writes to a
 // help flag that all apps share.
 func TestValuesAreWhatVerbsAccept(t *testing.T) {
-	for of, list := range values() {
+	for of, list := range flagValues() {
 		verb, name, _ := strings.Cut(of, " ")
 		args := []string{"--" + name + "=?", "version"}
 		if verb != "" {

@@ -17,7 +17,7 @@ import (
 func (a *app) configCommand() *cli.Command {
 	sub := func(name, usage string, action cli.ActionFunc, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{Name: name, Usage: usage, Flags: flags, Action: func(c *cli.Context) error {
-			if err := none(c); err != nil {
+			if err := noArgs(c); err != nil {
 				return err
 			}
 			return action(c)
@@ -59,7 +59,7 @@ func (a *app) block(c *cli.Context) (path string, block sentry.Block, err error)
 
 // region is block, for another dialect where one is given.
 func (a *app) region(c *cli.Context, dialect string) (region, error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return region{}, err
 	}
@@ -93,14 +93,14 @@ func regionOf(place *orchestrator.Placement) (region, error) {
 
 func (a *app) liveRegion(c *cli.Context, client *api.Client, snapshot *state.Snapshot, dialect string, dir *state.Dir) (region, error) {
 	if snapshot.Mode == "monolith" {
-		return region{}, hinted(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
+		return region{}, exitWith(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
 	}
 	if dialect != "" {
 		plan, err := a.planAs(c, dialect)
 		if err != nil {
 			return region{}, err
 		}
-		return regionOf(orchestrator.Recall(plan, a.site(dir), snapshot))
+		return regionOf(orchestrator.Recall(plan, a.host(dir), snapshot))
 	}
 	_, marked, err := client.Config(c.Context)
 	if err != nil {
@@ -140,9 +140,9 @@ func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, 
 }
 
 func (a *app) foreseePlan(c *cli.Context, plan orchestrator.Plan, dir *state.Dir) (*orchestrator.Placement, error) {
-	place, err := orchestrator.Foresee(c.Context, plan, a.site(dir))
+	place, err := orchestrator.Foresee(c.Context, plan, a.host(dir))
 	if errors.Is(err, orchestrator.ErrUnknownAddress) {
-		return nil, hinted(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml fixes an address")
+		return nil, exitWith(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml fixes an address")
 	}
 	return place, err
 }
@@ -200,12 +200,12 @@ func (a *app) configWrite(c *cli.Context) error {
 }
 
 func (a *app) configRemove(c *cli.Context) error {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
 	if dir.Running() {
-		return hinted(exitConflict, "the instance runs, and its silos read this region config", "silo down ends it")
+		return exitWith(exitConflict, "the instance runs, and its silos read this region config", "silo down ends it")
 	}
 	t, err := a.topologyOf(dir)
 	if err != nil {
@@ -231,7 +231,7 @@ func (a *app) configRemove(c *cli.Context) error {
 // configRotate makes new secrets. Silos that run go on with theirs until all of
 // them are started again: what one signs, another has to accept.
 func (a *app) configRotate(c *cli.Context) error {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (a *app) configRotate(c *cli.Context) error {
 // claim makes sure that no other running instance's region config is written
 // over. This instance's own supervisor holds the claim while it runs.
 func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -272,13 +272,13 @@ func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
 
 // brokenConfig tells what is wrong with a region config's file that no region config
 // can be written into: it is missing, or its marker lines are. Nil: it can.
-func (a *app) brokenConfig(path string) *verdict {
+func (a *app) brokenConfig(path string) *exitStatus {
 	_, err := sentry.ReadFile(path)
 	switch {
 	case errors.Is(err, sentry.ErrMissing):
-		return &verdict{Text: "the region config's file is missing: " + path, Hints: a.judge(err).Hints}
+		return &exitStatus{Text: "the region config's file is missing: " + path, Hints: a.classify(err).Hints}
 	case errors.Is(err, sentry.ErrMarkers):
-		return a.judge(err)
+		return a.classify(err)
 	}
 	return nil
 }

@@ -39,9 +39,9 @@ func (a *app) configCheck(c *cli.Context) error {
 		a.note(path + " is in step")
 		return nil
 	}
-	a.out.Diff(diff)
+	a.results.Diff(diff)
 	if edited != nil {
-		return hinted(exitNotReady, edited.says()+", and its region config with it", "silo up applies it")
+		return exitWith(exitNotReady, edited.says()+", and its region config with it", "silo up applies it")
 	}
 	return a.outOfStep(c, path)
 }
@@ -53,7 +53,7 @@ func (a *app) editedBlock(c *cli.Context, edited *edit) (path string, block sent
 		return a.block(c)
 	}
 	if edited.unknown != nil {
-		return "", block, hinted(exitNotReady, edited.says()+"; its region config is not known yet: "+edited.unknown.Error(), "silo up applies it")
+		return "", block, exitWith(exitNotReady, edited.says()+"; its region config is not known yet: "+edited.unknown.Error(), "silo up applies it")
 	}
 	r, err := regionOf(edited.place)
 	return r.path, r.Block, err
@@ -73,15 +73,15 @@ func (a *app) checkWhole(c *cli.Context, edited *edit) error {
 	case c.Bool("json"):
 		return a.checkedJSON(path, diff, false, true)
 	case !inStep:
-		a.out.Diff(diff)
+		a.results.Diff(diff)
 	}
-	return hinted(exitNotReady, edited.says()+": "+edited.whole.Error(), "silo down, then silo up, applies it")
+	return exitWith(exitNotReady, edited.says()+": "+edited.whole.Error(), "silo down, then silo up, applies it")
 }
 
 // outOfStep tells of a file that differs, and what mends it: nothing here does where
 // it is another running instance's.
 func (a *app) outOfStep(c *cli.Context, path string) error {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
@@ -91,15 +91,15 @@ func (a *app) outOfStep(c *cli.Context, path string) error {
 	}
 	err = dir.Unclaimed(file.Path)
 	if taken, ok := errors.AsType[*state.ClaimedError](err); ok && taken.Holder != dir.Topology {
-		return hinted(exitNotReady, path+" is out of step with the topology: "+taken.Error(), a.judge(err).Hints...)
+		return exitWith(exitNotReady, path+" is out of step with the topology: "+taken.Error(), a.classify(err).Hints...)
 	}
-	return hinted(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
+	return exitWith(exitNotReady, path+" is out of step with the topology", "silo config write mends it")
 }
 
 func (a *app) checkedJSON(path, diff string, inStep, edited bool) error {
 	err := writeJSON(a.Stdout, map[string]any{"path": path, "in_step": inStep, "diff": diff, "topology_changed": edited})
 	if err == nil && !inStep {
-		err = silent(exitNotReady)
+		err = exitQuietly(exitNotReady)
 	}
 	return err
 }
@@ -117,7 +117,7 @@ func (e *edit) says() string { return e.file + " has changed since what runs was
 // edited is the topology as it was edited beside the running instance; nil where it
 // was not, or nothing runs. A broken one is an error.
 func (a *app) edited(c *cli.Context) (*edit, error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (a *app) edited(c *cli.Context) (*edit, error) {
 		return nil, err
 	}
 	e := &edit{file: dir.Topology}
-	e.place, _, err = a.outlook(c.Context, client, &upRequest{plan: plan, dir: dir})
+	e.place, _, err = a.previewRunning(c.Context, client, &upRequest{plan: plan, dir: dir})
 	if whole, ok := errors.AsType[*orchestrator.WholeError](err); ok {
 		e.whole = whole
 		return e, nil

@@ -24,7 +24,7 @@ func (a *app) dashboardCommand() *cli.Command {
 }
 
 func (a *app) dashboard(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
 	client, err := a.dial(c)
@@ -44,7 +44,7 @@ func (a *app) dashboard(c *cli.Context) error {
 	if _, err := fmt.Fprintln(a.Stdout, url); err != nil {
 		return err
 	}
-	if c.Bool("no-open") || !a.out.Terminal() {
+	if c.Bool("no-open") || !a.results.Terminal() {
 		return nil
 	}
 	a.browse(c.Context, client)

@@ -24,9 +24,9 @@ const databasesPatience = 8 * time.Second
 
 // watchMigration draws how migrations stand until all are over.
 func (a *app) watchMigration(m *databases.Migration) {
-	view := a.talk.Tasks()
+	view := a.messages.Tasks()
 	defer view.Done()
-	tick := time.NewTicker(frame)
+	tick := time.NewTicker(frameInterval)
 	defer tick.Stop()
 	for over := false; !over; {
 		select {
@@ -53,7 +53,7 @@ func tasks(all []databases.Progress) []ui.Task {
 func (a *app) tellTails(all []databases.Progress) {
 	for _, p := range all {
 		for _, line := range p.Tail {
-			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.talk.SanitizeLine([]byte(line))) // stderr is all there is to tell
+			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.messages.SanitizeLine([]byte(line))) // stderr is all there is to tell
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (a *app) sayDatabases(c *cli.Context, all []sentry.Database) error {
 	if slices.ContainsFunc(all, func(b sentry.Database) bool { return strings.Contains(b.Error, "onnection refused") }) {
 		hints = append(hints, "is Postgres there? sentry devservices up, or devservices up, starts it")
 	}
-	return hinted(exitFailed, strings.Join(troubles, "\n"), hints...)
+	return exitWith(exitFailed, strings.Join(troubles, "\n"), hints...)
 }
 
 // jsonDatabase is one line of silo db --json.
@@ -121,22 +121,22 @@ func (a *app) warnOfDatabases(ctx context.Context, plan orchestrator.Plan, dir *
 	}
 	ctx, cancel := context.WithTimeout(ctx, databasesPatience)
 	defer cancel()
-	all, err := databases.New(plan, a.site(dir), proc.Output).Inspect(ctx)
+	all, err := databases.New(plan, a.host(dir), proc.Output).Inspect(ctx)
 	if errors.Is(err, sentry.ErrNoProgram) || errors.Is(err, context.Canceled) {
 		return // nor will there be a silo that needs one
 	}
 	if err != nil {
-		a.talk.Warn("nothing is known of the silos' databases: " + err.Error())
+		a.messages.Warn("nothing is known of the silos' databases: " + err.Error())
 		return
 	}
 	lack := databases.FindProblems(all)
 	if len(lack.Missing) > 0 {
-		a.talk.Warn("no such database: "+strings.Join(lack.Missing, ", "), program+" db create && "+program+" db migrate")
+		a.messages.Warn("no such database: "+strings.Join(lack.Missing, ", "), program+" db create && "+program+" db migrate")
 	}
 	if len(lack.Unmigrated) > 0 {
-		a.talk.Warn("no migration has run on "+strings.Join(lack.Unmigrated, ", "), program+" db migrate")
+		a.messages.Warn("no migration has run on "+strings.Join(lack.Unmigrated, ", "), program+" db migrate")
 	}
 	if len(lack.Errors) > 0 {
-		a.talk.Warn("nothing is known of the silos' databases: " + strings.Join(lack.Errors, "; "))
+		a.messages.Warn("nothing is known of the silos' databases: " + strings.Join(lack.Errors, "; "))
 	}
 }

@@ -60,7 +60,7 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	set = databases.New(plan, a.site(dir), proc.Output)
+	set = databases.New(plan, a.host(dir), proc.Output)
 	release, err = set.Lock()
 	return set, release, err
 }
@@ -69,13 +69,13 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 // which needs no words.
 func cutShort(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return silent(exitInterrupted)
+		return exitQuietly(exitInterrupted)
 	}
 	return err
 }
 
 func (a *app) dbCreate(c *cli.Context) error {
-	set, release, err := a.databases(c, silos(c))
+	set, release, err := a.databases(c, siloArgs(c))
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func notMade(b sentry.Database) string {
 }
 
 func (a *app) dbMigrate(c *cli.Context) error {
-	set, release, err := a.databases(c, silos(c))
+	set, release, err := a.databases(c, siloArgs(c))
 	if err != nil {
 		return err
 	}
@@ -114,26 +114,26 @@ func (a *app) dbMigrate(c *cli.Context) error {
 	if len(databases.FindProblems(all).Errors) > 0 {
 		return a.sayDatabases(c, all)
 	}
-	migration, err := set.Migrate(c.Context, all, a.Again)
+	migration, err := set.Migrate(c.Context, all, a.SecondSignal)
 	if err != nil {
 		return err
 	}
 	a.watchMigration(migration)
 	if all, err = migration.Wait(); err != nil {
-		return hinted(exitInterrupted, "migrations were interrupted", "silo db migrate goes on where they were")
+		return exitWith(exitInterrupted, "migrations were interrupted", "silo db migrate goes on where they were")
 	}
 	a.tellTails(migration.Progress())
 	return a.sayDatabases(c, all)
 }
 
 func (a *app) dbDrop(c *cli.Context) error {
-	switch names := silos(c); {
+	switch names := siloArgs(c); {
 	case len(names) == 0 && !c.Bool("all"):
 		return &usageError{text: "silo db drop needs the silos' names", hint: "--all means all of them"}
 	case len(names) > 0 && c.Bool("all"):
 		return &usageError{text: "silo db drop takes names or --all, not both"}
 	}
-	set, release, err := a.databases(c, silos(c))
+	set, release, err := a.databases(c, siloArgs(c))
 	if err != nil {
 		return err
 	}
@@ -183,5 +183,5 @@ func (a *app) confirmDrop(c *cli.Context, names []string) error {
 	case <-c.Done():
 		_, _ = fmt.Fprintln(a.Stderr)
 	}
-	return hinted(exitFailed, "nothing was dropped")
+	return exitWith(exitFailed, "nothing was dropped")
 }

@@ -16,6 +16,7 @@ import (
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/state"
+	"silo/wait"
 )
 
 // reportDescriptor is where a detached supervisor tells the command that
@@ -25,17 +26,17 @@ const reportDescriptor = 3
 // supervise is the detached supervisor's side of `up -d`. It returns when the
 // instance has ended.
 func (a *app) supervise(ctx context.Context, r *upRequest) error {
-	starting, cancel := bounded(ctx, r.timeout)
+	starting, cancel := withTimeout(ctx, r.timeout)
 	defer cancel()
 	in, err := a.prepare(starting, r, nil)
 	if err != nil {
-		return timedOut(starting, ctx, err)
+		return asTimeout(starting, ctx, err)
 	}
 	r.keepGoing = true // nobody waits for its exit code any more
-	return a.live(ctx, r, in, func() error {
+	return a.runInstance(ctx, r, in, func() error {
 		err := in.Await(starting)
 		if err == nil {
-			return report(&verdict{Code: exitDone, Notes: firstNotes(r.plan, in)})
+			return sendReport(&exitStatus{Code: exitDone, Notes: startNotes(r.plan, in)})
 		}
 		return err
 	})
@@ -43,14 +44,14 @@ func (a *app) supervise(ctx context.Context, r *upRequest) error {
 
 // reported sends an error to whoever waits on the report descriptor, where
 // this process is a detached supervisor.
-func (a *app) reported(c *cli.Context, err error) error {
+func (a *app) reportError(c *cli.Context, err error) error {
 	if err != nil && c.Bool("supervise") {
-		return errors.Join(err, report(a.judge(err)))
+		return errors.Join(err, sendReport(a.classify(err)))
 	}
 	return err
 }
 
-func report(v *verdict) error {
+func sendReport(v *exitStatus) error {
 	pipe := os.NewFile(reportDescriptor, "report")
 	if pipe == nil {
 		return nil
@@ -68,22 +69,22 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 		return err
 	}
 	defer func() { _ = reader.Close() }() // read to its end by then
-	told := make(chan *verdict, 1)
-	go func() { told <- receive(reader, r) }()
+	told := make(chan *exitStatus, 1)
+	go func() { told <- receiveReport(reader, r) }()
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := make(chan struct{})
 	go func() { defer close(shown); a.showDetached(watching, r) }()
-	var v *verdict
+	var v *exitStatus
 	select {
 	case v = <-told:
 	case <-ctx.Done():
-		a.abandon(ctx, r)
+		a.abortStart(ctx, r)
 		v = <-told
 	}
 	select {
 	case <-shown:
-	case <-time.After(2 * frame): // the view ends by itself where it has seen the outcome
+	case <-time.After(2 * frameInterval): // the view ends by itself where it has seen the outcome
 	}
 	cancel()
 	<-shown
@@ -149,10 +150,10 @@ func (a *app) spawn(r *upRequest) (*os.File, error) {
 }
 
 // receive reads the supervisor's report. One that ends without a word has died.
-func receive(reader io.Reader, r *upRequest) *verdict {
-	var v verdict
+func receiveReport(reader io.Reader, r *upRequest) *exitStatus {
+	var v exitStatus
 	if err := json.NewDecoder(reader).Decode(&v); err != nil {
-		return &verdict{
+		return &exitStatus{
 			Code: exitFailed, Text: "the supervisor ended without a word",
 			Hints: []string{"its last words are in " + r.dir.SupervisorLog(), "silo down clears away what it left"},
 		}
@@ -168,8 +169,8 @@ func (a *app) showDetached(ctx context.Context, r *upRequest) {
 	for ctx.Err() == nil {
 		client, err := api.Dial(ctx, r.dir)
 		if err == nil {
-			a.sayYours(r.plan, r.program, nil)
-			view := a.talk.Progress(r.plan.Names()...)
+			a.printUnmanaged(r.plan, r.program, nil)
+			view := a.messages.Progress(r.plan.Names()...)
 			_ = client.Watch(ctx, func(u api.Update) bool { // the report tells the outcome
 				view.Update(*u.Snapshot, u.LastLines)
 				done, failed := orchestrator.Outcome(u.Snapshot, nil)
@@ -179,14 +180,14 @@ func (a *app) showDetached(ctx context.Context, r *upRequest) {
 			client.Close()
 			return
 		}
-		if !pause(ctx, frame/4) {
+		if !wait.Sleep(ctx, frameInterval/4) {
 			return
 		}
 	}
 }
 
 // abandon ends a start that the user, or --timeout, has had enough of.
-func (a *app) abandon(ctx context.Context, r *upRequest) {
+func (a *app) abortStart(ctx context.Context, r *upRequest) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return // the supervisor has the same bound, and reports who was late
 	}
@@ -205,24 +206,24 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 		return err
 	}
 	defer client.Close()
-	running, err := a.sameMode(ctx, client, r)
+	running, err := a.requireMode(ctx, client, r)
 	if err != nil {
 		return err
 	}
 	r.joined = true
 	a.note(fmt.Sprintf("already running, with supervisor pid %d", *running.PID))
-	names := wanted(r.plan)
+	names := wantedNames(r.plan)
 	changes, err := client.Up(ctx, r.plan.Monolith, names...)
 	if err != nil {
 		return err
 	}
 	if again := changes.Restarted; !r.plan.Topology.Sentry.Managed && len(again) > 0 {
 		changes.Restarted = nil
-		a.talk.Warn("launched otherwise from now on: "+strings.Join(again, ", "), "end them and start them again where they run")
+		a.messages.Warn("launched otherwise from now on: "+strings.Join(again, ", "), "end them and start them again where they run")
 	}
-	a.sayChanges(changes)
-	a.sayYours(r.plan, r.program, running)
-	if _, err := a.follow(ctx, client, names); err != nil {
+	a.printChanges(changes)
+	a.printUnmanaged(r.plan, r.program, running)
+	if _, err := a.awaitReady(ctx, client, names); err != nil {
 		return err
 	}
 	snapshot, err := client.Snapshot(ctx, true)
@@ -233,17 +234,17 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	return nil
 }
 
-// sameMode is a running instance, if it runs in the mode that is asked for.
-func (a *app) sameMode(ctx context.Context, client *api.Client, r *upRequest) (*state.Snapshot, error) {
+// requireMode is a running instance, if it runs in the mode that is asked for.
+func (a *app) requireMode(ctx context.Context, client *api.Client, r *upRequest) (*state.Snapshot, error) {
 	running, err := client.Snapshot(ctx, false)
 	if err == nil && (running.Mode == "monolith") != r.plan.Monolith {
-		err = hinted(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
+		err = exitWith(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
 	}
 	return running, err
 }
 
 // wanted are the names of the silos that are asked for.
-func wanted(plan orchestrator.Plan) (names []string) {
+func wantedNames(plan orchestrator.Plan) (names []string) {
 	for _, s := range plan.Silos {
 		if s.Wanted {
 			names = append(names, s.Name)
@@ -252,9 +253,9 @@ func wanted(plan orchestrator.Plan) (names []string) {
 	return names
 }
 
-// sayChanges tells what a changed topology meant for the silos.
-func (a *app) sayChanges(c orchestrator.Changes) {
-	for _, text := range sayings(c, "") {
+// printChanges tells what a changed topology meant for the silos.
+func (a *app) printChanges(c orchestrator.Changes) {
+	for _, text := range changeLines(c, "") {
 		a.note(text)
 	}
 }

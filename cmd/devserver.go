@@ -17,7 +17,7 @@ func (a *app) devserverCommand() *cli.Command {
 				Args: c.Args().Slice(), Env: a.lookup, Stdout: a.Stdout, Stderr: a.Stderr,
 			})
 			if exit, refused := errors.AsType[*devserver.ExitError](err); refused {
-				return silent(exit.Code) // it has said why, in Sentry's words
+				return exitQuietly(exit.Code) // it has said why, in Sentry's words
 			}
 			return err
 		},

@@ -35,7 +35,7 @@ type diagnosis struct {
 }
 
 func (a *app) doctor(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
 	patient, err := a.patient(c)
@@ -55,7 +55,7 @@ func (a *app) doctor(c *cli.Context) error {
 		failed = failed || check.State == doctor.Fail
 		shown = append(shown, ui.DoctorCheck{Name: check.Name, State: string(check.State), Found: check.Found, Hints: check.Hints})
 		if !c.Bool("json") {
-			a.out.DoctorCheck(shown[len(shown)-1], names)
+			a.results.DoctorCheck(shown[len(shown)-1], names)
 		}
 	})
 	if c.Err() != nil {
@@ -70,10 +70,10 @@ func (a *app) doctor(c *cli.Context) error {
 			return err
 		}
 	} else {
-		a.out.DoctorSummary(shown)
+		a.results.DoctorSummary(shown)
 	}
 	if failed {
-		return silent(exitFailed)
+		return exitQuietly(exitFailed)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (a *app) doctor(c *cli.Context) error {
 func (a *app) patient(c *cli.Context) (doctor.Patient, error) {
 	p := doctor.Patient{Environ: a.Environ, Env: a.lookup, System: runtime.GOOS, Run: proc.Output, Block: a.wantedBlock(c)}
 	p.Home, _ = a.lookup("HOME")
-	file, err := a.find(c)
+	file, err := a.topologyPath(c)
 	switch {
 	case errors.Is(err, topology.ErrNotFound):
 		return a.withoutTopology(c, p)

@@ -13,6 +13,7 @@ import (
 	"silo/proc"
 	"silo/state"
 	"silo/topology"
+	"silo/wait"
 )
 
 func (a *app) downCommand() *cli.Command {
@@ -24,10 +25,10 @@ func (a *app) downCommand() *cli.Command {
 }
 
 func (a *app) down(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if errors.Is(err, topology.ErrNotFound) {
 		return err
 	}
@@ -36,10 +37,10 @@ func (a *app) down(c *cli.Context) error {
 	}
 	client, err := api.Dial(c.Context, dir)
 	if errors.Is(err, api.ErrNotRunning) {
-		return a.clean(c.Context, dir)
+		return a.cleanUp(c.Context, dir)
 	}
 	if errors.Is(err, api.ErrUnresponsive) {
-		return a.downDeaf(c.Context, dir, err)
+		return a.downUnresponsive(c.Context, dir, err)
 	}
 	if err != nil {
 		return err
@@ -55,20 +56,20 @@ func (a *app) down(c *cli.Context) error {
 	return a.awaitDown(c.Context, client, dir, before)
 }
 
-// downDeaf ends a supervisor that cannot be spoken to by the signal that an
+// downUnresponsive ends a supervisor that cannot be spoken to by the signal that an
 // interrupt would be, and once more without grace where the user asks again.
-func (a *app) downDeaf(ctx context.Context, dir *state.Dir, deaf error) error {
+func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, deaf error) error {
 	last, err := dir.Last()
 	if err != nil || last.PID == nil || last.ProcessTime == "" || !proc.Alive(*last.PID, last.ProcessTime) {
 		return errors.Join(deaf, err) // nobody knows whom to tell
 	}
-	a.talk.Warn(fmt.Sprintf("%v: it is sent TERM (pid %d)", deaf, *last.PID))
+	a.messages.Warn(fmt.Sprintf("%v: it is sent TERM (pid %d)", deaf, *last.PID))
 	for _, signal := range []string{"TERM", "CONT"} { // one that is stopped takes no other
 		if err := proc.Tell(*last.PID, last.ProcessTime, signal); err != nil {
 			return err
 		}
 	}
-	again := a.Again
+	again := a.SecondSignal
 	patient := context.WithoutCancel(ctx)
 	for dir.Running() || proc.Alive(*last.PID, last.ProcessTime) {
 		select {
@@ -77,27 +78,27 @@ func (a *app) downDeaf(ctx context.Context, dir *state.Dir, deaf error) error {
 			_ = proc.Tell(*last.PID, last.ProcessTime, "TERM") // it may have ended meanwhile
 		default:
 		}
-		pause(patient, frame/10)
+		wait.Sleep(patient, frameInterval/10)
 	}
 	last, _ = dir.Last() // it may not have been able to leave a record, as on a full disk
-	return a.sayDown(last)
+	return a.printDown(last)
 }
 
 // awaitDown watches an instance end. The user's first wish to end leaves it to
 // end by itself, the second one ends it without grace.
 func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir, before *state.Snapshot) error {
 	patient := context.WithoutCancel(ctx)
-	alive := supervisorOf(before)
+	alive := supervisorAlive(before)
 	gone := make(chan struct{})
 	defer close(gone)
 	go func() {
 		select {
-		case <-a.Again:
+		case <-a.SecondSignal:
 			_ = client.Down(patient, true) // it may have ended meanwhile
 		case <-gone:
 		}
 	}()
-	view := a.talk.Progress()
+	view := a.messages.Progress()
 	if before != nil && !a.quiet {
 		view.Update(*before, nil) // the watch may begin behind the first end
 	}
@@ -105,7 +106,7 @@ func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir,
 	err := client.Watch(patient, func(u api.Update) bool {
 		last = u.Snapshot
 		if !a.quiet {
-			countDown(view, u.Snapshot)
+			showDeadlines(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)
 		}
 		return true
@@ -115,7 +116,7 @@ func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir,
 		return err
 	}
 	for dir.Running() || alive() { // a supervisor lets its lock go, and then ends
-		if !pause(patient, frame/10) {
+		if !wait.Sleep(patient, frameInterval/10) {
 			break
 		}
 	}
@@ -126,11 +127,11 @@ func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir,
 		}
 	}
 	view.Done()
-	return a.sayDown(last)
+	return a.printDown(last)
 }
 
-// supervisorOf tells whether the process of a snapshot is still there.
-func supervisorOf(s *state.Snapshot) func() bool {
+// supervisorAlive tells whether the process of a snapshot is still there.
+func supervisorAlive(s *state.Snapshot) func() bool {
 	gone := func() bool { return false }
 	if s == nil || s.PID == nil {
 		return gone
@@ -142,13 +143,13 @@ func supervisorOf(s *state.Snapshot) func() bool {
 	return func() bool { return proc.Alive(*s.PID, started) }
 }
 
-func (a *app) sayDown(last *state.Snapshot) error {
+func (a *app) printDown(last *state.Snapshot) error {
 	if last == nil {
 		return nil
 	}
 	for _, s := range last.Silos {
 		if s.Exit != nil && s.Exit.Signal != nil && *s.Exit.Signal == "KILL" {
-			a.talk.Warn(fmt.Sprintf("%s did not end by itself and was killed", s.Name))
+			a.messages.Warn(fmt.Sprintf("%s did not end by itself and was killed", s.Name))
 		}
 	}
 	a.note(last.Name + " is down")
@@ -156,7 +157,7 @@ func (a *app) sayDown(last *state.Snapshot) error {
 }
 
 // clean ends what a killed supervisor left, where there is anything.
-func (a *app) clean(ctx context.Context, dir *state.Dir) error {
+func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 	last, err := dir.Last()
 	if errors.Is(err, fs.ErrNotExist) {
 		a.note("nothing is running")
@@ -167,7 +168,7 @@ func (a *app) clean(ctx context.Context, dir *state.Dir) error {
 	}
 	ended, err := orchestrator.Clean(ctx, dir)
 	for _, what := range ended {
-		a.talk.Warn("ended " + what + ", which a killed supervisor had left running")
+		a.messages.Warn("ended " + what + ", which a killed supervisor had left running")
 	}
 	told := last != nil && last.AsLeft().Reason != nil
 	switch {

@@ -25,9 +25,9 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	switch {
 	case err == nil:
 		defer client.Close()
-		place, notes, err = a.outlook(ctx, client, r)
+		place, notes, err = a.previewRunning(ctx, client, r)
 	case errors.Is(err, api.ErrNotRunning):
-		place, err = a.firstOutlook(ctx, r)
+		place, err = a.previewFirst(ctx, r)
 	}
 	if err == nil {
 		notes = append(notes, orchestrator.Displaced(place.Placed)...)
@@ -58,35 +58,35 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 			Name: s.Name, Mode: string(s.Mode), Argv: s.Argv, Dir: s.Dir, Ports: "any",
 		}
 		if !unknown {
-			row.Ports, row.Address = portsOf(place.Placed[i]), place.Placed[i].URL
+			row.Ports, row.Address = portRange(place.Placed[i]), place.Placed[i].URL
 		}
 		plan.Silos = append(plan.Silos, row)
 	}
-	a.out.Plan(plan)
+	a.results.Plan(plan)
 	return nil
 }
 
-// firstOutlook is where silos would be, were the instance started now.
-func (a *app) firstOutlook(ctx context.Context, r *upRequest) (*orchestrator.Placement, error) {
-	site := a.site(r.dir)
+// previewFirst is where silos would be, were the instance started now.
+func (a *app) previewFirst(ctx context.Context, r *upRequest) (*orchestrator.Placement, error) {
+	site := a.host(r.dir)
 	if file, err := sentry.ReadFile(r.plan.Topology.Sentry.Config); err == nil { // else Preflight tells
 		if err := r.dir.Unclaimed(file.Path); err != nil {
 			return nil, err
 		}
 	}
 	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
-		a.talk.Warn("up would be refused: "+err.Error(), a.judge(err).Hints...)
+		a.messages.Warn("up would be refused: "+err.Error(), a.classify(err).Hints...)
 	}
 	return orchestrator.Foresee(ctx, r.plan, site)
 }
 
 // outlook is where silos of a running instance would be, and what would change.
-func (a *app) outlook(ctx context.Context, client *api.Client, r *upRequest) (*orchestrator.Placement, []string, error) {
-	running, err := a.sameMode(ctx, client, r)
+func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upRequest) (*orchestrator.Placement, []string, error) {
+	running, err := a.requireMode(ctx, client, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	changes, err := client.PreviewUp(ctx, r.plan.Monolith, wanted(r.plan)...)
+	changes, err := client.PreviewUp(ctx, r.plan.Monolith, wantedNames(r.plan)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,15 +105,15 @@ func (a *app) outlook(ctx context.Context, client *api.Client, r *upRequest) (*o
 			}
 		}
 		if at < 0 || s.PortFixed && s.Port != running.Silos[at].Port {
-			if s.PortFixed && yields(running, changes, s.Port) {
+			if s.PortFixed && portIsYielded(running, changes, s.Port) {
 				inherited[s.Name] = s.Port
 				s.Port, s.PortFixed = 0, false
 			}
 			moving.Silos = append(moving.Silos, s)
 		}
 	}
-	notes := changeNotes(running, r, changes)
-	moved, err := orchestrator.Foresee(ctx, moving, a.site(r.dir))
+	notes := previewNotes(running, r, changes)
+	moved, err := orchestrator.Foresee(ctx, moving, a.host(r.dir))
 	if err != nil {
 		return nil, notes, err
 	}
@@ -134,17 +134,17 @@ func (a *app) outlook(ctx context.Context, client *api.Client, r *upRequest) (*o
 }
 
 // yields tells whether a port is that of a silo which leaves it to another.
-func yields(running *state.Snapshot, c orchestrator.Changes, port int) bool {
+func portIsYielded(running *state.Snapshot, c orchestrator.Changes, port int) bool {
 	return slices.ContainsFunc(running.Silos, func(s state.Silo) bool {
 		return slices.Contains(c.Yielding, s.Name) && (s.Port == port || s.HealthPort == port)
 	})
 }
 
-// changeNotes tell what `up` would change.
-func changeNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) []string {
-	said := sayings(c, "to be ")
+// previewNotes tell what `up` would change.
+func previewNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) []string {
+	said := changeLines(c, "to be ")
 	for _, s := range running.Silos {
-		if (s.State == state.Stopped || s.State == state.Failed) && slices.Contains(wanted(r.plan), s.Name) {
+		if (s.State == state.Stopped || s.State == state.Failed) && slices.Contains(wantedNames(r.plan), s.Name) {
 			said = append(said, "to be started: "+s.Name)
 		}
 	}
@@ -156,7 +156,7 @@ func changeNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) 
 
 // sayings are what a changed topology means for the silos, in words. will stands
 // before each deed.
-func sayings(c orchestrator.Changes, will string) (list []string) {
+func changeLines(c orchestrator.Changes, will string) (list []string) {
 	for _, kind := range []struct {
 		what  string
 		names []string
@@ -174,8 +174,8 @@ func sayings(c orchestrator.Changes, will string) (list []string) {
 	return append(list, c.Displaced...)
 }
 
-// portsOf are the ports that a silo takes.
-func portsOf(s orchestrator.Placed) string {
+// portRange are the ports that a silo takes.
+func portRange(s orchestrator.Placed) string {
 	if s.Watchers {
 		return fmt.Sprintf("%d-%d", s.Port, s.Port+1)
 	}

@@ -40,7 +40,7 @@ func (a *app) runCommand() *cli.Command {
 
 // placement is where the silos are, or would be.
 func (a *app) placement(c *cli.Context) (*orchestrator.Placement, error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (a *app) recall(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot) (
 	if err != nil {
 		return nil, err
 	}
-	return orchestrator.Recall(plan, a.site(dir), snapshot), nil
+	return orchestrator.Recall(plan, a.host(dir), snapshot), nil
 }
 
 func (a *app) printEnv(c *cli.Context) error {
@@ -88,7 +88,7 @@ func (a *app) printEnv(c *cli.Context) error {
 	}
 	names := place.Names()
 	if c.NArg() == 1 {
-		names = silos(c)
+		names = siloArgs(c)
 	}
 	if c.Bool("export") {
 		vars, err := a.environmentOf(place, names[0])
@@ -189,7 +189,7 @@ func (a *app) run(c *cli.Context) error {
 	}
 	code, err := proc.Foreground(context.WithoutCancel(c.Context), words[1:], place.Directory(words[0]), env, a.Stdin, a.Stdout, a.Stderr)
 	if err != nil {
-		return hinted(code, err.Error())
+		return exitWith(code, err.Error())
 	}
-	return silent(code)
+	return exitQuietly(code)
 }

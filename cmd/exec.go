@@ -14,6 +14,7 @@ import (
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/state"
+	"silo/wait"
 )
 
 // exitInterrupted is what `exec` ends with when the user has had enough before
@@ -47,7 +48,7 @@ func (a *app) exec(c *cli.Context) error {
 	if c.Duration("timeout") < 0 {
 		return &usageError{text: "--timeout cannot be negative"}
 	}
-	starting, cancel := bounded(c.Context, c.Duration("timeout"))
+	starting, cancel := withTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	dir, err := a.execInstance(c)
 	if err != nil {
@@ -63,12 +64,12 @@ func (a *app) exec(c *cli.Context) error {
 			err = a.execWithin(c.Context, starting, c, dir)
 		}
 		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning) // meanwhile
-		if !changing || time.Since(began) > changePatience || !pause(starting, frame) {
+		if !changing || time.Since(began) > handoverTimeout || !wait.Sleep(starting, frameInterval) {
 			break
 		}
 	}
-	if v := new(verdict); c.Err() != nil && !errors.As(err, &v) {
-		return silent(exitInterrupted) // whatever the wish to end made fail
+	if v := new(exitStatus); c.Err() != nil && !errors.As(err, &v) {
+		return exitQuietly(exitInterrupted) // whatever the wish to end made fail
 	}
 	return err
 }
@@ -77,7 +78,7 @@ func (a *app) exec(c *cli.Context) error {
 // topology may be broken while it runs.
 func (a *app) execInstance(c *cli.Context) (*state.Dir, error) {
 	if !c.Bool("demo") {
-		return a.instance(c)
+		return a.instanceDir(c)
 	}
 	file, err := a.demoFile()
 	if err != nil {
@@ -93,7 +94,7 @@ func (a *app) findCommand(c *cli.Context) error {
 		return err
 	}
 	if err := proc.Find(c.Args().First(), folder, a.Environ); err != nil {
-		return hinted(proc.RefusalCode(err), "cannot run "+err.Error()+"; no silo was started for it")
+		return exitWith(proc.RefusalCode(err), "cannot run "+err.Error()+"; no silo was started for it")
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func (a *app) findCommand(c *cli.Context) error {
 func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
 	client, err := api.Dial(starting, dir)
 	if err != nil {
-		return unblamed(starting, err)
+		return preferContextError(starting, err)
 	}
 	defer client.Close()
 	snapshot, err := client.Snapshot(starting, false)
@@ -110,10 +111,10 @@ func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *sta
 		return err
 	}
 	if mode := c.String("mode"); c.IsSet("mode") && mode != snapshot.Mode {
-		return hinted(exitConflict, "the instance already runs in mode "+snapshot.Mode, "silo down ends it")
+		return exitWith(exitConflict, "the instance already runs in mode "+snapshot.Mode, "silo down ends it")
 	}
 	a.note(fmt.Sprintf("already running (supervisor pid %d): used as it is, and left running", *snapshot.PID))
-	if snapshot, err = a.follow(starting, client, nil); err != nil {
+	if snapshot, err = a.awaitReady(starting, client, nil); err != nil {
 		return err
 	}
 	return a.command(ctx, c, dir, snapshot, func(ctx context.Context, see func(*state.Snapshot)) bool {
@@ -133,19 +134,19 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 		return err
 	}
 	a.detachTalk()
-	a.warnOfDatabases(starting, plan, dir, a.called(c, dir))
+	a.warnOfDatabases(starting, plan, dir, a.commandFor(c, dir))
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {
-		return timedOut(starting, ctx, err, plan.Names()...)
+		return asTimeout(starting, ctx, err, plan.Names()...)
 	}
-	for _, text := range firstNotes(plan, in) {
+	for _, text := range startNotes(plan, in) {
 		a.note(text)
 	}
 	patient := context.WithoutCancel(ctx) // an interrupt is for CMD first
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(patient) }()
-	go a.killOnRepeat(in)
-	a.sayYours(plan, a.called(c, dir), nil)
+	go a.killOnSecondSignal(in)
+	a.printUnmanaged(plan, a.commandFor(c, dir), nil)
 	if err = a.showProgress(starting, in, plan.Names()); err == nil {
 		err = a.command(ctx, c, dir, in.Snapshot(), observe(in))
 	}
@@ -157,7 +158,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	}
 	a.showStopping(in)
 	if trouble := <-ran; trouble != nil {
-		a.talk.Warn(trouble.Error()) // the exit code stays CMD's
+		a.messages.Warn(trouble.Error()) // the exit code stays CMD's
 	}
 	_, _ = proc.KillStrays(patient) // what CMD left after the instance had ended
 	return err
@@ -193,7 +194,7 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snaps
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		select {
-		case <-a.Again:
+		case <-a.SecondSignal:
 			cancel()
 		case <-ctx.Done():
 		}
@@ -204,9 +205,9 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snaps
 	cancel()
 	<-looking
 	if err != nil {
-		return hinted(code, err.Error())
+		return exitWith(code, err.Error())
 	}
-	return silent(code)
+	return exitQuietly(code)
 }
 
 // sayFailures warns of silos that fail for good while CMD goes on.
@@ -223,11 +224,11 @@ func (a *app) sayFailures(ctx context.Context, watch watched) {
 			if silo.Reason != nil {
 				text += ": " + *silo.Reason
 			}
-			a.talk.Warn(text, "silo logs "+silo.Name+" shows all of its output")
+			a.messages.Warn(text, "silo logs "+silo.Name+" shows all of its output")
 		}
 	})
 	if ended && ctx.Err() == nil {
-		a.talk.Warn("the instance has ended while the command runs")
+		a.messages.Warn("the instance has ended while the command runs")
 	}
 }
 

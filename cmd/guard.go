@@ -39,11 +39,11 @@ func (a *app) guard(c *cli.Context) error {
 	if err != nil {
 		ended = append(ended, err.Error())
 	}
-	return sayBuried(dir, ended)
+	return logCleanup(dir, ended)
 }
 
-// sayBuried leaves word where the supervisor left its own.
-func sayBuried(dir *state.Dir, ended []string) error {
+// logCleanup leaves word where the supervisor left its own.
+func logCleanup(dir *state.Dir, ended []string) error {
 	log, err := os.OpenFile(dir.SupervisorLog(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func sayBuried(dir *state.Dir, ended []string) error {
 }
 
 // guardian is the command line of the process that clears up after this one.
-func guardian(dir *state.Dir) []string {
+func guardArgs(dir *state.Dir) []string {
 	self, err := os.Executable()
 	if err != nil {
 		return nil // the next up or down clears up

@@ -55,7 +55,7 @@ func (a *app) init(c *cli.Context) error {
 		Run: a.capture,
 	})
 	if err != nil {
-		a.talk.Warn(err.Error())
+		a.messages.Warn(err.Error())
 	}
 	text, err := content.Text()
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *app) init(c *cli.Context) error {
 	}
 	a.note("wrote " + file)
 	if above != "" && !a.quiet {
-		a.talk.Warn("in "+filepath.Dir(file)+" and below it is this one that silo finds from now on, and no more "+above, "silo -f "+above+" is about the other one")
+		a.messages.Warn("in "+filepath.Dir(file)+" and below it is this one that silo finds from now on, and no more "+above, "silo -f "+above+" is about the other one")
 	}
 	if c.Bool("schema") {
 		if err := a.writeSchema(file); err != nil {
@@ -92,7 +92,7 @@ func (a *app) init(c *cli.Context) error {
 	}
 	if !a.quiet {
 		for _, warning := range content.Warnings {
-			a.talk.Warn(warning)
+			a.messages.Warn(warning)
 		}
 	}
 	if err := a.review(file); err != nil {
@@ -157,12 +157,12 @@ func (a *app) initFile(c *cli.Context) (string, error) {
 	if c.Bool("from-ngrok") && c.NArg() > 1 {
 		return "", &usageError{text: "silo init --from-ngrok takes one file, but was given " + strings.Join(c.Args().Slice(), ", ")}
 	} else if !c.Bool("from-ngrok") {
-		if err := none(c); err != nil {
+		if err := noArgs(c); err != nil {
 			return "", namesAgent(c, err)
 		}
 	}
 	if c.String("file") != "" {
-		return a.find(c)
+		return a.topologyPath(c)
 	}
 	dir, err := a.directory(c)
 	return filepath.Join(dir, "silo.toml"), err
@@ -189,7 +189,7 @@ func (a *app) content(c *cli.Context) (scaffold.Draft, error) {
 		}
 		strange := strangeVersion(file)
 		if len(file.Tunnels) == 0 {
-			return scaffold.Draft{}, hinted(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path+strange, append([]string{"silo init writes a topology without one"}, file.Left...)...)
+			return scaffold.Draft{}, exitWith(exitFailed, "there is no HTTP tunnel to this machine in "+file.Path+strange, append([]string{"silo init writes a topology without one"}, file.Left...)...)
 		}
 		content := scaffold.OfAgent(file, written)
 		if strange != "" {
@@ -244,7 +244,7 @@ func (a *app) agentFile(c *cli.Context) (tunnels.AgentFile, error) {
 			return file, err
 		}
 	}
-	return tunnels.AgentFile{}, hinted(exitFailed, "there is no ngrok.yml: looked at "+strings.Join(a.agentPaths(), ", "), "silo init --from-ngrok FILE names another one")
+	return tunnels.AgentFile{}, exitWith(exitFailed, "there is no ngrok.yml: looked at "+strings.Join(a.agentPaths(), ", "), "silo init --from-ngrok FILE names another one")
 }
 
 func (a *app) agentPaths() []string {
@@ -288,15 +288,15 @@ func (a *app) writtenRegions() []sentry.WrittenRegion {
 func (a *app) review(file string) error {
 	t, err := topology.Load(file, a.lookup)
 	if problems, wrong := errors.AsType[topology.Problems](err); wrong {
-		a.talk.Problems(problems)
-		a.talk.Warn("silo up needs that mended")
+		a.messages.Problems(problems)
+		a.messages.Warn("silo up needs that mended")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if !a.quiet && len(t.Warnings) > 0 {
-		a.talk.Warnings(t.Warnings)
+		a.messages.Warnings(t.Warnings)
 	}
 	return nil
 }
@@ -319,7 +319,7 @@ func writeNew(file string, data []byte, force bool, mode fs.FileMode) error {
 	}
 	f, err := os.OpenFile(file, flags, mode)
 	if errors.Is(err, os.ErrExist) {
-		return hinted(exitFailed, file+" is there already", "silo init --force overwrites it")
+		return exitWith(exitFailed, file+" is there already", "silo init --force overwrites it")
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)

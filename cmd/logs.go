@@ -37,7 +37,7 @@ func (a *app) logsCommand() *cli.Command {
 }
 
 func (a *app) logs(c *cli.Context) error {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
@@ -60,10 +60,10 @@ func (a *app) logs(c *cli.Context) error {
 	if _, never := dir.Last(); query.Follow && never == nil && !dir.Running() {
 		a.note("nothing is running; what silo up starts will be shown")
 	}
-	ctx, enough := a.out.CancelWhenClosed(c.Context)
+	ctx, enough := a.results.CancelWhenClosed(c.Context)
 	defer enough()
 	err = logs.Read(ctx, dir.Logs(), query, a.lineWriter(c, query.Silos))
-	if a.out.ReaderClosed() || errors.Is(err, context.Canceled) && query.Follow {
+	if a.results.ReaderClosed() || errors.Is(err, context.Canceled) && query.Follow {
 		return nil // the user has read enough
 	}
 	return err
@@ -76,16 +76,16 @@ func (a *app) neverLogged(c *cli.Context, dir *state.Dir) error {
 	case len(logs.Silos(dir.Logs())) > 0 || !errors.Is(never, fs.ErrNotExist) || dir.Running():
 		return nil
 	case nowhere(dir):
-		return hinted(exitStopped, "there are no logs, and "+noTopology(dir), "silo init writes one")
+		return exitWith(exitStopped, "there are no logs, and "+noTopology(dir), "silo init writes one")
 	case c.Bool("follow"):
 		a.note("nothing has run yet; what silo up starts will be shown")
 		return nil
 	}
-	return hinted(exitStopped, "there are no logs: nothing has run yet", "silo up starts it")
+	return exitWith(exitStopped, "there are no logs: nothing has run yet", "silo up starts it")
 }
 
 func (a *app) query(c *cli.Context) (logs.Query, error) {
-	q := logs.Query{Silos: silos(c), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.StripEscapes}
+	q := logs.Query{Silos: siloArgs(c), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.StripEscapes}
 	if c.IsSet("lines") && q.N < 0 {
 		return q, &usageError{text: "-n cannot be negative"}
 	}
@@ -135,7 +135,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 		if l.Partial {
 			open = l.Silo
 		}
-		text := a.out.SanitizeLine(l.Text)
+		text := a.results.SanitizeLine(l.Text)
 		if goesOn {
 			b.Write(text)
 			return a.writeLine(&b, l)
@@ -144,7 +144,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 			b.WriteString(l.At.Format("2006-01-02T15:04:05.000Z07:00") + " ")
 		}
 		if !c.Bool("no-prefix") {
-			b.WriteString(a.out.Prefix(l.Silo, names))
+			b.WriteString(a.results.Prefix(l.Silo, names))
 		}
 		b.Write(text)
 		return a.writeLine(&b, l)

@@ -29,11 +29,11 @@ func (a *app) detachOutput() io.Writer {
 	lines := a.Stdout
 	a.lossyOutput = true
 	a.Stdout, a.Stderr = lossy(a.Stdout), lossy(a.Stderr)
-	a.printers(a.color)
+	a.setPrinters(a.color)
 	return lines
 }
 
 // detachTalk does the same for a.talk only: a command has the output and the terminal.
 func (a *app) detachTalk() {
-	a.talk = ui.New(lossy(a.Stderr), ui.Options{Color: a.color, Env: a.lookup})
+	a.messages = ui.New(lossy(a.Stderr), ui.Options{Color: a.color, Env: a.lookup})
 }

@@ -17,7 +17,7 @@ func (a *app) lsCommand() *cli.Command {
 }
 
 func (a *app) ls(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
 	instances, err := state.Instances(a.lookup)
@@ -36,16 +36,16 @@ func (a *app) ls(c *cli.Context) error {
 		}
 		return writeJSON(a.Stdout, instances)
 	}
-	a.out.Instances(instances, silent)
+	a.results.Instances(instances, silent)
 	for _, s := range instances {
 		if !silent[s.File] {
 			continue
 		}
-		hints := a.judge(api.ErrHung).Hints[:1]
+		hints := a.classify(api.ErrHung).Hints[:1]
 		if dir, err := state.For(a.lookup, s.File); err == nil {
-			hints = append(hints, a.calledFor(dir, false)+" down ends it")
+			hints = append(hints, a.commandForDir(dir, false)+" down ends it")
 		}
-		a.talk.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
+		a.messages.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
 	}
 	return nil
 }

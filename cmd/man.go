@@ -15,7 +15,7 @@ func (a *app) manCommand() *cli.Command {
 	return &cli.Command{
 		Name: "man", Hidden: true, Usage: "print the manual page, as troff: silo man | man -l -",
 		Action: func(c *cli.Context) error {
-			if err := none(c); err != nil {
+			if err := noArgs(c); err != nil {
 				return err
 			}
 			text, err := manual(c.App).Text()
@@ -55,7 +55,7 @@ func manualFlags(flags []cli.Flag) []templates.ManualFlag {
 		if visible, hides := f.(cli.VisibleFlag); !ok || hides && !visible.IsVisible() || f.Names()[0] == "help" {
 			continue
 		}
-		one := templates.ManualFlag{Names: dashed(f), Usage: plain(documented.GetUsage())}
+		one := templates.ManualFlag{Names: dashed(f), Usage: withoutBackticks(documented.GetUsage())}
 		if _, value, quoted := strings.Cut(documented.GetUsage(), "`"); quoted {
 			one.Value, _, _ = strings.Cut(value, "`")
 		} else if documented.TakesValue() {

@@ -12,7 +12,7 @@ import (
 )
 
 // frame bounds how often a live view is drawn.
-const frame = 100 * time.Millisecond
+const frameInterval = 100 * time.Millisecond
 
 // showProgress shows silos on their way up and returns once all are ready, one
 // has failed, or ctx ends.
@@ -22,9 +22,9 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 	if a.quiet {
 		return <-outcome
 	}
-	view := a.talk.Progress(names...)
+	view := a.messages.Progress(names...)
 	defer view.Done()
-	tick := time.NewTicker(frame)
+	tick := time.NewTicker(frameInterval)
 	defer tick.Stop()
 	for {
 		snapshot := in.Snapshot()
@@ -40,7 +40,7 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 
 // lastLines are shown on a terminal alone.
 func (a *app) lastLines(snapshot *state.Snapshot, last func(string) string) map[string]string {
-	if !a.talk.Terminal() {
+	if !a.messages.Terminal() {
 		return nil
 	}
 	lines := map[string]string{}
@@ -58,9 +58,9 @@ func (a *app) showStopping(in *orchestrator.Instance) {
 		<-in.Ended()
 		return
 	}
-	view := a.talk.Progress()
+	view := a.messages.Progress()
 	defer view.Done()
-	tick := time.NewTicker(frame)
+	tick := time.NewTicker(frameInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -69,14 +69,14 @@ func (a *app) showStopping(in *orchestrator.Instance) {
 			return
 		case <-tick.C:
 			snapshot := in.Snapshot()
-			countDown(view, snapshot)
+			showDeadlines(view, snapshot)
 			view.Update(*snapshot, a.lastLines(snapshot, in.LastLine))
 		}
 	}
 }
 
-// countDown tells a view when silos that are stopping will be killed.
-func countDown(view *ui.Progress, s *state.Snapshot) {
+// showDeadlines tells a view when silos that are stopping will be killed.
+func showDeadlines(view *ui.Progress, s *state.Snapshot) {
 	for _, silo := range s.Silos {
 		if silo.KillAt != nil {
 			view.Deadline(silo.Name, *silo.KillAt)
@@ -86,10 +86,10 @@ func countDown(view *ui.Progress, s *state.Snapshot) {
 
 // follow shows a running instance's silos until they are ready, and fails as
 // `up` does in the foreground.
-func (a *app) follow(ctx context.Context, client *api.Client, names []string) (*state.Snapshot, error) {
+func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string) (*state.Snapshot, error) {
 	var last *state.Snapshot
 	var failed []state.Silo
-	view := a.talk.Progress(names...)
+	view := a.messages.Progress(names...)
 	done := false
 	err := client.Watch(ctx, func(u api.Update) bool {
 		last = u.Snapshot
@@ -102,16 +102,16 @@ func (a *app) follow(ctx context.Context, client *api.Client, names []string) (*
 	view.Done()
 	switch {
 	case len(failed) > 0:
-		return last, a.failure(ctx, client, failed, !last.IsManaged())
+		return last, a.failedError(ctx, client, failed, !last.IsManaged())
 	case done:
 		return last, nil
 	case last != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return last, &orchestrator.NotReadyError{Silos: unready(last, names), Unmanaged: !last.IsManaged()}
+		return last, &orchestrator.NotReadyError{Silos: unreadySilos(last, names), Unmanaged: !last.IsManaged()}
 	}
 	return last, err
 }
 
-func (a *app) failure(ctx context.Context, client *api.Client, silos []state.Silo, unmanaged bool) error {
+func (a *app) failedError(ctx context.Context, client *api.Client, silos []state.Silo, unmanaged bool) error {
 	e := &orchestrator.FailedError{TimedOut: true, Unmanaged: unmanaged}
 	for _, s := range silos {
 		f := orchestrator.Failure{Name: s.Name}
@@ -125,7 +125,7 @@ func (a *app) failure(ctx context.Context, client *api.Client, silos []state.Sil
 	return e
 }
 
-func unready(s *state.Snapshot, names []string) []orchestrator.Failure {
+func unreadySilos(s *state.Snapshot, names []string) []orchestrator.Failure {
 	var list []orchestrator.Failure
 	for _, silo := range s.Silos {
 		if done, _ := orchestrator.Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {

@@ -69,7 +69,7 @@ func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error
 	if port == 0 || host != "127.0.0.1" && host != "localhost" {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
-			return nil, hinted(exitFailed, err.Error(), "--listen names another address")
+			return nil, exitWith(exitFailed, err.Error(), "--listen names another address")
 		}
 		return listener, nil
 	}
@@ -77,10 +77,10 @@ func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error
 	reserved, err := ports.Reserve(ctx, []ports.Want{{Name: name, Port: int(port), Fixed: true}})
 	if taken, ok := errors.AsType[ports.Conflicts](err); ok {
 		hints := []string{"--listen 127.0.0.1:0 takes any free port"}
-		if mend := a.freedBy(taken[0]); mend != "" {
+		if mend := a.freePortHint(taken[0]); mend != "" {
 			hints = append(hints, mend)
 		}
-		return nil, hinted(exitConflict, a.takenBy(taken), hints...)
+		return nil, exitWith(exitConflict, a.describeConflicts(taken), hints...)
 	}
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func (a *app) replayCommand() *cli.Command {
 }
 
 func (a *app) replay(c *cli.Context) error {
-	words := silos(c)
+	words := siloArgs(c)
 	if len(words) != 1 {
 		return &usageError{text: "silo replay takes the number of one request", hint: "silo requests lists them"}
 	}
@@ -43,7 +43,7 @@ func (a *app) replay(c *cli.Context) error {
 	defer supervisor.Close()
 	e, err := supervisor.Replay(c.Context, id, c.String("to"))
 	if c.Err() != nil && err != nil {
-		return silent(exitInterrupted)
+		return exitQuietly(exitInterrupted)
 	}
 	if err != nil {
 		return err
@@ -60,16 +60,16 @@ func unheard(e traffic.Exchange) error {
 	case e.Fault != nil:
 		return &client.TunnelError{Silo: e.Silo, URL: e.URL(), Status: e.Status, Code: *e.Fault}
 	case e.Status == 0 && e.Error != nil:
-		return hinted(exitFailed, e.Silo+" gave no answer: "+*e.Error, fmt.Sprintf("silo requests %d shows what was sent", e.ID))
+		return exitWith(exitFailed, e.Silo+" gave no answer: "+*e.Error, fmt.Sprintf("silo requests %d shows what was sent", e.ID))
 	case e.Status == 0:
-		return hinted(exitFailed, e.Silo+" gave no answer", fmt.Sprintf("silo requests %d shows what was sent", e.ID))
+		return exitWith(exitFailed, e.Silo+" gave no answer", fmt.Sprintf("silo requests %d shows what was sent", e.ID))
 	}
 	return nil
 }
 
 func (a *app) printReplay(c *cli.Context, e traffic.Exchange) error {
 	if e.Response.Truncated {
-		a.talk.Warn(fmt.Sprintf("the first %s of %s that came are kept", ui.Bytes(int64(len(e.Response.Body))), ui.Bytes(e.Response.Bytes)), "silo request shows all of an answer")
+		a.messages.Warn(fmt.Sprintf("the first %s of %s that came are kept", ui.Bytes(int64(len(e.Response.Body))), ui.Bytes(e.Response.Bytes)), "silo request shows all of an answer")
 	}
 	if c.Bool("json") {
 		return writeJSON(a.Stdout, replayedOf(e))

@@ -72,17 +72,17 @@ func (a *app) request(c *cli.Context) error {
 		err = a.printAnswer(c, name, answer, began)
 	}
 	if c.Err() != nil && err != nil {
-		return silent(exitInterrupted)
+		return exitQuietly(exitInterrupted)
 	}
 	if err == nil && c.Bool("fail") && answer.StatusCode >= http.StatusBadRequest {
-		return hinted(exitFailed, name+" answered "+answer.Status)
+		return exitWith(exitFailed, name+" answered "+answer.Status)
 	}
 	return err
 }
 
 // requested is the request that a command line describes.
 func (a *app) requested(c *cli.Context) (name string, r client.Request, err error) {
-	words := silos(c)
+	words := siloArgs(c)
 	if len(words) < 2 || len(words) > 3 {
 		return "", r, &usageError{text: "silo request takes a silo, a method or none, and a path", hint: "silo request control GET /api/0/"}
 	}
@@ -199,7 +199,7 @@ func headers(given []string) (header http.Header, host string, err error) {
 
 // siloClient is a client for one silo of the running instance.
 func (a *app) siloClient(c *cli.Context, name string) (*client.Client, error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (a *app) requests(c *cli.Context) error {
 		return err
 	}
 	if !c.Bool("json") {
-		a.out.Requests(list)
+		a.results.Requests(list)
 		return nil
 	}
 	lines := a.requestLines()
@@ -78,7 +78,7 @@ func (a *app) requests(c *cli.Context) error {
 
 // dial gives the client of the running instance that an invocation is about.
 func (a *app) dial(c *cli.Context) (*api.Client, error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (a *app) dial(c *cli.Context) (*api.Client, error) {
 // requestID is the one request that a command line asks for by its number, and
 // whether it does. A silo that is called by a number is asked for with --silo.
 func requestID(c *cli.Context) (id uint64, one bool, err error) {
-	words := silos(c)
+	words := siloArgs(c)
 	for _, word := range words {
 		number, err := strconv.ParseUint(word, 10, 64)
 		if err != nil {
@@ -114,7 +114,7 @@ func requestID(c *cli.Context) (id uint64, one bool, err error) {
 // unless -n says otherwise.
 func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	f = traffic.Filter{
-		Silos: append(silos(c), c.StringSlice("silo")...), From: c.String("from"), Method: c.String("method"),
+		Silos: append(siloArgs(c), c.StringSlice("silo")...), From: c.String("from"), Method: c.String("method"),
 		Path: c.String("path"), Crossing: c.Bool("crossing"),
 	}
 	if f.Statuses, err = traffic.ParseStatuses(c.String("status")); err != nil {
@@ -154,7 +154,7 @@ func (a *app) oneRequest(c *cli.Context, client *api.Client, id uint64) error {
 	if c.Bool("json") {
 		return writeJSON(a.Stdout, e)
 	}
-	a.out.Exchange(e)
+	a.results.Exchange(e)
 	return nil
 }
 
@@ -163,17 +163,17 @@ func (a *app) followRequests(c *cli.Context, client *api.Client, filter traffic.
 	if err != nil {
 		return err
 	}
-	ctx, enough := a.out.CancelWhenClosed(c.Context)
+	ctx, enough := a.results.CancelWhenClosed(c.Context)
 	defer enough()
 	var lost error
 	err = client.FollowRequests(ctx, filter, n, func(e traffic.Exchange) bool { lost = show(e); return lost == nil })
 	switch {
-	case errors.Is(err, context.Canceled), a.out.ReaderClosed():
+	case errors.Is(err, context.Canceled), a.results.ReaderClosed():
 		return nil // the user has seen enough
 	case lost != nil:
 		return lost
 	case errors.Is(err, api.ErrNotRunning):
-		return silent(exitStopped)
+		return exitQuietly(exitStopped)
 	}
 	return err
 }
@@ -192,8 +192,8 @@ func (a *app) liveRequests(c *cli.Context, client *api.Client) (func(traffic.Exc
 	for _, s := range snapshot.Silos {
 		names = append(names, s.Name)
 	}
-	table := a.out.LiveRequests(names)
-	return func(e traffic.Exchange) error { table.Add(e); return a.out.WriteError() }, nil
+	table := a.results.LiveRequests(names)
+	return func(e traffic.Exchange) error { table.Add(e); return a.results.WriteError() }, nil
 }
 
 func (a *app) requestLines() *json.Encoder {
@@ -203,12 +203,12 @@ func (a *app) requestLines() *json.Encoder {
 }
 
 // unsent is a request that is not shown, or not sent again.
-func unsent(err error) *verdict {
+func unsent(err error) *exitStatus {
 	if errors.Is(err, orchestrator.ErrNotKept) {
-		return &verdict{Code: exitFailed, Text: err.Error(), Hints: []string{"silo requests lists those that are"}}
+		return &exitStatus{Code: exitFailed, Text: err.Error(), Hints: []string{"silo requests lists those that are"}}
 	}
 	if no, ok := errors.AsType[*orchestrator.UnrepeatableError](err); ok {
-		return &verdict{Code: exitFailed, Text: no.Error(), Hints: []string{fmt.Sprintf("silo requests %d shows it; silo request makes one of your own", no.ID)}}
+		return &exitStatus{Code: exitFailed, Text: no.Error(), Hints: []string{fmt.Sprintf("silo requests %d shows it; silo request makes one of your own", no.ID)}}
 	}
 	return nil
 }

@@ -30,10 +30,10 @@ func (a *app) statusCommand() *cli.Command {
 }
 
 func (a *app) status(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil && !errors.Is(err, topology.ErrNotFound) {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *app) status(c *cli.Context) error {
 	if err := a.showStatus(c, snapshot); err != nil {
 		return err
 	}
-	return silent(statusCode(snapshot))
+	return exitQuietly(statusCode(snapshot))
 }
 
 // unknown tells of an instance that has never run and of whose topology nothing can be
@@ -70,7 +70,7 @@ func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
 	if err == nil {
 		return nil
 	}
-	v := a.judge(err)
+	v := a.classify(err)
 	text := "nothing is running, and silo up would refuse " + dir.Topology
 	if v.Text != "" {
 		text += ": " + v.Text
@@ -83,9 +83,9 @@ func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
 // A program gets the object that it expects.
 func (a *app) nothing(c *cli.Context, object any, text string, hints ...string) error {
 	if c.Bool("json") {
-		return errors.Join(writeJSON(a.Stdout, object), silent(exitStopped))
+		return errors.Join(writeJSON(a.Stdout, object), exitQuietly(exitStopped))
 	}
-	return hinted(exitStopped, "nothing is running, and "+text, hints...)
+	return exitWith(exitStopped, "nothing is running, and "+text, hints...)
 }
 
 func noTopology(dir *state.Dir) string { return "there is no topology at " + dir.Topology }
@@ -159,24 +159,24 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	}
 	shown := *s
 	outOfStep := s.Config.InStep != nil && !*s.Config.InStep
-	var broken *verdict
+	var broken *exitStatus
 	if outOfStep {
 		broken = a.brokenConfig(s.Config.Path)
 	}
 	if broken != nil {
 		shown.Config.InStep = nil // more than that is said of it below
 	}
-	a.out.Status(shown)
-	if s.Found != "" && a.out.Terminal() {
+	a.results.Status(shown)
+	if s.Found != "" && a.results.Terminal() {
 		a.note("dialect " + s.Dialect + ": " + s.Found)
 	}
 	switch {
 	case broken != nil:
-		a.talk.Warn(broken.Text, broken.Hints...)
-	case outOfStep && !a.out.Terminal():
-		a.talk.Warn(s.Config.Path+" is out of step", "silo up writes it again")
+		a.messages.Warn(broken.Text, broken.Hints...)
+	case outOfStep && !a.results.Terminal():
+		a.messages.Warn(s.Config.Path+" is out of step", "silo up writes it again")
 	}
-	if !a.out.Terminal() { // which has it below the table
+	if !a.results.Terminal() { // which has it below the table
 		a.sayLeft(s)
 	}
 	return nil
@@ -185,7 +185,7 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 // sayLeft warns of an instance that was not ended by silo.
 func (a *app) sayLeft(s *state.Snapshot) {
 	if s.Reason != nil {
-		a.talk.Warn(*s.Reason, ui.CleanupHint)
+		a.messages.Warn(*s.Reason, ui.CleanupHint)
 	}
 }
 
@@ -206,7 +206,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(a.showStatus(c, snapshot), silent(exitStopped))
+		return errors.Join(a.showStatus(c, snapshot), exitQuietly(exitStopped))
 	}
 	if err != nil {
 		return err
@@ -214,8 +214,8 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	defer client.Close()
 	var last *state.Snapshot
 	lines := json.NewEncoder(a.Stdout)
-	screen := a.out.Watch()
-	ctx, enough := a.out.CancelWhenClosed(c.Context)
+	screen := a.results.Watch()
+	ctx, enough := a.results.CancelWhenClosed(c.Context)
 	defer enough()
 	var lost error
 	err = watchWith(ctx, client, func(u api.Update) bool {
@@ -225,16 +225,16 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 			return lost == nil
 		}
 		screen.Update(*u.Snapshot)
-		return a.out.WriteError() == nil
+		return a.results.WriteError() == nil
 	}, screen)
 	switch {
-	case errors.Is(err, context.Canceled), a.out.ReaderClosed():
+	case errors.Is(err, context.Canceled), a.results.ReaderClosed():
 		return nil // the user has seen enough
 	case lost != nil:
 		return lost
 	}
 	if errors.Is(err, api.ErrNotRunning) && last != nil {
-		return silent(exitStopped)
+		return exitQuietly(exitStopped)
 	}
 	return err
 }

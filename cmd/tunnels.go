@@ -28,7 +28,7 @@ func (a *app) tunnelsCommand() *cli.Command {
 }
 
 func (a *app) tunnels(c *cli.Context) error {
-	if err := none(c); err != nil {
+	if err := noArgs(c); err != nil {
 		return err
 	}
 	if err := oneOf("--format", c.String("format"), "sentry", "ngrok-v2", "ngrok-v3", "env", "json"); err != nil {
@@ -59,7 +59,7 @@ func (a *app) tunnels(c *cli.Context) error {
 }
 
 func (a *app) tunnelTable(c *cli.Context) error {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
@@ -76,11 +76,11 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, addressesOf(snapshot))
 	} else {
-		a.out.Tunnels(*snapshot)
+		a.results.Tunnels(*snapshot)
 		a.sayLeft(snapshot)
 	}
 	if err == nil && snapshot.State == state.InstanceStopped {
-		return silent(exitStopped)
+		return exitQuietly(exitStopped)
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func addressesOf(s *state.Snapshot) addresses {
 
 // addresses are the live ones, or those that `up` would give.
 func (a *app) addresses(c *cli.Context) (addresses, error) {
-	dir, err := a.instance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
 // options; of any other instance a file without them could open its silos to the
 // world.
 func (a *app) addOptions(c *cli.Context, list []tunnels.AgentTunnel) error {
-	file, err := a.find(c)
+	file, err := a.topologyPath(c)
 	if errors.Is(err, topology.ErrNotFound) {
 		return nil
 	}

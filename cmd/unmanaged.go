@@ -8,9 +8,9 @@ import (
 	"silo/ui"
 )
 
-// sayYours tells how silos are started that are the user's to start, but for
+// printUnmanaged tells how silos are started that are the user's to start, but for
 // those that are there already. s is nil where nobody knows.
-func (a *app) sayYours(plan orchestrator.Plan, program string, s *state.Snapshot) {
+func (a *app) printUnmanaged(plan orchestrator.Plan, program string, s *state.Snapshot) {
 	if plan.Topology.Sentry.Managed || a.quiet {
 		return
 	}
@@ -22,6 +22,6 @@ func (a *app) sayYours(plan orchestrator.Plan, program string, s *state.Snapshot
 		}
 	}
 	if len(all) > 0 {
-		a.talk.UnmanagedSilos(all)
+		a.messages.UnmanagedSilos(all)
 	}
 }

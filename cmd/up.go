@@ -20,6 +20,7 @@ import (
 	"silo/state"
 	"silo/topology"
 	"silo/ui"
+	"silo/wait"
 )
 
 func (a *app) upCommand() *cli.Command {
@@ -52,39 +53,39 @@ type upRequest struct {
 }
 
 func (a *app) up(c *cli.Context) error {
-	ctx, cancel := bounded(c.Context, c.Duration("timeout"))
+	ctx, cancel := withTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	r, err := a.upRequest(ctx, c)
 	if err != nil {
-		return a.reported(c, err)
+		return a.reportError(c, err)
 	}
 	switch {
 	case c.Bool("dry-run"):
 		return a.dryRun(ctx, r)
 	case c.Bool("supervise"):
-		return a.reported(c, a.supervise(c.Context, r))
+		return a.reportError(c, a.supervise(c.Context, r))
 	}
 	a.warnOfDatabases(ctx, r.plan, r.dir, r.program)
 	for started := time.Now(); ; {
 		err := a.upOrJoin(ctx, c, r)
 		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning)
-		if !changing || time.Since(started) > changePatience || !pause(ctx, frame) {
+		if !changing || time.Since(started) > handoverTimeout || !wait.Sleep(ctx, frameInterval) {
 			return err
 		}
 	}
 }
 
-// changePatience is how long `up` waits where the instance's lock is on its way
+// handoverTimeout is how long `up` waits where the instance's lock is on its way
 // from one to another: to a supervisor that was faster, or from one that is
 // ending or is being cleared up after.
-const changePatience = 10 * time.Second
+const handoverTimeout = 10 * time.Second
 
 // upOrJoin starts the instance, or joins the one that runs. state.ErrRunning and
 // control.ErrNotRunning say that this has changed meanwhile.
 func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error {
 	switch {
 	case r.dir.Running():
-		return unblamed(ctx, a.join(ctx, r))
+		return preferContextError(ctx, a.join(ctx, r))
 	case c.Bool("detach"):
 		return a.detach(ctx, r)
 	}
@@ -92,7 +93,7 @@ func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error 
 }
 
 // bounded ends with ctx, or after a timeout that is not 0.
-func bounded(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+func withTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout > 0 {
 		return context.WithTimeout(ctx, timeout)
 	}
@@ -110,7 +111,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := a.plan(ctx, t, c.String("mode") == "monolith", silos(c))
+	plan, err := a.plan(ctx, t, c.String("mode") == "monolith", siloArgs(c))
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 	}
 	return &upRequest{
 		plan: plan, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going"),
-		json: c.Bool("json"), program: a.called(c, dir),
+		json: c.Bool("json"), program: a.commandFor(c, dir),
 	}, nil
 }
 
@@ -144,7 +145,7 @@ func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, onl
 		return orchestrator.Plan{}, err
 	}
 	if choice.Warning != "" && !a.quiet {
-		a.talk.Warn(choice.Warning)
+		a.messages.Warn(choice.Warning)
 	}
 	return orchestrator.NewPlan(t, choice, monolith, only)
 }
@@ -171,20 +172,20 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	// A reader that has gone, as in `silo up | head -1`, has had enough of all of it.
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
-	sink := &gate{out: a.detachOutput(), broken: enough}
-	sink.open.Store(!a.out.Terminal())
-	mux := logs.NewMux(sink, func(name string) string { return a.out.Prefix(name, r.plan.Names()) })
-	mux.Clean = a.out.SanitizeLine
+	sink := &gatedWriter{out: a.detachOutput(), broken: enough}
+	sink.open.Store(!a.results.Terminal())
+	mux := logs.NewMux(sink, func(name string) string { return a.results.Prefix(name, r.plan.Names()) })
+	mux.Clean = a.results.SanitizeLine
 	in, err := a.prepare(starting, r, mux)
 	if err != nil {
-		return timedOut(starting, ctx, err, wanted(r.plan)...)
+		return asTimeout(starting, ctx, err, wantedNames(r.plan)...)
 	}
 	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
-	for _, note := range firstNotes(r.plan, in) {
+	for _, note := range startNotes(r.plan, in) {
 		a.note(note)
 	}
-	return a.live(ctx, r, in, func() error {
-		a.sayYours(r.plan, r.program, nil)
+	return a.runInstance(ctx, r, in, func() error {
+		a.printUnmanaged(r.plan, r.program, nil)
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
@@ -196,8 +197,8 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 
 // prepare takes a plan up to launch and opens the dashboard and the control socket.
 func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
-	site := a.site(r.dir)
-	site.Colour = mux != nil && a.out.Color()
+	site := a.host(r.dir)
+	site.Colour = mux != nil && a.results.Color()
 	in, err := orchestrator.Prepare(ctx, r.plan, site, mux)
 	if err != nil {
 		return nil, err
@@ -218,7 +219,7 @@ func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orches
 func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instance) (*dashboard.Server, api.Page) {
 	page, err := dashboard.Listen(ctx, dir)
 	if err != nil {
-		a.say(levelWarn, "there is no dashboard: "+err.Error())
+		a.logLine(levelWarn, "there is no dashboard: "+err.Error())
 		return nil, api.Page{}
 	}
 	in.Defer(func() error { return page.Close(ctx) })
@@ -237,8 +238,8 @@ func (a *app) replan(r *upRequest) api.Replan {
 	}
 }
 
-// firstNotes say what a start found and did: to somebody's file above all.
-func firstNotes(plan orchestrator.Plan, in *orchestrator.Instance) []string {
+// startNotes say what a start found and did: to somebody's file above all.
+func startNotes(plan orchestrator.Plan, in *orchestrator.Instance) []string {
 	notes, change := in.Displaced, in.Change
 	if plan.Topology.Sentry.Dialect == "auto" {
 		notes = append(notes, fmt.Sprintf("dialect %s: %s", plan.Choice.Dialect.Name, plan.Choice.Found))
@@ -258,21 +259,21 @@ func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 	case r.json:
 		_ = writeJSON(a.Stdout, s) // a reader that has gone needs no table
 	case a.quiet:
-		a.out.Status(*s)
+		a.results.Status(*s)
 	default:
-		a.out.Ready(*s, r.program, r.joined)
+		a.results.Ready(*s, r.program, r.joined)
 	}
 }
 
 // live runs an instance from launch to its end. started waits for the silos and
 // shows them; when it fails, all is stopped again.
-func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance, started func() error) error {
+func (a *app) runInstance(ctx context.Context, r *upRequest, in *orchestrator.Instance, started func() error) error {
 	// On two cores a collection while hundreds of silos start takes the one that the
 	// next of them needs for its exec; what it would have freed is freed at once after.
 	ordinary, unbounded := debug.SetGCPercent(-1), debug.SetMemoryLimit(startMemory)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
-	go a.killOnRepeat(in)
+	go a.killOnSecondSignal(in)
 	err := started()
 	debug.SetGCPercent(ordinary)
 	debug.SetMemoryLimit(unbounded)
@@ -280,7 +281,7 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 	proc.ForgetPages()
 	switch {
 	case err == nil:
-		err = a.outlive(ctx, in, r.keepGoing)
+		err = a.awaitEnd(ctx, in, r.keepGoing)
 	case ctx.Err() != nil, errors.Is(err, orchestrator.ErrEnded): // the user, or `silo down`, had enough
 		err = nil
 	}
@@ -295,8 +296,8 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 		return errors.Join(err, ranErr)
 	}
 	select {
-	case <-a.Again:
-		return hinted(exitFailed, "ended without grace")
+	case <-a.SecondSignal:
+		return exitWith(exitFailed, "ended without grace")
 	default:
 		return err
 	}
@@ -306,18 +307,18 @@ func (a *app) live(ctx context.Context, r *upRequest, in *orchestrator.Instance,
 // is collected at all.
 const startMemory = 96 << 20
 
-// killOnRepeat ends an instance without grace when the user asks again.
-func (a *app) killOnRepeat(in *orchestrator.Instance) {
+// killOnSecondSignal ends an instance without grace when the user asks again.
+func (a *app) killOnSecondSignal(in *orchestrator.Instance) {
 	select {
-	case <-a.Again:
+	case <-a.SecondSignal:
 		in.Down(true)
 	case <-in.Ended():
 	}
 }
 
 // outlive waits until the instance is on its way down, or a silo has failed for good.
-func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
-	news := a.talk.StateLog(a.quiet)
+func (a *app) awaitEnd(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
+	news := a.messages.StateLog(a.quiet)
 	for {
 		snapshot, replaced := in.Next()
 		if snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
@@ -335,9 +336,9 @@ func (a *app) outlive(ctx context.Context, in *orchestrator.Instance, keepGoing 
 	}
 }
 
-// timedOut makes an error that a --timeout has caused one of time. What it stopped is
+// asTimeout makes an error that a --timeout has caused one of time. What it stopped is
 // told by its words, and by the silos that nobody had come to yet.
-func timedOut(bounded, parent context.Context, err error, names ...string) error {
+func asTimeout(bounded, parent context.Context, err error, names ...string) error {
 	if !errors.Is(bounded.Err(), context.DeadlineExceeded) || parent.Err() != nil {
 		return err
 	}
@@ -346,23 +347,23 @@ func timedOut(bounded, parent context.Context, err error, names ...string) error
 		text += ": " + strings.Join(names, ", ") + " not started yet"
 	}
 	_, claimed := errors.AsType[*state.ClaimedError](err)
-	if at := inTime(err); at != "" && !claimed && !errors.Is(err, state.ErrRunning) { // a lock was not waited for: who has it is not known
+	if at := withoutDeadline(err); at != "" && !claimed && !errors.Is(err, state.ErrRunning) { // a lock was not waited for: who has it is not known
 		text += " (" + at + ")"
 	}
-	return hinted(exitTimeout, text, "--timeout gives it longer")
+	return exitWith(exitTimeout, text, "--timeout gives it longer")
 }
 
 // unblamed is an error that does not blame a supervisor for not having answered before
 // ctx ended.
-func unblamed(ctx context.Context, err error) error {
+func preferContextError(ctx context.Context, err error) error {
 	if errors.Is(err, api.ErrUnresponsive) && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
 }
 
-// inTime are the words of an error without those of Go's contexts, on one line.
-func inTime(err error) string {
+// withoutDeadline are the words of an error without those of Go's contexts, on one line.
+func withoutDeadline(err error) string {
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimSuffix(strings.TrimSuffix(line, context.DeadlineExceeded.Error()), ": ")

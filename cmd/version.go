@@ -13,7 +13,7 @@ func (a *app) versionCommand() *cli.Command {
 
 func (a *app) version(c *cli.Context) error {
 	if c.Command.Name == "version" && c.NArg() > 0 {
-		return none(c)
+		return noArgs(c)
 	}
 	if c.Bool("json") {
 		return writeJSON(a.Stdout, map[string]string{"version": release(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})

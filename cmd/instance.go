@@ -15,7 +15,7 @@ import (
 
 // find is the absolute path of the topology file that an invocation is about;
 // the file need not be there, or right.
-func (a *app) find(c *cli.Context) (string, error) {
+func (a *app) topologyPath(c *cli.Context) (string, error) {
 	file := c.String("file")
 	if filepath.IsAbs(file) {
 		return notDirectory(filepath.Clean(file))
@@ -48,11 +48,11 @@ func notDirectory(file string) (string, error) {
 
 // called is how silo has to be called so that it is about an instance: by its
 // bare name where that finds it.
-func (a *app) called(c *cli.Context, dir *state.Dir) string {
-	return a.calledFor(dir, c.Bool("demo"))
+func (a *app) commandFor(c *cli.Context, dir *state.Dir) string {
+	return a.commandForDir(dir, c.Bool("demo"))
 }
 
-func (a *app) calledFor(dir *state.Dir, demo bool) string {
+func (a *app) commandForDir(dir *state.Dir, demo bool) string {
 	wd, err := os.Getwd()
 	if err != nil {
 		return "silo -f " + dir.Topology
@@ -69,27 +69,27 @@ func (a *app) calledFor(dir *state.Dir, demo bool) string {
 
 // load is the topology that an invocation is about. Its warnings are said.
 func (a *app) load(c *cli.Context) (*topology.Topology, error) {
-	file, err := a.find(c)
+	file, err := a.topologyPath(c)
 	if err != nil {
 		return nil, err
 	}
 	t, err := topology.Load(file, a.lookup)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hinted(exitUsage, "there is no topology at "+file, "silo init writes one")
+		return nil, exitWith(exitUsage, "there is no topology at "+file, "silo init writes one")
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !a.quiet && len(t.Warnings) > 0 {
-		a.talk.Warnings(t.Warnings)
+		a.messages.Warnings(t.Warnings)
 	}
 	return t, nil
 }
 
 // instance is the directory of the instance that an invocation is about, also
 // where its topology is broken, gone, or the demo's.
-func (a *app) instance(c *cli.Context) (*state.Dir, error) {
-	file, err := a.find(c)
+func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
+	file, err := a.topologyPath(c)
 	if err == nil {
 		return state.For(a.lookup, file)
 	}
@@ -127,18 +127,18 @@ func (a *app) instance(c *cli.Context) (*state.Dir, error) {
 }
 
 // site is where a plan of this topology is carried out.
-func (a *app) site(dir *state.Dir) orchestrator.Site {
+func (a *app) host(dir *state.Dir) orchestrator.Site {
 	return orchestrator.Site{
-		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(), Guard: guardian(dir),
-		Root: os.Geteuid() == 0, Warn: func(line string) { a.say(levelWarn, line) }, Trace: func(line string) { a.say(levelDebug, line) },
+		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(), Guard: guardArgs(dir),
+		Root: os.Geteuid() == 0, Warn: func(line string) { a.logLine(levelWarn, line) }, Trace: func(line string) { a.logLine(levelDebug, line) },
 	}
 }
 
 // silos are the names that follow a verb.
-func silos(c *cli.Context) []string { return c.Args().Slice() }
+func siloArgs(c *cli.Context) []string { return c.Args().Slice() }
 
 // none refuses names after a verb that takes none.
-func none(c *cli.Context) error {
+func noArgs(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return &usageError{text: c.Command.HelpName + " takes no name, but was given " + c.Args().First()}
 	}

@@ -14,30 +14,30 @@ import (
 	"silo/ui"
 )
 
-// wishCommand is start, stop or restart.
-func (a *app) wishCommand(verb, usage string) *cli.Command {
+// lifecycleCommand is start, stop or restart.
+func (a *app) lifecycleCommand(verb, usage string) *cli.Command {
 	return &cli.Command{
 		Name: verb, Usage: usage, ArgsUsage: "[SILO…]",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up waiting after `DURATION`, with exit code 124"},
 		},
-		Action: func(c *cli.Context) error { return a.wish(c, verb) },
+		Action: func(c *cli.Context) error { return a.lifecycle(c, verb) },
 	}
 }
 
-func (a *app) wish(c *cli.Context, verb string) error {
-	dir, err := a.instance(c)
+func (a *app) lifecycle(c *cli.Context, verb string) error {
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := bounded(c.Context, c.Duration("timeout"))
+	ctx, cancel := withTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	client, err := api.Dial(ctx, dir)
 	if err != nil {
-		return unblamed(ctx, err)
+		return preferContextError(ctx, err)
 	}
 	defer client.Close()
-	names := silos(c)
+	names := siloArgs(c)
 	wishes := map[string]func(context.Context, ...string) error{
 		"start": client.Start, "stop": client.Stop, "restart": client.Restart,
 	}
@@ -46,7 +46,7 @@ func (a *app) wish(c *cli.Context, verb string) error {
 		return err
 	}
 	if verb == "stop" {
-		return a.awaitRest(ctx, client, names)
+		return a.awaitStopped(ctx, client, names)
 	}
 	if len(names) == 0 { // all of them, also those that rested before
 		snapshot, err := client.Snapshot(ctx, false)
@@ -57,20 +57,20 @@ func (a *app) wish(c *cli.Context, verb string) error {
 			names = append(names, s.Name)
 		}
 	}
-	if _, err := a.follow(ctx, client, names); err != nil {
+	if _, err := a.awaitReady(ctx, client, names); err != nil {
 		return err
 	}
 	a.note("ready in " + ui.Duration(time.Since(asked)))
 	return nil
 }
 
-// awaitRest shows silos on their way to rest.
-func (a *app) awaitRest(ctx context.Context, client *api.Client, names []string) error {
-	view := a.talk.Progress(names...)
+// awaitStopped shows silos on their way to rest.
+func (a *app) awaitStopped(ctx context.Context, client *api.Client, names []string) error {
+	view := a.messages.Progress(names...)
 	var moving []string // those that are not at rest yet
 	err := client.Watch(ctx, func(u api.Update) bool {
 		if !a.quiet {
-			countDown(view, u.Snapshot)
+			showDeadlines(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)
 		}
 		moving = nil
@@ -83,7 +83,7 @@ func (a *app) awaitRest(ctx context.Context, client *api.Client, names []string)
 	})
 	view.Done()
 	if errors.Is(err, context.DeadlineExceeded) && len(moving) > 0 {
-		return hinted(exitTimeout, "not stopped in time: "+strings.Join(moving, ", "), "they go on stopping: silo status shows how far they are")
+		return exitWith(exitTimeout, "not stopped in time: "+strings.Join(moving, ", "), "they go on stopping: silo status shows how far they are")
 	}
 	return err
 }

@@ -7,14 +7,14 @@ import (
 )
 
 // gate lets writes through once it is open, and swallows them before.
-type gate struct {
+type gatedWriter struct {
 	out    io.Writer
 	open   atomic.Bool
 	broken func() // called once when nobody takes what is written any more
 	once   sync.Once
 }
 
-func (g *gate) Write(p []byte) (int, error) {
+func (g *gatedWriter) Write(p []byte) (int, error) {
 	if !g.open.Load() {
 		return len(p), nil
 	}

@@ -34,7 +34,7 @@ const (
 
 // verdict is an error as the user is told it. It can be sent from a detached
 // supervisor to the command that started it.
-type verdict struct {
+type exitStatus struct {
 	Code     int                `json:"code"`
 	Text     string             `json:"text,omitempty"`
 	Hints    []string           `json:"hints,omitempty"`
@@ -44,49 +44,49 @@ type verdict struct {
 	Running  bool               `json:"running,omitempty"` // it is state.ErrRunning
 }
 
-func (v *verdict) Error() string { return v.Text }
+func (v *exitStatus) Error() string { return v.Text }
 
 // silent ends with a code after everything has been said.
-func silent(code int) error { return &verdict{Code: code} }
+func exitQuietly(code int) error { return &exitStatus{Code: code} }
 
 // hinted is an error with a mend.
-func hinted(code int, text string, hints ...string) error {
-	return &verdict{Code: code, Text: text, Hints: hints}
+func exitWith(code int, text string, hints ...string) error {
+	return &exitStatus{Code: code, Text: text, Hints: hints}
 }
 
 // finish prints an error, if there is one, and returns the exit code. It is the
 // one place that knows which error has which.
-func (a *app) finish(err error) int {
-	v := a.judge(err)
-	if lost := a.out.WriteError(); lost != nil && v.Text == "" && !a.lossyOutput {
-		v = &verdict{Code: exitFailed, Text: lost.Error()} // whatever was to be shown was not
+func (a *app) exit(err error) int {
+	v := a.classify(err)
+	if lost := a.results.WriteError(); lost != nil && v.Text == "" && !a.lossyOutput {
+		v = &exitStatus{Code: exitFailed, Text: lost.Error()} // whatever was to be shown was not
 	}
 	if len(v.Problems) > 0 {
-		a.talk.Problems(v.Problems)
+		a.messages.Problems(v.Problems)
 	}
 	for _, line := range v.Detail {
 		_, _ = fmt.Fprintln(a.Stderr, line) // stderr is all there is to tell
 	}
 	if v.Text != "" {
-		a.talk.Error(v.Text, v.Hints...)
+		a.messages.Error(v.Text, v.Hints...)
 	}
 	return v.Code
 }
 
 // judge turns any error into a verdict.
-func (a *app) judge(err error) *verdict {
+func (a *app) classify(err error) *exitStatus {
 	if err == nil {
-		return &verdict{Code: exitDone}
+		return &exitStatus{Code: exitDone}
 	}
-	if v := new(verdict); errors.As(err, &v) {
+	if v := new(exitStatus); errors.As(err, &v) {
 		return v
 	}
-	for _, known := range []func(error) *verdict{usage, invalid, a.conflict, notReady, tunnel, unanswered, unsent} {
+	for _, known := range []func(error) *exitStatus{usage, invalid, a.conflict, notReady, tunnel, unanswered, unsent} {
 		if v := known(err); v != nil {
 			return v
 		}
 	}
-	v := &verdict{Code: exitFailed, Text: err.Error()}
+	v := &exitStatus{Code: exitFailed, Text: err.Error()}
 	var missing *databases.MissingError
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -102,7 +102,7 @@ func (a *app) judge(err error) *verdict {
 	case errors.Is(err, api.ErrUnresponsive):
 		v.Hints = []string{"silo down ends it, and silo up starts it again"}
 	case errors.Is(err, context.DeadlineExceeded):
-		v.Code, v.Text = exitTimeout, lateText(err)
+		v.Code, v.Text = exitTimeout, timeoutText(err)
 	case errors.Is(err, sentry.ErrMissing):
 		v.Hints = []string{"sentry init makes one; sentry.config in silo.toml names another"}
 	case errors.Is(err, sentry.ErrMarkers):
@@ -111,51 +111,51 @@ func (a *app) judge(err error) *verdict {
 	return v
 }
 
-// lateText tells what was not done in time.
-func lateText(err error) string {
+// timeoutText tells what was not done in time.
+func timeoutText(err error) string {
 	if _, asked := errors.AsType[*url.Error](err); asked {
 		return "the supervisor did not answer in time"
 	}
-	if what := inTime(err); what != "" {
+	if what := withoutDeadline(err); what != "" {
 		return what + ": not done in time"
 	}
 	return "not done in time"
 }
 
-func usage(err error) *verdict {
+func usage(err error) *exitStatus {
 	var e *usageError
 	var unknown *orchestrator.UnknownSiloError
 	switch {
 	case errors.As(err, &e):
-		v := &verdict{Code: exitUsage, Text: e.text}
+		v := &exitStatus{Code: exitUsage, Text: e.text}
 		if e.hint != "" {
 			v.Hints = []string{e.hint}
 		}
 		return v
 	case errors.As(err, &unknown):
-		return &verdict{
+		return &exitStatus{
 			Code: exitUsage, Text: fmt.Sprintf("no silo is called %q", unknown.Name),
-			Hints: []string{nearest(unknown.Name, unknown.Known, "the silos are "+strings.Join(unknown.Known, ", "))},
+			Hints: []string{suggest(unknown.Name, unknown.Known, "the silos are "+strings.Join(unknown.Known, ", "))},
 		}
 	}
 	var exit cli.ExitCoder
 	if errors.As(err, &exit) || strings.HasPrefix(err.Error(), "flag provided") || strings.HasPrefix(err.Error(), "invalid value") {
-		return &verdict{Code: exitUsage, Text: err.Error()}
+		return &exitStatus{Code: exitUsage, Text: err.Error()}
 	}
 	return nil
 }
 
-func invalid(err error) *verdict {
+func invalid(err error) *exitStatus {
 	var problems topology.Problems
 	switch {
 	case errors.As(err, &problems):
-		return &verdict{Code: exitInvalid, Problems: problems}
+		return &exitStatus{Code: exitInvalid, Problems: problems}
 	case errors.Is(err, sentry.ErrUnsupported):
-		return &verdict{Code: exitInvalid, Text: err.Error()}
+		return &exitStatus{Code: exitInvalid, Text: err.Error()}
 	case errors.Is(err, sentry.ErrBroken):
-		return &verdict{Code: exitInvalid, Text: err.Error(), Hints: []string{"silo up --mode monolith runs it as one devserver"}}
+		return &exitStatus{Code: exitInvalid, Text: err.Error(), Hints: []string{"silo up --mode monolith runs it as one devserver"}}
 	case errors.Is(err, topology.ErrNotFound):
-		return &verdict{
+		return &exitStatus{
 			Code: exitUsage, Text: "there is no silo.toml here or in a directory above",
 			Hints: []string{"silo init writes one", "silo up --demo needs none"},
 		}
@@ -163,7 +163,7 @@ func invalid(err error) *verdict {
 	return nil
 }
 
-func (a *app) conflict(err error) *verdict {
+func (a *app) conflict(err error) *exitStatus {
 	var taken ports.Conflicts
 	var claimed *state.ClaimedError
 	var whole *orchestrator.WholeError
@@ -172,24 +172,24 @@ func (a *app) conflict(err error) *verdict {
 	case errors.As(err, &taken):
 		return a.portConflict(taken)
 	case errors.As(err, &claimed):
-		return &verdict{
+		return &exitStatus{
 			Code: exitConflict, Text: claimed.Error(),
 			Hints: []string{"give this topology another file: sentry.config, or SENTRY_CONF", "silo -f " + claimed.Holder + " down ends the other instance"},
 		}
 	case errors.As(err, &whole):
-		return &verdict{Code: exitConflict, Text: whole.Error(), Hints: []string{"silo down, then silo up, applies it"}}
+		return &exitStatus{Code: exitConflict, Text: whole.Error(), Hints: []string{"silo down, then silo up, applies it"}}
 	case errors.As(err, &running):
-		return &verdict{Code: exitConflict, Text: running.Error(), Hints: []string{"silo stop " + strings.Join(running.Silos, " ")}}
+		return &exitStatus{Code: exitConflict, Text: running.Error(), Hints: []string{"silo stop " + strings.Join(running.Silos, " ")}}
 	case errors.Is(err, state.ErrRunning):
-		return &verdict{Code: exitConflict, Text: err.Error(), Hints: []string{"silo status shows it", "silo down ends it"}, Running: true}
+		return &exitStatus{Code: exitConflict, Text: err.Error(), Hints: []string{"silo status shows it", "silo down ends it"}, Running: true}
 	}
 	return nil
 }
 
-func (a *app) portConflict(taken ports.Conflicts) *verdict {
-	v := &verdict{Code: exitConflict, Text: a.takenBy(taken)}
+func (a *app) portConflict(taken ports.Conflicts) *exitStatus {
+	v := &exitStatus{Code: exitConflict, Text: a.describeConflicts(taken)}
 	for _, c := range taken {
-		if mend := a.freedBy(c); mend != "" {
+		if mend := a.freePortHint(c); mend != "" {
 			v.Hints = append(v.Hints, fmt.Sprintf("%s, or change port of %s in silo.toml", mend, c.Name))
 		} else {
 			v.Hints = append(v.Hints, fmt.Sprintf("change port of %s in silo.toml; the holder may be another user's process", c.Name))
@@ -198,24 +198,24 @@ func (a *app) portConflict(taken ports.Conflicts) *verdict {
 	return v
 }
 
-// takenBy tells who has the ports, and of which instance he is.
-func (a *app) takenBy(taken ports.Conflicts) string {
+// describeConflicts tells who has the ports, and of which instance he is.
+func (a *app) describeConflicts(taken ports.Conflicts) string {
 	texts := make([]string, len(taken))
 	for i, c := range taken {
 		texts[i] = c.String()
-		if s, ours := a.holding(c); ours {
+		if s, ours := a.holdingInstance(c); ours {
 			texts[i] += fmt.Sprintf(", of the instance %q", s.Name)
 		}
 	}
 	return strings.Join(texts, "; ")
 }
 
-// freedBy is what ends a port's holder, or nothing where nobody knows him. A silo
+// freePortHint is what ends a port's holder, or nothing where nobody knows him. A silo
 // that is killed is started again by its supervisor.
-func (a *app) freedBy(c ports.Conflict) string {
-	if s, ours := a.holding(c); ours {
+func (a *app) freePortHint(c ports.Conflict) string {
+	if s, ours := a.holdingInstance(c); ours {
 		if dir, err := state.For(a.lookup, s.File); err == nil {
-			return a.calledFor(dir, false) + " down ends " + s.Name
+			return a.commandForDir(dir, false) + " down ends " + s.Name
 		}
 	}
 	if c.Holder == nil {
@@ -224,39 +224,39 @@ func (a *app) freedBy(c ports.Conflict) string {
 	return fmt.Sprintf("kill %d ends %s", c.Holder.PID, c.Holder.Program)
 }
 
-func (a *app) holding(c ports.Conflict) (state.Snapshot, bool) {
+func (a *app) holdingInstance(c ports.Conflict) (state.Snapshot, bool) {
 	if c.Holder == nil {
 		return state.Snapshot{}, false
 	}
 	return state.Holding(a.lookup, c.Holder.PID, c.Port)
 }
 
-func notReady(err error) *verdict {
+func notReady(err error) *exitStatus {
 	var failed *orchestrator.FailedError
 	var late *orchestrator.NotReadyError
 	var unmanaged *orchestrator.UnmanagedError
 	switch {
 	case errors.As(err, &unmanaged):
-		return &verdict{Code: exitFailed, Text: unmanaged.Error(), Hints: []string{yours(unmanaged.Names[0]) + ", and what ends it there ends it"}}
+		return &exitStatus{Code: exitFailed, Text: unmanaged.Error(), Hints: []string{unmanagedHint(unmanaged.Names[0]) + ", and what ends it there ends it"}}
 	case errors.As(err, &failed) && failed.Unmanaged:
-		return &verdict{Code: exitFailed, Text: failed.Error(), Hints: []string{"end what answers there; " + yours(failed.Silos[0].Name)}}
+		return &exitStatus{Code: exitFailed, Text: failed.Error(), Hints: []string{"end what answers there; " + unmanagedHint(failed.Silos[0].Name)}}
 	case errors.As(err, &failed):
-		v := &verdict{Code: exitFailed, Text: failed.Error(), Detail: tails(failed.Silos)}
+		v := &exitStatus{Code: exitFailed, Text: failed.Error(), Detail: tails(failed.Silos)}
 		if failed.TimedOut {
 			v.Code = exitTimeout
 		}
 		v.Hints = []string{"silo logs " + failed.Silos[0].Name + " shows all of its output"}
 		return v
 	case errors.As(err, &late) && late.Unmanaged:
-		return &verdict{Code: exitTimeout, Text: late.Error(), Hints: []string{yours(late.Silos[0].Name)}}
+		return &exitStatus{Code: exitTimeout, Text: late.Error(), Hints: []string{unmanagedHint(late.Silos[0].Name)}}
 	case errors.As(err, &late):
-		return &verdict{Code: exitTimeout, Text: late.Error(), Detail: tails(late.Silos), Hints: []string{"ready.timeout and --timeout give it longer"}}
+		return &exitStatus{Code: exitTimeout, Text: late.Error(), Detail: tails(late.Silos), Hints: []string{"ready.timeout and --timeout give it longer"}}
 	}
 	return nil
 }
 
 // yours is how a silo is started that is not silo's to start.
-func yours(name string) string {
+func unmanagedHint(name string) string {
 	return "silo run " + name + " -- CMD… starts it on a terminal of yours"
 }
 
@@ -272,18 +272,18 @@ func tails(silos []orchestrator.Failure) []string {
 }
 
 // unanswered is a request that no silo has answered.
-func unanswered(err error) *verdict {
+func unanswered(err error) *exitStatus {
 	if errors.Is(err, client.ErrRequest) || errors.Is(err, sentry.ErrUnsigned) {
-		return &verdict{Code: exitUsage, Text: err.Error()}
+		return &exitStatus{Code: exitUsage, Text: err.Error()}
 	}
 	if refused, ok := errors.AsType[*client.RefusedError](err); ok {
-		return &verdict{Code: exitFailed, Text: refused.Error(), Hints: []string{"Sentry's silo clients keep to that, too; call from outside of silo run, or --as another silo"}}
+		return &exitStatus{Code: exitFailed, Text: refused.Error(), Hints: []string{"Sentry's silo clients keep to that, too; call from outside of silo run, or --as another silo"}}
 	}
 	if late, ok := errors.AsType[*client.TimeoutError](err); ok {
-		return &verdict{Code: exitTimeout, Text: late.Error(), Hints: []string{"--timeout gives it longer", "silo logs " + late.Silo + " shows what it does"}}
+		return &exitStatus{Code: exitTimeout, Text: late.Error(), Hints: []string{"--timeout gives it longer", "silo logs " + late.Silo + " shows what it does"}}
 	}
 	if instead, ok := errors.AsType[*client.TunnelError](err); ok {
-		v := &verdict{Code: exitFailed, Text: instead.Error(), Hints: []string{"silo status shows whether it runs", "silo logs " + instead.Silo + " shows what it wrote"}}
+		v := &exitStatus{Code: exitFailed, Text: instead.Error(), Hints: []string{"silo status shows whether it runs", "silo logs " + instead.Silo + " shows what it wrote"}}
 		switch {
 		case instead.Timeout():
 			v.Code = exitTimeout
@@ -293,17 +293,17 @@ func unanswered(err error) *verdict {
 		return v
 	}
 	if gone, ok := errors.AsType[*client.HostError](err); ok {
-		return &verdict{Code: exitFailed, Text: gone.Error(), Hints: []string{"silo status shows whether it runs", "silo logs " + gone.Silo + " shows what it wrote"}}
+		return &exitStatus{Code: exitFailed, Text: gone.Error(), Hints: []string{"silo status shows whether it runs", "silo logs " + gone.Silo + " shows what it wrote"}}
 	}
 	return nil
 }
 
-func tunnel(err error) *verdict {
+func tunnel(err error) *exitStatus {
 	var e *tunnels.Error
 	if !errors.As(err, &e) {
 		return nil
 	}
-	v := &verdict{Code: exitFailed, Text: err.Error()}
+	v := &exitStatus{Code: exitFailed, Text: err.Error()}
 	if e.Class == tunnels.Conflict {
 		v.Code = exitConflict
 	}

@@ -29,7 +29,7 @@ func TestArrange(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := arrange((&app{}).program(), strings.Fields(test.line))
+			got, err := reorderArgs((&app{}).program(), strings.Fields(test.line))
 			if err != nil || strings.Join(got, " ") != test.want {
 				t.Errorf("got %q, %v; want %q", got, err, test.want)
 			}
@@ -52,7 +52,7 @@ func TestArrangeRefuses(t *testing.T) {
 		"--json=1.5 status": `--json cannot be "1.5": it takes true or false; silo --help lists the flags`,
 		"config print -q=":  `-q cannot be "": it takes true or false; silo config print --help lists the flags`,
 	} {
-		_, err := arrange((&app{}).program(), strings.Fields(line))
+		_, err := reorderArgs((&app{}).program(), strings.Fields(line))
 		var usage *usageError
 		if !errors.As(err, &usage) || usage.text+"; "+usage.hint != want {
 			t.Errorf("%q: got %v, want %s", line, usage, want)

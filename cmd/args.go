@@ -23,34 +23,34 @@ func (e *usageError) Error() string { return e.text }
 // global flags, verb, the verb's flags, names. That library takes a flag after
 // the first name for a name, and a global flag after the verb for an error,
 // while fingers type both. What is after -- stays as it is.
-func arrange(program *cli.App, args []string) ([]string, error) {
+func reorderArgs(program *cli.App, args []string) ([]string, error) {
 	if len(args) > 0 && args[0] == "help" { // silo help up
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	line := commandLine{flags: program.Flags, commands: program.Commands}
 	for i := 0; i < len(args); i++ {
-		used, err := line.take(args[i:])
+		used, err := line.parseWord(args[i:])
 		if err != nil {
 			return nil, err
 		}
 		i += used - 1
 	}
-	return line.arranged(), nil
+	return line.reordered(), nil
 }
 
 // commandLine is one on its way into order.
 type commandLine struct {
-	flags    []cli.Flag     // the global ones
-	commands []*cli.Command // what the next word may name
-	path     []*cli.Command // the verb, and its verb
-	global   []string
-	own      []string
-	names    []string
-	after    int // behind that many names no flag is silo's any more; 0: behind any number
+	flags       []cli.Flag     // the global ones
+	commands    []*cli.Command // what the next word may name
+	path        []*cli.Command // the verb, and its verb
+	globalFlags []string
+	verbFlags   []string
+	names       []string
+	restAfter   int // behind that many names no flag is silo's any more; 0: behind any number
 }
 
 // take takes the next word, and returns how many of the words it used.
-func (l *commandLine) take(args []string) (int, error) {
+func (l *commandLine) parseWord(args []string) (int, error) {
 	word := args[0]
 	switch {
 	case len(l.path) > 0 && l.path[len(l.path)-1].SkipFlagParsing:
@@ -60,24 +60,24 @@ func (l *commandLine) take(args []string) (int, error) {
 		l.names = append(l.names, args[1:]...)
 		return len(args), nil
 	case len(word) > 1 && word[0] == '-':
-		return l.takeFlag(args)
+		return l.parseFlag(args)
 	case len(l.commands) > 0:
-		return 1, l.takeVerb(word)
+		return 1, l.parseVerb(word)
 	}
 	l.names = append(l.names, word)
-	if len(l.names) == l.after { // the rest is another program's command line
+	if len(l.names) == l.restAfter { // the rest is another program's command line
 		l.names = append(l.names, args[1:]...)
 		return len(args), nil
 	}
 	return 1, nil
 }
 
-func (l *commandLine) takeVerb(word string) error {
+func (l *commandLine) parseVerb(word string) error {
 	for _, c := range l.commands {
 		if c.HasName(word) {
 			l.path, l.commands = append(l.path, c), c.Subcommands
 			if c.Name == "run" || c.Name == "exec" {
-				l.after = 1 // run SILO CMD…, exec CMD…: what follows the first name is not silo's
+				l.restAfter = 1 // run SILO CMD…, exec CMD…: what follows the first name is not silo's
 			}
 			return nil
 		}
@@ -88,40 +88,40 @@ func (l *commandLine) takeVerb(word string) error {
 			known = append(known, c.Name)
 		}
 	}
-	return &usageError{text: fmt.Sprintf("no verb is called %q", word), hint: nearest(word, known, "the verbs are "+strings.Join(known, ", "))}
+	return &usageError{text: fmt.Sprintf("no verb is called %q", word), hint: suggest(word, known, "the verbs are "+strings.Join(known, ", "))}
 }
 
-// takeFlag takes a flag with its value. The verb's own flags come before the
+// parseFlag takes a flag with its value. The verb's own flags come before the
 // global ones of the same name: -f after logs is --follow.
-func (l *commandLine) takeFlag(args []string) (int, error) {
+func (l *commandLine) parseFlag(args []string) (int, error) {
 	typed, value, joined := strings.Cut(args[0], "=")
 	name := strings.TrimPrefix(strings.TrimPrefix(typed, "-"), "-")
 	if name == "help" || name == "h" {
 		if len(l.path) == 0 {
-			l.global = append(l.global, args[0])
+			l.globalFlags = append(l.globalFlags, args[0])
 		} else {
-			l.own = append(l.own, args[0])
+			l.verbFlags = append(l.verbFlags, args[0])
 		}
 		return 1, nil
 	}
 	flag, own := l.flagFor(name)
 	if flag == nil {
-		return 0, l.unknown(args[0], name)
+		return 0, l.unknownFlag(args[0], name)
 	}
-	into := &l.global
+	into := &l.globalFlags
 	if own {
-		into = &l.own
+		into = &l.verbFlags
 	}
 	used := 1
 	if _, isBool := flag.(*cli.BoolFlag); isBool && !joined {
 		value = "true"
 	} else if !joined && len(args) < 2 {
-		return 0, &usageError{text: args[0] + " needs a value", hint: l.help()}
+		return 0, &usageError{text: args[0] + " needs a value", hint: l.helpHint()}
 	} else if !joined {
 		value, used = args[1], 2
 	}
-	if kind := misfit(flag, value); kind != "" {
-		return used, &usageError{text: fmt.Sprintf("%s cannot be %q: it takes %s", typed, value, kind), hint: l.help()}
+	if kind := checkValue(flag, value); kind != "" {
+		return used, &usageError{text: fmt.Sprintf("%s cannot be %q: it takes %s", typed, value, kind), hint: l.helpHint()}
 	}
 	*into = append(*into, args[:used]...)
 	return used, nil
@@ -129,7 +129,7 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 
 // misfit is what a flag's value has to be, where it is not that. The library would
 // say so, too, but of a flag that nobody typed: -timeout.
-func misfit(flag cli.Flag, value string) (kind string) {
+func checkValue(flag cli.Flag, value string) (kind string) {
 	var err error
 	switch flag.(type) {
 	case *cli.DurationFlag:
@@ -152,14 +152,14 @@ func misfit(flag cli.Flag, value string) (kind string) {
 // nil where there is none.
 func (l *commandLine) flagFor(name string) (flag cli.Flag, own bool) {
 	for _, c := range slices.Backward(l.path) {
-		if flag := named(c.Flags, name); flag != nil {
+		if flag := flagNamed(c.Flags, name); flag != nil {
 			return flag, true
 		}
 	}
-	return named(l.flags, name), false
+	return flagNamed(l.flags, name), false
 }
 
-func named(flags []cli.Flag, name string) cli.Flag {
+func flagNamed(flags []cli.Flag, name string) cli.Flag {
 	for _, flag := range flags {
 		if slices.Contains(flag.Names(), name) {
 			return flag
@@ -168,7 +168,7 @@ func named(flags []cli.Flag, name string) cli.Flag {
 	return nil
 }
 
-func (l *commandLine) unknown(word, name string) error {
+func (l *commandLine) unknownFlag(word, name string) error {
 	var known []string
 	flags := slices.Clone(l.flags)
 	for _, c := range l.path {
@@ -179,7 +179,7 @@ func (l *commandLine) unknown(word, name string) error {
 	}
 	return &usageError{
 		text: fmt.Sprintf("%s has no flag %s", l.verb(), word),
-		hint: nearest("--"+name, known, l.help()),
+		hint: suggest("--"+name, known, l.helpHint()),
 	}
 }
 
@@ -192,14 +192,14 @@ func (l *commandLine) verb() string {
 	return strings.Join(words, " ")
 }
 
-func (l *commandLine) help() string { return l.verb() + " --help lists the flags" }
+func (l *commandLine) helpHint() string { return l.verb() + " --help lists the flags" }
 
-func (l *commandLine) arranged() []string {
-	args := slices.Clone(l.global)
+func (l *commandLine) reordered() []string {
+	args := slices.Clone(l.globalFlags)
 	for _, c := range l.path {
 		args = append(args, c.Name)
 	}
-	args = append(args, l.own...)
+	args = append(args, l.verbFlags...)
 	if len(l.names) > 0 && len(l.path) > 0 && !l.path[len(l.path)-1].SkipFlagParsing {
 		args = append(args, "--")
 	}
@@ -208,13 +208,13 @@ func (l *commandLine) arranged() []string {
 
 // likeness is how near a known word must be to be offered, from 0 to 1. At this
 // one a slip of a finger counts and another word does not.
-const likeness = 0.84
+const similarity = 0.84
 
 // nearest is a hint that names the known words close to one, or otherwise.
-func nearest(word string, known []string, otherwise string) string {
+func suggest(word string, known []string, otherwise string) string {
 	var offered []string
 	for _, k := range known {
-		if smetrics.JaroWinkler(word, k, 0.7, 4) >= likeness {
+		if smetrics.JaroWinkler(word, k, 0.7, 4) >= similarity {
 			offered = append(offered, k)
 		}
 	}
@@ -231,6 +231,6 @@ func oneOf(flag, value string, known ...string) error {
 	}
 	return &usageError{
 		text: fmt.Sprintf("%s cannot be %q", flag, value),
-		hint: nearest(value, known, "it is one of "+strings.Join(known, ", ")),
+		hint: suggest(value, known, "it is one of "+strings.Join(known, ", ")),
 	}
 }
