@@ -142,7 +142,7 @@ func (f *follower) lasting(now time.Time) []traffic.Exchange {
 // forget drops what is not kept any more, once that is much: nothing is told of its
 // end.
 func (f *follower) forget() {
-	if len(f.lasted) > 2*traffic.MostKept {
-		maps.DeleteFunc(f.lasted, func(id uint64, _ bool) bool { return id+traffic.MostKept < f.newest })
+	if len(f.lasted) > 2*traffic.MaxExchanges {
+		maps.DeleteFunc(f.lasted, func(id uint64, _ bool) bool { return id+traffic.MaxExchanges < f.newest })
 	}
 }

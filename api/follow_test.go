@@ -56,7 +56,7 @@ func TestAFollowerTellsEachOnce(t *testing.T) {
 func TestAFollowerForgetsWhatIsNotKept(t *testing.T) {
 	t.Parallel()
 	began := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	const told, all = 1000, 5 * traffic.MostKept
+	const told, all = 1000, 5 * traffic.MaxExchanges
 	f := newFollower(0)
 	for id := range uint64(all) {
 		f.take(requestUpdate{id, traffic.Exchange{ID: id, State: traffic.Open, Started: began}})
@@ -64,10 +64,10 @@ func TestAFollowerForgetsWhatIsNotKept(t *testing.T) {
 			f.lasting(began.Add(lasting))
 		}
 	}
-	if n := len(f.lasted) + len(f.open); n > 3*traffic.MostKept {
+	if n := len(f.lasted) + len(f.open); n > 3*traffic.MaxExchanges {
 		t.Errorf("%d are still awaited", n)
 	}
-	for id := uint64(all - traffic.MostKept); id < all; id++ {
+	for id := uint64(all - traffic.MaxExchanges); id < all; id++ {
 		if !f.lasted[id] && f.open[id].State == "" {
 			t.Fatalf("%d may still end, and is forgotten", id)
 		}

@@ -78,7 +78,7 @@ func (e *TunnelError) Error() string {
 	if e.Ngrok() {
 		return fmt.Sprintf("ngrok answered in place of %s at %s: %s (status %d)", e.Silo, e.URL, e.Code, e.Status)
 	}
-	return fmt.Sprintf("%s (its tunnel answered %d at %s)", proxy.Fault(e.Code).Words(e.Silo), e.Status, e.URL)
+	return fmt.Sprintf("%s (its tunnel answered %d at %s)", proxy.Fault(e.Code).Message(e.Silo), e.Status, e.URL)
 }
 
 // Ngrok tells whether the ngrok service answered.

@@ -48,7 +48,7 @@ func (c *Client) Proxy(patience time.Duration) *Proxy {
 	p := &Proxy{client: c, patience: slowBody}
 	p.forward = proxy.New(proxy.Options{
 		Silo: c.name, HeaderTimeout: patience, Once: true,
-		Rules: &proxy.Rules{
+		Rules: &proxy.Gateway{
 			Route: p.route, Request: request, Response: p.response,
 			Statuses: map[proxy.Fault]int{proxy.Down: http.StatusServiceUnavailable},
 		},
@@ -64,7 +64,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		ctx, giveUp := context.WithCancelCause(r.Context())
 		body := &patientBody{ReadCloser: r.Body, patience: p.patience, giveUp: func() {
-			giveUp(&proxy.FaultError{Fault: proxy.Slow, Detail: proxy.Slow.Words(p.client.name)})
+			giveUp(&proxy.FaultError{Fault: proxy.Slow, Detail: proxy.Slow.Message(p.client.name)})
 			// Ends the Read that waits, and the server's own of what is left.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 		}}

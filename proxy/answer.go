@@ -107,13 +107,13 @@ func (p *Proxy) explain(err error) answered {
 	if p.options.Starting != nil {
 		if step, starting := p.options.Starting(); starting {
 			a.Error, a.Step = Starting, step
-			a.Detail = Starting.Words(a.Silo)
+			a.Detail = Starting.Message(a.Silo)
 			return a
 		}
 	}
 	a.Hint = "silo logs " + a.Silo
 	a.Error = FaultOf(err)
-	a.Detail = a.Error.Words(a.Silo)
+	a.Detail = a.Error.Message(a.Silo)
 	return a
 }
 
@@ -131,8 +131,8 @@ func FaultOf(err error) Fault {
 	return Broken
 }
 
-// Words are the fault as a line that speaks of a silo.
-func (f Fault) Words(silo string) string {
+// Message are the fault as a line that speaks of a silo.
+func (f Fault) Message(silo string) string {
 	switch f {
 	case Starting:
 		return fmt.Sprintf("silo %s is starting", silo)

@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// Feed is a listener of connections that others have accepted. Its methods may be
+// ChanListener is a listener of connections that others have accepted. Its methods may be
 // called from any goroutine.
-type Feed struct {
+type ChanListener struct {
 	at    net.Addr
 	conns chan net.Conn
 	ended chan struct{}
 	once  sync.Once
 }
 
-// NewFeed makes a feed whose address is at.
-func NewFeed(at net.Addr) *Feed {
-	return &Feed{at: at, conns: make(chan net.Conn), ended: make(chan struct{})}
+// NewChanListener makes a feed whose address is at.
+func NewChanListener(at net.Addr) *ChanListener {
+	return &ChanListener{at: at, conns: make(chan net.Conn), ended: make(chan struct{})}
 }
 
-// Give waits until Accept takes a connection. Once the feed is closed it closes it.
-func (f *Feed) Give(conn net.Conn) {
+// Deliver waits until Accept takes a connection. Once the feed is closed it closes it.
+func (f *ChanListener) Deliver(conn net.Conn) {
 	select {
 	case f.conns <- conn:
 	case <-f.ended:
@@ -29,7 +29,7 @@ func (f *Feed) Give(conn net.Conn) {
 }
 
 // Accept waits for a connection; net.ErrClosed once the feed is closed.
-func (f *Feed) Accept() (net.Conn, error) {
+func (f *ChanListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-f.conns:
 		return conn, nil
@@ -39,10 +39,10 @@ func (f *Feed) Accept() (net.Conn, error) {
 }
 
 // Close ends the feed. It has no error.
-func (f *Feed) Close() error {
+func (f *ChanListener) Close() error {
 	f.once.Do(func() { close(f.ended) })
 	return nil
 }
 
 // Addr is the address that the feed was made with.
-func (f *Feed) Addr() net.Addr { return f.at }
+func (f *ChanListener) Addr() net.Addr { return f.at }

@@ -42,5 +42,5 @@ func (c *inbound) handOver(came []byte) {
 	if c.guard.stolen { // what follows, where all of came had been read before
 		came = append(came, c.guard.byte[0])
 	}
-	c.of.rest.Give(&handedConn{Conn: c.conn, came: came, peer: c.peer})
+	c.of.rest.Deliver(&handedConn{Conn: c.conn, came: came, peer: c.peer})
 }

@@ -24,7 +24,7 @@ type inlet struct {
 
 	base    context.Context //nolint:containedctx // of all requests, as http.Server.BaseContext
 	flights *flights
-	rest    *Feed // what is net/http's from then on
+	rest    *ChanListener // what is net/http's from then on
 
 	closing atomic.Bool
 	serving sync.WaitGroup
@@ -35,7 +35,7 @@ type inlet struct {
 func newInlet(base context.Context, listener net.Listener, flights *flights) *inlet {
 	return &inlet{
 		Listener: listener, base: base, flights: flights, open: map[*inbound]struct{}{},
-		rest: NewFeed(listener.Addr()),
+		rest: NewChanListener(listener.Addr()),
 	}
 }
 

@@ -361,7 +361,7 @@ func (s *sticking) Close() error {
 // Connections that take long to close do so side by side.
 func TestServeEndsConnectionsSideBySide(t *testing.T) {
 	t.Parallel()
-	feed := proxy.NewFeed(new(net.TCPAddr))
+	feed := proxy.NewChanListener(new(net.TCPAddr))
 	ctx, stop := context.WithCancel(t.Context())
 	served, done := make(chan struct{}, 2), make(chan error, 1)
 	go func() {
@@ -376,13 +376,13 @@ func TestServeEndsConnectionsSideBySide(t *testing.T) {
 		near, far := net.Pipe()
 		defer func() { _ = far.Close() }()
 		conns[i] = &sticking{Conn: near, closing: make(chan struct{}), release: release}
-		feed.Give(conns[i])
+		feed.Deliver(conns[i])
 		_, _ = io.WriteString(far, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-served
 	}
 	idle, far := net.Pipe()
 	defer func() { _ = far.Close() }()
-	feed.Give(idle)
+	feed.Deliver(idle)
 	stop()
 	for _, c := range conns {
 		<-c.closing

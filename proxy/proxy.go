@@ -19,7 +19,7 @@ const (
 	HostRewrite  = "rewrite"  // the silo's own host:port
 )
 
-// Options say what a Proxy forwards to and how. Target or Rules must be set. The
+// Options say what a Proxy forwards to and how. Target or Gateway must be set. The
 // functions are called from many goroutines at once and must not block.
 type Options struct {
 	// Silo is the name that answers speak of.
@@ -46,8 +46,8 @@ type Options struct {
 	Once bool
 	// Recording, where set, has each exchange kept.
 	Recording *Recording
-	// Rules, where set, make the Proxy a gateway.
-	Rules *Rules
+	// Gateway, where set, make the Proxy a gateway.
+	Rules *Gateway
 }
 
 // Proxy is a handler that forwards each request to one silo: body, query,

@@ -5,10 +5,10 @@ import (
 	"net/url"
 )
 
-// Rules make a Proxy a gateway, which knows more of its requests than a tunnel
+// Gateway make a Proxy a gateway, which knows more of its requests than a tunnel
 // does. The functions are called from many goroutines at once. Route must be
 // set; of the others nil changes nothing.
-type Rules struct {
+type Gateway struct {
 	// Route says where a request goes: scheme, host and port; Options.Target and
 	// HostHeader then say nothing, and the host is what the silo sees as Host.
 	// Its error is answered, as any other.
@@ -24,7 +24,7 @@ type Rules struct {
 	Statuses map[Fault]int
 }
 
-// FaultError is a Fault with words for it: what Rules may fail with, and what may
+// FaultError is a Fault with words for it: what Gateway may fail with, and what may
 // be the cause that a request's context ends with (context.WithCancelCause). Any
 // other error gets the words of what it is found to be.
 type FaultError struct {

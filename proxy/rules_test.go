@@ -15,7 +15,7 @@ import (
 )
 
 // gateway serves a Proxy with rules and returns its address.
-func gateway(t *testing.T, rules proxy.Rules) string {
+func gateway(t *testing.T, rules proxy.Gateway) string {
 	t.Helper()
 	return "http://" + serve(t, proxy.Options{Silo: "eu", Once: true, Rules: &rules})
 }
@@ -26,7 +26,7 @@ func TestRulesHaveTheLastWord(t *testing.T) {
 		w.Header().Set("Back", "silo")
 		fmt.Fprint(w, r.Host+"|"+r.RequestURI+"|"+r.Header.Get("There")+"|"+r.Header.Get("X-Forwarded-For")+"|"+r.Header.Get("Connection"))
 	})
-	edge := gateway(t, proxy.Rules{
+	edge := gateway(t, proxy.Gateway{
 		Route: func(r *http.Request) (*url.URL, error) {
 			if r.URL.Path == "/nowhere" {
 				return nil, errors.New("no way")
@@ -52,7 +52,7 @@ func TestRulesHaveTheLastWord(t *testing.T) {
 func TestRulesMayRefuseAnAnswer(t *testing.T) {
 	t.Parallel()
 	target := silo(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") })
-	edge := gateway(t, proxy.Rules{
+	edge := gateway(t, proxy.Gateway{
 		Route: func(*http.Request) (*url.URL, error) { return &url.URL{Scheme: "http", Host: target()}, nil },
 		Response: func(*http.Response) error {
 			return fmt.Errorf("wrapped: %w", &proxy.FaultError{Fault: proxy.Down, Detail: "not for you", Hint: "silo help"})

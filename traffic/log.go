@@ -16,9 +16,9 @@ const (
 	overhead, fieldOverhead = 512, 64
 )
 
-// MostKept is more exchanges than a Log of DefaultLimit keeps: none takes less than
+// MaxExchanges is more exchanges than a Log of DefaultLimit keeps: none takes less than
 // overhead.
-const MostKept = DefaultLimit/overhead + 1
+const MaxExchanges = DefaultLimit/overhead + 1
 
 // Log keeps the latest exchanges, as many as its limit of memory allows, and counts
 // all of them. Its methods may be called from any goroutine. None blocks, and none

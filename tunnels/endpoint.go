@@ -24,7 +24,7 @@ type endpoint struct {
 	spec     Spec
 	host     string // to ask for; set by the first answer where the service made one up
 	url      string
-	came     *proxy.Feed // from all legs, one after the other
+	came     *proxy.ChanListener // from all legs, one after the other
 	forward  *proxy.Proxy
 	running  sync.WaitGroup // keep and serve
 	once     sync.Once      // begins closing
@@ -46,7 +46,7 @@ func (p *ngrokProvider) newEndpoint(spec Spec) *endpoint {
 		provider: p,
 		spec:     spec,
 		host:     host,
-		came:     proxy.NewFeed(new(net.TCPAddr)),
+		came:     proxy.NewChanListener(new(net.TCPAddr)),
 		forward: proxy.New(proxy.Options{
 			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting,
 			HostHeader: spec.HostHeader, TrustForwarded: true, Recording: p.config.Recording,
@@ -102,7 +102,7 @@ func (e *endpoint) pump(l *leg) error {
 		if err != nil {
 			return err
 		}
-		e.came.Give(newStream(conn, e.provider.spawn))
+		e.came.Deliver(newStream(conn, e.provider.spawn))
 	}
 }
 
@@ -140,7 +140,7 @@ func (e *endpoint) hold(l *leg) bool {
 
 func (e *endpoint) serve(life context.Context) {
 	defer e.forward.Close()
-	_ = proxy.Serve(life, e.came, e.forward) // a feed does not fail
+	_ = proxy.Serve(life, e.came, e.forward) // the listener does not fail
 }
 
 func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.Patience) }
