@@ -40,7 +40,7 @@ var house = map[string]room{
 	"client":            {rooms: []string{"api", "proxy", "sentry", "state"}},
 	"databases":         {rooms: []string{"orchestrator", "sentry", "proc", "state"}},
 	"doctor":            {rooms: []string{"topology", "sentry", "state", "ports", "tunnels", "proc", "orchestrator", "databases"}},
-	"scaffold":          {rooms: []string{"sentry", "templates", "tunnels"}},
+	"scaffold":          {rooms: []string{"sentry", "templates", "topology", "tunnels"}},
 	"dashboard":         {rooms: []string{"state"}},
 	"wait":              {},
 	"wait/waittest":     {},

@@ -9,9 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"silo/scaffold"
 	"silo/sentry"
 	"silo/state"
-	"silo/templates"
 	"silo/topology"
 )
 
@@ -275,7 +275,7 @@ func describeSilo(control bool, id int) string {
 // the last snapshot of its instance, else neither.
 func (a *app) targetTopology(t *cursorLine) (*topology.Topology, *state.Snapshot) {
 	if slices.Contains(t.verbFlags, "--demo") {
-		text, err := templates.Demo("silo", "/dev/null")
+		text, err := scaffold.Demo("silo", "/dev/null")
 		if err != nil {
 			return nil, nil
 		}

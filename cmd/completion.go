@@ -10,22 +10,21 @@ import (
 	"silo/templates"
 )
 
+// shells are the shells that templates/shell has a completion script for.
+var shells = []string{"bash", "zsh", "fish"}
+
 func (a *app) completionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "completion", ArgsUsage: strings.Join(templates.Shells(), "|"),
+		Name: "completion", ArgsUsage: strings.Join(shells, "|"),
 		Usage: "print what makes a shell complete verbs, flags, their values and the names of silos",
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return &usageError{text: "silo completion needs a shell", hint: "it is one of " + strings.Join(templates.Shells(), ", ")}
+				return &usageError{text: "silo completion needs a shell", hint: "it is one of " + strings.Join(shells, ", ")}
 			}
-			if err := oneOf("the shell", c.Args().First(), templates.Shells()...); err != nil {
+			if err := oneOf("the shell", c.Args().First(), shells...); err != nil {
 				return err
 			}
-			script, err := templates.Completion(c.Args().First())
-			if err != nil {
-				return err
-			}
-			_, err = io.WriteString(a.Stdout, script)
+			_, err := io.WriteString(a.Stdout, templates.Text("shell/silo."+c.Args().First()))
 			return err
 		},
 	}

@@ -5,8 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"silo/scaffold"
 	"silo/state"
-	"silo/templates"
 	"silo/topology"
 )
 
@@ -34,7 +34,7 @@ func (a *app) demo() (*topology.Topology, error) {
 		return nil, fmt.Errorf("make the demo's directory: %w", err)
 	}
 	config := filepath.Join(filepath.Dir(file), "sentry.conf.py")
-	text, err := templates.Demo(self, config)
+	text, err := scaffold.Demo(self, config)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (a *app) demo() (*topology.Topology, error) {
 		return nil, fmt.Errorf("write the demo's topology: %w", err)
 	}
 	if _, err := os.Stat(config); err != nil {
-		if err := os.WriteFile(config, []byte(templates.DemoConfig), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(scaffold.DemoConfig), 0o600); err != nil {
 			return nil, fmt.Errorf("write the demo's Sentry configuration: %w", err)
 		}
 	}

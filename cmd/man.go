@@ -3,6 +3,7 @@ package cmd
 import (
 	"io"
 	"strings"
+	"text/template"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +19,7 @@ func (a *app) manCommand() *cli.Command {
 			if err := noArgs(c); err != nil {
 				return err
 			}
-			text, err := manual(c.App).Text()
+			text, err := newManual(c.App).text()
 			if err != nil {
 				return err
 			}
@@ -28,34 +29,59 @@ func (a *app) manCommand() *cli.Command {
 	}
 }
 
-// manual takes what a reader may know from the table of commands.
-func manual(program *cli.App) templates.Manual {
-	page := templates.Manual{Usage: program.Usage, Flags: manualFlags(program.Flags)}
+// manual is the data of the manual page's template.
+type manual struct {
+	Usage string
+	Flags []manualFlag // the flags of every verb
+	Verbs []manualVerb
+}
+
+// manualVerb is a verb, or a subcommand by both its names.
+type manualVerb struct {
+	Name, Takes, Usage string
+	Flags              []manualFlag
+}
+
+// manualFlag is a flag; Value is its placeholder, empty if it takes none.
+type manualFlag struct {
+	Names        []string // with their dashes
+	Value, Usage string
+}
+
+// newManual returns the page of all commands that are not hidden.
+func newManual(program *cli.App) manual {
+	page := manual{Usage: program.Usage, Flags: manualFlags(program.Flags)}
 	for _, c := range program.Commands {
 		if c.Hidden {
 			continue
 		}
-		page.Verbs = append(page.Verbs, manualVerb("", c))
+		page.Verbs = append(page.Verbs, newManualVerb("", c))
 		for _, sub := range c.Subcommands {
-			page.Verbs = append(page.Verbs, manualVerb(c.Name+" ", sub))
+			page.Verbs = append(page.Verbs, newManualVerb(c.Name+" ", sub))
 		}
 	}
 	return page
 }
 
-func manualVerb(of string, c *cli.Command) templates.ManualVerb {
-	usage := strings.ToUpper(c.Usage[:1]) + c.Usage[1:] + "."
-	return templates.ManualVerb{Name: of + c.Name, Takes: c.ArgsUsage, Usage: usage, Flags: manualFlags(c.Flags)}
+// text returns the page in the macros of man(7).
+func (m manual) text() (string, error) {
+	const file = "silo.1.tmpl"
+	return templates.Execute(file, template.FuncMap{"roff": roff, "bold": bold}, m, file)
 }
 
-func manualFlags(flags []cli.Flag) []templates.ManualFlag {
-	var list []templates.ManualFlag
+func newManualVerb(prefix string, c *cli.Command) manualVerb {
+	usage := strings.ToUpper(c.Usage[:1]) + c.Usage[1:] + "."
+	return manualVerb{Name: prefix + c.Name, Takes: c.ArgsUsage, Usage: usage, Flags: manualFlags(c.Flags)}
+}
+
+func manualFlags(flags []cli.Flag) []manualFlag {
+	var list []manualFlag
 	for _, f := range flags {
 		documented, ok := f.(cli.DocGenerationFlag)
 		if visible, hides := f.(cli.VisibleFlag); !ok || hides && !visible.IsVisible() || f.Names()[0] == "help" {
 			continue
 		}
-		one := templates.ManualFlag{Names: dashed(f), Usage: withoutBackticks(documented.GetUsage())}
+		one := manualFlag{Names: dashed(f), Usage: withoutBackticks(documented.GetUsage())}
 		if _, value, quoted := strings.Cut(documented.GetUsage(), "`"); quoted {
 			one.Value, _, _ = strings.Cut(value, "`")
 		} else if documented.TakesValue() {
@@ -77,4 +103,23 @@ func dashed(f cli.Flag) []string {
 		}
 	}
 	return words
+}
+
+// roff escapes text for troff, which reads a dash as a hyphen and a line that
+// begins with a dot or a quote as a request.
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "…", `.\|.\|.`).Replace(text)
+	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
+		text = `\&` + text
+	}
+	return text
+}
+
+// bold returns words in bold type, separated by commas.
+func bold(words []string) string {
+	list := make([]string, len(words))
+	for i, word := range words {
+		list[i] = `\fB` + roff(word) + `\fR`
+	}
+	return strings.Join(list, ", ")
 }

@@ -35,3 +35,22 @@ func TestManual(t *testing.T) {
 		}
 	}
 }
+
+func TestManualEscapesTroff(t *testing.T) {
+	t.Parallel()
+	text, err := manual{
+		Usage: "a-b",
+		Verbs: []manualVerb{{Name: "x", Takes: "[Y…]", Usage: `.so C:\dir`, Flags: []manualFlag{{Names: []string{"--long", "-l"}, Value: "N", Usage: "'quoted"}}}},
+	}.text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\nsilo \\- a\\-b\n", "\n.SS \"silo x [Y.\\|.\\|.]\"\n\\&.so C:\\edir\n",
+		"\n.TP\n\\fB\\-\\-long\\fR, \\fB\\-l\\fR \\fIN\\fR\n\\&'quoted\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}

@@ -10,9 +10,9 @@ import (
 
 	"silo/api"
 	"silo/orchestrator"
+	"silo/scaffold"
 	"silo/state"
 	"silo/topology"
-	"silo/tunnels"
 )
 
 func (a *app) tunnelsCommand() *cli.Command {
@@ -168,18 +168,18 @@ func (a *app) printVariables(all addresses) error {
 // printAgentConfig prints the tunnels as a file for the ngrok agent, with the
 // options that the topology gives them.
 func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
-	list := make([]tunnels.AgentTunnel, len(all))
+	list := make([]scaffold.AgentTunnel, len(all))
 	for i, one := range all {
 		domain, _ := strings.CutPrefix(one.URL, "https://")
 		if domain == one.URL {
 			domain = "" // a loopback address is no domain: the agent is to make one up
 		}
-		list[i] = tunnels.AgentTunnel{Name: one.Name, Domain: domain, Port: one.Port}
+		list[i] = scaffold.AgentTunnel{Name: one.Name, Domain: domain, Port: one.Port}
 	}
 	if err := a.addOptions(c, list); err != nil {
 		return err
 	}
-	text, err := tunnels.AgentConfig(c.String("format"), list)
+	text, err := scaffold.AgentConfig(c.String("format"), list)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
 // addOptions fills in what a snapshot does not tell of tunnels. The demo has no
 // options; of any other instance a file without them could open its silos to the
 // world.
-func (a *app) addOptions(c *cli.Context, list []tunnels.AgentTunnel) error {
+func (a *app) addOptions(c *cli.Context, list []scaffold.AgentTunnel) error {
 	file, err := a.topologyPath(c)
 	if errors.Is(err, topology.ErrNotFound) {
 		return nil

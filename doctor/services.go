@@ -31,12 +31,8 @@ func (v *visit) askServices(ctx context.Context) services {
 	case !exists(v.Topology.Sentry.Config):
 		return services{absent: v.Topology.Sentry.Config + " is not there"}
 	}
-	argv, err := sentry.ServicesArgv(python)
-	if err != nil {
-		return services{failed: err.Error()}
-	}
 	// Clients and servers are to speak as sentry.Service.Failure understands them.
-	printed, err := v.Run(ctx, argv, look.Dir, append(v.environ(v.Topology.Control), "LC_ALL=C.UTF-8"))
+	printed, err := v.Run(ctx, sentry.ServicesArgv(python), look.Dir, append(v.environ(v.Topology.Control), "LC_ALL=C.UTF-8"))
 	if err != nil {
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			return services{failed: fmt.Sprintf("Sentry's settings were not loaded within %.0f s", servicesLimit.Seconds())}

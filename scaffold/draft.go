@@ -1,8 +1,8 @@
-// Package draft makes a topology for who has none yet: of the regions of Sentry's
-// configuration file, or of the tunnels of an ngrok agent, with the names and ids
-// that Sentry has for them.
+// Package scaffold writes a silo.toml for a user who has none: from the regions in
+// Sentry's configuration file, or from the tunnels of an ngrok agent. It also
+// writes configuration files for that agent.
 //
-// It is pure. It must not know where those files are, nor write any.
+// It must not know command lines or terminals.
 package scaffold
 
 import (
@@ -14,102 +14,103 @@ import (
 	"strings"
 
 	"silo/sentry"
-	"silo/templates"
 	"silo/tunnels"
 )
 
-// Draft is a topology made of what was found, with what its user should know.
+// Draft is a topology that was made from other files.
 type Draft struct {
-	templates.Topology
+	Topology
 
 	Notes    []string // what became of what
-	Warnings []string // what was not carried over, or had to be guessed
+	Warnings []string // what was not carried over, or was guessed
 }
 
-// Secret tells whether the topology holds what is not for everybody to read.
-func (d *Draft) Secret() bool {
-	holds := func(s templates.Silo) bool { return len(s.BasicAuth) > 0 || s.TrafficPolicy != "" }
-	return holds(d.Control) || slices.ContainsFunc(d.Regions, func(r templates.RegionTable) bool { return holds(r.Silo) })
+// HasSecrets reports whether the topology holds passwords or traffic policies.
+func (d *Draft) HasSecrets() bool {
+	secret := func(s Silo) bool { return len(s.BasicAuth) > 0 || s.TrafficPolicy != "" }
+	return secret(d.Control) || slices.ContainsFunc(d.Regions, func(r Region) bool { return secret(r.Silo) })
 }
 
-// OfRegions makes a topology of the regions of Sentry's configuration file, or an
-// example where there are none.
-func OfRegions(written []sentry.WrittenRegion) Draft {
+// FromSentry makes a topology of the regions in Sentry's configuration file, or an
+// example if there are none.
+func FromSentry(written []sentry.WrittenRegion) Draft {
 	if len(written) == 0 {
-		return Draft{Topology: templates.Topology{Regions: []templates.RegionTable{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
+		return Draft{Topology: Topology{Regions: []Region{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
 	}
 	var d Draft
 	for _, w := range written {
-		d.Regions = append(d.Regions, templates.RegionTable{Name: w.Name, ID: w.ID, Category: w.Category})
+		d.Regions = append(d.Regions, Region{Name: w.Name, ID: w.ID, Category: w.Category})
 	}
 	return d
 }
 
-// OfAgent makes a topology of an ngrok agent's tunnels, of which there is at least
-// one. Control is told by its name, else by its port; all others are regions.
-// written are the regions of Sentry's configuration file: one of the same domain or
-// name gives its name, id and category.
-func OfAgent(file tunnels.AgentFile, written []sentry.WrittenRegion) Draft {
-	d := Draft{Topology: templates.Topology{
+// FromAgent makes a topology of an ngrok agent's tunnels, of which there must be at
+// least one. Control is the tunnel with "control" in its name, else the one to port
+// 8000, else the one to the lowest port; all others are regions. A region of
+// written with the same domain or name gives its name, id and category.
+func FromAgent(file AgentFile, written []sentry.WrittenRegion) Draft {
+	d := Draft{Topology: Topology{
 		Provider: tunnels.Ngrok,
-		Ngrok:    templates.Ngrok{ServerAddr: file.ServerAddr, RootCAs: file.RootCAs, Metadata: unexpanded(file.Metadata)},
+		Ngrok:    Ngrok{ServerAddr: file.ServerAddr, RootCAs: file.RootCAs, Metadata: escapeVariables(file.Metadata)},
 	}}
-	for _, left := range file.Left {
-		d.Warnings = append(d.Warnings, "not carried over: "+left)
+	for _, skipped := range file.Skipped {
+		d.warn("not carried over: %s", skipped)
 	}
-	list := d.distinct(file.Tunnels)
-	control := slices.IndexFunc(list, isControl)
-	if control < 0 {
-		control = slices.IndexFunc(list, func(t tunnels.AgentTunnel) bool { return t.Port == 8000 })
-	}
-	if control < 0 {
-		lowest := slices.MinFunc(list, func(x, y tunnels.AgentTunnel) int { return cmp.Compare(x.Port, y.Port) })
-		control = slices.IndexFunc(list, func(t tunnels.AgentTunnel) bool { return t.Port == lowest.Port })
-	}
-	d.Control = place(list[control])
-	d.Notes = append(d.Notes, list[control].Name+" is control")
-	d.regions(slices.Delete(slices.Clone(list), control, control+1), written)
-	ports := []int{d.Control.Port}
-	for _, r := range d.Regions {
-		ports = append(ports, r.Port)
-	}
-	if slices.ContainsFunc(ports, func(port int) bool { return slices.Contains(ports, port+1) }) {
+	i := controlIndex(file.Tunnels)
+	control := file.Tunnels[i]
+	list := d.unique(slices.Concat([]AgentTunnel{control}, file.Tunnels[:i], file.Tunnels[i+1:]))
+	d.Control = siloOf(list[0])
+	d.Notes = append(d.Notes, control.Name+" is control")
+	d.addRegions(list[1:], written)
+	if slices.ContainsFunc(list, func(t AgentTunnel) bool {
+		return slices.ContainsFunc(list, func(next AgentTunnel) bool { return next.Port == t.Port+1 })
+	}) {
 		d.Watchers = "false"
-		d.Warnings = append(d.Warnings, "ports follow one another: watchers = false, since a devserver with webpack takes two")
+		d.warn("some ports are adjacent: watchers = false, because a devserver with webpack takes two ports")
 	}
 	return d
 }
 
-// distinct leaves out tunnels that lead to where another one leads, or from where.
-func (d *Draft) distinct(all []tunnels.AgentTunnel) (list []tunnels.AgentTunnel) {
+func (d *Draft) warn(format string, args ...any) {
+	d.Warnings = append(d.Warnings, fmt.Sprintf(format, args...))
+}
+
+func controlIndex(list []AgentTunnel) int {
+	i := slices.IndexFunc(list, func(t AgentTunnel) bool { return strings.Contains(strings.ToLower(t.Name), "control") })
+	if i < 0 {
+		i = slices.IndexFunc(list, func(t AgentTunnel) bool { return t.Port == 8000 })
+	}
+	if i < 0 {
+		lowest := slices.MinFunc(list, func(x, y AgentTunnel) int { return cmp.Compare(x.Port, y.Port) })
+		i = slices.IndexFunc(list, func(t AgentTunnel) bool { return t.Port == lowest.Port })
+	}
+	return i
+}
+
+// unique leaves out tunnels whose port or domain an earlier tunnel has.
+func (d *Draft) unique(all []AgentTunnel) (list []AgentTunnel) {
 	for _, t := range all {
-		i := slices.IndexFunc(list, func(other tunnels.AgentTunnel) bool {
+		i := slices.IndexFunc(list, func(other AgentTunnel) bool {
 			return other.Port == t.Port || t.Domain != "" && other.Domain == t.Domain
 		})
-		switch {
-		case i >= 0:
-			d.Warnings = append(d.Warnings, fmt.Sprintf("not carried over: %s: %s has its port or its domain", t.Name, list[i].Name))
-		case strings.Contains(t.Domain, "*"):
-			d.Warnings = append(d.Warnings, fmt.Sprintf("%s: a wildcard is no address of one silo: its domain is left out", t.Name))
-			t.Domain = ""
-			list = append(list, t)
-		default:
-			list = append(list, t)
+		if i >= 0 {
+			d.warn("not carried over: %s: %s has the same port or domain", t.Name, list[i].Name)
+			continue
 		}
+		if strings.Contains(t.Domain, "*") {
+			d.warn("%s: a wildcard domain cannot be the address of one silo, and was left out", t.Name)
+			t.Domain = ""
+		}
+		list = append(list, t)
 	}
 	return list
 }
 
-func isControl(t tunnels.AgentTunnel) bool {
-	return strings.Contains(strings.ToLower(t.Name), "control")
-}
-
-// regions makes a region of each tunnel.
-func (d *Draft) regions(list []tunnels.AgentTunnel, written []sentry.WrittenRegion) {
-	var guessed []string
+// addRegions adds a region for each tunnel.
+func (d *Draft) addRegions(list []AgentTunnel, written []sentry.WrittenRegion) {
 	ids, names := map[int]bool{}, map[string]bool{}
 	for _, t := range list {
-		region := templates.RegionTable{Silo: place(t), Name: regionName(t.Name)}
+		region := Region{Silo: siloOf(t), Name: regionName(t.Name)}
 		i := slices.IndexFunc(written, func(w sentry.WrittenRegion) bool { return t.Domain != "" && w.Address == "https://"+t.Domain })
 		if i < 0 {
 			i = slices.IndexFunc(written, func(w sentry.WrittenRegion) bool { return w.Name == region.Name })
@@ -124,6 +125,12 @@ func (d *Draft) regions(list []tunnels.AgentTunnel, written []sentry.WrittenRegi
 		d.Regions = append(d.Regions, region)
 		d.Notes = append(d.Notes, t.Name+" is region "+region.Name)
 	}
+	if len(list) == 0 {
+		d.Regions = []Region{{Name: "us", ID: 1}}
+		d.warn("there is only one tunnel: region us is an example")
+		return
+	}
+	var guessed []string
 	for i, next := 0, 1; i < len(d.Regions); i++ {
 		if d.Regions[i].ID != 0 {
 			continue
@@ -134,46 +141,36 @@ func (d *Draft) regions(list []tunnels.AgentTunnel, written []sentry.WrittenRegi
 		d.Regions[i].ID, ids[next] = next, true
 		guessed = append(guessed, fmt.Sprintf("%s = %d", d.Regions[i].Name, next))
 	}
-	switch {
-	case len(list) == 0:
-		d.Regions = []templates.RegionTable{{Name: "us", ID: 1}}
-		d.Warnings = append(d.Warnings, "there is but one tunnel: region us is made up")
-	case len(guessed) > 0:
-		d.Warnings = append(d.Warnings, "made up, and part of what a database holds: the ids "+strings.Join(guessed, ", "))
+	if len(guessed) > 0 {
+		d.warn("guessed region ids, which an existing database must share: %s", strings.Join(guessed, ", "))
 	}
 }
 
-// place is what a topology says of a tunnel's silo.
-func place(t tunnels.AgentTunnel) templates.Silo {
-	s := templates.Silo{
+func siloOf(t AgentTunnel) Silo {
+	s := Silo{
 		Port: t.Port, Domain: t.Domain, HostHeader: t.HostHeader, AllowCIDRs: t.AllowCIDRs,
-		TrafficPolicy: cmp.Or(expandable.ReplaceAllString(t.TrafficPolicy, "$$$0"), unexpanded(t.PolicyFile)),
+		TrafficPolicy: cmp.Or(variable.ReplaceAllString(t.TrafficPolicy, "$$$0"), escapeVariables(t.PolicyFile)),
 	}
 	for _, pair := range t.BasicAuth {
-		s.BasicAuth = append(s.BasicAuth, unexpanded(pair))
+		s.BasicAuth = append(s.BasicAuth, escapeVariables(pair))
 	}
 	return s
 }
 
-// expandable is what a topology would take for a variable of the environment in a
-// traffic policy, which has expressions of the kind of its own.
-var expandable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(\}|:-)`)
+// variable matches what a topology expands. A traffic policy has expressions of
+// its own that also begin with ${.
+var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(\}|:-)`)
 
-// unexpanded keeps a text from being expanded.
-func unexpanded(text string) string { return strings.ReplaceAll(text, "${", "$${") }
+// escapeVariables keeps a topology from expanding ${NAME} in text.
+func escapeVariables(text string) string { return strings.ReplaceAll(text, "${", "$${") }
 
-var noLabel = regexp.MustCompile(`[^a-z0-9]+`)
+var notLabel = regexp.MustCompile(`[^a-z0-9]+`)
 
 // regionName makes a region's name of a tunnel's: us of us, us-silo and region-us.
 func regionName(tunnel string) string {
-	name := strings.Trim(noLabel.ReplaceAllString(strings.ToLower(tunnel), "-"), "-")
-	for _, cut := range []func(string) (string, bool){
-		func(s string) (string, bool) { return strings.CutSuffix(s, "-silo") },
-		func(s string) (string, bool) { return strings.CutPrefix(s, "silo-") },
-		func(s string) (string, bool) { return strings.CutPrefix(s, "region-") },
-		func(s string) (string, bool) { return strings.CutSuffix(s, "-region") },
-	} {
-		name, _ = cut(name)
+	name := strings.Trim(notLabel.ReplaceAllString(strings.ToLower(tunnel), "-"), "-")
+	for _, affix := range []string{"silo", "region"} {
+		name = strings.TrimPrefix(strings.TrimSuffix(name, "-"+affix), affix+"-")
 	}
 	if name = strings.Trim(name[:min(len(name), 50)], "-"); name == "" || slices.Contains([]string{"control", "all", "monolith"}, name) {
 		name = strings.Trim("region-"+name, "-")

@@ -61,6 +61,12 @@ func (b Block) begin() string {
 	return beginMarker + strconv.QuoteToASCII(b.Instance) + " (" + file[1:len(file)-1] + ")" + beginRest
 }
 
+// guardTemplate defines the parts that the region configs of all dialects share.
+const guardTemplate = "region/guard.py.tmpl"
+
+// pythonFuncs are the functions that region config templates call.
+var pythonFuncs = template.FuncMap{"py": pyString, "pys": pyStrings}
+
 // Render writes the region config of c.Dialect. Every string arrives in Python
 // as it is, whatever it holds.
 func Render(c Config) (Block, error) {
@@ -72,12 +78,13 @@ func Render(c Config) (Block, error) {
 			return Block{}, fmt.Errorf("render region config: region %q: unknown category %q", r.Name, r.Category)
 		}
 	}
-	text, err := templates.Region(c.Dialect.Template, template.FuncMap{"py": pyString, "pys": pyStrings}, struct {
+	file := c.Dialect.Template + ".py.tmpl"
+	text, err := templates.Execute(file, pythonFuncs, struct {
 		Config
 		public
 		LocalCell  bool
 		BeatSuffix string
-	}{c, c.public(), slices.Contains(c.Dialect.RegionVars, localCell), c.beatSuffix()})
+	}{c, c.public(), slices.Contains(c.Dialect.RegionVars, localCell), c.beatSuffix()}, "region/"+file, guardTemplate)
 	if err != nil {
 		return Block{}, err
 	}

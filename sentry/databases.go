@@ -97,7 +97,7 @@ type Database struct {
 // by the configuration at path and in the environment of one of them. It makes no
 // use of silo's block there. ParseDatabases reads what it prints.
 func DatabaseArgv(p Program, verb, path, instance string, silos []string) ([]string, error) {
-	script, text, err := templates.Databases()
+	text, err := databasesPart()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,13 @@ func DatabaseArgv(p Program, verb, path, instance string, silos []string) ([]str
 	if err != nil {
 		return nil, fmt.Errorf("say what to do with databases: %w", err)
 	}
-	return []string{p.Python, "-c", script, string(task)}, nil
+	return []string{p.Python, "-c", templates.Text("python/databases.py"), string(task)}, nil
+}
+
+// databasesPart returns the part of every region config that gives each silo a
+// database of its own, which python/databases.py executes.
+func databasesPart() (string, error) {
+	return templates.Execute("databases", pythonFuncs, nil, guardTemplate)
 }
 
 // ParseDatabases reads what DatabaseArgv's command printed: one a silo, in no order.

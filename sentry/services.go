@@ -143,12 +143,8 @@ func (l Finder) Python() (file string, ok bool) {
 // Services, on standard output; ParseServices reads the answer. It is to be run in
 // a silo's environment. It changes nothing and takes a second or more: settings
 // are a program. Each service is waited for 4 s at most.
-func ServicesArgv(python string) ([]string, error) {
-	program, err := templates.Services()
-	if err != nil {
-		return nil, err
-	}
-	return []string{python, "-c", program}, nil
+func ServicesArgv(python string) []string {
+	return []string{python, "-c", templates.Text("python/services.py")}
 }
 
 // ParseServices reads what the command line of ServicesArgv has printed.

@@ -1,9 +1,8 @@
-// Package templates holds the embedded text of every file that silo writes: the
-// region config of each dialect of Sentry, and the silo.toml that `silo init`
-// starts a user with.
+// Package templates holds the embedded text of every file that silo writes and
+// of every program that it runs.
 //
-// It fills text in and knows nothing of what the text does: not which release
-// of Sentry wants which template, not where a file lands.
+// It must not know what a text does, which Sentry release needs it, or where a
+// file is written: that belongs to the room that fills it in.
 package templates
 
 import (
@@ -13,21 +12,29 @@ import (
 	"text/template"
 )
 
-//go:embed region/*.tmpl silo.toml.tmpl
+//go:embed region/*.tmpl python/*.py shell/* silo.toml.tmpl silo.1.tmpl
 var files embed.FS
 
-// Region fills in the region config named after a dialect, such as "tuple-id":
-// the Python that stands between silo's markers. The template calls the
-// functions in funcs; a field that data lacks is an error.
-func Region(dialect string, funcs template.FuncMap, data any) (string, error) {
-	name := dialect + ".py.tmpl"
-	all, err := template.New(name).Option("missingkey=error").Funcs(funcs).ParseFS(files, "region/"+name, "region/guard.py.tmpl")
+// Text returns an embedded file as it is. It panics if there is no such file.
+func Text(name string) string {
+	text, err := files.ReadFile(name)
 	if err != nil {
-		return "", fmt.Errorf("parse region config template %s: %w", dialect, err)
+		panic(err)
+	}
+	return string(text)
+}
+
+// Execute parses the embedded templates in paths and executes the one called
+// name: a path's last element, or a name that one of them defines. They may call
+// funcs. A field that data lacks is an error.
+func Execute(name string, funcs template.FuncMap, data any, paths ...string) (string, error) {
+	all, err := template.New("").Option("missingkey=error").Funcs(funcs).ParseFS(files, paths...)
+	if err != nil {
+		return "", fmt.Errorf("parse template %s: %w", name, err)
 	}
 	var text strings.Builder
-	if err := all.Execute(&text, data); err != nil {
-		return "", fmt.Errorf("fill in region config template %s: %w", dialect, err)
+	if err := all.ExecuteTemplate(&text, name, data); err != nil {
+		return "", fmt.Errorf("execute template %s: %w", name, err)
 	}
 	return text.String(), nil
 }

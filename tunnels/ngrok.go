@@ -52,7 +52,7 @@ func newNgrok(config Config) (Provider, error) {
 		c.Patience = patience
 	}
 	if c.Authtoken == "" {
-		return nil, noToken(nil)
+		return nil, missingToken(nil)
 	}
 	p := &ngrokProvider{config: config, endpoints: map[*endpoint]bool{}, warned: map[string]bool{}}
 	if c.RootCAs == "" {

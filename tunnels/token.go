@@ -1,18 +1,23 @@
 package tunnels
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // FindToken finds the ngrok authtoken: configured (the topology's), then
-// NGROK_AUTHTOKEN, then the ngrok agent's own configuration files. It says
-// where it was found, in words that fit after "the authtoken from". goos is
-// runtime.GOOS. Without a token the error is an *Error with a hint; a
-// configuration file that is there but cannot be read is an error too, unless
-// a token stands before it.
+// NGROK_AUTHTOKEN, then the ngrok agent's own configuration files. source fits
+// after "the authtoken from". goos is runtime.GOOS. If there is no token, the error
+// is an *Error with a hint. An agent's file that exists but cannot be decoded is an
+// error too, unless a token was found before it.
 func FindToken(configured string, env func(string) (string, bool), home, goos string) (token, source string, err error) {
 	if token := strings.TrimSpace(configured); token != "" {
 		return token, "tunnels.ngrok.authtoken", nil
@@ -22,31 +27,50 @@ func FindToken(configured string, env func(string) (string, bool), home, goos st
 	}
 	paths := AgentConfigPaths(env, home, goos)
 	for _, path := range paths {
-		if _, err := os.Stat(path); err != nil {
-			continue
+		var file struct {
+			Authtoken string                     // version 2
+			Agent     struct{ Authtoken string } // version 3
 		}
-		file, err := ReadAgentConfig(path)
-		if err != nil {
+		if err := DecodeAgentFile(path, &file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", "", err
 		}
-		if file.Authtoken != "" {
-			return file.Authtoken, path, nil
+		if token := strings.TrimSpace(cmp.Or(file.Agent.Authtoken, file.Authtoken)); token != "" {
+			return token, path, nil
 		}
 	}
-	return "", "", noToken(paths)
+	return "", "", missingToken(paths)
 }
 
-func noToken(paths []string) *Error {
-	text := "no ngrok authtoken: looked at tunnels.ngrok.authtoken and NGROK_AUTHTOKEN"
-	if len(paths) > 0 {
-		text = fmt.Sprintf("no ngrok authtoken: looked at tunnels.ngrok.authtoken, NGROK_AUTHTOKEN, %s", strings.Join(paths, ", "))
+func missingToken(paths []string) *Error {
+	places := append([]string{"tunnels.ngrok.authtoken", "NGROK_AUTHTOKEN"}, paths...)
+	return &Error{Code: codeNoToken, Class: Fatal, Text: "no ngrok authtoken: looked at " + strings.Join(places, ", "), Hint: hintSignIn}
+}
+
+// yamlLine matches the only part of a YAML error that cannot hold a secret: the
+// library quotes values.
+var yamlLine = regexp.MustCompile(`line \d+`)
+
+// DecodeAgentFile decodes an ngrok agent's configuration file, which is YAML, into
+// v. If the file does not exist, the error wraps fs.ErrNotExist; if it cannot be
+// decoded, the error is an *Error that shows nothing of the file's content.
+func DecodeAgentFile(path string, v any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the ngrok agent's configuration: %w", err)
 	}
-	return &Error{Code: codeNoToken, Class: Fatal, Text: text, Hint: hintSignIn}
+	if err := yaml.Unmarshal(raw, v); err != nil {
+		text := path + " is not an ngrok agent's configuration"
+		if line := yamlLine.FindString(err.Error()); line != "" {
+			text += " (" + line + ")"
+		}
+		return &Error{Code: codeOptions, Class: Fatal, Text: text, Hint: "ngrok config check"}
+	}
+	return nil
 }
 
-// AgentConfigPaths are where the ngrok agent keeps its configuration on a
-// system, the newest agent's first (github.com/ngrok/ngrok-docs,
-// agent/config/index.mdx; ~/.ngrok2 is of agents before 3).
+// AgentConfigPaths returns the places of the ngrok agent's configuration, the
+// newest agent's first (github.com/ngrok/ngrok-docs, agent/config/index.mdx;
+// ~/.ngrok2 is of agents before version 3).
 func AgentConfigPaths(env func(string) (string, bool), home, goos string) []string {
 	var paths []string
 	if goos == "darwin" {

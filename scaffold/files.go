@@ -1,0 +1,98 @@
+package scaffold
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/google/renameio/v2"
+
+	"silo/topology"
+)
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// hiddenBy returns the topology in a parent directory that a new file hides from
+// its own directory; empty if there is none.
+func hiddenBy(file string) string {
+	if filepath.Base(file) != topology.FileName || exists(file) {
+		return ""
+	}
+	above, err := topology.Find(filepath.Dir(file), nil)
+	if err != nil {
+		return ""
+	}
+	return above
+}
+
+// keepOld copies a topology that will be overwritten, since its ids are in
+// databases. It keeps all earlier copies: the first one may be written by hand.
+func keepOld(file string) (note string, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("keep the old topology: %w", err)
+	}
+	old := file + ".old"
+	for n := 1; exists(old); n++ {
+		if kept, err := os.ReadFile(old); err == nil && bytes.Equal(kept, text) {
+			return "the old file is already kept as " + old, nil
+		}
+		old = file + ".old." + strconv.Itoa(n)
+	}
+	return "kept the old file as " + old, replaceFile(old, text, 0o600)
+}
+
+// writeSchema writes the JSON schema for editors beside a topology.
+func writeSchema(file string) (note string, err error) {
+	schema := filepath.Join(filepath.Dir(file), "silo.schema.json")
+	return "wrote " + schema, replaceFile(schema, topology.Schema(), 0o644)
+}
+
+// createFile writes a file that must not exist yet. On failure it removes what it
+// wrote.
+func createFile(file string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, os.ErrExist) {
+		return &Error{file + " already exists", []string{"silo init --force overwrites it"}}
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", file, errors.Join(err, os.Remove(file)))
+	}
+	return nil
+}
+
+// replaceFile writes a file atomically and keeps a symbolic link to it. An
+// existing file keeps its mode, unless the new mode is private.
+func replaceFile(file string, data []byte, mode fs.FileMode) error {
+	target := file
+	if resolved, err := filepath.EvalSymlinks(file); err == nil {
+		target = resolved
+	}
+	options := []renameio.Option{renameio.WithTempDir(filepath.Dir(target)), renameio.WithPermissions(mode)}
+	if mode&0o077 != 0 {
+		options = append(options, renameio.WithExistingPermissions())
+	}
+	pending, err := renameio.NewPendingFile(target, options...)
+	if err == nil {
+		_, err = pending.Write(data)
+		if err == nil {
+			err = pending.CloseAtomicallyReplace()
+		}
+		_ = pending.Cleanup() // does nothing after a replacement
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package scaffold
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"silo/sentry"
+	"silo/topology"
+	"silo/tunnels"
+)
+
+// Options are the choices for Init.
+type Options struct {
+	File      string // where the silo.toml goes; absolute
+	Force     bool   // overwrite File
+	Schema    bool   // also write silo.schema.json beside File
+	FromNgrok bool   // make silos of an ngrok agent's tunnels
+	NgrokFile string // the agent's configuration, absolute; empty: where the agent itself looks
+	Env       func(name string) (string, bool)
+}
+
+// Error is a failure with hints for the user.
+type Error struct {
+	Text  string
+	Hints []string
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// SchemaOnly reports whether Init will write only the schema: it was asked for
+// beside an existing topology.
+func (o Options) SchemaOnly() bool { return o.Schema && !o.Force && !o.FromNgrok && exists(o.File) }
+
+// Init writes a silo.toml and reports what it did. It overwrites a file only with
+// Force, and keeps a copy of it. Notes and warnings are also returned with
+// an error, which wraps *Error if the user can fix the cause.
+func Init(o Options) (notes, warnings []string, err error) {
+	if o.SchemaOnly() {
+		note, err := writeSchema(o.File) // the schema changes with silo's version, the user's topology does not
+		if err != nil {
+			return nil, nil, err
+		}
+		return []string{note}, nil, nil
+	}
+	draft, err := o.draft()
+	if err != nil {
+		return nil, nil, err
+	}
+	draft.Schema = o.Schema
+	text, err := draft.Text()
+	if err != nil {
+		return nil, nil, err
+	}
+	mode := fs.FileMode(0o644) // a topology is shared by all who work on the checkout
+	if draft.HasSecrets() {
+		mode = 0o600
+		draft.Warnings = append(draft.Warnings, o.File+" holds passwords or a traffic policy: only you can read it, and it does not belong into a repository")
+	}
+	if hidden := hiddenBy(o.File); hidden != "" {
+		warnings = append(warnings, fmt.Sprintf("in %s and below, silo now finds this file and no longer %s (silo -f %[2]s still uses that one)", filepath.Dir(o.File), hidden))
+	}
+	if o.Force && exists(o.File) {
+		note, err := keepOld(o.File)
+		if err != nil {
+			return nil, nil, err
+		}
+		notes = append(notes, note)
+	}
+	if o.Force {
+		err = replaceFile(o.File, []byte(text), mode)
+	} else {
+		err = createFile(o.File, []byte(text), mode)
+	}
+	if err != nil {
+		return notes, nil, err
+	}
+	notes = append(notes, "wrote "+o.File)
+	if o.Schema {
+		note, err := writeSchema(o.File)
+		if err != nil {
+			return notes, warnings, err
+		}
+		notes = append(notes, note)
+	}
+	return append(notes, draft.Notes...), append(warnings, draft.Warnings...), nil
+}
+
+// draft makes the topology: of an ngrok agent's tunnels, else of the regions in
+// Sentry's own file, else an example.
+func (o Options) draft() (Draft, error) {
+	config := o.sentryConfig()
+	written := o.writtenRegions(config)
+	if o.FromNgrok {
+		return o.fromNgrok(written)
+	}
+	draft := FromSentry(written)
+	if len(written) > 0 {
+		draft.Notes = append(draft.Notes, "the regions are those in "+config)
+	}
+	for _, path := range o.agentPaths() {
+		if file, err := ReadAgentFile(path); err == nil && len(file.Tunnels) > 0 {
+			draft.Notes = append(draft.Notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos of them", len(file.Tunnels), path))
+			break
+		}
+	}
+	return draft, nil
+}
+
+func (o Options) fromNgrok(written []sentry.WrittenRegion) (Draft, error) {
+	file, err := o.readAgentFile()
+	if err != nil {
+		return Draft{}, err
+	}
+	version := ""
+	if !slices.Contains([]string{"", "2", "3"}, file.Version) {
+		version = fmt.Sprintf(" (its version is %q; silo knows 2 and 3)", file.Version)
+	}
+	if len(file.Tunnels) == 0 {
+		return Draft{}, &Error{
+			"no HTTP tunnel to this machine in " + file.Path + version,
+			append([]string{"silo init writes a topology without tunnels"}, file.Skipped...),
+		}
+	}
+	draft := FromAgent(file, written)
+	if version != "" {
+		draft.Warnings = append(draft.Warnings, file.Path+" may be incomplete here"+version)
+	}
+	draft.Notes = append(draft.Notes, "made from "+file.Path)
+	if file.HasAuthtoken {
+		draft.Notes = append(draft.Notes, "the authtoken stays there")
+		if !slices.Contains(o.agentPaths(), file.Path) {
+			draft.Warnings = append(draft.Warnings, "silo does not look for an authtoken in "+file.Path+": export NGROK_AUTHTOKEN=… with the authtoken in it")
+		}
+	}
+	return draft, nil
+}
+
+// readAgentFile reads the ngrok agent's configuration that the user named, or the
+// first one that the agent itself would read.
+func (o Options) readAgentFile() (AgentFile, error) {
+	if o.NgrokFile != "" {
+		return ReadAgentFile(o.NgrokFile)
+	}
+	for _, path := range o.agentPaths() {
+		if file, err := ReadAgentFile(path); !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+	}
+	return AgentFile{}, &Error{"no ngrok.yml: looked at " + strings.Join(o.agentPaths(), ", "), []string{"silo init --from-ngrok FILE"}}
+}
+
+func (o Options) agentPaths() []string {
+	home, _ := o.Env("HOME")
+	return tunnels.AgentConfigPaths(o.Env, home, runtime.GOOS)
+}
+
+// sentryConfig returns the configuration file that Sentry reads by default; empty
+// without HOME and SENTRY_CONF.
+func (o Options) sentryConfig() string {
+	t, err := topology.Parse(topology.FileName, []byte("version = 1\n[region.us]\nid = 1\n"), nil, o.Env)
+	if err != nil {
+		return ""
+	}
+	return t.Sentry.Config
+}
+
+// writtenRegions returns the regions of a Sentry configuration, or none if a
+// topology cannot hold one of them.
+func (o Options) writtenRegions(config string) []sentry.WrittenRegion {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return nil
+	}
+	found := sentry.ParseRegions(string(text))
+	for i, w := range found {
+		text := fmt.Sprintf("version = 1\n[region.%q]\nid = %d\n", w.Name, w.ID)
+		if _, err := topology.Parse(topology.FileName, []byte(text), nil, o.Env); err != nil {
+			return nil
+		}
+		if slices.ContainsFunc(found[:i], func(other sentry.WrittenRegion) bool { return other.Name == w.Name || other.ID == w.ID }) {
+			return nil
+		}
+		if w.Category == "MULTI_TENANT" {
+			found[i].Category = "" // the default
+		}
+	}
+	return found
+}
