@@ -111,7 +111,7 @@ func (e *engineer) residence(base string) {
 	e.diagnosis("fail  databases  no migration has run on " + base + "_control, " + base + "_us_west, " + base + "_eu")
 	e.interrupt()
 	e.run(0, "db", "migrate")
-	e.diagnosis("ok    databases  " + base + "_control, " + base + "_us_west, " + base + "_eu are there, migrated")
+	e.diagnosis("ok    databases  " + base + "_control, " + base + "_us_west, " + base + "_eu exist and are migrated")
 
 	if said := e.says(0, "", "up", "-d"); strings.Contains(said, "warning") {
 		e.Errorf("up says %s", said)

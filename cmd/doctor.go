@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 
 	"github.com/urfave/cli/v2"
 
@@ -48,7 +47,7 @@ func (a *app) doctor(c *cli.Context) error {
 	}
 	var shown []ui.DoctorCheck
 	failed := false
-	all := doctor.Examine(c.Context, patient, func(check doctor.Check) {
+	all := doctor.Run(c.Context, patient, func(check doctor.Check) {
 		if c.Err() != nil {
 			return // what was not finished is not worth a word
 		}
@@ -80,8 +79,8 @@ func (a *app) doctor(c *cli.Context) error {
 
 // patient is what the doctor looks at. A topology that is missing or broken is one
 // of the things that he finds, and no error.
-func (a *app) patient(c *cli.Context) (doctor.Patient, error) {
-	p := doctor.Patient{Environ: a.Environ, Env: a.lookup, System: runtime.GOOS, Run: proc.Output, Block: a.wantedBlock(c)}
+func (a *app) patient(c *cli.Context) (doctor.Target, error) {
+	p := doctor.Target{Environ: a.Environ, Env: a.lookup, Exec: proc.Output, Block: a.wantedBlock(c)}
 	p.Home, _ = a.lookup("HOME")
 	file, err := a.topologyPath(c)
 	switch {
@@ -94,9 +93,9 @@ func (a *app) patient(c *cli.Context) (doctor.Patient, error) {
 	if p.Instance, err = state.For(a.lookup, file); err != nil {
 		return p, err
 	}
-	p.Topology, p.Wrong = topology.Load(file, a.lookup)
-	if errors.Is(p.Wrong, fs.ErrNotExist) {
-		p.Wrong = fmt.Errorf("there is no topology at %s: %w", file, fs.ErrNotExist)
+	p.Topology, p.TopologyErr = topology.Load(file, a.lookup)
+	if errors.Is(p.TopologyErr, fs.ErrNotExist) {
+		p.TopologyErr = fmt.Errorf("there is no topology at %s: %w", file, fs.ErrNotExist)
 	}
 	return p, nil
 }
@@ -105,12 +104,12 @@ func (a *app) patient(c *cli.Context) (doctor.Patient, error) {
 const defaults = "version = 1\n[region.us]\nid = 1\n"
 
 // withoutTopology looks at what the default values lead to.
-func (a *app) withoutTopology(c *cli.Context, p doctor.Patient) (doctor.Patient, error) {
+func (a *app) withoutTopology(c *cli.Context, p doctor.Target) (doctor.Target, error) {
 	dir, err := a.directory(c)
 	if err != nil {
 		return p, err
 	}
-	p.Topology, p.Wrong = topology.Parse(filepath.Join(dir, topology.FileName), []byte(defaults), nil, a.lookup)
+	p.Topology, p.TopologyErr = topology.Parse(filepath.Join(dir, topology.FileName), []byte(defaults), nil, a.lookup)
 	return p, nil
 }
 

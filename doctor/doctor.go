@@ -1,12 +1,14 @@
-// Package doctor looks for what is missing on this machine for an instance to
-// run, and says how each thing is mended. It mends nothing and changes nothing.
+// Package doctor checks whether this machine has everything that an instance needs
+// to run, and suggests fixes. It changes nothing.
 //
-// It must not know a command line or a terminal, and holds no knowledge of its
-// own of Sentry, ngrok or the kernel: it asks the rooms that do.
+// It must not know about the command line or terminals. What Sentry, ngrok and the
+// kernel need is known by the rooms that it calls.
 package doctor
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -17,27 +19,27 @@ import (
 	"silo/topology"
 )
 
-// State is what a check has come to.
+// State is the result of a check.
 type State string
 
-// The states of a check, from good to bad but for Skip.
+// The states of a check.
 const (
 	OK   State = "ok"
-	Warn State = "warn" // it runs, but not all of it, or not for long
+	Warn State = "warn" // silo runs, but something does not work or may stop working
 	Fail State = "fail" // `silo up` would fail, or what it starts would not work
-	Skip State = "skip" // there was nothing to look at, or no way to
+	Skip State = "skip" // not applicable, or not possible
 )
 
-// Check is one thing that was looked at.
+// Check is the result of one check.
 type Check struct {
 	Name    string   `json:"name"`
 	State   State    `json:"state"`
-	Found   []string `json:"found"` // facts, at least one; free of secrets
-	Hints   []string `json:"hints"` // commands and edits that mend it; none where all is well
+	Found   []string `json:"found"` // facts, at least one; without secrets
+	Hints   []string `json:"hints"` // commands and edits that fix the problem
 	Seconds float64  `json:"seconds"`
 }
 
-// add takes a fact in; the check is as bad as its worst.
+// add adds a fact to the check, whose state is the worst of all its facts.
 func (c *Check) add(state State, found string, hints ...string) {
 	rank := []State{Skip, OK, Warn, Fail}
 	if c.State == "" || slices.Index(rank, state) > slices.Index(rank, c.State) {
@@ -51,154 +53,152 @@ func (c *Check) add(state State, found string, hints ...string) {
 	}
 }
 
-// Patient is what is looked at.
-type Patient struct {
-	Topology *topology.Topology // of the instance; with NoTopology what would be without a file; nil where Wrong
-	File     string             // of the topology; empty: there is none
-	Wrong    error              // why the topology cannot be read
-	Instance *state.Dir         // nil where there is no topology file
-	Environ  []string           // the caller's
-	Env      state.Lookup
-	System   string // runtime.GOOS
-	Home     string
-	// Block makes the region config that belongs into Sentry's configuration. It is
-	// called once, and may hold ports for an instant.
+// Target is what Run checks.
+type Target struct {
+	Topology    *topology.Topology // the defaults if File is empty; nil if TopologyErr is set
+	File        string             // of the topology; empty if there is none
+	TopologyErr error              // why the topology cannot be loaded
+	Instance    *state.Dir         // nil if there is no topology file
+	Environ     []string           // of the caller
+	Env         state.Lookup
+	Home        string
+	// Block renders the region config of the topology. It is called once, and may
+	// reserve ports while it runs.
 	Block func(ctx context.Context) (sentry.Block, error)
-	// Run runs a command to its end, as room proc's Output does.
-	Run func(ctx context.Context, argv []string, dir string, env []string) ([]byte, error)
+	// Exec runs a command until it exits, as proc.Output does.
+	Exec func(ctx context.Context, argv []string, dir string, env []string) ([]byte, error)
 }
 
-// The bounds of what takes time. All together stays below ten seconds.
+// Time limits. limit, for all checks together, stays below the ten seconds of Run.
 const (
-	chooseLimit   = 4 * time.Second
-	servicesLimit = 9500 * time.Millisecond // from the beginning on
+	chooseLimit = 4 * time.Second
+	limit       = 9500 * time.Millisecond
 )
 
-// visit is one look at a patient: what several checks need is found out once.
-type visit struct {
-	Patient
-	choice   func() choice
+// examination is one call of Run. The functions compute once what several checks need.
+type examination struct {
+	Target
+	choice   func() (sentry.Choice, error)
 	services func() services
 	block    func() (sentry.Block, error)
 }
 
-type choice struct {
-	sentry.Choice
-	err error
+type check struct {
+	name string
+	run  func(ctx context.Context, e *examination, c *Check)
+	// always is set if the check runs even if the topology cannot be loaded.
+	always bool
 }
 
-// Names are the checks in the order in which Examine tells of them.
+// checks is all checks, the slowest last.
+var checks = []check{
+	{"topology", checkTopology, true},
+	{"sentry", checkSentry, false},
+	{"command", checkCommand, false},
+	{"config", checkConfig, false},
+	{"tunnels", checkTunnels, false},
+	{"ports", checkPorts, false},
+	{"leftovers", checkLeftovers, true},
+	{"state", checkState, true},
+	{"system", checkSystem, true},
+	{"settings", checkSettings, false},
+	{"postgres", checkPostgres, false},
+	{"databases", checkDatabases, false},
+	{"redis", checkRedis, false},
+	{"watchers", checkWatchers, false},
+}
+
+// Names returns the names of the checks in the order of Run.
 func Names() []string {
 	var names []string
-	for _, c := range checks() {
+	for _, c := range checks {
 		names = append(names, c.name)
 	}
 	return names
 }
 
-type check struct {
-	name string
-	look func(ctx context.Context, v *visit, c *Check)
-	// free is set where there is something to look at without a topology that can
-	// be read.
-	free bool
-}
-
-// checks are all there are; those that take longest come last.
-func checks() []check {
-	return []check{
-		{"topology", lookAtTopology, true},
-		{"sentry", lookAtSentry, false},
-		{"command", lookAtCommand, false},
-		{"config", lookAtConfig, false},
-		{"tunnels", lookAtTunnels, false},
-		{"ports", lookAtPorts, false},
-		{"leftovers", lookAtLeftovers, true},
-		{"state", lookAtState, true},
-		{"system", lookAtSystem, true},
-		{"settings", lookAtSettings, false},
-		{"postgres", lookAtPostgres, false},
-		{"databases", lookAtDatabases, false},
-		{"redis", lookAtRedis, false},
-		{"watchers", lookAtWatchers, false},
-	}
-}
-
-// Examine makes all checks side by side, and tells of each, in the order of
-// Names, as soon as it and those before it are done. It returns within ten
-// seconds, and sooner when ctx ends.
-func Examine(ctx context.Context, p Patient, tell func(Check)) []Check {
-	ctx, cancel := context.WithTimeout(ctx, servicesLimit)
+// Run runs all checks in parallel, and calls report with each result as soon as that
+// check and those before it are done. It returns within ten seconds, and sooner if
+// ctx ends.
+func Run(ctx context.Context, target Target, report func(Check)) []Check {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	v := &visit{Patient: p}
-	v.choice = sync.OnceValue(func() choice { return v.choose(ctx) })
-	v.services = sync.OnceValue(func() services { return v.askServices(ctx) })
-	v.block = sync.OnceValues(func() (sentry.Block, error) { return p.Block(ctx) })
-	all := checks()
-	done := make([]chan Check, len(all))
-	for i, one := range all {
-		done[i] = make(chan Check, 1)
-		go func() { done[i] <- v.make(ctx, one) }() // the loop below waits for it
+	e := &examination{Target: target}
+	e.choice = sync.OnceValues(func() (sentry.Choice, error) {
+		ctx, cancel := context.WithTimeout(ctx, chooseLimit)
+		defer cancel()
+		return sentry.Choose(ctx, e.Topology.Sentry.Dialect, e.finder(ctx))
+	})
+	e.services = sync.OnceValue(func() services { return e.findServices(ctx) })
+	e.block = sync.OnceValues(func() (sentry.Block, error) { return target.Block(ctx) })
+	results := make([]chan Check, len(checks))
+	for i, one := range checks {
+		results[i] = make(chan Check, 1)
+		go func() { results[i] <- e.runCheck(ctx, one) }() // the loop below waits for it
 	}
-	made := make([]Check, len(all))
-	for i := range all {
-		made[i] = <-done[i]
-		tell(made[i])
+	done := make([]Check, len(checks))
+	for i := range checks {
+		done[i] = <-results[i]
+		report(done[i])
 	}
-	return made
+	return done
 }
 
-func (v *visit) make(ctx context.Context, one check) Check {
+func (e *examination) runCheck(ctx context.Context, one check) Check {
 	start := time.Now()
 	c := Check{Name: one.name, Hints: []string{}}
-	if v.Topology == nil && !one.free {
-		c.add(Skip, "the topology has to be mended first")
+	if e.Topology == nil && !one.always {
+		c.add(Skip, "fix the topology first")
 	} else {
-		one.look(ctx, v, &c)
+		one.run(ctx, e, &c)
 	}
 	c.Seconds = time.Since(start).Round(time.Millisecond).Seconds()
 	return c
 }
 
-// look is where the Sentry of the first silo is looked for.
-func (v *visit) look(ctx context.Context) sentry.Finder {
-	first := v.Topology.Control
-	return sentry.Finder{Dir: first.Dir, Command: first.Command, Env: v.Env, Run: func(_ context.Context, argv []string, dir string) ([]byte, error) {
-		return v.Run(ctx, argv, dir, v.Environ)
+// finder returns the finder for the Sentry that control runs.
+func (e *examination) finder(ctx context.Context) sentry.Finder {
+	control := e.Topology.Control
+	return sentry.Finder{Dir: control.Dir, Command: control.Command, Env: e.Env, Run: func(_ context.Context, argv []string, dir string) ([]byte, error) {
+		return e.Exec(ctx, argv, dir, e.Environ)
 	}}
 }
 
-func (v *visit) choose(ctx context.Context) choice {
-	ctx, cancel := context.WithTimeout(ctx, chooseLimit)
-	defer cancel()
-	found, err := sentry.Choose(ctx, v.Topology.Sentry.Dialect, v.look(ctx))
-	return choice{found, err}
-}
-
-// environ is the environment of a silo that is not placed yet.
-func (v *visit) environ(s topology.Silo) []string {
+// environ returns the environment of a silo, as far as it is known before placement.
+func (e *examination) environ(s topology.Silo) []string {
 	mode := "REGION"
 	if s.IsControl() {
 		mode = "CONTROL"
 	}
+	choice, _ := e.choice() // checkSentry reports the error
 	var env []string
-	for _, one := range sentry.Environ(v.Environ, sentry.Launch{
-		Mode: mode, Silo: s, Port: s.Port, ConfigPath: v.Topology.Sentry.Config, SentryEnv: v.Topology.Sentry.Env,
-	}, v.choice().Dialect) {
-		if one.Name != "SILO_RUN_ID" { // the region config tells by it that it is a silo that reads it
-			env = append(env, one.Name+"="+one.Value)
+	for _, v := range sentry.Environ(e.Environ, sentry.Launch{
+		Mode: mode, Silo: s, Port: s.Port, ConfigPath: e.Topology.Sentry.Config, SentryEnv: e.Topology.Sentry.Env,
+	}, choice.Dialect) {
+		if v.Name != "SILO_RUN_ID" { // with it, silo's block in the settings would run
+			env = append(env, v.Name+"="+v.Value)
 		}
 	}
 	return env
 }
 
-// words is a command line for a person.
-func words(argv []string) string { return strings.Join(argv, " ") }
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
 
-// several is "1 region", "2 regions".
-func several(n int, one string) string {
+// plural returns "1 region" or "2 regions".
+func plural(n int, noun string) string {
 	if n == 1 {
-		return "1 " + one
+		return "1 " + noun
 	}
-	return itoa(n) + " " + one + "s"
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// join joins the first items, and counts the others.
+func join(items []string, limit int) string {
+	if len(items) <= limit {
+		return strings.Join(items, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(items[:limit], ", "), len(items)-limit)
 }

@@ -17,48 +17,48 @@ import (
 	"silo/topology"
 )
 
-// bed is a patient in a directory of its own: a Sentry of release 22.11.0 in a
-// virtual environment, its configuration, and a topology.
-type bed struct {
-	Patient
+// fixture is a Target in a temporary directory: Sentry 22.11.0 in a virtual
+// environment, its configuration, and a topology.
+type fixture struct {
+	Target
 	dir string
 	env map[string]string
 	t   *testing.T
 }
 
-// answered is what a Sentry says that is well.
+// answered is the answer of a Sentry without problems.
 const answered = `{"python": "3.8.18", "honcho": true, "seconds": 1.25, "node": "/bin/node",
  "databases": [{"name": "default", "kind": "postgres", "host": "127.0.0.1", "port": 5432, "database": "sentry", "user": "postgres", "version": "15.1", "migrated": true}],
  "redis": [{"name": "default", "kind": "redis", "host": "127.0.0.1", "port": 6379, "version": "7.0", "used": true}],
  "brokers": [{"name": "broker", "kind": "redis", "host": "127.0.0.1", "port": 6379}],
  "watchers": [{"name": "webpack", "program": "/sentry/node_modules/.bin/webpack", "there": true}]}`
 
-// head begins the topologies of these tests.
+// head is the start of the topologies of these tests.
 const head = "version = 1\n[sentry]\ncommand = [\"venv/bin/sentry\", \"devserver\"]\nconfig = \"sentry.conf.py\"\n"
 
-// tail ends them: no port that another program could want.
+// tail is their end, without fixed ports.
 const tail = "[control]\nport = 0\n[region.us]\nid = 1\nport = 0\n"
 
-func newBed(t *testing.T, text, says string) *bed {
+func newFixture(t *testing.T, text, answer string) *fixture {
 	t.Helper()
-	b := &bed{dir: t.TempDir(), t: t}
+	b := &fixture{dir: t.TempDir(), t: t}
 	b.env = map[string]string{"HOME": b.dir, "SILO_STATE_DIR": filepath.Join(b.dir, "state"), "USER": "ada", "PATH": "/bin:/usr/bin"}
 	b.file("venv/bin/sentry", "#!"+filepath.Join(b.dir, "venv/bin/python3")+"\n", 0o755)
 	b.file("venv/bin/python3", "#!/bin/sh\n", 0o755)
 	b.file("venv/lib/python3.8/site-packages/sentry/types/region.py", "class Region:\n    name: str\n    id: int\n", 0o644)
 	b.file("venv/lib/python3.8/site-packages/sentry-22.11.0.dist-info/METADATA", "", 0o644)
 	b.file("sentry.conf.py", "DEBUG = True\n", 0o644)
-	b.Patient = Patient{
-		File: filepath.Join(b.dir, "silo.toml"), System: "linux", Home: b.dir,
+	b.Target = Target{
+		File: filepath.Join(b.dir, "silo.toml"), Home: b.dir,
 		Env: func(name string) (string, bool) { v, ok := b.env[name]; return v, ok },
 		Block: func(context.Context) (sentry.Block, error) {
 			return sentry.Block{}, errors.New("addresses are not known yet")
 		},
-		Run: func(_ context.Context, argv []string, _ string, _ []string) ([]byte, error) {
+		Exec: func(_ context.Context, argv []string, _ string, _ []string) ([]byte, error) {
 			if argv[0] == "/bin/sh" {
 				return []byte("4096\nunlimited\n"), nil
 			}
-			return []byte(says), nil
+			return []byte(answer), nil
 		},
 	}
 	for name, value := range b.env {
@@ -68,16 +68,16 @@ func newBed(t *testing.T, text, says string) *bed {
 	return b
 }
 
-func (b *bed) topology(text string) {
+func (b *fixture) topology(text string) {
 	b.t.Helper()
-	b.Topology, b.Wrong = topology.Parse(b.File, []byte(text), nil, b.Env)
+	b.Topology, b.TopologyErr = topology.Parse(b.File, []byte(text), nil, b.Env)
 	var err error
 	if b.Instance, err = state.For(b.Env, b.File); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-func (b *bed) file(name, text string, mode os.FileMode) {
+func (b *fixture) file(name, text string, mode os.FileMode) {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), mode)); err != nil {
@@ -85,23 +85,24 @@ func (b *bed) file(name, text string, mode os.FileMode) {
 	}
 }
 
-// examine is what the doctor says of one thing.
-func (b *bed) examine(name string) Check {
+// check returns the result of one check.
+func (b *fixture) check(name string) Check {
 	b.t.Helper()
-	all := Examine(b.t.Context(), b.Patient, func(Check) {})
+	all := Run(b.t.Context(), b.Target, func(Check) {})
 	i := slices.IndexFunc(all, func(c Check) bool { return c.Name == name })
 	if i < 0 {
-		b.t.Fatalf("no check is called %s", name)
+		b.t.Fatalf("no check %s", name)
 	}
 	return all[i]
 }
 
-// wants holds a check against a state and words of its facts and hints.
-func wants(t *testing.T, c Check, s State, words ...string) {
+// wantCheck fails the test unless the check has the state, and its facts and hints
+// contain the words.
+func wantCheck(t *testing.T, c Check, s State, words ...string) {
 	t.Helper()
 	text := strings.Join(append(slices.Clone(c.Found), c.Hints...), "\n")
 	if c.State != s {
-		t.Errorf("%s is %s, not %s:\n%s", c.Name, c.State, s, text)
+		t.Errorf("%s: got %s, want %s:\n%s", c.Name, c.State, s, text)
 	}
 	for _, word := range words {
 		if !strings.Contains(text, word) {
@@ -109,74 +110,74 @@ func wants(t *testing.T, c Check, s State, words ...string) {
 		}
 	}
 	if bad := c.State == Fail || c.State == Warn; bad != (len(c.Hints) > 0) {
-		t.Errorf("%s is %s, and its hints are %q", c.Name, c.State, c.Hints)
+		t.Errorf("%s: got state %s with hints %q", c.Name, c.State, c.Hints)
 	}
 }
 
-func TestWell(t *testing.T) {
+func TestNoProblems(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
-	var told []string
-	all := Examine(t.Context(), b.Patient, func(c Check) { told = append(told, c.Name) })
-	if !slices.Equal(told, Names()) {
-		t.Errorf("told of %v, not of %v in their order", told, Names())
+	b := newFixture(t, head+tail, answered)
+	var reported []string
+	all := Run(t.Context(), b.Target, func(c Check) { reported = append(reported, c.Name) })
+	if !slices.Equal(reported, Names()) {
+		t.Errorf("reported %v, want %v", reported, Names())
 	}
 	for _, c := range all {
 		if c.Name == "databases" {
-			wants(t, c, Skip, "all silos share")
+			wantCheck(t, c, Skip, "all silos share")
 		} else {
-			wants(t, c, OK)
+			wantCheck(t, c, OK)
 		}
 		if len(c.Found) == 0 {
-			t.Errorf("%s has found nothing", c.Name)
+			t.Errorf("%s reported no fact", c.Name)
 		}
 	}
-	wants(t, b.examine("sentry"), OK, "22.11.0", "tuple-id", "id: int", "venv/bin/sentry")
-	wants(t, b.examine("settings"), OK, "1.2 s", "Python 3.8.18")
+	wantCheck(t, b.check("sentry"), OK, "22.11.0", "tuple-id", "id: int", "venv/bin/sentry")
+	wantCheck(t, b.check("settings"), OK, "1.2 s", "Python 3.8.18")
 }
 
 func TestTopology(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, "version = 1\n[region.us]\nid = 5000\n", answered)
-	wants(t, b.examine("topology"), Fail, "silo.toml:3:6", "id")
-	for _, c := range Examine(t.Context(), b.Patient, func(Check) {}) {
+	b := newFixture(t, "version = 1\n[region.us]\nid = 5000\n", answered)
+	wantCheck(t, b.check("topology"), Fail, "silo.toml:3:6", "id")
+	for _, c := range Run(t.Context(), b.Target, func(Check) {}) {
 		if c.State == Fail && c.Name != "topology" {
-			t.Errorf("%s fails for want of a topology: %q", c.Name, c.Found)
+			t.Errorf("%s fails without a topology: %q", c.Name, c.Found)
 		}
 	}
-	b = newBed(t, head+tail, answered)
+	b = newFixture(t, head+tail, answered)
 	b.File, b.Instance = "", nil
-	wants(t, b.examine("topology"), Fail, "silo init")
-	wants(t, b.examine("ports"), OK)
-	wants(t, b.examine("config"), OK)
+	wantCheck(t, b.check("topology"), Fail, "silo init")
+	wantCheck(t, b.check("ports"), OK)
+	wantCheck(t, b.check("config"), OK)
 }
 
 func TestSentry(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, strings.Replace(head, "venv/bin/sentry", "sentry", 1)+tail, answered)
-	wants(t, b.examine("sentry"), Fail, "source "+b.dir+"/venv/bin/activate", "sentry.command")
-	wants(t, b.examine("command"), Skip)
-	wants(t, b.examine("postgres"), Skip, "no Python")
+	b := newFixture(t, strings.Replace(head, "venv/bin/sentry", "sentry", 1)+tail, answered)
+	wantCheck(t, b.check("sentry"), Fail, "source "+b.dir+"/venv/bin/activate", "sentry.command")
+	wantCheck(t, b.check("command"), Skip)
+	wantCheck(t, b.check("postgres"), Skip, "Python of Sentry was not found")
 
-	b = newBed(t, head+tail, answered)
+	b = newFixture(t, head+tail, answered)
 	site := filepath.Join(b.dir, "venv/lib/python3.8/site-packages")
 	if err := os.Rename(filepath.Join(site, "sentry-22.11.0.dist-info"), filepath.Join(site, "sentry-22.12.0.dist-info")); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("sentry"), Fail, "22.12.0 cannot run as silos", "--mode monolith")
+	wantCheck(t, b.check("sentry"), Fail, "22.12.0 cannot run as silos", "--mode monolith")
 
-	b = newBed(t, strings.Replace(head, "venv/bin/sentry", "nosuch", 1)+"dialect = \"22.11.0\"\n"+tail, answered)
-	wants(t, b.examine("sentry"), OK, "not Sentry's own command")
-	wants(t, b.examine("command"), Fail, "nosuch", "command in silo.toml")
-	wants(t, b.examine("redis"), Skip, "not Sentry's own command")
+	b = newFixture(t, strings.Replace(head, "venv/bin/sentry", "nosuch", 1)+"dialect = \"22.11.0\"\n"+tail, answered)
+	wantCheck(t, b.check("sentry"), OK, "not Sentry's own command")
+	wantCheck(t, b.check("command"), Fail, "nosuch", "command in silo.toml")
+	wantCheck(t, b.check("redis"), Skip, "not Sentry's own command")
 
-	b = newBed(t, head+"dir = \"gone\"\n"+tail, answered)
-	wants(t, b.examine("command"), Fail, "gone", "dir in silo.toml")
+	b = newFixture(t, head+"dir = \"gone\"\n"+tail, answered)
+	wantCheck(t, b.check("command"), Fail, "gone", "dir in silo.toml")
 }
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
+	b := newFixture(t, head+tail, answered)
 	path := filepath.Join(b.dir, "sentry.conf.py")
 	block, err := sentry.Render(sentry.Config{
 		Instance: b.Topology.Name, File: b.File, Dialect: sentry.Dialects()[0], ControlURL: "http://127.0.0.1:1",
@@ -185,39 +186,38 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("config"), OK, "no region config of silo's yet")
+	wantCheck(t, b.check("config"), OK, "no region config yet")
 	if _, err := sentry.Write(t.Context(), path, block); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("config"), OK, "not compared: addresses are not known yet")
+	wantCheck(t, b.check("config"), OK, "not compared: addresses are not known yet")
 	b.Block = func(context.Context) (sentry.Block, error) { return block, nil }
-	wants(t, b.examine("config"), OK, "is in step")
+	wantCheck(t, b.check("config"), OK, "matches the topology")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.file("sentry.conf.py", strings.Replace(string(text), "127.0.0.1:2", "127.0.0.1:3", 1), 0o644)
-	wants(t, b.examine("config"), Warn, "out of step", "silo config write")
+	wantCheck(t, b.check("config"), Warn, "does not match", "silo config write")
 	b.file("sentry.conf.py", strings.Replace(string(text), "<<< silo <<<", "", 1), 0o644)
-	wants(t, b.examine("config"), Fail, "marker")
+	wantCheck(t, b.check("config"), Fail, "marker")
 	b.file("sentry.conf.py", string(text), 0o644)
 	b.topology("name = \"else\"\n" + head + tail)
-	wants(t, b.examine("config"), Warn, "another instance", "does not run", "silo up replaces it")
+	wantCheck(t, b.check("config"), Warn, "another instance", "does not run", "silo up, which replaces it")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("config"), Fail, "is not there", "sentry init")
-	wants(t, b.examine("settings"), Skip, "is not there")
+	wantCheck(t, b.check("config"), Fail, "does not exist", "sentry init "+b.dir)
+	wantCheck(t, b.check("settings"), Skip, "does not exist")
 	left, err := filepath.Glob(filepath.Join(b.dir, ".silo-doctor*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
 
-// TestConfigOfAnotherThatRuns holds a lock, as a supervisor does.
-func TestConfigOfAnotherThatRuns(t *testing.T) {
+func TestConfigOfAnotherRunningInstance(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
+	b := newFixture(t, head+tail, answered)
 	path := filepath.Join(b.dir, "sentry.conf.py")
 	other, err := state.For(b.Env, filepath.Join(b.dir, "other", "silo.toml"))
 	if err != nil {
@@ -236,18 +236,18 @@ func TestConfigOfAnotherThatRuns(t *testing.T) {
 	if err := errors.Join(err, other.Acquire(t.Context()), other.Save(last)); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("config"), Fail, "another instance", "which runs", "silo -f "+other.Topology+" down")
-	wants(t, b.examine("leftovers"), OK, "running: 1")
+	wantCheck(t, b.check("config"), Fail, "another instance", "which runs", "silo -f "+other.Topology+" down")
+	wantCheck(t, b.check("leftovers"), OK, "1 running")
 	if err := other.Release(); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("config"), Warn, "does not run")
-	wants(t, b.examine("leftovers"), Warn, "was killed", "silo -f "+other.Topology+" down")
+	wantCheck(t, b.check("config"), Warn, "does not run")
+	wantCheck(t, b.check("leftovers"), Warn, "was killed", "silo -f "+other.Topology+" down")
 }
 
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
+	b := newFixture(t, head+tail, answered)
 	last := &state.Snapshot{SchemaVersion: state.SchemaVersion, File: b.File, State: state.InstanceReady, Silos: []state.Silo{}}
 	if err := b.Instance.Save(last); err != nil {
 		t.Fatal(err)
@@ -257,12 +257,12 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { left.Sweep(context.WithoutCancel(t.Context())) }()
-	wants(t, b.examine("leftovers"), Warn, "sleep (pid "+strconv.Itoa(left.PID())+")", "silo down")
+	wantCheck(t, b.check("leftovers"), Warn, "sleep (pid "+strconv.Itoa(left.PID())+")", "silo down")
 }
 
 func TestPorts(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
+	b := newFixture(t, head+tail, answered)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -271,10 +271,10 @@ func TestPorts(t *testing.T) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	fixed := strings.Replace(tail, "port = 0", "port = "+port+"\nwatchers = false", 1)
 	b.topology(head + fixed)
-	wants(t, b.examine("ports"), Fail, "port "+port+" of control is taken by", "(pid "+strconv.Itoa(os.Getpid())+")", "change port of control", "any (us)")
+	wantCheck(t, b.check("ports"), Fail, "port "+port+" of control is taken by", "(pid "+strconv.Itoa(os.Getpid())+")", "change port of control", "any (us)")
 
 	b.topology(strings.Replace(head, "[sentry]\n", "[sentry]\nmanaged = false\n", 1) + fixed)
-	wants(t, b.examine("ports"), OK, "you start the devservers yourself")
+	wantCheck(t, b.check("ports"), OK, "you start the devservers yourself")
 
 	b.topology(head + tail)
 	number, _ := strconv.Atoi(port)
@@ -282,52 +282,52 @@ func TestPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Topology.Regions[0].PortFixed = false
-	wants(t, b.examine("ports"), Warn, "port "+port+" of us is taken by", "another one is taken instead")
+	wantCheck(t, b.check("ports"), Warn, "port "+port+" of us is taken by", "silo will choose another one")
 
 	own := &state.Snapshot{SchemaVersion: state.SchemaVersion, File: b.File, State: state.InstanceReady, Silos: []state.Silo{{Name: "us", Port: number}}}
 	if err := errors.Join(b.Instance.Acquire(t.Context()), b.Instance.Save(own)); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = b.Instance.Release() }()
-	wants(t, b.examine("ports"), OK, "this instance runs, and has it")
+	wantCheck(t, b.check("ports"), OK, "used by this instance, which runs")
 }
 
 func TestTunnels(t *testing.T) {
 	t.Parallel()
 	ngrok := head + "[tunnels]\nprovider = \"ngrok\"\ndomain = \"acme.example.app\"\n"
-	b := newBed(t, ngrok+tail, answered)
-	wants(t, b.examine("tunnels"), Fail, "no ngrok authtoken")
+	b := newFixture(t, ngrok+tail, answered)
+	wantCheck(t, b.check("tunnels"), Fail, "no ngrok authtoken")
 	b.file(".config/ngrok/ngrok.yml", "authtoken: 2abcSecretToken\n", 0o600)
-	got := b.examine("tunnels")
-	wants(t, got, Warn, ".config/ngrok/ngrok.yml", "2 host names", "free plan")
+	got := b.check("tunnels")
+	wantCheck(t, got, Warn, ".config/ngrok/ngrok.yml", "2 host names", "free plan")
 	if strings.Contains(strings.Join(append(got.Found, got.Hints...), " "), "SecretToken") {
-		t.Errorf("the token is told: %q", got.Found)
+		t.Errorf("the token is shown: %q", got.Found)
 	}
 	b.file(".config/ngrok/ngrok.yml", "authtoken: [2abcSecretToken\n", 0o600)
-	wants(t, b.examine("tunnels"), Fail, "ngrok.yml", "ngrok config check")
+	wantCheck(t, b.check("tunnels"), Fail, "ngrok.yml", "ngrok config check")
 	b.env["NGROK_AUTHTOKEN"] = "2abcSecretToken"
 	more := "[region.eu]\nid = 2\nport = 0\n[region.de]\nid = 3\nport = 0\n"
 	b.topology(ngrok + tail + more)
-	wants(t, b.examine("tunnels"), Warn, "from NGROK_AUTHTOKEN", "4 endpoints")
+	wantCheck(t, b.check("tunnels"), Warn, "from NGROK_AUTHTOKEN", "4 endpoints")
 	b.topology(ngrok + "[tunnels.ngrok]\nroot_cas = \"sentry.conf.py\"\n" + tail)
-	wants(t, b.examine("tunnels"), Fail, "sentry.conf.py")
+	wantCheck(t, b.check("tunnels"), Fail, "sentry.conf.py")
 }
 
 func TestState(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
+	b := newFixture(t, head+tail, answered)
 	if err := os.MkdirAll(b.Instance.Path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("state"), OK, b.env["SILO_STATE_DIR"])
+	wantCheck(t, b.check("state"), OK, b.env["SILO_STATE_DIR"])
 	if err := os.Chmod(b.Instance.Path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, b.examine("state"), Warn, "mode 0755", "chmod 700")
+	wantCheck(t, b.check("state"), Warn, "mode 0755", "chmod 700")
 	b.env["XDG_RUNTIME_DIR"] = filepath.Join(b.dir, "nowhere")
-	wants(t, b.examine("state"), Warn, "nowhere", "unset XDG_RUNTIME_DIR")
+	wantCheck(t, b.check("state"), Warn, "nowhere", "unset XDG_RUNTIME_DIR")
 	b.env["SILO_STATE_DIR"] = filepath.Join(b.dir, "sentry.conf.py", "below")
-	wants(t, b.examine("state"), Fail, "nothing can be written")
+	wantCheck(t, b.check("state"), Fail, "cannot write to")
 }
 
 func TestSystem(t *testing.T) {
@@ -340,11 +340,10 @@ func TestSystem(t *testing.T) {
 		{"1024\n4096\n", OK, "1024 open files"},
 		{"unlimited\nunlimited\n", OK, "unlimited"},
 		{"256\nunlimited\n", Warn, "ulimit -n 4096"},
-		{"1024\n80\n", Warn, "hard limit"},
+		{"1024\n80\n", Warn, "ulimit -Hn"},
 	} {
-		b := newBed(t, head+tail, answered)
-		b.Run = func(context.Context, []string, string, []string) ([]byte, error) { return []byte(test.printed), nil }
-		b.System = "darwin" // this test's machine need not have a /proc
-		wants(t, b.examine("system"), test.state, test.words)
+		b := newFixture(t, head+tail, answered)
+		b.Exec = func(context.Context, []string, string, []string) ([]byte, error) { return []byte(test.printed), nil }
+		wantCheck(t, b.check("system"), test.state, test.words)
 	}
 }

@@ -7,31 +7,26 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
-	"github.com/shirou/gopsutil/v4/disk"
-
 	"silo/orchestrator"
-	"silo/proc"
 	"silo/state"
 )
 
-// record is the last word of an instance, and its directory.
+// record is the last snapshot of an instance, and its directory.
 type record struct {
 	*state.Snapshot
 	dir *state.Dir
 }
 
-// instances are the recorded ones, as they were recorded.
-func (v *visit) instances() []record {
-	found, err := state.Instances(v.Env)
-	if err != nil {
-		return nil // there is no place to record them: lookAtState says so
-	}
+// records returns the last snapshots of all instances.
+func (e *examination) records() []record {
+	instances, _ := state.Instances(e.Env) // checkState reports a missing state directory
 	var all []record
-	for _, s := range found {
-		dir, err := state.For(v.Env, s.File)
+	for _, s := range instances {
+		dir, err := state.For(e.Env, s.File)
 		if err != nil {
 			continue
 		}
@@ -42,152 +37,139 @@ func (v *visit) instances() []record {
 	return all
 }
 
-// lookAtLeftovers looks for what supervisors that were killed have left. This
-// instance is looked at most closely.
-func lookAtLeftovers(_ context.Context, v *visit, c *Check) {
-	all := v.instances()
-	ran := 0
+// checkLeftovers looks for processes of supervisors that were killed. Other instances
+// that stopped normally are skipped: they ended their processes themselves.
+func checkLeftovers(_ context.Context, e *examination, c *Check) {
+	all, running := e.records(), 0
 	for _, last := range all {
 		if last.dir.Running() {
-			ran++
+			running++
 			continue
 		}
-		mine := v.Instance != nil && last.dir.Key == v.Instance.Key
-		if last.State == state.InstanceStopped && !mine {
-			continue // it ended well, and swept for itself
+		current := e.Instance != nil && last.dir.Key == e.Instance.Key
+		stopped := last.State == state.InstanceStopped
+		if stopped && !current {
+			continue
 		}
-		left := orchestrator.Left(last.dir)
-		mend := "silo -f " + last.File + " down clears it away"
-		if mine {
-			mend = "silo down clears it away; so does the next silo up"
+		fix := "silo -f " + last.File + " down"
+		if current {
+			fix = "silo down, or silo up"
+		}
+		var left []string
+		for _, p := range orchestrator.Left(last.dir) {
+			left = append(left, fmt.Sprintf("%s (pid %d)", p.Name, p.PID))
 		}
 		switch {
 		case len(left) > 0:
-			c.add(Warn, fmt.Sprintf("%s: its supervisor is gone, and left running: %s", last.File, some(left)), mend)
-		case last.State != state.InstanceStopped:
-			c.add(Warn, fmt.Sprintf("%s: its supervisor was killed; none of its processes is left", last.File), mend)
+			c.add(Warn, fmt.Sprintf("%s: its supervisor is gone and left processes running: %s", last.File, join(left, 5)), fix)
+		case !stopped:
+			c.add(Warn, last.File+": its supervisor was killed; no processes are left", fix)
 		}
 	}
 	if c.State == "" {
-		c.add(OK, fmt.Sprintf("nothing is left; recorded here: %s, running: %d", several(len(all), "instance"), ran))
+		c.add(OK, fmt.Sprintf("none; %s known, %d running", plural(len(all), "instance"), running))
 	}
 }
 
-// some names a few processes.
-func some(left []proc.Info) string {
-	const enough = 5
-	var names []string
-	for i, p := range left {
-		if i == enough {
-			return strings.Join(names, ", ") + " and " + itoa(len(left)-i) + " more"
-		}
-		names = append(names, fmt.Sprintf("%s (pid %d)", p.Name, p.PID))
-	}
-	return strings.Join(names, ", ")
-}
+// minFree is the free disk space, in bytes, below which a warning is given.
+const minFree = 200_000_000
 
-// roomWanted is how much a disk should have free where logs are written.
-const roomWanted = 200_000_000
-
-// lookAtState looks at where silo keeps what it knows, and its sockets.
-func lookAtState(ctx context.Context, v *visit, c *Check) {
-	root, err := state.Root(v.Env)
+// checkState checks the state directory and the directory of the sockets.
+func checkState(_ context.Context, e *examination, c *Check) {
+	root, err := state.Root(e.Env)
 	if err != nil {
 		c.add(Fail, err.Error(), "export SILO_STATE_DIR=…")
 		return
 	}
-	v.lookAtRoot(ctx, root, c)
-	v.lookAtSockets(c)
-}
-
-func (v *visit) lookAtRoot(ctx context.Context, root string, c *Check) {
-	there := root // or the nearest directory above that is there
-	for !exists(there) && there != filepath.Dir(there) {
-		there = filepath.Dir(there)
+	nearest := root // that exists
+	for !exists(nearest) && nearest != filepath.Dir(nearest) {
+		nearest = filepath.Dir(nearest)
 	}
-	probe, err := os.CreateTemp(there, ".silo-doctor-*")
-	if err == nil {
-		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	}
-	if err != nil {
-		c.add(Fail, fmt.Sprintf("nothing can be written into %s: %v", there, err), "make it writable, or export SILO_STATE_DIR=…")
+	free, err := freeSpace(nearest)
+	switch writeErr := tryWrite(nearest); {
+	case writeErr != nil:
+		c.add(Fail, fmt.Sprintf("cannot write to %s: %v", nearest, writeErr), "make it writable, or export SILO_STATE_DIR=…")
 		return
-	}
-	usage, err := disk.UsageWithContext(ctx, there)
-	switch {
 	case err != nil:
-		c.add(OK, root+" can be written to")
-	case usage.Free < roomWanted:
-		c.add(Warn, fmt.Sprintf("%s: only %d MB are free where logs are written", root, usage.Free/1_000_000), "make room, or export SILO_STATE_DIR=… elsewhere")
+		c.add(OK, root+" is writable")
+	case free < minFree:
+		c.add(Warn, fmt.Sprintf("%s: only %d MB free for logs", root, free/1_000_000), "free disk space, or export SILO_STATE_DIR=…")
 	default:
-		c.add(OK, fmt.Sprintf("%s, %d GB free", root, usage.Free/1_000_000_000))
+		c.add(OK, fmt.Sprintf("%s, %d GB free", root, free/1_000_000_000))
 	}
-	if v.Instance == nil {
-		return
+	if e.Instance != nil {
+		if info, err := os.Stat(e.Instance.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			c.add(Warn, fmt.Sprintf("%s holds secrets and is accessible to others (mode %04o)", e.Instance.Path, info.Mode().Perm()), "chmod 700 "+e.Instance.Path)
+		}
 	}
-	if info, err := os.Stat(v.Instance.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		c.add(Warn, fmt.Sprintf("%s is open to others (mode %04o), and holds secrets", v.Instance.Path, info.Mode().Perm()), "chmod 700 "+v.Instance.Path)
-	}
+	e.checkSocketDir(c)
 }
 
-// lookAtSockets looks at the place of control sockets.
-func (v *visit) lookAtSockets(c *Check) {
-	runtime, set := v.Env("XDG_RUNTIME_DIR")
-	info, err := os.Stat(runtime)
+// tryWrite creates and removes a file in a directory.
+func tryWrite(dir string) error {
+	probe, err := os.CreateTemp(dir, ".silo-doctor-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// checkSocketDir checks the directory of the control sockets.
+func (e *examination) checkSocketDir(c *Check) {
+	dir, _ := e.Env("XDG_RUNTIME_DIR")
+	if dir == "" {
+		return
+	}
+	info, err := os.Stat(dir)
 	switch {
-	case !set || runtime == "":
-	case !filepath.IsAbs(runtime), errors.Is(err, fs.ErrNotExist):
-		c.add(Warn, "XDG_RUNTIME_DIR is "+strconv.Quote(runtime)+", which is no directory: a control socket may have nowhere to be", "unset XDG_RUNTIME_DIR")
+	case !filepath.IsAbs(dir), errors.Is(err, fs.ErrNotExist):
+		c.add(Warn, "XDG_RUNTIME_DIR is "+strconv.Quote(dir)+", which is not a directory for control sockets", "unset XDG_RUNTIME_DIR")
 	case err != nil:
 		c.add(Warn, "XDG_RUNTIME_DIR: "+err.Error(), "unset XDG_RUNTIME_DIR")
 	case info.Mode().Perm()&0o077 != 0:
-		c.add(Warn, fmt.Sprintf("XDG_RUNTIME_DIR, %s, is open to others (mode %04o)", runtime, info.Mode().Perm()), "chmod 700 "+runtime)
+		c.add(Warn, fmt.Sprintf("XDG_RUNTIME_DIR, %s, is accessible to others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 "+dir)
 	}
 }
 
-// What a silo and its supervisor may have open: devserver's watchers open
-// hundreds of files, and macOS allows 256 by default.
+// Limits of open files. The watchers of a devserver open hundreds of files, and
+// macOS allows 256 by default.
 const (
-	filesOfSilo       = 1024
-	filesOfSupervisor = 64
-	filesForSilo      = 16 // of the supervisor's
+	siloFiles         = 1024
+	supervisorFiles   = 64
+	supervisorPerSilo = 16
 )
 
-// lookAtSystem looks at what the kernel allows.
-func lookAtSystem(ctx context.Context, v *visit, c *Check) {
+// checkSystem checks the limits of the kernel, and /proc.
+func checkSystem(ctx context.Context, e *examination, c *Check) {
 	silos := 1
-	if v.Topology != nil {
-		silos = len(v.Topology.Silos())
+	if e.Topology != nil {
+		silos = len(e.Topology.Silos())
 	}
-	// Asked of a child, as silos are: a Go program raises its own limit at the start.
-	printed, err := v.Run(ctx, []string{"/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"}, "", v.Environ)
-	soft, hard, _ := strings.Cut(strings.TrimSpace(string(printed)), "\n")
-	needed := filesOfSupervisor + filesForSilo*silos
+	// A Go program raises its own soft limit when it starts, but a child gets the original one.
+	output, err := e.Exec(ctx, []string{"/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"}, "", e.Environ)
+	soft, hard, _ := strings.Cut(strings.TrimSpace(string(output)), "\n")
+	needed := supervisorFiles + supervisorPerSilo*silos
 	switch {
 	case err != nil:
-		c.add(Warn, "the limit of open files is not known: "+err.Error())
-	case less(soft, filesOfSilo):
-		c.add(Warn, fmt.Sprintf("a silo may open %s files; devserver with watchers or workers needs about %d", soft, filesOfSilo), fmt.Sprintf("ulimit -n %d, in the shell that runs silo", max(4096, needed)))
-	case less(hard, needed):
-		c.add(Warn, fmt.Sprintf("silo itself may open %s files; %s need about %d", hard, several(silos, "silo"), needed), fmt.Sprintf("raise the hard limit: ulimit -Hn %d", needed))
+		c.add(Warn, "the limit of open files is unknown: "+err.Error())
+	case below(soft, siloFiles):
+		c.add(Warn, fmt.Sprintf("a silo may open %s files; a devserver with watchers or workers needs about %d", soft, siloFiles), fmt.Sprintf("ulimit -n %d, in the shell that runs silo", max(4096, needed)))
+	case below(hard, needed):
+		c.add(Warn, fmt.Sprintf("silo itself may open %s files; %s need about %d", hard, plural(silos, "silo"), needed), fmt.Sprintf("ulimit -Hn %d, which raises the hard limit", needed))
 	default:
 		c.add(OK, fmt.Sprintf("%s open files for each silo", soft))
 	}
-	if v.System == "linux" {
-		lookAtProc(c)
+	if runtime.GOOS != "linux" {
+		return
 	}
-}
-
-func less(limit string, than int) bool {
-	n, err := strconv.Atoi(strings.TrimSpace(limit))
-	return err == nil && n < than // unlimited is no number
-}
-
-// lookAtProc tries what is needed to tell whose port answers and what a crash left.
-func lookAtProc(c *Check) {
 	for _, file := range []string{"/proc/net/tcp", "/proc/self/environ", "/proc/self/stat"} {
 		if _, err := os.ReadFile(file); err != nil {
 			c.add(Fail, err.Error(), "mount -t proc proc /proc")
 		}
 	}
+}
+
+func below(limit string, n int) bool {
+	have, err := strconv.Atoi(strings.TrimSpace(limit))
+	return err == nil && have < n // "unlimited" is not a number
 }

@@ -9,7 +9,7 @@ import (
 	"silo/proc"
 )
 
-// TestRealSentry asks real Sentrys, whose Postgres and Redis run.
+// TestRealSentry needs installations of Sentry, with Postgres and Redis running.
 func TestRealSentry(t *testing.T) {
 	t.Parallel()
 	root := os.Getenv("REAL_SENTRY_DIR")
@@ -24,8 +24,8 @@ func TestRealSentry(t *testing.T) {
 		home := filepath.Dir(conf)
 		t.Run(filepath.Base(home), func(t *testing.T) {
 			text := fmt.Sprintf("version = 1\n[sentry]\ncommand = [%q, \"devserver\", \"--no-watchers\"]\nconfig = \"conf/sentry.conf.py\"\n", filepath.Join(home, "venv/bin/sentry"))
-			b := newBed(t, text+tail, "")
-			b.Run = proc.Output
+			b := newFixture(t, text+tail, "")
+			b.Exec = proc.Output
 			if err := os.CopyFS(filepath.Join(b.dir, "conf"), os.DirFS(conf)); err != nil {
 				t.Fatal(err)
 			}
@@ -33,25 +33,25 @@ func TestRealSentry(t *testing.T) {
 				if name == "sentry" && filepath.Base(home) == "22.12.0" {
 					continue // it cannot run as silos
 				}
-				wants(t, b.examine(name), OK)
+				wantCheck(t, b.check(name), OK)
 			}
 			whole, err := os.ReadFile(filepath.Join(conf, "sentry.conf.py"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for line, words := range map[string]string{
-				"DATABASES['default']['PORT'] = '1'":                "nobody listens",
+				"DATABASES['default']['PORT'] = '1'":                "connection refused",
 				"DATABASES['default']['NAME'] = 'no_such_database'": "createdb",
-				"DATABASES['default']['HOST'] = 'no-such.invalid'":  "not known",
+				"DATABASES['default']['HOST'] = 'no-such.invalid'":  "unknown host",
 				"DATABASES['default']['USER'] = 'no_such_user'":     "no user no_such_user",
-				"DATABASES['default']['NAME'] = 'template1'":        "nothing has been put into it",
+				"DATABASES['default']['NAME'] = 'template1'":        "no migration has run on",
 			} {
 				b.file("conf/sentry.conf.py", string(whole)+line+"\n", 0o644)
-				wants(t, b.examine("postgres"), Fail, words)
+				wantCheck(t, b.check("postgres"), Fail, words)
 			}
 			b.file("conf/sentry.conf.py", string(whole)+"SENTRY_OPTIONS['redis.clusters'] = {'default': {'hosts': {0: {'port': 1}}}}\n", 0o644)
 			b.file("conf/config.yml", "", 0o644)
-			wants(t, b.examine("redis"), Fail, "nobody listens")
+			wantCheck(t, b.check("redis"), Fail, "connection refused")
 		})
 	}
 }

@@ -7,27 +7,26 @@ import (
 	"testing"
 )
 
-// TestServices holds what is said of a Sentry's services against what its clients
-// have said, in their own words (psycopg2 2.9 with Postgres 15, redis-py 3.4).
+// TestServices uses error messages of psycopg2 2.9 with Postgres 15 and of redis-py 3.4.
 func TestServices(t *testing.T) {
 	t.Parallel()
 	const database = `"version": "15.1", "migrated": true}`
 	for _, test := range []struct {
-		name, old, now string // what is put in place of what in the answer
+		name, old, now string // old is replaced by now in the answer
 		check          string
 		state          State
 		words          []string
 	}{
-		{"database down", database, `"error": "OperationalError: connection to server at \"127.0.0.1\", port 5432 failed: Connection refused"}`, "postgres", Fail, []string{"nobody listens", "sentry devservices up", `DATABASES["default"]`}},
+		{"database down", database, `"error": "OperationalError: connection to server at \"127.0.0.1\", port 5432 failed: Connection refused"}`, "postgres", Fail, []string{"connection refused", "sentry devservices up", `DATABASES["default"]`}},
 		{"no database", database, `"error": "OperationalError: connection failed: FATAL: database \"sentry\" does not exist"}`, "postgres", Fail, []string{"createdb -h 127.0.0.1 -p 5432 -U postgres sentry", "venv/bin/sentry upgrade", "SENTRY_CONF="}},
 		{"no role", database, `"error": "OperationalError: FATAL: role \"postgres\" does not exist"}`, "postgres", Fail, []string{"no user postgres", "createuser"}},
-		{"password", database, `"error": "OperationalError: FATAL: password authentication failed for user \"postgres\""}`, "postgres", Fail, []string{"does not let postgres in", "PASSWORD"}},
+		{"password", database, `"error": "OperationalError: FATAL: password authentication failed for user \"postgres\""}`, "postgres", Fail, []string{"rejects user postgres", "PASSWORD"}},
 		{"elsewhere", `"host": "127.0.0.1", "port": 5432, "database": "sentry", "user": "postgres", ` + database, `"host": "db.example.com", "port": 5432, "error": "OperationalError: timeout expired"}`, "postgres", Fail, []string{"no answer", "start Postgres at db.example.com:5432"}},
-		{"not migrated", `"migrated": true`, `"migrated": false`, "postgres", Fail, []string{"nothing has been put into it", "upgrade"}},
-		{"behind", `"migrated": true`, `"migrated": true, "behind": 2`, "postgres", Warn, []string{"2 migrations", "upgrade"}},
+		{"not migrated", `"migrated": true`, `"migrated": false`, "postgres", Fail, []string{"no migration has run on database sentry", "upgrade"}},
+		{"behind", `"migrated": true`, `"migrated": true, "behind": 2`, "postgres", Warn, []string{"2 migrations pending", "upgrade"}},
 		{"sqlite", `"kind": "postgres"`, `"kind": "django.db.backends.sqlite3"`, "postgres", Skip, []string{"sqlite3"}},
-		{"redis down", `"version": "7.0"`, `"error": "ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused."`, "redis", Fail, []string{"nobody listens", "redis.clusters"}},
-		{"redis password", `"version": "7.0"`, `"error": "AuthenticationError: WRONGPASS invalid username-password pair"`, "redis", Fail, []string{"another password"}},
+		{"redis down", `"version": "7.0"`, `"error": "ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused."`, "redis", Fail, []string{"connection refused", "redis.clusters"}},
+		{"redis password", `"version": "7.0"`, `"error": "AuthenticationError: WRONGPASS invalid username-password pair"`, "redis", Fail, []string{"rejects the password"}},
 		{"unused cluster down", `"version": "7.0", "used": true`, `"error": "Connection refused"`, "redis", OK, []string{"no setting uses it"}},
 		{"broker down", `"name": "broker",`, `"name": "broker", "error": "Connection refused",`, "redis", Warn, []string{"task queue", "BROKER_URL"}},
 		{"settings", `{"python"`, `{"error": "NameError: name 'x' is not defined", "line": 7, "python"`, "settings", Fail, []string{"sentry.conf.py:7: NameError"}},
@@ -42,8 +41,8 @@ func TestServices(t *testing.T) {
 			if !strings.Contains(answered, test.old) {
 				t.Fatalf("no %s in the answer", test.old)
 			}
-			b := newBed(t, head+tail, strings.Replace(answered, test.old, test.now, 1))
-			wants(t, b.examine(test.check), test.state, test.words...)
+			b := newFixture(t, head+tail, strings.Replace(answered, test.old, test.now, 1))
+			wantCheck(t, b.check(test.check), test.state, test.words...)
 		})
 	}
 }
@@ -51,30 +50,30 @@ func TestServices(t *testing.T) {
 func TestWorkersNeedTheQueue(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(head, `"devserver"`, `"devserver", "--no-watchers", "--workers"`, 1) + tail
-	b := newBed(t, text, strings.Replace(answered, `"name": "broker",`, `"name": "broker", "error": "Connection refused",`, 1))
-	wants(t, b.examine("redis"), Fail, "task queue")
-	wants(t, b.examine("watchers"), OK, "honcho")
+	b := newFixture(t, text, strings.Replace(answered, `"name": "broker",`, `"name": "broker", "error": "Connection refused",`, 1))
+	wantCheck(t, b.check("redis"), Fail, "task queue")
+	wantCheck(t, b.check("watchers"), OK, "honcho")
 }
 
 func TestServicesCannotBeAsked(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, head+tail, answered)
-	b.Run = func(context.Context, []string, string, []string) ([]byte, error) {
+	b := newFixture(t, head+tail, answered)
+	b.Exec = func(context.Context, []string, string, []string) ([]byte, error) {
 		return nil, errors.New("exit status 1")
 	}
-	wants(t, b.examine("postgres"), Skip, "not known")
-	wants(t, b.examine("settings"), Warn, "exit status 1")
-	b = newBed(t, head+tail, "no JSON")
-	wants(t, b.examine("settings"), Warn, "read what Sentry says")
-	b = newBed(t, strings.Replace(head, `"devserver"`, `"devserver", "--no-watchers"`, 1)+tail, answered)
-	wants(t, b.examine("watchers"), Skip)
+	wantCheck(t, b.check("postgres"), Skip, "not known")
+	wantCheck(t, b.check("settings"), Warn, "exit status 1")
+	b = newFixture(t, head+tail, "no JSON")
+	wantCheck(t, b.check("settings"), Warn, "read what Sentry says")
+	b = newFixture(t, strings.Replace(head, `"devserver"`, `"devserver", "--no-watchers"`, 1)+tail, answered)
+	wantCheck(t, b.check("watchers"), Skip)
 }
 
 // TestPerSilo needs no database of the settings' own name.
 func TestPerSilo(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, perSilo, answered)
-	wants(t, b.examine("postgres"), OK, "a database of its own")
-	b = newBed(t, perSilo, strings.Replace(answered, `"version": "15.1", "migrated": true}`, `"error": "FATAL: database \"sentry\" does not exist"}`, 1))
-	wants(t, b.examine("postgres"), OK, "a database of its own")
+	b := newFixture(t, perSilo, answered)
+	wantCheck(t, b.check("postgres"), OK, "has its own")
+	b = newFixture(t, perSilo, strings.Replace(answered, `"version": "15.1", "migrated": true}`, `"error": "FATAL: database \"sentry\" does not exist"}`, 1))
+	wantCheck(t, b.check("postgres"), OK, "has its own")
 }
