@@ -7,63 +7,70 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 )
 
-// turns is how often each command is run, in shuffled order.
+// turns is the number of runs of each command, in shuffled order.
 const turns = 15
 
-// call is one command that is timed.
+// call is one timed command.
 type call struct {
 	name string
 	argv []string
-	in   *trial // whose directory and environment it has; nil: none
+	in   *trial // the trial that it asks; nil: none
 	exit int
 }
 
-// cli measures commands: silo's own beside a program that does nothing.
+// cli measures the latency of silo's commands.
 func (b *bench) cli(ctx context.Context) error {
-	c := siloWith("local")
-	var trials []*trial
-	defer func() {
-		for _, t := range trials {
-			_ = t.clear() // the figures are in
+	calls := []call{{"/bin/true", []string{"/bin/true"}, nil, 0}}
+	for _, c := range b.contenders() {
+		if c.silo == "" || !strings.HasSuffix(c.name, "-local") {
+			continue
 		}
-	}()
+		more, stop, err := b.cliCalls(ctx, c)
+		defer stop()
+		if err != nil {
+			return err
+		}
+		calls = append(calls, more...)
+	}
+	return b.time(ctx, calls)
+}
+
+// cliCalls starts instances with 3 and 100 silos and a stopped one, and returns the commands
+// that ask them.
+func (b *bench) cliCalls(ctx context.Context, c contender) (calls []call, stop func(), err error) {
+	var trials []*trial
+	stop = func() {
+		for _, t := range trials {
+			_ = t.clear() // the measurement is complete
+		}
+	}
 	for _, count := range []int{3, 100, 3} {
 		t, err := b.launch(ctx, c, count, 0)
 		if err != nil {
-			return err
+			return nil, stop, err
 		}
 		trials = append(trials, t)
-		last, err := t.journal.await(ctx, "listens", count)
+		last, err := t.eventLog.await(ctx, "listens", count)
 		if err == nil {
-			err = t.readiness(ctx, sample{}, last)
+			err = t.awaitReady(ctx, sample{}, last)
 		}
 		if err != nil {
-			return err
+			return nil, stop, err
 		}
 	}
-	stopped := trials[2]
-	if _, _, err := stopped.stop(ctx); err != nil {
-		return err
+	if _, _, err := trials[2].stop(ctx); err != nil {
+		return nil, stop, err
 	}
-	calls := []call{
-		{"/bin/true", []string{"/bin/true"}, nil, 0},
-		{"empty Go program", []string{b.tools.empty}, nil, 0},
-		{"silo version", []string{b.tools.silo, "version"}, nil, 0},
-		{"silo status, stopped", []string{b.tools.silo, "status"}, stopped, 4},
-		{"silo status, N = 3", []string{b.tools.silo, "status"}, trials[0], 0},
-		{"silo status, N = 100", []string{b.tools.silo, "status"}, trials[1], 0},
-	}
-	if err := b.time(ctx, calls); err != nil {
-		return err
-	}
-	for _, t := range trials[:2] {
-		if _, _, err := t.stop(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	name, status := strings.TrimSuffix(c.name, "-local"), []string{c.silo, "status"}
+	return []call{
+		{name + " version", []string{c.silo, "version"}, nil, 0},
+		{name + " status, stopped", status, trials[2], 4},
+		{name + " status, N = 3", status, trials[0], 0},
+		{name + " status, N = 100", status, trials[1], 0},
+	}, stop, nil
 }
 
 func (b *bench) time(ctx context.Context, calls []call) error {
@@ -71,9 +78,9 @@ func (b *bench) time(ctx context.Context, calls []call) error {
 	for _, c := range calls {
 		result.names = append(result.names, c.name)
 	}
-	fmt.Fprintf(b.talk, "cli, %d turns\n", turns)
+	fmt.Fprintf(b.progress, "cli, %d turns\n", turns)
 	for range turns {
-		for _, i := range b.dice.Perm(len(calls)) {
+		for _, i := range b.rng.Perm(len(calls)) {
 			got, err := calls[i].run(ctx)
 			if err != nil {
 				return fmt.Errorf("%s: %w", calls[i].name, err)

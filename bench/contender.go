@@ -12,64 +12,75 @@ import (
 	"strings"
 )
 
-// contender is a program that does the work.
+// contender is a supervisor under measurement.
 type contender struct {
 	name string
-	// argv writes what the program needs into the trial's directory.
-	argv func(*trial, tools) ([]string, error)
-	// raw lists the files of one producer's bytes, oldest first.
+	// argv writes the contender's config into the trial's directory and returns its command line.
+	argv func(*trial) ([]string, error)
+	// raw returns the files that hold one producer's bytes, oldest first; nil: it keeps none.
 	raw func(t *trial, name string) ([]string, error)
-	// silo: it says when all is ready, and answers silo's commands.
-	silo bool
+	// silo is the binary, if the contender prints when all is ready and answers silo's commands.
+	silo string
 }
 
-func contenders() []contender {
-	plain := func(name string, program func(tools) []string) contender {
-		return contender{
-			name: name,
-			argv: func(t *trial, at tools) ([]string, error) {
-				return slices.Concat(program(at), []string{strconv.Itoa(t.count), strconv.Itoa(t.port)}, t.stub(at)), nil
-			},
-			raw: func(t *trial, name string) ([]string, error) {
-				return []string{filepath.Join(t.dir, "raw", name+".log")}, nil
-			},
+// contenders returns all that take part. The first one is the base of the ratios.
+func (b *bench) contenders() []contender {
+	all := []contender{{name: "gofan", argv: gofanArgv, raw: gofanRaw}}
+	if b.tools.hivemind != "" {
+		all = append(all, contender{name: "hivemind", argv: hivemindArgv})
+	}
+	for _, provider := range []string{"none", "local"} {
+		all = append(all, siloWith(b.tools.silo, "silo-"+provider, provider))
+		if b.tools.other != "" {
+			all = append(all, siloWith(b.tools.other, "other-"+provider, provider))
 		}
 	}
-	return []contender{
-		plain("floor", func(at tools) []string { return []string{at.floor} }),
-		plain("floor-sessions", func(at tools) []string { return []string{at.floor, "-s"} }),
-		plain("gofan", func(at tools) []string { return []string{at.gofan} }),
-		plain("gofan-libraries", func(at tools) []string { return []string{at.gofanFull} }),
-		siloWith("none"),
-		siloWith("local"),
+	if len(b.only) > 0 {
+		all = slices.DeleteFunc(all, func(c contender) bool { return !slices.Contains(b.only, c.name) })
 	}
+	return all
 }
 
-// siloWith is silo with one provider of tunnels.
-func siloWith(provider string) contender {
+func gofanArgv(t *trial) ([]string, error) {
+	return slices.Concat([]string{t.tools.gofan, strconv.Itoa(t.count), strconv.Itoa(t.port)}, t.stub()), nil
+}
+
+func gofanRaw(t *trial, name string) ([]string, error) {
+	return []string{filepath.Join(t.dir, "raw", name+".log")}, nil
+}
+
+func hivemindArgv(t *trial) ([]string, error) {
+	var procfile []byte
+	for i := range t.count {
+		procfile = fmt.Appendf(procfile, "%s: SILO_NAME=%[1]s SENTRY_DEVSERVER_BIND=127.0.0.1:%d exec %s\n", siloName(i), t.port+i, strings.Join(t.stub(), " "))
+	}
+	file := filepath.Join(t.dir, "Procfile")
+	return []string{t.tools.hivemind, file}, os.WriteFile(file, procfile, 0o600)
+}
+
+// siloWith is a silo binary with one tunnel provider.
+func siloWith(binary, name, provider string) contender {
 	return contender{
-		name: "silo-" + provider, silo: true,
-		argv: func(t *trial, at tools) ([]string, error) {
-			if err := os.WriteFile(filepath.Join(t.dir, "silo.toml"), topologyText(t, at, provider), 0o600); err != nil {
+		name: name, silo: binary, raw: siloRaw,
+		argv: func(t *trial) ([]string, error) {
+			if err := os.WriteFile(filepath.Join(t.dir, "silo.toml"), topologyText(t, provider), 0o600); err != nil {
 				return nil, err
 			}
-			// Sentry's file, without a word of it: the region config is written into a copy of nothing.
 			if err := os.WriteFile(filepath.Join(t.dir, "sentry.conf.py"), nil, 0o600); err != nil {
 				return nil, err
 			}
-			return []string{at.silo, "up"}, nil
+			return []string{binary, "up"}, nil
 		},
-		raw: siloRaw,
 	}
 }
 
-func topologyText(t *trial, at tools, provider string) []byte {
+func topologyText(t *trial, provider string) []byte {
 	quoted := make([]string, 0, 3)
-	for _, word := range t.stub(at) {
+	for _, word := range t.stub() {
 		quoted = append(quoted, strconv.Quote(word))
 	}
 	text := fmt.Appendf(nil, "version = 1\nname = \"bench\"\n[sentry]\ncommand = [%s]\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\n", strings.Join(quoted, ", "))
-	if t.lines > 0 { // a producer serves nothing
+	if t.lines > 0 { // a producer does not listen
 		text = append(text, "ready = false\n"...)
 	}
 	text = fmt.Appendf(text, "[tunnels]\nprovider = %q\n[control]\nport = %d\n", provider, t.port)
@@ -79,7 +90,7 @@ func topologyText(t *trial, at tools, provider string) []byte {
 	return text
 }
 
-// siloName is the name of the i-th silo, also with the floor.
+// siloName returns the name of stub i, the same for every contender.
 func siloName(i int) string {
 	if i == 0 {
 		return "control"
@@ -87,39 +98,30 @@ func siloName(i int) string {
 	return fmt.Sprintf("r%03d", i)
 }
 
-// siloRaw finds NAME.log.N … NAME.log.1, NAME.log below the state directory.
+// siloRaw returns NAME.log.N … NAME.log.1, NAME.log from the state directory.
 func siloRaw(t *trial, name string) ([]string, error) {
 	found, err := filepath.Glob(filepath.Join(t.dir, "state", "*", "logs", name+".log*"))
 	age := func(file string) int {
 		_, number, _ := strings.Cut(filepath.Base(file), ".log.")
-		n, _ := strconv.Atoi(number) // none: the newest
+		n, _ := strconv.Atoi(number) // no number: the newest
 		return n
 	}
 	slices.SortFunc(found, func(a, b string) int { return age(b) - age(a) })
 	return found, err
 }
 
-// pick is the contenders that were asked for.
-func (b *bench) pick() []contender {
-	all := contenders()
-	if len(b.only) == 0 {
-		return all
-	}
-	return slices.DeleteFunc(all, func(c contender) bool { return !slices.Contains(b.only, c.name) })
-}
-
-// rounds lets every contender have its turn, runs times, in an order of its own
-// each time, so that what the machine does besides hits all alike.
-func (b *bench) rounds(ctx context.Context, what string, turn func(c contender) (sample, error)) (*table, error) {
-	field := b.pick()
+// rounds runs each contender once per round, in shuffled order, so that changes of the
+// machine's speed affect all alike.
+func (b *bench) rounds(ctx context.Context, what string, measure func(c contender) (sample, error)) (*table, error) {
+	field := b.contenders()
 	result := newTable(field)
 	for round := range b.runs {
-		for _, i := range b.dice.Perm(len(field)) {
+		for _, i := range b.rng.Perm(len(field)) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			fmt.Fprintf(b.talk, "%s, run %d of %d: %s\n", what, round+1, b.runs, field[i].name)
-			got, err := turn(field[i])
+			fmt.Fprintf(b.progress, "%s, run %d of %d: %s\n", what, round+1, b.runs, field[i].name)
+			got, err := measure(field[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", field[i].name, err)
 			}

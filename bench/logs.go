@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// logs measures the fan-in: four producers write as fast as they can, their
-// lines are joined into one file, and each one's bytes are kept in its raw file.
+// logs measures log throughput: four producers write as fast as they can, and the
+// supervisor joins their lines into one file and keeps each producer's bytes in a raw file.
 func (b *bench) logs(ctx context.Context) error {
 	for _, lines := range b.lines {
 		result, err := b.rounds(ctx, fmt.Sprintf("logs, %d × %d lines", producers, lines), func(c contender) (sample, error) { return b.logsOf(ctx, c, lines) })
@@ -26,7 +26,7 @@ func (b *bench) logs(ctx context.Context) error {
 			figure{name: "highest RSS", unit: "MB", digits: 1},
 		)
 	}
-	fmt.Fprintln(b.out, "\nEvery run was checked: all lines whole and in order, joined and raw.")
+	fmt.Fprintln(b.out, "\nAll lines of every run were verified: whole and in order, joined and raw. hivemind keeps no raw files.")
 	return nil
 }
 
@@ -35,29 +35,29 @@ func (b *bench) logsOf(ctx context.Context, c contender, lines int) (sample, err
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = t.clear() }() // the figures are in
-	if _, err := t.journal.await(ctx, "waits", producers); err != nil {
-		return nil, t.trouble(err.Error())
+	defer func() { _ = t.clear() }() // the measurement is complete
+	if _, err := t.eventLog.await(ctx, "waits", producers); err != nil {
+		return nil, t.fail(err.Error())
 	}
-	from, _, err := t.settled(ctx, nil) // what silo itself has to say at the start
+	from, _, err := t.settled(ctx, nil) // skip the supervisor's own first lines
 	if err != nil {
 		return nil, err
 	}
-	before, err := useOf(t)
+	before, err := usageOf(t)
 	if err != nil {
 		return nil, err
 	}
 	begin := now()
-	gun, err := os.OpenFile(filepath.Join(t.dir, "go"), os.O_RDWR, 0)
+	start, err := os.OpenFile(filepath.Join(t.dir, "go"), os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = gun.Close() }() // it has been heard
-	to, end, err := t.settled(ctx, t.written)
+	defer func() { _ = start.Close() }() // the producers have started
+	to, end, err := t.settled(ctx, t.allWritten)
 	if err != nil {
 		return nil, err
 	}
-	after, err := useOf(t)
+	after, err := usageOf(t)
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +73,16 @@ func (b *bench) logsOf(ctx context.Context, c contender, lines int) (sample, err
 	}, nil
 }
 
-// written tells whether all producers have got rid of their lines.
-func (t *trial) written() bool {
-	return t.journal.load() == nil && len(t.journal.of("written")) == producers
+// allWritten reports whether all producers have written their lines.
+func (t *trial) allWritten() bool {
+	return t.eventLog.load() == nil && len(t.eventLog.of("written")) == producers
 }
 
-// settled waits until the joined file has not grown for a while, and over, if
-// given, is true; it returns the size, and when it was first seen.
-func (t *trial) settled(ctx context.Context, over func() bool) (size, at int64, err error) {
+// settled waits until the joined file stops growing and done, if given, reports true. It
+// returns the file's size and the time when it reached that size.
+func (t *trial) settled(ctx context.Context, done func() bool) (size, at int64, err error) {
 	const still = 300 * time.Millisecond
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	size, at = -1, now()
 	for {
@@ -92,29 +92,32 @@ func (t *trial) settled(ctx context.Context, over func() bool) (size, at int64, 
 		}
 		if moment := now(); info.Size() != size {
 			size, at = info.Size(), moment
-		} else if moment-at > int64(still) && (over == nil || over()) {
+		} else if moment-at > int64(still) && (done == nil || done()) {
 			return size, at, nil
 		}
 		if !pause(ctx, poll) {
-			return 0, 0, t.trouble("its output never came to an end")
+			return 0, 0, t.fail("output did not end")
 		}
 	}
 }
 
-// checkLogs judges the joined file between two places, and all raw files.
+// checkLogs verifies a range of the joined file, and all raw files.
 func (t *trial) checkLogs(from, to int64) error {
-	s := newScribe()
+	s := newGenerator()
 	joined, err := os.Open(t.sink.Name())
 	if err != nil {
 		return err
 	}
-	defer func() { _ = joined.Close() }() // only read
+	defer func() { _ = joined.Close() }() // read-only
 	got, err := s.checkJoined(io.NewSectionReader(joined, from, to-from))
 	if err != nil {
 		return err
 	}
 	if err := got.err(t.lines); err != nil {
 		return err
+	}
+	if t.raw == nil {
+		return nil
 	}
 	for i := range producers {
 		if err := t.checkRaw(s, i); err != nil {
@@ -124,7 +127,7 @@ func (t *trial) checkLogs(from, to int64) error {
 	return nil
 }
 
-func (t *trial) checkRaw(s *scribe, producer int) error {
+func (t *trial) checkRaw(s *generator, producer int) error {
 	files, err := t.raw(t, siloName(producer))
 	if err != nil {
 		return err
@@ -135,7 +138,7 @@ func (t *trial) checkRaw(s *scribe, producer int) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }() // only read
+		defer func() { _ = file.Close() }() // read-only
 		all = append(all, file)
 	}
 	return s.checkRaw(io.MultiReader(all...), producer, t.lines)

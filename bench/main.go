@@ -1,16 +1,13 @@
 //go:build linux
 
-// Command bench measures silo: how fast it starts, joins logs and stops silos,
-// what it costs while nothing happens, how long its commands take, and what its
-// edge costs a request. Every figure stands beside a floor's from the same run, in
-// which all contenders take turns in shuffled order.
+// Command bench measures silo beside other supervisors and proxies: start, stop, log
+// throughput, idle cost, command latency and proxy overhead. All contenders of a part
+// take turns in shuffled order.
 //
-//	go run ./bench [flags] life logs idle cli proxy ngrok
+//	go run . [flags] life logs idle cli proxy
 //
-// It builds all it needs into a temporary directory (cc and go), and knows silo by
-// its command line alone (goproxy imports a room, and ngrokpart the ngrok service
-// of the tests). Linux only: it reads
-// /proc. See README.md for the method.
+// It compiles its helpers with cc and go into a temporary directory, and uses only
+// silo's command line. Linux only, because it reads /proc. README.md has the method.
 package main
 
 import (
@@ -34,38 +31,38 @@ func main() {
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
+		os.Exit(1)
 	}
 }
 
-// settings are what the flags say.
+// settings are the values of the flags.
 type settings struct {
 	runs   int
 	sizes  []int
 	lines  []int
 	only   []string
-	window time.Duration // of idleness
-	quiet  time.Duration // how long a quiet machine is waited for
-	silo   string        // a binary; empty: built
-	other  string        // one more, which takes part in ngrok; empty: none
+	window time.Duration // length of the idle measurement
+	quiet  time.Duration // how long to wait for a quiet machine
+	silo   string        // a binary; empty: build one
+	other  string        // a second silo binary to compare with; empty: none
 	tmp    string
 }
 
-// bench is one call of the harness.
+// bench is one invocation.
 type bench struct {
 	settings
-	tools tools
-	out   io.Writer // tables
-	talk  io.Writer // what is going on
-	seed  uint64
-	dice  *rand.Rand
+	tools    tools
+	out      io.Writer // tables
+	progress io.Writer // what is going on
+	seed     uint64
+	rng      *rand.Rand
 }
 
-// parts are what can be measured, in the order in which `all` does.
-func parts() []string { return []string{"life", "logs", "idle", "cli", "proxy", "ngrok"} }
+// parts returns all parts, in the order of `all`.
+func parts() []string { return []string{"life", "logs", "idle", "cli", "proxy"} }
 
-func run(ctx context.Context, args []string, out, talk io.Writer) error {
-	b := &bench{out: out, talk: talk}
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	b := &bench{out: out, progress: progress}
 	chosen, err := b.parse(args)
 	if err != nil {
 		return err
@@ -74,18 +71,18 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left there is in memory, or in /tmp
+	defer func() { _ = os.RemoveAll(dir) }() // a leftover is in memory or in /tmp
 	b.tmp = dir
-	if b.tools, err = build(ctx, dir, b.silo); err != nil {
+	if b.tools, err = build(ctx, dir, b.silo, b.other); err != nil {
 		return err
 	}
-	if err := b.awaitQuiet(ctx); err != nil {
+	if err := b.awaitIdle(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(b.out, "%s; load before: %s; seed %d\n", machine(), load(), b.seed)
 	for _, part := range chosen {
 		measure := map[string]func(context.Context) error{
-			"life": b.life, "logs": b.logs, "idle": b.idle, "cli": b.cli, "proxy": b.proxy, "ngrok": b.ngrok,
+			"life": b.life, "logs": b.logs, "idle": b.idle, "cli": b.cli, "proxy": b.proxy,
 		}[part]
 		if err := measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part, err)
@@ -98,17 +95,17 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 // parse takes flags and parts in any order.
 func (b *bench) parse(args []string) (chosen []string, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(b.talk)
-	sizes := flags.String("sizes", "", "how many silos, such as 3,100 (default: as each part has it)")
-	lines := flags.String("lines", "250000,1000000", "lines of each of the four producers")
-	only := flags.String("only", "", "contenders, such as floor,silo-none (default: all); the first that runs is the measure of the others")
-	flags.IntVar(&b.runs, "runs", 5, "how often")
-	flags.DurationVar(&b.window, "window", 10*time.Second, "how long idleness is watched")
-	flags.DurationVar(&b.quiet, "quiet", 0, "wait this long for a load below 1.5 over 30 s")
-	flags.StringVar(&b.silo, "silo", "", "a silo `BINARY` instead of one built from this module")
-	flags.StringVar(&b.other, "other", "", "one more silo `BINARY`, such as a former release, which takes part in ngrok")
-	flags.StringVar(&b.tmp, "tmp", "/dev/shm", "where all files go: memory, or the disk is measured")
-	flags.Uint64Var(&b.seed, "seed", uint64(time.Now().UnixNano()), "of the order of turns")
+	flags.SetOutput(b.progress)
+	sizes := flags.String("sizes", "", "numbers of silos, for example 3,100 (default: depends on the part)")
+	lines := flags.String("lines", "250000,1000000", "lines per producer; there are four")
+	only := flags.String("only", "", "contenders, for example gofan,silo-local (default: all); the first one is the base of the ratios")
+	flags.IntVar(&b.runs, "runs", 5, "rounds")
+	flags.DurationVar(&b.window, "window", 10*time.Second, "length of the idle measurement")
+	flags.DurationVar(&b.quiet, "quiet", 0, "wait up to this long for a load below 1.5 during 30 s")
+	flags.StringVar(&b.silo, "silo", "", "a silo `BINARY` instead of a fresh build")
+	flags.StringVar(&b.other, "other", "", "a second silo `BINARY` to compare with, for example an earlier release")
+	flags.StringVar(&b.tmp, "tmp", "/dev/shm", "directory for all files; on a disk, the disk is measured too")
+	flags.Uint64Var(&b.seed, "seed", uint64(time.Now().UnixNano()), "seed of the shuffled order")
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
 			return nil, err
@@ -117,7 +114,7 @@ func (b *bench) parse(args []string) (chosen []string, err error) {
 			chosen, args = append(chosen, args[0]), args[1:]
 		}
 	}
-	b.dice = rand.New(rand.NewPCG(b.seed, 0)) //nolint:gosec // G404: an order, no secret
+	b.rng = rand.New(rand.NewPCG(b.seed, 0))
 	if *only != "" {
 		b.only = strings.Split(*only, ",")
 	}
@@ -129,7 +126,7 @@ func (b *bench) parse(args []string) (chosen []string, err error) {
 	}
 	for _, part := range chosen {
 		if !slices.Contains(parts(), part) {
-			return nil, fmt.Errorf("no part %q: there are %s and all", part, strings.Join(parts(), ", "))
+			return nil, fmt.Errorf("unknown part %q (have: %s, all)", part, strings.Join(parts(), ", "))
 		}
 	}
 	return chosen, err
@@ -142,14 +139,14 @@ func numbers(text string) (list []int, err error) {
 	for field := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(field)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no number of things", field)
+			return nil, fmt.Errorf("%q is not a positive number", field)
 		}
 		list = append(list, n)
 	}
 	return list, nil
 }
 
-// pause returns false when ctx has ended.
+// pause reports whether d has passed before ctx ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):

@@ -16,66 +16,73 @@ import (
 )
 
 const (
-	many      = 64                     // connections at once
-	hundred   = 100 << 20              // bytes of a large body
-	gibibyte  = 1 << 30                // bytes of a very large one
+	many      = 64                     // concurrent connections
+	hundred   = 100 << 20              // size of a large body
+	gibibyte  = 1 << 30                // size of a very large body
 	loadFor   = 3 * time.Second        // with many connections
-	singleFor = 1 * time.Second        // with one
-	direct    = "direct"               // the backend without anything before it
+	singleFor = 1 * time.Second        // with one connection
+	direct    = "direct"               // the backend without a proxy
 	warm      = 300 * time.Millisecond // before the first measurement
 )
 
-// proxy measures what it costs to pass a program on the way to a server.
+// proxy measures the overhead of reverse proxies.
 func (b *bench) proxy(ctx context.Context) (err error) {
 	if _, err := find("wrk"); err != nil {
-		return fmt.Errorf("wrk makes the load: %w", err)
+		return fmt.Errorf("wrk generates the load: %w", err)
 	}
-	silo, target, err := b.supervised(ctx)
+	silo, target, err := b.startSilo(ctx, "silo", b.tools.silo)
 	if err != nil {
 		return err
 	}
-	fronts := []*front{{name: direct, url: "http://" + target, mark: "\x00"}, silo}
+	servers := []*proxyServer{{name: direct, url: "http://" + target, mark: "\x00"}, silo}
 	defer func() {
-		for _, f := range fronts[1:] {
+		for _, f := range servers[1:] {
 			err = errors.Join(err, f.end())
 		}
 	}()
-	for _, k := range kinds() {
-		program, there := find(k.program)
-		if k.program != "" && there != nil {
-			fmt.Fprintf(b.out, "left out: there is no %s here\n", k.program)
-			continue
-		}
-		f, err := b.stand(ctx, k, program, target)
+	if b.tools.other != "" {
+		other, _, err := b.startSilo(ctx, "other", b.tools.other)
 		if err != nil {
 			return err
 		}
-		fronts = append(fronts, f)
+		servers = append(servers, other)
+	}
+	for _, k := range proxyKinds() {
+		program, there := find(k.program)
+		if k.program != "" && there != nil {
+			fmt.Fprintf(b.out, "%s is not installed and takes no part\n", k.program)
+			continue
+		}
+		f, err := b.startProxy(ctx, k, program, target)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, f)
 	}
 	result := &table{samples: map[string][]sample{}}
-	for _, f := range fronts {
+	for _, f := range servers {
 		result.names = append(result.names, f.name)
 		if _, err := load64(ctx, f, warm); err != nil {
 			return err
 		}
 	}
 	for round := range b.runs {
-		for _, i := range b.dice.Perm(len(fronts)) {
-			fmt.Fprintf(b.talk, "proxy, run %d of %d: %s\n", round+1, b.runs, fronts[i].name)
-			got, err := fronts[i].measure(ctx)
+		for _, i := range b.rng.Perm(len(servers)) {
+			fmt.Fprintf(b.progress, "proxy, run %d of %d: %s\n", round+1, b.runs, servers[i].name)
+			got, err := servers[i].measure(ctx)
 			if err != nil {
-				return fmt.Errorf("%s: %w", fronts[i].name, err)
+				return fmt.Errorf("%s: %w", servers[i].name, err)
 			}
-			result.add(fronts[i].name, got)
+			result.add(servers[i].name, got)
 		}
 	}
 	b.printProxies(result)
 	return nil
 }
 
-// stand starts a front on a port of its own. program is the path of one that is
-// not built here.
-func (b *bench) stand(ctx context.Context, k kind, program, target string) (*front, error) {
+// startProxy starts a proxy on a free port. program is the path of an installed one, or
+// empty.
+func (b *bench) startProxy(ctx context.Context, k proxyKind, program, target string) (*proxyServer, error) {
 	port, err := freePorts(ctx, b, 1)
 	if err != nil {
 		return nil, err
@@ -92,9 +99,9 @@ func (b *bench) stand(ctx context.Context, k kind, program, target string) (*fro
 
 func (b *bench) printProxies(t *table) {
 	t.print(
-		b.out, fmt.Sprintf("### A proxy's cost, %d connections for %v", many, loadFor),
+		b.out, fmt.Sprintf("### Proxy, %d connections for %v", many, loadFor),
 		figure{name: "requests", unit: "/s", ratio: true, peer: "caddy"}, figure{name: "p50", unit: "ms", digits: 2}, figure{name: "p99", unit: "ms", digits: 1},
-		figure{name: "CPU", unit: "µs/request", digits: 1}, figure{name: "errors", unit: "in all"},
+		figure{name: "CPU", unit: "µs/request", digits: 1}, figure{name: "errors", unit: "total"},
 	)
 	t.print(
 		b.out, fmt.Sprintf("### One connection for %v", singleFor),
@@ -103,12 +110,12 @@ func (b *bench) printProxies(t *table) {
 	t.print(
 		b.out, "### Bodies of 100 MiB, and of 1 GiB each way",
 		figure{name: "down", unit: "MB/s", ratio: true}, figure{name: "up", unit: "MB/s", ratio: true},
-		figure{name: "RSS", unit: "MB", digits: 1}, figure{name: "peak over that with 1 GiB", unit: "MB", digits: 1},
+		figure{name: "RSS", unit: "MB", digits: 1}, figure{name: "peak above RSS with 1 GiB", unit: "MB", digits: 1},
 	)
 }
 
-// measure is one turn of one front.
-func (f *front) measure(ctx context.Context) (sample, error) {
+// measure runs all loads against one proxy.
+func (f *proxyServer) measure(ctx context.Context) (sample, error) {
 	before, err := f.work()
 	if err != nil {
 		return nil, err
@@ -136,12 +143,12 @@ func (f *front) measure(ctx context.Context) (sample, error) {
 	if err != nil || f.cmd == nil {
 		return s, err
 	}
-	return s, f.swell(ctx, s)
+	return s, f.measurePeak(ctx, s)
 }
 
-// swell notes how far memory goes beyond what is used now, with 1 GiB each way.
-func (f *front) swell(ctx context.Context, s sample) error {
-	if err := f.forget(); err != nil {
+// measurePeak records the memory above the present RSS while 1 GiB passes each way.
+func (f *proxyServer) measurePeak(ctx context.Context, s sample) error {
+	if err := f.resetPeaks(); err != nil {
 		return err
 	}
 	before, err := f.work()
@@ -155,11 +162,11 @@ func (f *front) swell(ctx context.Context, s sample) error {
 		return err
 	}
 	after, err := f.work()
-	s["peak over that with 1 GiB"] = float64(after.peak-before.rss) / 1e6
+	s["peak above RSS with 1 GiB"] = float64(after.peak-before.rss) / 1e6
 	return err
 }
 
-func load64(ctx context.Context, f *front, long time.Duration) (sample, error) {
+func load64(ctx context.Context, f *proxyServer, long time.Duration) (sample, error) {
 	return wrk(ctx, f, many, long)
 }
 
@@ -169,8 +176,8 @@ var (
 	wrong   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)|Non-2xx or 3xx responses: (\d+)`)
 )
 
-// wrk makes load and reads what it says of it.
-func wrk(ctx context.Context, f *front, connections int, long time.Duration) (sample, error) {
+// wrk runs wrk and parses its report.
+func wrk(ctx context.Context, f *proxyServer, connections int, long time.Duration) (sample, error) {
 	path, err := find("wrk")
 	if err != nil {
 		return nil, err
@@ -190,34 +197,34 @@ func wrk(ctx context.Context, f *front, connections int, long time.Duration) (sa
 	}
 	total := count.FindSubmatch(text)
 	if total == nil {
-		return nil, fmt.Errorf("wrk says\n%s", text)
+		return nil, fmt.Errorf("unexpected report of wrk:\n%s", text)
 	}
-	s["count"], _ = strconv.ParseFloat(string(total[1]), 64) // digits
+	s["count"], _ = strconv.ParseFloat(string(total[1]), 64) // digits only
 	took, err := strconv.ParseFloat(string(total[2]), 64)
 	if err != nil || s["count"] == 0 {
-		return nil, fmt.Errorf("no request came back: %s", text)
+		return nil, fmt.Errorf("no responses: %s", text)
 	}
 	s["requests"] = s["count"] / took
 	for _, found := range wrong.FindAllSubmatch(text, -1) {
 		for _, number := range found[1:] {
-			n, _ := strconv.ParseFloat(string(number), 64) // empty: the other form
+			n, _ := strconv.ParseFloat(string(number), 64) // empty in the other alternative
 			s["errors"] += n
 		}
 	}
 	return s, nil
 }
 
-// down fetches a body and gives its speed in MB/s.
-func (f *front) down(ctx context.Context, size int64) (float64, error) {
-	return f.carry(ctx, http.MethodGet, "/big?"+strconv.FormatInt(size, 10), nil, size, size)
+// down downloads a body and returns the speed in MB/s.
+func (f *proxyServer) down(ctx context.Context, size int64) (float64, error) {
+	return f.transfer(ctx, http.MethodGet, "/big?"+strconv.FormatInt(size, 10), nil, size, size)
 }
 
-// up sends one.
-func (f *front) up(ctx context.Context, size int64) (float64, error) {
-	return f.carry(ctx, http.MethodPut, "/", io.LimitReader(zeros{}, size), size, int64(len("ok")))
+// up uploads a body and returns the speed in MB/s.
+func (f *proxyServer) up(ctx context.Context, size int64) (float64, error) {
+	return f.transfer(ctx, http.MethodPut, "/", io.LimitReader(zeros{}, size), size, int64(len("ok")))
 }
 
-func (f *front) carry(ctx context.Context, method, path string, body io.Reader, size, answer int64) (float64, error) {
+func (f *proxyServer) transfer(ctx context.Context, method, path string, body io.Reader, size, answer int64) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, method, f.url+path, body)
 	if err != nil {
 		return 0, err
@@ -234,7 +241,7 @@ func (f *front) carry(ctx context.Context, method, path string, body io.Reader, 
 	}
 	n, err := io.Copy(discard{}, response.Body)
 	took := time.Since(begin)
-	_ = response.Body.Close() // read to its end
+	_ = response.Body.Close() // read completely
 	switch {
 	case err != nil:
 		return 0, err
@@ -246,14 +253,14 @@ func (f *front) carry(ctx context.Context, method, path string, body io.Reader, 
 
 const buffer = 256 << 10
 
-// zeros is an endless body.
+// zeros is an endless reader.
 type zeros struct{}
 
 var none = bytes.Repeat([]byte{'x'}, buffer)
 
 func (zeros) Read(p []byte) (int, error) { return copy(p, none), nil }
 
-// discard takes a body in large pieces, which io.Discard does not ask for.
+// discard reads in larger blocks than io.Discard.
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// marked are the processes that carry a mark in their environment.
-func marked(mark string) (pids []int) {
-	folders, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
+// processesOf returns the PIDs of the processes with mark in their environment.
+func processesOf(mark string) (pids []int) {
+	folders, _ := filepath.Glob("/proc/[0-9]*") // the pattern is valid
 	for _, folder := range folders {
 		environ, err := os.ReadFile(filepath.Join(folder, "environ"))
 		if err != nil || !bytes.Contains(environ, append([]byte(mark), 0)) {
-			continue // gone, another user's, or not of this run
+			continue // it exited, or belongs to another user or run
 		}
 		if pid, err := strconv.Atoi(filepath.Base(folder)); err == nil {
 			pids = append(pids, pid)
@@ -29,18 +29,17 @@ func marked(mark string) (pids []int) {
 	return pids
 }
 
-// use is what processes have taken.
-type use struct {
+// usage is the resource use of processes.
+type usage struct {
 	processes int
-	pss, peak int64 // bytes; peak is the highest RSS of any
+	pss, peak int64 // bytes; peak is the highest RSS of any process
 	cpu       time.Duration
-	switches  int64 // voluntary: times that a thread has gone to sleep
+	switches  int64 // voluntary context switches
 }
 
-// useOf sums up all of a trial but its stubs: the supervisor, and what else it
-// has started for itself.
-func useOf(t *trial) (u use, err error) {
-	for _, pid := range marked(t.mark) {
+// usageOf sums over all processes of a trial except its stubs.
+func usageOf(t *trial) (u usage, err error) {
+	for _, pid := range processesOf(t.mark) {
 		folder := "/proc/" + strconv.Itoa(pid)
 		if name, err := os.ReadFile(folder + "/comm"); err != nil || strings.TrimSpace(string(name)) == "stub" {
 			continue
@@ -67,21 +66,21 @@ func useOf(t *trial) (u use, err error) {
 	return u, nil
 }
 
-// ofThread reads a thread's time on a processor in nanoseconds
-// (Documentation/scheduler/sched-stats.rst) and how often it went to sleep.
+// ofThread reads a thread's CPU time (nanoseconds, see Documentation/scheduler/sched-stats.rst)
+// and its voluntary context switches.
 func ofThread(folder string) (cpu time.Duration, switches int64) {
 	if text, err := os.ReadFile(filepath.Join(folder, "schedstat")); err == nil {
 		first, _, _ := strings.Cut(string(text), " ")
-		n, _ := strconv.ParseInt(first, 10, 64) // the kernel writes numbers
+		n, _ := strconv.ParseInt(first, 10, 64) // always a number
 		cpu = time.Duration(n)
 	}
-	switches, _ = field(filepath.Join(folder, "status"), "voluntary_ctxt_switches:") // a thread that is gone switches no more
+	switches, _ = field(filepath.Join(folder, "status"), "voluntary_ctxt_switches:") // 0 for a thread that has exited
 	return cpu, switches
 }
 
-// cpuOf is the time that all threads of a process have had on a processor.
+// cpuOf returns the CPU time of all threads of a process.
 func cpuOf(pid int) (total time.Duration) {
-	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/[0-9]*") // the pattern is right
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/[0-9]*") // the pattern is valid
 	for _, thread := range threads {
 		cpu, _ := ofThread(thread)
 		total += cpu
@@ -89,7 +88,7 @@ func cpuOf(pid int) (total time.Duration) {
 	return total
 }
 
-// field is the number behind a name in a file of /proc.
+// field returns the number after a name in a file of /proc.
 func field(file, name string) (int64, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -103,11 +102,11 @@ func field(file, name string) (int64, error) {
 	return 0, fmt.Errorf("%s has no %s", file, name)
 }
 
-// machine says what the figures were measured on.
+// machine describes the machine for the head of the report.
 func machine() string {
-	release, _ := os.ReadFile("/proc/sys/kernel/osrelease") // without it the rest is told
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease") // missing: left blank
 	model := "?"
-	info, _ := os.ReadFile("/proc/cpuinfo") // the same
+	info, _ := os.ReadFile("/proc/cpuinfo") // missing: left blank
 	for line := range strings.Lines(string(info)) {
 		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
 			model = strings.TrimSpace(value)
@@ -117,18 +116,17 @@ func machine() string {
 	return fmt.Sprintf("%s, %d × %s, Linux %s, %s", time.Now().Format(time.DateOnly), runtime.NumCPU(), model, strings.TrimSpace(string(release)), runtime.Version())
 }
 
-// load is the machine's load over 1, 5 and 15 minutes.
+// load returns the load averages over 1, 5 and 15 minutes.
 func load() string {
-	text, _ := os.ReadFile("/proc/loadavg") // it says nothing where it is not there
+	text, _ := os.ReadFile("/proc/loadavg")
 	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// awaitQuiet waits until the load has been below 1.5 for 30 s, for as long as
-// was allowed, and then says how it is.
-func (b *bench) awaitQuiet(ctx context.Context) error {
+// awaitIdle waits until the load has been below 1.5 for 30 s, or b.quiet has passed.
+func (b *bench) awaitIdle(ctx context.Context) error {
 	const bound, long, look = 1.5, 30 * time.Second, 2 * time.Second
 	if b.quiet > 0 {
-		fmt.Fprintf(b.talk, "waiting for a quiet machine, for %v at most\n", b.quiet)
+		fmt.Fprintf(b.progress, "waiting up to %v for a quiet machine\n", b.quiet)
 	}
 	calm := time.Duration(0)
 	for waited := time.Duration(0); calm < long && waited < b.quiet; waited += look {

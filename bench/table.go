@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// sample is what one run of one contender gave, by figure.
+// sample holds the figures of one run of one contender.
 type sample map[string]float64
 
-// table is all samples of a part.
+// table holds all samples of a part.
 type table struct {
 	names   []string
 	samples map[string][]sample
@@ -28,9 +28,8 @@ func newTable(field []contender) *table {
 
 func (t *table) add(name string, s sample) { t.samples[name] = append(t.samples[name], s) }
 
-// figure is what a column shows. Where ratio is set each run is also divided by
-// the first contender's of the same round, and by that of peer, where it is set and
-// takes part.
+// figure is a column. With ratio, each run is also divided by the first contender's run of
+// the same round. With peer, it is also divided by that contender's run.
 type figure struct {
 	name, unit string
 	digits     int
@@ -38,7 +37,7 @@ type figure struct {
 	peer       string
 }
 
-// bases are the contenders by whose runs f is divided.
+// bases returns the contenders that f is divided by.
 func (t *table) bases(f figure) (names []string) {
 	if f.ratio {
 		names = append(names, t.names[0])
@@ -49,7 +48,7 @@ func (t *table) bases(f figure) (names []string) {
 	return names
 }
 
-// print writes the samples as a table in Markdown: median (lowest–highest).
+// print writes the samples as a Markdown table: median (lowest–highest).
 func (t *table) print(w io.Writer, title string, figures ...figure) {
 	fmt.Fprintf(w, "\n%s\n\n|", title)
 	for _, f := range figures {
@@ -95,7 +94,7 @@ func (t *table) ratios(name, base, figure string) (list []float64) {
 	return list
 }
 
-// spread is "median (lowest–highest)".
+// spread formats "median (lowest–highest)".
 func spread(values []float64, digits int) string {
 	if len(values) == 0 {
 		return "–"
@@ -104,7 +103,7 @@ func spread(values []float64, digits int) string {
 	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, median(sorted), digits, sorted[0], digits, sorted[len(sorted)-1])
 }
 
-// median of values in order.
+// median returns the median of sorted values.
 func median(sorted []float64) float64 {
 	half := len(sorted) / 2
 	if len(sorted)%2 == 0 {

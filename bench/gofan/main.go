@@ -1,9 +1,8 @@
 //go:build linux
 
-// Command gofan is the bare Go loop beside silo: it starts COUNT stubs, joins
-// their lines on stdout and keeps each one's bytes in BENCH_RAW/NAME.log, and
-// ends them on TERM. It checks nothing, restarts nothing and recovers from
-// nothing: what silo costs beyond it is silo's own.
+// Command gofan is a minimal supervisor in Go. It starts COUNT stubs, joins their lines on
+// stdout, keeps the bytes of each in BENCH_RAW/NAME.log, and stops them on SIGTERM. It
+// probes and restarts nothing.
 //
 //	gofan COUNT PORT STUB serve | produce LINES
 package main
@@ -25,7 +24,7 @@ import (
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "gofan:", err)
-		os.Exit(1) //nolint:forbidigo // this is a main
+		os.Exit(1)
 	}
 }
 
@@ -55,17 +54,17 @@ func run(args []string) error {
 	return nil
 }
 
-// start runs one stub and the goroutine that reads it to its end.
+// start starts one stub and a goroutine that reads its output.
 func start(ctx context.Context, children *sync.WaitGroup, join *joiner, i, port int, argv []string) error {
 	name := "control"
 	if i > 0 {
 		name = fmt.Sprintf("r%03d", i)
 	}
-	raw, err := os.OpenFile(filepath.Join(os.Getenv("BENCH_RAW"), name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600) //nolint:gosec // G703: the harness says where
+	raw, err := os.OpenFile(filepath.Join(os.Getenv("BENCH_RAW"), name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:forbidigo,gosec // the loop silo is compared with has none of its rooms
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Env = append(os.Environ(), "SILO_NAME="+name, "SENTRY_DEVSERVER_BIND=127.0.0.1:"+strconv.Itoa(port))
 	pipe, err := cmd.StdoutPipe()
@@ -77,12 +76,12 @@ func start(ctx context.Context, children *sync.WaitGroup, join *joiner, i, port 
 	}
 	children.Go(func() {
 		join.drain(pipe, raw, fmt.Sprintf("%-7s | ", name))
-		_ = cmd.Wait() // ended by the signal that was asked for
+		_ = cmd.Wait() // the signal ended it
 	})
 	return nil
 }
 
-// joiner writes whole lines of many to one.
+// joiner writes whole lines of several readers to one writer.
 type joiner struct {
 	mu  sync.Mutex // guards buf and out
 	buf []byte
@@ -94,7 +93,7 @@ func (j *joiner) drain(from io.Reader, raw io.Writer, prefix string) {
 	var held []byte
 	for {
 		n, err := from.Read(block)
-		_, _ = raw.Write(block[:n]) // the harness's check of the files is the judge
+		_, _ = raw.Write(block[:n]) // the harness verifies the files
 		held = j.join(held, block[:n], prefix)
 		if err != nil {
 			return
@@ -102,7 +101,7 @@ func (j *joiner) drain(from io.Reader, raw io.Writer, prefix string) {
 	}
 }
 
-// join passes on the whole lines of a block and returns what is unfinished.
+// join writes the whole lines of a block and returns the unfinished rest.
 func (j *joiner) join(held, block []byte, prefix string) []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,16 +1,14 @@
 //go:build linux
 
-// Command goproxy is a reverse proxy as Go programs have one, to measure silo's
-// beside it, and silo's own without anything around it.
+// Command goproxy is httputil.ReverseProxy behind a net/http server.
 //
-//	goproxy LISTEN TARGET plain    httputil.ReverseProxy as it comes
-//	goproxy LISTEN TARGET tuned    with connections kept, no compression, larger buffers
-//	goproxy LISTEN TARGET silo     room proxy, which records nothing here
-//	goproxy LISTEN TARGET record   the same, and it records
+//	goproxy LISTEN TARGET plain    with its defaults
+//	goproxy LISTEN TARGET tuned    keeps connections, no compression, larger buffers
 package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -19,57 +17,52 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
-
-	"silo/proxy"
-	"silo/traffic"
+	"time"
 )
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1], os.Args[2], os.Args[3])
+	err := run(ctx, os.Args[1], os.Args[2], os.Args[3] == "tuned")
 	cancel()
 	if err != nil {
 		panic(err)
 	}
 }
 
-func run(ctx context.Context, at, target, kind string) error {
+func run(ctx context.Context, at, target string, tuned bool) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
 	if err != nil {
 		return err
-	}
-	options := proxy.Options{Silo: "bench", Target: func() string { return target }}
-	switch kind {
-	case "record":
-		options.Recording = &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit)}
-		fallthrough
-	case "silo":
-		return proxy.Serve(ctx, listener, proxy.New(options))
 	}
 	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: target})
 		r.Out.Host = r.In.Host
 		r.SetXForwarded()
 	}}
-	if kind == "tuned" {
+	if tuned {
 		forward.Transport = &http.Transport{
-			MaxIdleConnsPerHost: 1024, DisableCompression: true, ReadBufferSize: buffer, WriteBufferSize: buffer,
+			MaxIdleConnsPerHost: 1024, DisableCompression: true, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
 		}
 		forward.BufferPool = new(pool)
 	}
-	return proxy.Serve(ctx, listener, forward)
+	server := &http.Server{Handler: forward, ReadHeaderTimeout: time.Minute}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
-const buffer = 16 << 10
+const bufferSize = 16 << 10
 
-// pool keeps buffers for bodies.
-type pool struct{ kept sync.Pool }
+// pool is a BufferPool.
+type pool struct{ buffers sync.Pool }
 
 func (p *pool) Get() []byte {
-	if b, ok := p.kept.Get().(*[2 * buffer]byte); ok {
+	if b, ok := p.buffers.Get().(*[2 * bufferSize]byte); ok {
 		return b[:]
 	}
-	return make([]byte, 2*buffer)
+	return make([]byte, 2*bufferSize)
 }
 
-func (p *pool) Put(b []byte) { p.kept.Put((*[2 * buffer]byte)(b)) }
+func (p *pool) Put(b []byte) { p.buffers.Put((*[2 * bufferSize]byte)(b)) }

@@ -1,10 +1,10 @@
 /*
- * What stands behind every proxy: HTTP/1.1 with connections that are kept, one
- * thread, epoll. It listens on SENTRY_DEVSERVER_BIND.
+ * The server behind every proxy: HTTP/1.1 with keep-alive, one thread, epoll. It
+ * listens on SENTRY_DEVSERVER_BIND.
  *
- *   GET /big?BYTES   a body of so many bytes
- *   a body           is read and thrown away
- *   anything else    200, 2 bytes
+ *   GET /big?BYTES   a body of that size
+ *   with a body      reads and discards it
+ *   all other        200, 2 bytes
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,7 +23,7 @@ enum { HEAD = 8192, BLOCK = 1 << 16 };
 
 struct client {
 	int fd, have;         /* bytes in head */
-	long long in, out;    /* of bodies: still to be read, still to be written */
+	long long in, out;    /* body bytes left to read and to write */
 	char head[HEAD + 1];
 };
 
@@ -40,7 +40,7 @@ static int say(struct client *c, long long length, const char *body) {
 	return send(c->fd, head, n, MSG_NOSIGNAL | (length > 2 ? MSG_MORE : 0)) == n ? 0 : -1;
 }
 
-/* 0: written, 1: the socket is full, -1: the client has gone */
+/* 0: written, 1: the socket is full, -1: the client disconnected */
 static int pour(struct client *c) {
 	while (c->out > 0) {
 		ssize_t n = send(c->fd, block, c->out < BLOCK ? c->out : BLOCK, MSG_NOSIGNAL);
@@ -50,7 +50,7 @@ static int pour(struct client *c) {
 	return 0;
 }
 
-/* Takes a request's header from what has come. 0: there is no whole one yet. */
+/* Consumes a request header. 0: it is not complete yet. */
 static int take(struct client *c) {
 	c->head[c->have] = 0;
 	char *end = strstr(c->head, "\r\n\r\n");
@@ -68,7 +68,7 @@ static int take(struct client *c) {
 
 static int step(struct client *c) {
 	for (;;) {
-		if (c->in > 0) { /* a body: what is in head belongs to it */
+		if (c->in > 0) { /* the rest of head is body */
 			int part = c->have < c->in ? c->have : c->in;
 			c->in -= part;
 			memmove(c->head, c->head + part, c->have -= part);

@@ -1,12 +1,11 @@
 /*
- * The workload of every part: one process that stands for one silo, small
- * enough (about 1 MB) that hundreds fit and that what is measured is the
- * supervisor. It writes its own events, with the time, to one file.
+ * The workload of every part: one process per silo, of about 1 MB, so that the
+ * figures are the supervisor's. It appends its events with their times to one file.
  *
  *   stub serve            listen on SENTRY_DEVSERVER_BIND, answer /_health/ with 200
  *   stub produce LINES    wait for BENCH_GO, then write LINES lines of 100 bytes
  *
- * Both end at once on TERM.
+ * Both exit at once on SIGTERM.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +34,7 @@ static long long now(clockid_t clock) {
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-/* One write to a file opened with O_APPEND: lines of many processes stay whole. */
+/* One write with O_APPEND, so that lines of several processes do not mix. */
 static void event(const char *kind) {
 	char line[160];
 	long long mono = now(CLOCK_MONOTONIC), real = now(CLOCK_REALTIME);
@@ -91,8 +90,8 @@ static void serve(int signals) {
 	}
 }
 
-/* The fill is a window into a table, its place taken from producer and number:
- * the head of one line with the tail of another never passes for a whole one. */
+/* The filler is a window into a table at an offset derived from producer and number, so
+ * that parts of two lines never look like a whole one. */
 static char table[TABLE + FILL];
 
 static void make_table(void) {
@@ -124,14 +123,14 @@ static void put(const char *p, size_t n) {
 	}
 }
 
-/* Blocks of 64 KiB, so that most of them end within a line. */
+/* Blocks of 64 KiB, so that most end within a line. */
 static void produce(uint32_t lines) {
 	static char block[BLOCK + LINE];
 	uint32_t producer = strcmp(name, "control") == 0 ? 0 : atoi(name + 1);
 	size_t filled = 0;
 	make_table();
 	event("waits");
-	int go = open(getenv("BENCH_GO"), O_RDONLY | O_CLOEXEC); /* a fifo: blocks until somebody writes */
+	int go = open(getenv("BENCH_GO"), O_RDONLY | O_CLOEXEC); /* a FIFO: blocks until the harness opens it */
 	if (go < 0) fail("BENCH_GO");
 	for (uint32_t i = 0; i < lines; i++) {
 		make_line(block + filled, producer, i);

@@ -18,38 +18,35 @@ import (
 	"time"
 )
 
-// front is a program that stands before the backend, at work.
-type front struct {
+// proxyServer is a running proxy in front of the backend.
+type proxyServer struct {
 	name string
-	url  string // where it is asked; known once it has started
+	url  string // its address
 	dir  string
 	mark string
 	cmd  *exec.Cmd
 }
 
-// kind is how a front is started: argv gets where to listen, as host:port, and
-// where the backend does, and may write files into dir.
-type kind struct {
+// proxyKind is a proxy that can be started. argv gets the host:port to listen on and the
+// backend's, and may write files into dir.
+type proxyKind struct {
 	name    string
-	program string // looked for by name; empty: built by this harness
+	program string // an installed program; empty: built by this harness
 	argv    func(b *bench, dir, at, target string) ([]string, error)
 }
 
-// kinds are all that is measured, but for direct, which is none, and silo itself,
-// which starts the backend.
-func kinds() []kind {
-	ours := func(name, which string) kind {
-		return kind{name: name, argv: func(b *bench, _, at, target string) ([]string, error) {
+// proxyKinds returns the proxies besides silo.
+func proxyKinds() []proxyKind {
+	ours := func(name, which string) proxyKind {
+		return proxyKind{name: name, argv: func(b *bench, _, at, target string) ([]string, error) {
 			return []string{b.tools.goproxy, at, target, which}, nil
 		}}
 	}
-	return []kind{
+	return []proxyKind{
 		{"nginx", "nginx", nginx},
-		ours("room proxy, recording", "record"),
-		ours("room proxy, not recording", "silo"),
 		ours("ReverseProxy, tuned", "tuned"),
 		{"caddy", "caddy", caddy},
-		ours("ReverseProxy, as it comes", "plain"),
+		ours("ReverseProxy, defaults", "plain"),
 	}
 }
 
@@ -74,7 +71,7 @@ func caddy(_ *bench, dir, at, target string) ([]string, error) {
 	return []string{"caddy", "run", "--adapter", "caddyfile", "--config", file}, os.WriteFile(file, []byte(text), 0o600)
 }
 
-// find is a program's path: Debian's nginx is where a user's PATH does not look.
+// find returns a program's path. Debian installs nginx outside of a user's PATH.
 func find(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -83,27 +80,27 @@ func find(name string) (string, error) {
 	return path, err
 }
 
-// begin starts a front and waits until it listens.
-func (b *bench) begin(ctx context.Context, name, at string, argv func(dir string) ([]string, error)) (*front, error) {
-	f := &front{name: name, url: "http://" + at, mark: "BENCH_RUN=" + rand.Text()}
+// begin starts a proxy and waits until it listens.
+func (b *bench) begin(ctx context.Context, name, at string, argv func(dir string) ([]string, error)) (*proxyServer, error) {
+	f := &proxyServer{name: name, url: "http://" + at, mark: "BENCH_RUN=" + rand.Text()}
 	var err error
 	if f.dir, err = os.MkdirTemp(b.tmp, "front-"); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(f.dir, 0o755); err != nil { //nolint:gosec // G302: nginx's workers are another user's
+	if err := os.Chmod(f.dir, 0o755); err != nil { // nginx's workers run as another user
 		return nil, err
 	}
 	words, err := argv(f.dir)
 	if err != nil {
 		return nil, err
 	}
-	f.cmd = command(context.WithoutCancel(ctx), words...) // end ends it
+	f.cmd = command(context.WithoutCancel(ctx), words...) // end stops it
 	f.cmd.Dir = f.dir
 	f.cmd.Env = append(os.Environ(), f.mark, "HOME="+f.dir, "XDG_DATA_HOME="+f.dir, "XDG_CONFIG_HOME="+f.dir, "XDG_RUNTIME_DIR="+f.dir, "SILO_STATE_DIR="+f.dir)
 	if err := f.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(waitLimit); ; {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", at)
 		if err == nil {
 			return f, conn.Close()
@@ -114,29 +111,29 @@ func (b *bench) begin(ctx context.Context, name, at string, argv func(dir string
 	}
 }
 
-// end ends a front and all that it has started.
-func (f *front) end() error {
-	_ = f.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
+// end stops a proxy and all processes that it started.
+func (f *proxyServer) end() error {
+	_ = f.cmd.Process.Signal(syscall.SIGTERM) // it may have exited
 	gone := time.AfterFunc(10*time.Second, func() { _ = f.cmd.Process.Kill() })
-	_ = f.cmd.Wait() // how it ended is nobody's business
+	_ = f.cmd.Wait() // its exit status does not matter
 	gone.Stop()
-	for _, pid := range marked(f.mark) {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // as above
+	for _, pid := range processesOf(f.mark) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have exited
 	}
 	return os.RemoveAll(f.dir)
 }
 
-// supervised starts silo with the backend for its silos, and returns it as a front,
-// with where its backend listens.
-func (b *bench) supervised(ctx context.Context) (*front, string, error) {
+// startSilo starts a silo binary with the backend as its silos. It returns silo's edge as
+// a proxy, and the backend's address.
+func (b *bench) startSilo(ctx context.Context, name, binary string) (*proxyServer, string, error) {
 	port, err := freePorts(ctx, b, 2)
 	if err != nil {
 		return nil, "", err
 	}
 	at := func(n int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n)) }
-	f, err := b.begin(ctx, "silo's edge", at(port+1), func(dir string) ([]string, error) {
+	f, err := b.begin(ctx, name, at(port+1), func(dir string) ([]string, error) {
 		text := fmt.Sprintf("version = 1\nname = \"bench\"\n[sentry]\ncommand = [%q]\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\n[control]\nport = %d\n[region.us]\nid = 1\nport = %d\n", b.tools.backend, port, port+1)
-		return []string{b.tools.silo, "-C", dir, "up"}, errors.Join(
+		return []string{binary, "-C", dir, "up"}, errors.Join(
 			os.WriteFile(filepath.Join(dir, "silo.toml"), []byte(text), 0o600),
 			os.WriteFile(filepath.Join(dir, "sentry.conf.py"), nil, 0o600),
 		)
@@ -145,9 +142,9 @@ func (b *bench) supervised(ctx context.Context) (*front, string, error) {
 		return nil, "", err
 	}
 	status := func() string {
-		cmd := command(ctx, b.tools.silo, "-C", f.dir, "status", "--json")
+		cmd := command(ctx, binary, "-C", f.dir, "status", "--json")
 		cmd.Env = f.cmd.Env
-		text, _ := cmd.Output() // its code is the state's
+		text, _ := cmd.Output() // exit code 3 means not ready yet
 		var s struct {
 			State string
 			Silos []struct{ URL string }
@@ -157,23 +154,23 @@ func (b *bench) supervised(ctx context.Context) (*front, string, error) {
 		}
 		return s.Silos[1].URL
 	}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(waitLimit); ; {
 		if f.url = status(); f.url != "" {
 			return f, at(port + 1), nil
 		}
 		if time.Now().After(deadline) || !pause(ctx, 50*time.Millisecond) {
-			return nil, "", errors.Join(errors.New("silo does not become ready"), f.end())
+			return nil, "", errors.Join(errors.New("silo did not become ready"), f.end())
 		}
 	}
 }
 
-// work is what a front has taken so far, without the backend.
+// work is the resource use of a proxy so far, without the backend.
 type work struct {
 	cpu       time.Duration
 	rss, peak int64 // bytes
 }
 
-func (f *front) work() (w work, err error) {
+func (f *proxyServer) work() (w work, err error) {
 	for _, pid := range f.processes() {
 		folder := "/proc/" + strconv.Itoa(pid)
 		w.cpu += cpuOf(pid)
@@ -190,8 +187,8 @@ func (f *front) work() (w work, err error) {
 	return w, nil
 }
 
-// forget sets the peaks back to what is used now (man 5 proc, clear_refs).
-func (f *front) forget() error {
+// resetPeaks resets VmHWM to the present RSS (man 5 proc, clear_refs).
+func (f *proxyServer) resetPeaks() error {
 	for _, pid := range f.processes() {
 		if err := os.WriteFile("/proc/"+strconv.Itoa(pid)+"/clear_refs", []byte("5"), 0o200); err != nil {
 			return err
@@ -200,16 +197,16 @@ func (f *front) forget() error {
 	return nil
 }
 
-// processes are those that forward: the front's own and nginx's workers, which
-// hide their environment. silo's children are the backend and its guardian.
-func (f *front) processes() []int {
+// processes returns the processes that forward: the proxy and nginx's workers. silo's
+// children are the backend and its guardian, which do not.
+func (f *proxyServer) processes() []int {
 	if f.cmd == nil {
 		return nil
 	}
 	pids := []int{f.cmd.Process.Pid}
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pids[0])) // without them the first is told
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pids[0])) // missing: only the first process
 	for word := range strings.FieldsSeq(string(text)) {
-		name, _ := os.ReadFile("/proc/" + word + "/comm") // one that has gone has none
+		name, _ := os.ReadFile("/proc/" + word + "/comm") // empty for one that has exited
 		if pid, err := strconv.Atoi(word); err == nil && strings.TrimSpace(string(name)) == "nginx" {
 			pids = append(pids, pid)
 		}

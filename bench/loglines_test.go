@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// joined is what a right fan-in writes of two lines of each producer.
-func joined(s *scribe) []string {
+// joined returns the correct output for two lines of each producer.
+func joined(s *generator) []string {
 	var lines []string
 	for i := range uint32(2) {
 		for p := range uint32(producers) {
@@ -22,7 +22,7 @@ func joined(s *scribe) []string {
 
 func TestCheckJoined(t *testing.T) {
 	t.Parallel()
-	s := newScribe()
+	s := newGenerator()
 	tests := []struct {
 		name   string
 		mangle func(lines []string) []string
@@ -36,7 +36,7 @@ func TestCheckJoined(t *testing.T) {
 		{"another silo's prefix", func(l []string) []string { l[6] = strings.Replace(l[6], "r002", "r003", 1); return l }, "7 of 8 lines whole"},
 		{"no prefix", func(l []string) []string { l[6] = l[6][len("r002 | "):]; return l }, "7 of 8 lines whole"},
 		{"a line was cut in two", func(l []string) []string { return slices.Concat([]string{l[0][:50], l[0][50:]}, l[1:]) }, "7 of 8 lines whole, 1 out of order, 2 other"},
-		{"somebody else spoke", func(l []string) []string { return append(l, "silo: 3 lines are not shown here") }, "8 of 8 lines whole, 0 out of order, 1 other"},
+		{"a line of the supervisor", func(l []string) []string { return append(l, "silo: 3 lines are not shown here") }, "8 of 8 lines whole, 0 out of order, 1 other"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestCheckJoined(t *testing.T) {
 
 func TestCheckRaw(t *testing.T) {
 	t.Parallel()
-	s := newScribe()
+	s := newGenerator()
 	var right []byte
 	for i := range uint32(3) {
 		right = append(append(right, s.line(nil, 2, i)...), '\n')

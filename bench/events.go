@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// journal is the file in which stubs write their events: the harness looks at
-// no port, and so takes no part in the race that it times.
-type journal struct {
+// eventLog is the file to which stubs append their events. The harness polls no port, so
+// it does not disturb what it times.
+type eventLog struct {
 	path   string
 	file   *os.File
 	read   int64
 	events []event
 }
 
-// event is one line of it.
+// event is one line of the log.
 type event struct {
 	kind, name string
 	pid        int
@@ -28,19 +28,19 @@ type event struct {
 	real       time.Time
 }
 
-func newJournal(path string) (*journal, error) {
+func newEventLog(path string) (*eventLog, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	return &journal{path: path, file: file}, err
+	return &eventLog{path: path, file: file}, err
 }
 
-func (j *journal) close() error { return j.file.Close() }
+func (j *eventLog) close() error { return j.file.Close() }
 
-// poll is how often the journal is looked at: what counts is the time in it.
+// poll is the interval between reads. The events carry their own times.
 const poll = 2 * time.Millisecond
 
 // await waits for count events of a kind and returns the last one.
-func (j *journal) await(ctx context.Context, kind string, count int) (event, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (j *eventLog) await(ctx context.Context, kind string, count int) (event, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	for {
 		if err := j.load(); err != nil {
@@ -57,13 +57,13 @@ func (j *journal) await(ctx context.Context, kind string, count int) (event, err
 			return last, nil
 		}
 		if !pause(ctx, poll) {
-			return event{}, fmt.Errorf("%d of %d stubs say %q", len(got), count, kind)
+			return event{}, fmt.Errorf("%d of %d stubs reported %q", len(got), count, kind)
 		}
 	}
 }
 
-// of is all events of a kind so far.
-func (j *journal) of(kind string) (list []event) {
+// of returns all events of a kind so far.
+func (j *eventLog) of(kind string) (list []event) {
 	for _, e := range j.events {
 		if e.kind == kind {
 			list = append(list, e)
@@ -72,8 +72,8 @@ func (j *journal) of(kind string) (list []event) {
 	return list
 }
 
-// load takes in what has been written since.
-func (j *journal) load() error {
+// load reads the events that were appended since the last call.
+func (j *eventLog) load() error {
 	info, err := j.file.Stat()
 	if err != nil || info.Size() == j.read {
 		return err
@@ -97,13 +97,13 @@ func (j *journal) load() error {
 func parseEvent(line []byte) (event, error) {
 	fields := bytes.Fields(line)
 	if len(fields) != 5 {
-		return event{}, fmt.Errorf("no event: %q", line)
+		return event{}, fmt.Errorf("invalid event: %q", line)
 	}
 	var numbers [3]int64
 	for i, field := range fields[2:] {
 		n, err := strconv.ParseInt(string(field), 10, 64)
 		if err != nil {
-			return event{}, fmt.Errorf("no event: %q", line)
+			return event{}, fmt.Errorf("invalid event: %q", line)
 		}
 		numbers[i] = n
 	}
