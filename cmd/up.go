@@ -278,7 +278,6 @@ func (a *app) runInstance(ctx context.Context, r *upRequest, in *orchestrator.In
 	debug.SetGCPercent(ordinary)
 	debug.SetMemoryLimit(unbounded)
 	debug.FreeOSMemory()
-	proc.ForgetPages()
 	switch {
 	case err == nil:
 		err = a.awaitEnd(ctx, in, r.keepGoing)

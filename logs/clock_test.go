@@ -28,7 +28,7 @@ func TestAClockThatIsSet(t *testing.T) {
 			).Draw(r, "set by")) * time.Millisecond)
 			line := got{"us", now, fmt.Sprintf("line %d, which is not short enough for a sidecar to outgrow it", i), false}
 			want = append(want, line)
-			w.take([]byte(line.text+"\n"), now)
+			w.writeAt([]byte(line.text+"\n"), now)
 		}
 		shut(r, w)
 		equal(r, "all", read(t, dir, Query{N: -1}), want)
@@ -53,7 +53,7 @@ func TestAClockThatIsSetBetweenFiles(t *testing.T) {
 			now = now.Add(-25 * time.Hour)
 		}
 		now = now.Add(time.Second)
-		w.take(fmt.Appendf(nil, "line %d\n", i), now)
+		w.writeAt(fmt.Appendf(nil, "line %d\n", i), now)
 	}
 	shut(t, w)
 	for back := range 20 { // "--since" so many seconds, as asked for by the clock as it is now
@@ -80,8 +80,8 @@ func TestATroubleEndsWhateverTheClockShows(t *testing.T) {
 		}
 	}
 	begin := time.Now()
-	w.note(begin, 5, os.ErrPermission)
-	w.take([]byte("kept\n"), begin.Add(lookEvery)) // Add moves both clocks
+	w.record(begin, 5, os.ErrPermission)
+	w.writeAt([]byte("kept\n"), begin.Add(checkInterval)) // Add moves both clocks
 	if len(told) != 2 || !told[1].Over {
 		t.Errorf("told %v", told)
 	}
@@ -94,7 +94,7 @@ func TestFollowAfterTheClockWasSetBack(t *testing.T) {
 	if err := os.WriteFile(f.raw(0), []byte("one\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	last, err := f.newest()
+	last, err := f.open(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func follow(t *testing.T, dir string, q Query) *following {
 
 // seen lets the follower look once more, and gives what it has passed on since.
 func (f *following) seen() []string {
-	time.Sleep(2 * followEvery)
+	time.Sleep(2 * followInterval)
 	synctest.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -282,13 +282,13 @@ func TestFollowReadsARotatedFileToItsEnd(t *testing.T) {
 	write(t, w, "just before rotation\n")
 	write(t, w, "just after it, in a new file\n")
 	equal(t, "files", len(kept(t, dir)), 2)
-	if more, err := s.turn(); !more || err != nil {
+	if more, err := s.nextFile(); !more || err != nil {
 		t.Fatalf("turn = %v, %v", more, err)
 	}
 	for _, want := range []string{"just before rotation", "just after it, in a new file"} {
 		if err := s.peek(); err != nil || !s.ready {
 			t.Fatalf("no line (%v), want %q", err, want)
 		}
-		equal(t, "line", string(s.pass().Text), want)
+		equal(t, "line", string(s.next().Text), want)
 	}
 }

@@ -5,117 +5,71 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"math"
+	"slices"
 	"time"
 )
 
-// history is what one silo has written up to the moment at which it was opened,
-// as one run of bytes over all its files. Places in it are counted from its end:
-// 0 is the end, -1 the last byte. Older files are opened only when they are asked
-// for, which moves no place.
+// history is the output of one silo up to the moment at which it was opened, as
+// one run of bytes over all its files.
 type history struct {
 	files files
-	parts []*part // newest first
-	reach int64   // bytes in parts
-	all   bool    // there is nothing older
-	err   error   // the first that a read met
+	raw   []*rawFile // oldest first
+	size  int64
+	err   error // the first error of a read
 
-	window []byte // what was read last when going backwards
-	at     int64  // place of its first byte
+	window []byte // the block that lineStarts has read last
+	at     int64  // position of its first byte
 }
 
 func openHistory(f files) (*history, error) {
-	h := &history{files: f}
-	p, err := f.newest()
+	raw, err := f.openAll()
 	if err != nil {
 		return nil, err
 	}
-	if p == nil {
-		h.all = true
-		return h, nil
+	h := &history{files: f, raw: raw}
+	for _, r := range raw {
+		r.begin = h.size
+		h.size += r.limit
 	}
-	h.add(p)
 	return h, nil
 }
 
-func (h *history) add(p *part) {
-	h.parts = append(h.parts, p)
-	h.reach += p.limit
-}
-
 func (h *history) close() {
-	for _, p := range h.parts {
-		p.close()
+	for _, r := range h.raw {
+		r.close()
 	}
-	h.parts = nil
-}
-
-// extend takes in the next older file.
-func (h *history) extend() bool {
-	if h.all || h.err != nil {
-		return false
-	}
-	p, err := h.files.older(h.parts[len(h.parts)-1].info)
-	h.err = err
-	if p == nil {
-		h.all = true
-		return false
-	}
-	h.add(p)
-	return true
-}
-
-// covers takes in files until the byte at pos is in one.
-func (h *history) covers(pos int64) bool {
-	for pos < -h.reach {
-		if !h.extend() {
-			return false
-		}
-	}
-	return true
-}
-
-// find gives the part that holds the byte at pos, and the place of its beginning.
-func (h *history) find(pos int64) (*part, int64) {
-	begin := int64(0)
-	for _, p := range h.parts {
-		begin -= p.limit
-		if pos >= begin {
-			return p, begin
-		}
-	}
-	return nil, begin
 }
 
 // read fills b from pos on.
 func (h *history) read(b []byte, pos int64) bool {
-	for len(b) > 0 {
-		p, begin := h.find(pos)
-		if p == nil {
-			return false
+	for _, r := range h.raw {
+		end := r.begin + r.limit
+		if pos >= end || len(b) == 0 {
+			continue
 		}
-		n, err := p.file.ReadAt(b[:min(int64(len(b)), begin+p.limit-pos)], pos-begin)
-		if n == 0 {
+		part := b[:min(int64(len(b)), end-pos)]
+		n, err := r.file.ReadAt(part, pos-r.begin)
+		if n < len(part) {
 			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF // somebody has emptied the file
+				err = io.ErrUnexpectedEOF // the file has been truncated
 			}
 			h.err = errors.Join(h.err, err)
 			return false
 		}
 		b, pos = b[n:], pos+int64(n)
 	}
-	return true
+	return len(b) == 0
 }
 
-// starts gives the places up to from at which a line starts, the last one first.
-func (h *history) starts(from int64) iter.Seq[int64] {
+// lineStarts yields the positions up to from at which a line starts, the last one
+// first.
+func (h *history) lineStarts(from int64) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
-		for pos := from; h.covers(pos - 1); pos = h.at {
-			_, begin := h.find(pos - 1)
+		for pos := from; pos > 0; pos = h.at {
 			if h.window == nil {
 				h.window = make([]byte, maxLine)
 			}
-			h.at = max(begin, pos-int64(cap(h.window)))
+			h.at = max(0, pos-maxLine)
 			h.window = h.window[:pos-h.at]
 			if !h.read(h.window, h.at) {
 				return
@@ -130,21 +84,20 @@ func (h *history) starts(from int64) iter.Seq[int64] {
 				}
 			}
 		}
-		if h.err == nil {
-			yield(-h.reach)
-		}
+		yield(0)
 	}
 }
 
-// lineStart is where the line begins that holds the byte at pos.
+// lineStart returns the start of the line that ends at pos or contains it.
 func (h *history) lineStart(pos int64) int64 {
-	for start := range h.starts(pos) {
+	for start := range h.lineStarts(pos) {
 		return start
 	}
 	return pos
 }
 
-// text gives the beginning of a line, up to maxLine bytes of it, without its newline.
+// text returns up to maxLine bytes of a line, without its newline. buf has room
+// for one byte more.
 func (h *history) text(start, end int64, buf []byte) []byte {
 	end = min(end, start+maxLine+1)
 	var line []byte
@@ -157,38 +110,40 @@ func (h *history) text(start, end int64, buf []byte) []byte {
 	return line[:min(len(line), maxLine)]
 }
 
-// since is where the first line begins that was not whole before t.
+// since returns the start of the first line that was not complete before t.
 func (h *history) since(t time.Time) int64 {
-	if t.IsZero() || len(h.parts) == 0 {
-		return math.MinInt64
+	if t.IsZero() {
+		return 0
 	}
-	for {
-		p := h.parts[len(h.parts)-1]
-		first, found := p.when(h.files).seek(t)
-		p.forget()
+	for _, r := range slices.Backward(h.raw) {
+		first, found := r.timestamps(h.files).seek(t)
+		r.closeTimes()
+		if found && first == 0 {
+			continue // all of this file, and perhaps the end of the one before
+		}
 		if !found {
-			first = p.limit
+			first = r.limit
 		}
-		if found && first == 0 && h.extend() {
-			continue
-		}
-		return h.lineStart(-h.reach + min(first, p.limit))
+		return h.lineStart(r.begin + min(first, r.limit))
 	}
+	return 0
 }
 
-// start is where reading begins for q: at its last N lines that it wants.
+// start returns the position at which reading begins for q.
 func (h *history) start(q Query) int64 {
 	low := h.since(q.Since)
 	if q.N < 0 {
-		h.covers(low)
-		return max(low, -h.reach)
+		return low
 	}
 	if q.N == 0 && q.Follow {
-		return h.lineStart(0) // what is unfinished now will be a whole line
+		return h.lineStart(h.size) // the unfinished line will be a whole one
 	}
-	wanted, end := 0, int64(0)
+	wanted, end := 0, h.size
 	var buf []byte
-	for start := range h.starts(0) {
+	if q.Grep != nil {
+		buf = make([]byte, maxLine+1)
+	}
+	for start := range h.lineStarts(h.size) {
 		if start < low {
 			return end
 		}
@@ -197,9 +152,6 @@ func (h *history) start(q Query) int64 {
 		}
 		if wanted == q.N {
 			return end
-		}
-		if q.Grep != nil && buf == nil {
-			buf = make([]byte, maxLine+1)
 		}
 		if q.Grep == nil || q.wants(h.text(start, end, buf)) {
 			wanted++

@@ -1,23 +1,23 @@
-// Package logs keeps what silos write: each one's bytes, exactly as they came,
-// in raw files that are rotated, with the time at which they arrived beside
-// them. It joins the output of several silos into whole lines, and reads back
-// and follows what was kept.
+// Package logs keeps the output of silos: the exact bytes of each silo in raw
+// files that are rotated, with arrival times beside them. It joins the output of
+// several silos into whole lines, and reads back and follows what was kept.
 //
-// It must not know what a process is, what the text means, what Sentry is, or
-// how a line is drawn: it is given bytes and names, and a prefix as text.
+// It must not know processes, Sentry, the meaning of the text or how a line is
+// drawn: it receives bytes, names and a prefix.
 //
 // The files of one silo in a directory:
 //
 //	us.log, us.log.1 … us.log.7      raw bytes; the one without a number is the newest
 //	.us.times, .us.times.1 …         arrival times, one sidecar for each raw file
 //
-// The sidecars are hidden, so that `grep x *` and `tail -f *` meet text alone.
+// The sidecars are hidden, so that `grep x *` and `tail -f *` match only text.
 package logs
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,12 +25,12 @@ import (
 	"strings"
 )
 
-// maxLine bounds the piece of a line that is held in memory, in bytes. A longer
+// maxLine bounds the part of a line that is held in memory, in bytes. A longer
 // line is passed on in pieces.
 const maxLine = 64 << 10
 
-// Silos names the silos that have a log in dir, sorted by name. A directory that
-// cannot be read has none.
+// Silos returns the names of the silos that have a log in dir, sorted. A directory
+// that cannot be read has none.
 func Silos(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -38,11 +38,11 @@ func Silos(dir string) []string {
 	}
 	var names []string
 	for _, entry := range entries {
-		silo, rest, ok := strings.Cut(entry.Name(), ".log")
+		silo, end, ok := strings.Cut(entry.Name(), ".log")
 		if !ok || checkName(silo) != nil || !entry.Type().IsRegular() {
 			continue
 		}
-		if _, ok := number(rest); ok {
+		if _, ok := rotationNumber(end); ok {
 			names = append(names, silo)
 		}
 	}
@@ -50,8 +50,8 @@ func Silos(dir string) []string {
 	return slices.Compact(names)
 }
 
-// Known are the given names, in their order, and those of other silos that have a
-// log in dir: logs stay when their topology changes.
+// Known returns the given names in their order, followed by those of other silos
+// that have a log in dir: logs remain when their topology changes.
 func Known(dir string, names []string) []string {
 	known := slices.Clone(names)
 	for _, name := range Silos(dir) {
@@ -65,14 +65,13 @@ func Known(dir string, names []string) []string {
 // checkName refuses a name that would leave the directory or hide among the sidecars.
 func checkName(silo string) error {
 	if silo == "" || strings.ContainsAny(silo, "./\\\x00") {
-		return fmt.Errorf("log of silo %q: not a name for a file", silo)
+		return fmt.Errorf("log of silo %q: not a valid file name", silo)
 	}
 	return nil
 }
 
-// number is the place in the rotation that the end of a file's name says: "" is
-// 0, the newest; ".1" is 1.
-func number(end string) (int, bool) {
+// rotationNumber parses the end of a file's name: "" is 0, the newest; ".1" is 1.
+func rotationNumber(end string) (int, bool) {
 	if end == "" {
 		return 0, true
 	}
@@ -87,55 +86,21 @@ func suffix(n int) string {
 	return "." + strconv.Itoa(n)
 }
 
-// Directory is where logs are kept, and what was in it when it was looked at.
-type Directory struct {
-	path  string
-	names []string // never nil
-}
+// files locates the files of one silo. Their numbers count rotations.
+type files struct{ dir, silo string }
 
-// In looks at a directory once, for all the logs that are to be opened in it. It is
-// made (0700) where it is missing.
-func In(dir string) (Directory, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the caller says where
-		return Directory{}, fmt.Errorf("make the directory of logs: %w", err)
-	}
-	return Directory{dir, namesIn(dir)}, nil
-}
+func (f files) raw(n int) string    { return filepath.Join(f.dir, f.silo+".log"+suffix(n)) }
+func (f files) times(n int) string  { return filepath.Join(f.dir, "."+f.silo+".times"+suffix(n)) }
+func (f files) rawNumbers() []int   { return f.list(f.silo + ".log") }
+func (f files) timesNumbers() []int { return f.list("." + f.silo + ".times") }
 
-// namesIn are the names in a directory, and not nil, also where it cannot be read.
-func namesIn(dir string) []string {
-	entries, _ := os.ReadDir(dir) // what cannot be read has nothing to be found
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
-	}
-	return names
-}
-
-// files knows where one silo's files are.
-type files struct {
-	dir, silo string
-	names     []string // what is in dir; nil: look
-}
-
-func (f files) rawStem() string     { return f.silo + ".log" }
-func (f files) timesStem() string   { return "." + f.silo + ".times" }
-func (f files) raw(n int) string    { return filepath.Join(f.dir, f.rawStem()+suffix(n)) }
-func (f files) times(n int) string  { return filepath.Join(f.dir, f.timesStem()+suffix(n)) }
-func (f files) exists(n int) bool   { _, err := os.Lstat(f.raw(n)); return err == nil }
-func (f files) numbers() []int      { return f.list(f.rawStem()) }
-func (f files) timesNumbers() []int { return f.list(f.timesStem()) }
-
-// list finds which places of the rotation are there, in ascending order.
+// list returns the numbers of the files whose names begin with stem, ascending.
 func (f files) list(stem string) []int {
-	names := f.names
-	if names == nil {
-		names = namesIn(f.dir)
-	}
+	entries, _ := os.ReadDir(f.dir) // a directory that cannot be read counts as empty
 	var found []int
-	for _, name := range names {
-		if end, ok := strings.CutPrefix(name, stem); ok {
-			if n, ok := number(end); ok {
+	for _, entry := range entries {
+		if end, ok := strings.CutPrefix(entry.Name(), stem); ok {
+			if n, ok := rotationNumber(end); ok {
 				found = append(found, n)
 			}
 		}
@@ -144,47 +109,62 @@ func (f files) list(stem string) []int {
 	return found
 }
 
-// is tells whether place n is held by the file that info describes.
-func (f files) is(n int, info os.FileInfo) bool {
+// all yields the numbers of the raw files in ascending order. Rotation only moves
+// files to higher numbers, so one that moves meanwhile is not missed, but may come
+// twice.
+func (f files) all() iter.Seq2[int, os.FileInfo] {
+	return func(yield func(int, os.FileInfo) bool) {
+		last := 0
+		if numbers := f.rawNumbers(); len(numbers) > 0 {
+			last = numbers[len(numbers)-1]
+		}
+		// A listing may omit files that are renamed meanwhile, so last is a lower
+		// bound. Rotation makes one gap at a time.
+		for n, gap := 0, 0; n <= last || gap < 3; n++ {
+			info, err := os.Stat(f.raw(n))
+			if err != nil {
+				gap++
+				continue
+			}
+			if gap = 0; !yield(n, info) {
+				return
+			}
+		}
+	}
+}
+
+// isAt reports whether number n belongs to the file that info describes.
+func (f files) isAt(n int, info os.FileInfo) bool {
 	now, err := os.Stat(f.raw(n))
 	return err == nil && os.SameFile(now, info)
 }
 
-// locate finds the place that a file holds now, or -1. Files only move to higher
-// places, so looking upwards does not miss one that moves meanwhile.
-func (f files) locate(info os.FileInfo) int {
-	if info == nil {
-		return -1
-	}
-	bound := 0
-	if numbers := f.numbers(); len(numbers) > 0 {
-		bound = numbers[len(numbers)-1]
-	}
-	// A directory that is read while files in it are renamed may leave some out, so
-	// its word is only the least that is looked at. Rotation makes one gap at a time.
-	for n, gap := 0, 0; n <= bound || gap < 3; n++ {
-		now, err := os.Stat(f.raw(n))
-		switch {
-		case err != nil:
-			gap++
-		case os.SameFile(now, info):
-			return n
-		default:
-			gap = 0
+// numberOf returns the present number of a file, or -1.
+func (f files) numberOf(info os.FileInfo) int {
+	if info != nil {
+		for n, now := range f.all() {
+			if os.SameFile(now, info) {
+				return n
+			}
 		}
 	}
 	return -1
 }
 
-// move renames one file; that there is none is no error.
-func move(from, to string) error {
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// rename renames a file. It is no error if the file does not exist.
+func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// remove deletes one file; that there is none is no error.
+// remove removes a file. It is no error if the file does not exist.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -31,7 +31,7 @@ type fataler interface {
 
 func open(t fataler, dir, silo string, l Limits) *Writer {
 	t.Helper()
-	w, err := openIn(dir, silo, l)
+	w, err := Open(dir, silo, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func shut(t fataler, w *Writer) {
 func kept(t fataler, dir string) [][]byte {
 	t.Helper()
 	f := files{dir: dir, silo: "us"}
-	numbers := f.numbers()
+	numbers := f.rawNumbers()
 	all := make([][]byte, len(numbers))
 	for i, n := range numbers {
 		if n != i {
@@ -132,7 +132,7 @@ func TestSilos(t *testing.T) {
 func TestNamesThatLeaveTheDirectoryAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "..", "a/b", "../us", ".us", "us.log", "a\x00b"} {
-		if w, err := openIn(t.TempDir(), name, Limits{}); err == nil {
+		if w, err := Open(t.TempDir(), name, Limits{}); err == nil {
 			shut(t, w)
 			t.Errorf("Open(%q) succeeded", name)
 		}
@@ -232,12 +232,4 @@ func TestRawBytesOfAnyKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "Last", last, []string{"", strings.Repeat("x", maxLine) + "…", "unfinished"})
-}
-
-func openIn(dir, silo string, l Limits) (*Writer, error) {
-	d, err := In(dir)
-	if err != nil {
-		return nil, err
-	}
-	return d.Open(silo, l)
 }

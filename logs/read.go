@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// followEvery is how often a reader that follows looks for more.
-const followEvery = 50 * time.Millisecond
+// followInterval is how often a reader that follows looks for more.
+const followInterval = 50 * time.Millisecond
 
-// Query says what to read.
+// Query selects what to read.
 type Query struct {
-	Silos  []string       // all that have a log where empty
-	N      int            // the last N lines of each silo that the rest of the query wants, across rotations; negative: all
-	Since  time.Time      // only lines that were finished at or after, by the machine's clock as it was set then; zero: all
-	Grep   *regexp.Regexp // only lines that match, judged by their first 64 KiB; nil: all
-	Follow bool           // go on with what is still to come
+	Silos  []string       // empty: all that have a log
+	N      int            // only the last N lines of each silo that match the rest of the query, across rotations; negative: all
+	Since  time.Time      // only lines that were complete at or after it, by the wall clock at that moment; zero: all
+	Grep   *regexp.Regexp // only lines that match with their first 64 KiB; nil: all
+	Follow bool           // continue with lines that are still to come
 
-	// Plain gives what of a line Grep is held against. It neither keeps nor changes
-	// the line. Nil: all of it.
+	// Plain returns the text of a line that Grep is matched against, for example
+	// without colors. It must not keep or change the line. Nil: the whole line.
 	Plain func(line []byte) []byte
 }
 
-// wants tells whether a line's beginning is what Grep asks for.
+// wants reports whether the beginning of a line matches Grep.
 func (q Query) wants(text []byte) bool {
 	if q.Grep == nil {
 		return true
@@ -38,24 +38,24 @@ func (q Query) wants(text []byte) bool {
 // Line is one line of one silo, or a piece of one.
 type Line struct {
 	Silo    string
-	At      time.Time // when its last byte arrived, to the millisecond
-	Text    []byte    // without its newline, at most 64 KiB; good only until emit returns
-	Partial bool      // no newline ends it: the silo's next Line goes on with it, or it was unfinished when reading ended
+	At      time.Time // when its last byte arrived, in milliseconds
+	Text    []byte    // without its newline, at most 64 KiB; valid until emit returns
+	Partial bool      // no newline ends it: the silo's next Line continues it, or it was unfinished when reading ended
 }
 
-// Read passes the lines that q asks for to emit, one at a time, several silos
-// merged by the time of arrival. A line over 64 KiB comes in pieces, and counts
-// as one. A silo that has no log has no lines.
+// Read passes the lines that match q to emit, one at a time, those of several silos
+// merged by arrival time. A line over 64 KiB comes in pieces and counts as one. A
+// silo without a log has no lines.
 //
 // Without Follow it reads what was there when it began, and returns the context's
-// error if that ends first. With Follow it goes on until the context ends, which
-// is no error: with every line, across rotations and restarts, and with silos
-// that get a log later, of which it then gives all. A line is held back until it
-// is finished. Lines are only missed where a reader falls behind by all the files
-// that are kept. It looks every 50 ms, and lines that several silos finish within
-// one look may come in another order than they arrived in.
+// error if that ends first. With Follow it continues until the context ends, which
+// is no error. It then passes on every line, across rotations and restarts, and all
+// lines of silos that get a log later. A line is held back until it is finished.
+// Lines are missed only if the reader falls behind by all the files that are kept.
+// It looks every 50 ms; lines of several silos that are finished within one
+// interval may come out of order.
 //
-// An error of emit ends it and is returned as it is.
+// An error of emit ends the read and is returned unchanged.
 func Read(ctx context.Context, dir string, q Query, emit func(Line) error) error {
 	r := &reader{dir: dir, query: q, sources: map[string]*source{}}
 	defer r.close()
@@ -65,7 +65,7 @@ func Read(ctx context.Context, dir string, q Query, emit func(Line) error) error
 	if err := r.merge(ctx, emit); err != nil || !q.Follow {
 		return err
 	}
-	tick := time.NewTicker(followEvery)
+	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -73,7 +73,7 @@ func Read(ctx context.Context, dir string, q Query, emit func(Line) error) error
 			return nil
 		case <-tick.C:
 		}
-		if err := r.look(); err != nil {
+		if err := r.refresh(); err != nil {
 			return err
 		}
 		if err := r.merge(ctx, emit); err != nil {
@@ -96,16 +96,13 @@ func (r *reader) close() {
 	}
 }
 
-func (r *reader) silos() []string {
-	if len(r.query.Silos) > 0 {
-		return r.query.Silos
-	}
-	return Silos(r.dir)
-}
-
-// open opens the log of every silo that there is no source for yet.
+// open opens the logs that have no source yet.
 func (r *reader) open() error {
-	for _, silo := range r.silos() {
+	silos := r.query.Silos
+	if len(silos) == 0 {
+		silos = Silos(r.dir)
+	}
+	for _, silo := range silos {
 		if r.sources[silo] != nil {
 			continue
 		}
@@ -122,11 +119,11 @@ func (r *reader) open() error {
 	return nil
 }
 
-// look readies the sources for another merge, and finds silos that are new: of
-// those every line is new.
-func (r *reader) look() error {
+// refresh prepares the sources for another merge, and adds those of new silos, all
+// of whose lines are wanted.
+func (r *reader) refresh() error {
 	for _, s := range r.order {
-		s.skipped = false
+		s.exhausted = false
 	}
 	if len(r.query.Silos) == 0 {
 		r.query.N, r.query.Since = -1, time.Time{}
@@ -135,9 +132,9 @@ func (r *reader) look() error {
 	return nil
 }
 
-// merge passes on all that is there. The pieces of one line stay together.
+// merge passes on everything that is there. The pieces of one line stay together.
 func (r *reader) merge(ctx context.Context, emit func(Line) error) error {
-	var within *source
+	var unfinished *source
 	for {
 		if err := ctx.Err(); err != nil {
 			if r.query.Follow {
@@ -145,14 +142,14 @@ func (r *reader) merge(ctx context.Context, emit func(Line) error) error {
 			}
 			return err
 		}
-		s, err := r.first(within)
+		s, err := r.earliest(unfinished)
 		if s == nil || err != nil {
 			return err
 		}
-		line := s.pass()
-		within = nil
+		line := s.next()
+		unfinished = nil
 		if line.Partial {
-			within = s
+			unfinished = s
 		}
 		if err := emit(line); err != nil {
 			return err
@@ -160,9 +157,9 @@ func (r *reader) merge(ctx context.Context, emit func(Line) error) error {
 	}
 }
 
-// first is the source whose next line arrived first, or the one that is within a
-// line; nil where none has a line.
-func (r *reader) first(within *source) (*source, error) {
+// earliest returns the source whose next line arrived first, or nil if none has a
+// line. The source with an unfinished line goes first.
+func (r *reader) earliest(unfinished *source) (*source, error) {
 	var best *source
 	for _, s := range r.order {
 		if err := s.peek(); err != nil {
@@ -172,26 +169,26 @@ func (r *reader) first(within *source) (*source, error) {
 			best = s
 		}
 	}
-	if within != nil && within.ready {
-		return within, nil
+	if unfinished != nil && unfinished.ready {
+		return unfinished, nil
 	}
 	return best, nil
 }
 
-// Last gives the last n lines of one silo, oldest first, across rotations, the
-// unfinished one included. A line over 64 KiB is cut there and ends in "…", so
-// that memory is bounded. A silo that has no log has none; lines come with an
-// error where reading broke off.
+// Last returns the last n lines of one silo, oldest first, across rotations and
+// including an unfinished one. To bound memory, a line over 64 KiB is cut and ends
+// in "…". A silo without a log has none. If a read fails, the lines read so far
+// are returned with the error.
 func Last(dir, silo string, n int) ([]string, error) {
 	var lines []string
-	within := false
+	continues := false
 	err := Read(context.Background(), dir, Query{Silos: []string{silo}, N: max(n, 0)}, func(line Line) error {
-		if !within {
+		if !continues {
 			lines = append(lines, string(line.Text))
 		} else if last := &lines[len(lines)-1]; len(*last) == maxLine {
 			*last += "…"
 		}
-		within = line.Partial
+		continues = line.Partial
 		return nil
 	})
 	return slices.Clip(lines), err

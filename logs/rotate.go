@@ -2,36 +2,34 @@ package logs
 
 import "slices"
 
-// Rotation moves pairs, a raw file and then its sidecar, one pair after the
-// other from the oldest down. Whatever step it is interrupted at, at most one
-// raw file has moved without its sidecar, and then the sidecar's new place is
-// free: repair can tell, and so can a reader that looks in that moment.
-
-// shift makes place 0 free. With keep files the oldest one goes.
+// shift frees number 0 and keeps at most keep files.
+//
+// It moves pairs, a raw file and then its sidecar, starting with the oldest. If it
+// is interrupted, at most one raw file has moved without its sidecar, whose new
+// name is then free: repair can complete that, and a reader recognizes it.
 func (f files) shift(keep int) error {
 	if err := f.repair(keep); err != nil {
 		return err
 	}
-	numbers := f.numbers()
-	for _, n := range slices.Backward(numbers) {
-		step := f.advance
+	for _, n := range slices.Backward(f.rawNumbers()) {
+		var err error
 		if n >= keep-1 {
-			step = f.drop
+			err = f.drop(n)
+		} else {
+			err = f.renumber(n, n+1)
 		}
-		if err := step(n); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f files) advance(n int) error { return f.renumber(n, n+1) }
-
 func (f files) renumber(from, to int) error {
-	if err := move(f.raw(from), f.raw(to)); err != nil {
+	if err := rename(f.raw(from), f.raw(to)); err != nil {
 		return err
 	}
-	return move(f.times(from), f.times(to))
+	return rename(f.times(from), f.times(to))
 }
 
 func (f files) drop(n int) error {
@@ -41,25 +39,14 @@ func (f files) drop(n int) error {
 	return remove(f.times(n))
 }
 
-// repairKnown is repair of a directory that may be known: with hundreds of silos in
-// it, to look again for each would be much of what opening their logs costs.
-func (f files) repairKnown(names []string, keep int) error {
-	f.names = names
-	raw, times := f.numbers(), f.timesNumbers()
-	if f.names = nil; len(raw) == 0 && len(times) == 0 || slices.Equal(raw, []int{0}) && !slices.ContainsFunc(times, func(n int) bool { return n > 0 }) {
-		return nil // nothing was ever rotated
-	}
-	return f.repair(keep)
-}
-
-// repair ends what an interrupted rotation has begun: it brings sidecars to
-// their raw files, closes gaps in the numbers and drops files beyond keep.
+// repair completes an interrupted rotation: it moves sidecars to their raw files,
+// closes gaps in the numbers and drops files beyond keep.
 func (f files) repair(keep int) error {
 	if err := f.repairTimes(); err != nil {
 		return err
 	}
 	next := 1
-	for _, n := range f.numbers() {
+	for _, n := range f.rawNumbers() {
 		var err error
 		switch {
 		case n == 0:
@@ -78,14 +65,13 @@ func (f files) repair(keep int) error {
 }
 
 func (f files) repairTimes() error {
-	have := f.timesNumbers()
-	for _, n := range slices.Backward(have) {
-		if f.exists(n) {
+	for _, n := range slices.Backward(f.timesNumbers()) {
+		if exists(f.raw(n)) {
 			continue
 		}
 		var err error
-		if f.exists(n+1) && !slices.Contains(have, n+1) {
-			err = move(f.times(n), f.times(n+1))
+		if exists(f.raw(n+1)) && !exists(f.times(n+1)) {
+			err = rename(f.times(n), f.times(n+1))
 		} else {
 			err = remove(f.times(n))
 		}

@@ -9,28 +9,26 @@ import (
 
 // source reads one silo's lines forwards, from file to file.
 type source struct {
-	files  files
-	follow bool
-	query  Query
+	files files
+	query Query
 
-	parts []*part // still to be read, oldest first; the first is being read
-	off   int64   // of the next byte to read in it
-	moved bool    // rotation has renamed it: what it holds now is all it will
+	raw     []*rawFile // still to be read, oldest first; the first is being read
+	off     int64      // of the next byte to read in it
+	rotated bool       // it has been renamed: nothing is added to it any more
 
-	buf     []byte // read and not yet passed on is buf[r:w]
-	r, w    int
-	scanned int // of that, how much is known to hold no newline
+	buf        []byte // buf[start:end] has been read and not yet passed on
+	start, end int
+	scanned    int // how much of that is known to contain no newline
 
-	line    Line
-	ready   bool // line is waiting to be passed on
-	within  bool // the next piece goes on with a line that was begun
-	wanted  bool // that line's first piece was wanted
-	skipped bool // nothing more is there for now
+	line      Line
+	ready     bool // line is waiting for next
+	continues bool // the next piece continues a line
+	wanted    bool // the query wants that line
+	exhausted bool // there is nothing more for now
 }
 
 // openSource opens a silo's log where q begins to read.
 func openSource(f files, q Query) (*source, error) {
-	s := &source{files: f, follow: q.Follow, query: q, line: Line{Silo: f.silo}}
 	h, err := openHistory(f)
 	if err != nil {
 		return nil, err
@@ -40,38 +38,36 @@ func openSource(f files, q Query) (*source, error) {
 		h.close()
 		return nil, h.err
 	}
-	for i, p := range h.parts {
-		end := int64(0)
-		for _, newer := range h.parts[:i] {
-			end -= newer.limit
-		}
-		switch {
-		case end < begin || end == begin && i > 0:
-			p.close()
+	s := &source{files: f, query: q, line: Line{Silo: f.silo}}
+	for i, r := range h.raw {
+		newest := i == len(h.raw)-1
+		if r.begin+r.limit <= begin && !newest {
+			r.close()
 			continue
-		case end-p.limit <= begin:
-			s.off = begin - (end - p.limit)
 		}
-		s.parts = append([]*part{p}, s.parts...)
-	}
-	if s.follow && len(s.parts) > 0 {
-		s.parts[len(s.parts)-1].limit = -1
+		if begin > r.begin {
+			s.off = begin - r.begin
+		}
+		if newest && q.Follow {
+			r.limit = -1
+		}
+		s.raw = append(s.raw, r)
 	}
 	return s, nil
 }
 
 func (s *source) close() {
-	for _, p := range s.parts {
-		p.close()
+	for _, r := range s.raw {
+		r.close()
 	}
-	s.parts = nil
+	s.raw = nil
 }
 
-// peek makes the next line that is wanted ready, if one is there. Its text is
-// good until the next call after pass.
+// peek makes the next line that the query wants ready, if there is one. Its text
+// is valid until the next peek after next.
 func (s *source) peek() error {
-	for !s.ready && !s.skipped {
-		if s.take() {
+	for !s.ready && !s.exhausted {
+		if s.scan() {
 			continue
 		}
 		more, err := s.fill()
@@ -79,124 +75,124 @@ func (s *source) peek() error {
 			return err
 		}
 		if !more {
-			s.skipped = true
-			if !s.follow && s.w > s.r {
-				s.emit(s.w-s.r, 0, true)
+			s.exhausted = true
+			if !s.query.Follow && s.end > s.start {
+				s.emit(s.end-s.start, 0, true)
 			}
 		}
 	}
 	return nil
 }
 
-// pass gives the line that is ready.
-func (s *source) pass() Line {
+// next returns the line that is ready.
+func (s *source) next() Line {
 	s.ready = false
 	return s.line
 }
 
-// take cuts the next line or piece out of the buffer.
-func (s *source) take() bool {
-	window := s.buf[s.r:s.w]
-	window = window[:min(len(window), maxLine+1)]
-	if i := bytes.IndexByte(window[s.scanned:], '\n'); i >= 0 {
+// scan takes the next line or piece out of the buffer.
+func (s *source) scan() bool {
+	text := s.buf[s.start:s.end]
+	text = text[:min(len(text), maxLine+1)]
+	if i := bytes.IndexByte(text[s.scanned:], '\n'); i >= 0 {
 		s.emit(s.scanned+i, 1, false)
 		return true
 	}
-	if len(window) > maxLine {
+	if len(text) > maxLine {
 		s.emit(maxLine, 0, true)
 		return true
 	}
-	s.scanned = len(window)
+	s.scanned = len(text)
 	return false
 }
 
-// emit takes n bytes of text and end bytes of newline out of the buffer, and
-// makes a line of them if it is wanted.
-func (s *source) emit(n, end int, partial bool) {
-	text := s.buf[s.r : s.r+n : s.r+n]
-	s.r += n + end
+// emit takes n bytes of text and a newline of the given length out of the buffer,
+// and makes them the next line if the query wants it.
+func (s *source) emit(n, newline int, partial bool) {
+	text := s.buf[s.start : s.start+n : s.start+n]
+	s.start += n + newline
 	s.scanned = 0
-	last := s.off - int64(s.w-s.r) - 1
-	at := s.parts[0].when(s.files).at(max(last, 0))
-	if !s.within {
+	last := s.off - int64(s.end-s.start) - 1
+	at := s.raw[0].timestamps(s.files).at(max(last, 0))
+	if !s.continues {
 		s.wanted = !at.Before(s.query.Since) && s.query.wants(text)
 	}
-	s.within = partial
+	s.continues = partial
 	if s.wanted {
 		s.line.At, s.line.Text, s.line.Partial, s.ready = at, text, partial, true
 	}
 }
 
-// fill reads more, from the next file where one has been read to its end. False:
-// nothing more is there for now.
+// fill reads more, if necessary from the next file. It reports false if there is
+// nothing more for now.
 func (s *source) fill() (bool, error) {
-	if len(s.parts) == 0 {
-		if !s.follow {
+	if len(s.raw) == 0 {
+		if !s.query.Follow {
 			return false, nil
 		}
-		return s.next(&part{})
+		return s.openNewer(&rawFile{})
 	}
 	if s.buf == nil {
 		s.buf = make([]byte, 2*maxLine)
 	}
-	s.w = copy(s.buf, s.buf[s.r:s.w])
-	s.r = 0
-	p := s.parts[0]
-	room := s.buf[s.w:]
-	if p.limit >= 0 {
-		room = room[:min(int64(len(room)), p.limit-s.off)]
+	s.end = copy(s.buf, s.buf[s.start:s.end])
+	s.start = 0
+	r := s.raw[0]
+	room := s.buf[s.end:]
+	if r.limit >= 0 {
+		room = room[:min(int64(len(room)), r.limit-s.off)]
 	}
-	n, err := p.file.ReadAt(room, s.off)
+	n, err := r.file.ReadAt(room, s.off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
 	if n > 0 {
-		s.w += n
+		s.end += n
 		s.off += int64(n)
-		if p.clock != nil {
-			p.clock.fresh = true
+		if r.stamps != nil {
+			r.stamps.mayGrow = true
 		}
 		return true, nil
 	}
-	return s.turn()
+	return s.nextFile()
 }
 
-// turn is at the end of a file and finds what follows it.
-func (s *source) turn() (bool, error) {
-	p := s.parts[0]
-	if len(s.parts) > 1 {
-		p.close()
-		s.parts, s.off = s.parts[1:], 0
+// nextFile finds what follows the end of the present file.
+func (s *source) nextFile() (bool, error) {
+	r := s.raw[0]
+	if len(s.raw) > 1 {
+		r.close()
+		s.raw, s.off = s.raw[1:], 0
 		return true, nil
 	}
-	if !s.follow {
+	if !s.query.Follow {
 		return false, nil
 	}
-	if s.moved {
-		return s.next(p)
+	if s.rotated {
+		return s.openNewer(r)
 	}
 	now, err := os.Stat(s.files.raw(0))
-	if err == nil && os.SameFile(now, p.info) {
-		emptied := now.Size() < s.off
-		if emptied { // by somebody else: a new beginning
+	if err == nil && os.SameFile(now, r.info) {
+		truncated := now.Size() < s.off
+		if truncated {
 			s.off = 0
-			p.forget()
+			r.closeTimes()
 		}
-		return emptied, nil
+		return truncated, nil
 	}
-	// Nothing is added to it any more: read it to its end once again, and go on.
-	s.moved = true
+	// More may have been written just before the rotation: read to the end once again.
+	s.rotated = true
 	return true, nil
 }
 
-// next goes on with the file after the given one.
-func (s *source) next(last *part) (bool, error) {
-	p, err := s.files.newer(last)
-	if p == nil {
+// openNewer continues with the file that follows last.
+func (s *source) openNewer(last *rawFile) (bool, error) {
+	r, err := s.files.newer(last)
+	if r == nil {
 		return false, err
 	}
-	p.limit = -1
+	r.limit = -1
 	s.close()
-	s.parts, s.off, s.moved = []*part{p}, 0, false
+	s.raw, s.off, s.rotated = []*rawFile{r}, 0, false
 	return true, nil
 }

@@ -8,51 +8,50 @@ import (
 	"time"
 )
 
-// What Limits are taken for where they say nothing.
+// The values that replace those of Limits that are not positive.
 const (
 	DefaultMax  = 64 << 20
 	DefaultKeep = 8
 )
 
-// lookEvery is how often a Writer that writes looks whether its file is still
-// the one that it opened, and how long writing must have gone well before a
-// trouble counts as over.
-const lookEvery = time.Second
+// checkInterval is how often a Writer checks that its file is still the one at its
+// path, and how long writes must have succeeded before a failure counts as over.
+const checkInterval = time.Second
 
 // Limits bound what is kept of one silo.
 type Limits struct {
-	Max  int64 // bytes of one raw file; DefaultMax where not positive
-	Keep int   // files of a silo, the current one included; DefaultKeep where not positive
+	Max  int64 // bytes of one raw file
+	Keep int   // files of a silo, including the current one
 }
 
-// A Writer keeps one silo's output. Its methods are for one goroutine, but for
-// Tail. It has no goroutine, no timer and no buffer of its own: once Write has
-// returned, the bytes are the kernel's and outlive this process.
+// A Writer keeps one silo's output. Its methods are for one goroutine, except
+// Tail. It has no goroutine, timer or buffer of its own: once Write has returned,
+// the kernel has the bytes and they survive this process.
 type Writer struct {
-	// OnError, if set before the first Write, is told when output can no longer
-	// be kept, once, and when it is kept again: both times with a *LossError. It
-	// is called from Write and Close and must not call back.
+	// OnError, if set before the first Write, is called with a *LossError when output
+	// can no longer be kept, and again when it is kept again. Write and Close call it;
+	// it must not call the Writer.
 	OnError func(error)
 
 	files  files
 	limits Limits
 	closed bool
 
-	file      *os.File // nil where it could not be opened
-	info      os.FileInfo
-	size      int64
-	lineStart bool    // what is written next begins a line
-	stamps    *stamps // nil until something is written
-	looked    time.Time
+	file        *os.File // nil if it could not be opened
+	info        os.FileInfo
+	size        int64
+	atLineStart bool             // the next byte begins a line
+	times       *timestampWriter // nil until something is written
+	checked     time.Time
 
-	trouble   error // why output is being lost; nil when all is well
-	unstamped error // why the block being written has no arrival time
-	failed    time.Time
-	lost      int64 // bytes, of this trouble
-	gap       bool  // bytes were lost since the last that were kept
+	failure  error // why output is being lost; nil while it is kept
+	failedAt time.Time
+	lost     int64 // bytes lost in this failure
+	gap      bool  // bytes were lost after the last ones that were kept
+	timesErr error // why the present block has no arrival time
 }
 
-// LossError says that some of a silo's output is not in its log.
+// LossError reports that some of a silo's output is not in its log.
 type LossError struct {
 	Silo  string
 	Bytes int64 // lost so far
@@ -69,10 +68,10 @@ func (e *LossError) Error() string {
 
 func (e *LossError) Unwrap() error { return e.Err }
 
-// Open opens the log of a silo for appending, creating it where need be (0600),
-// and ends a rotation that was interrupted. There must be one Writer at a time for
-// a silo, and none since the directory was looked at.
-func (d Directory) Open(silo string, l Limits) (*Writer, error) {
+// Open opens the log of a silo in dir for appending, and completes a rotation that
+// was interrupted. It creates dir (0700) and the file (0600) if necessary. A silo
+// must have one Writer at a time.
+func Open(dir, silo string, l Limits) (*Writer, error) {
 	if err := checkName(silo); err != nil {
 		return nil, err
 	}
@@ -82,60 +81,62 @@ func (d Directory) Open(silo string, l Limits) (*Writer, error) {
 	if l.Keep <= 0 {
 		l.Keep = DefaultKeep
 	}
-	w := &Writer{files: files{dir: d.path, silo: silo}, limits: l}
-	if err := errors.Join(w.files.repairKnown(d.names, l.Keep), w.open()); err != nil {
-		return nil, errors.Join(fmt.Errorf("open log of %s: %w", silo, err), w.shut())
+	w := &Writer{files: files{dir: dir, silo: silo}, limits: l}
+	if err := errors.Join(w.files.repair(l.Keep), w.open()); err != nil {
+		return nil, errors.Join(fmt.Errorf("open log of %s: %w", silo, err), w.closeFiles())
 	}
 	return w, nil
 }
 
-// Write appends p to the raw file, rotating it where it is full: after a line
-// where one ends near the bound, else within a line. It never fails before
-// Close: output that cannot be kept is counted and told to OnError, so that the
-// silo is drained whatever becomes of the disk. Where bytes are missing, one
-// newline stands in the raw file for them, lest two halves look like one line.
+// Write appends p to the raw file, and rotates a full one: after a line if one ends
+// near the limit, otherwise within a line. Before Close it never fails: output that
+// cannot be kept is counted and reported to OnError, so that the silo never blocks
+// on a full disk. One newline replaces missing bytes in the raw file, so that two
+// halves do not look like one line.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.closed {
 		return 0, os.ErrClosed
 	}
-	w.take(p, time.Now())
+	w.writeAt(p, time.Now())
 	return len(p), nil
 }
 
-// take is Write at a given time. Its wall clock, which may be set forwards and
-// back, goes into the sidecar alone; what is told apart by time in here goes by
-// the monotonic clock that time.Now adds.
-func (w *Writer) take(p []byte, now time.Time) {
-	err := w.look(now)
+// writeAt is Write at a given time. Only the sidecar uses the wall clock, which may
+// be set back; intervals use the monotonic clock of time.Now.
+func (w *Writer) writeAt(p []byte, now time.Time) {
+	err := w.checkFile(now)
 	kept := 0
 	if err == nil {
 		kept, err = w.keep(p, now)
 	}
-	w.note(now, int64(len(p)-kept), errors.Join(err, w.unstamped))
-	w.unstamped = nil
+	w.record(now, int64(len(p)-kept), errors.Join(err, w.timesErr))
+	w.timesErr = nil
 }
 
-// Close closes the files. A trouble that was not over is told to OnError as final.
+// Close closes the files. It reports a failure that was not over as final.
 func (w *Writer) Close() error {
 	if w.closed {
 		return nil
 	}
 	w.closed = true
-	w.tell(true)
-	if err := w.shut(); err != nil {
+	w.report(true)
+	if err := w.closeFiles(); err != nil {
 		return fmt.Errorf("close log of %s: %w", w.files.silo, err)
 	}
 	return nil
 }
 
-// Tail is Last for this Writer's silo; any goroutine may call it at any time.
-// What cannot be read is left out.
+// Tail is Last for this Writer's silo, without what cannot be read. Any goroutine
+// may call it at any time.
 func (w *Writer) Tail(n int) []string {
 	lines, _ := Last(w.files.dir, w.files.silo, n)
 	return lines
 }
 
 func (w *Writer) open() error {
+	if err := os.MkdirAll(w.files.dir, 0o700); err != nil {
+		return err
+	}
 	file, err := os.OpenFile(w.files.raw(0), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -150,58 +151,55 @@ func (w *Writer) open() error {
 			return errors.Join(err, file.Close())
 		}
 	}
-	w.file, w.info, w.size, w.lineStart = file, info, info.Size(), last[0] == '\n'
+	w.file, w.info, w.size, w.atLineStart = file, info, info.Size(), last[0] == '\n'
 	return nil
 }
 
-func (w *Writer) shut() error {
+func (w *Writer) closeFiles() error {
 	var err error
 	if w.file != nil {
 		err = w.file.Close()
 	}
-	if w.stamps != nil {
-		err = errors.Join(err, w.stamps.file.Close())
+	if w.times != nil {
+		err = errors.Join(err, w.times.file.Close())
 	}
-	w.file, w.stamps = nil, nil
+	w.file, w.times = nil, nil
 	return err
 }
 
-// look opens the file afresh where there is none, and where somebody has
-// removed, replaced or emptied it, which it looks for now and then.
-func (w *Writer) look(now time.Time) error {
+// checkFile opens the file again if there is none, or if it has been removed,
+// replaced or truncated, which it checks once per checkInterval.
+func (w *Writer) checkFile(now time.Time) error {
 	if w.file != nil {
-		if age := now.Sub(w.looked); age >= 0 && age < lookEvery {
+		if age := now.Sub(w.checked); age >= 0 && age < checkInterval {
 			return nil
 		}
 		info, err := os.Stat(w.files.raw(0))
 		if err == nil && os.SameFile(info, w.info) && info.Size() == w.size {
-			w.looked = now
+			w.checked = now
 			return nil
 		}
-		if err := w.shut(); err != nil {
+		if err := w.closeFiles(); err != nil {
 			return err
 		}
-	}
-	if err := os.MkdirAll(w.files.dir, 0o700); err != nil {
-		return err
 	}
 	if err := w.open(); err != nil {
 		return err
 	}
-	w.looked = now
+	w.checked = now
 	return nil
 }
 
-// keep writes p and says how much of it is in the raw file.
+// keep writes p, and returns how much of it is in the raw file.
 func (w *Writer) keep(p []byte, now time.Time) (int, error) {
-	if w.gap && !w.lineStart {
+	if w.gap && !w.atLineStart {
 		if _, err := w.append([]byte{'\n'}, now); err != nil {
 			return 0, err
 		}
 	}
 	kept := 0
 	for kept < len(p) {
-		n, full := w.cut(p[kept:])
+		n, full := w.split(p[kept:])
 		if n > 0 {
 			m, err := w.append(p[kept:kept+n], now)
 			kept += m
@@ -218,81 +216,81 @@ func (w *Writer) keep(p []byte, now time.Time) (int, error) {
 	return kept, nil
 }
 
-// cut says how much of p belongs into the file as it is, and whether it is full
-// with that. Near the bound it ends at a line, at the bound anywhere.
-func (w *Writer) cut(p []byte) (n int, full bool) {
+// split returns how much of p belongs in the present file, and whether the file is
+// full then. Near the limit it ends at a line, at the limit anywhere.
+func (w *Writer) split(p []byte) (n int, full bool) {
 	near := w.limits.Max - min(w.limits.Max/8, maxLine)
-	room := max(w.limits.Max-w.size, 0)
 	if w.size+int64(len(p)) <= near {
 		return len(p), false
 	}
-	fits := p[:min(int64(len(p)), room)]
+	fits := p[:min(int64(len(p)), max(w.limits.Max-w.size, 0))]
 	if i := bytes.LastIndexByte(fits, '\n'); i >= 0 && w.size+int64(i) >= near {
 		return i + 1, i+1 < len(p)
 	}
-	if w.lineStart && w.size > 0 && w.size >= near {
+	if w.atLineStart && w.size > 0 && w.size >= near {
 		return 0, true
 	}
 	return len(fits), len(fits) < len(p)
 }
 
-// append writes p to the file as it is. That its time cannot be kept is a
-// trouble, but costs no output.
+// append writes p to the present file. If its arrival time cannot be kept, that is
+// a failure, but the output is kept.
 func (w *Writer) append(p []byte, now time.Time) (int, error) {
-	if err := w.stamp(now); err != nil {
-		w.unstamped = fmt.Errorf("keep arrival times: %w", err)
+	if err := w.addTimestamp(now); err != nil {
+		w.timesErr = fmt.Errorf("keep arrival times: %w", err)
 	}
 	n, err := w.file.Write(p)
 	if n > 0 {
 		w.size += int64(n)
-		w.lineStart = bytes.HasSuffix(p[:n], []byte{'\n'})
+		w.atLineStart = p[n-1] == '\n'
 		w.gap = false
 	}
 	return n, err
 }
 
-func (w *Writer) stamp(now time.Time) error {
-	if w.stamps == nil {
-		s, err := openStamps(w.files.times(0), w.size)
+func (w *Writer) addTimestamp(now time.Time) error {
+	if w.times == nil {
+		times, err := openTimestamps(w.files.times(0), w.size)
 		if err != nil {
 			return err
 		}
-		w.stamps = s
+		w.times = times
 	}
-	return w.stamps.mark(w.size, now)
+	return w.times.add(w.size, now)
 }
 
 func (w *Writer) rotate() error {
-	err := errors.Join(w.shut(), w.files.shift(w.limits.Keep))
+	err := errors.Join(w.closeFiles(), w.files.shift(w.limits.Keep))
 	return errors.Join(err, w.open())
 }
 
-// note keeps the account of what is lost. A trouble is told when it begins and
-// when it is over, which a single block that finds room does not make it.
-func (w *Writer) note(now time.Time, lost int64, err error) {
+// record counts lost bytes. It reports a failure when it begins, and when writes
+// have succeeded for checkInterval: on a full disk, single blocks may succeed.
+func (w *Writer) record(now time.Time, lost int64, err error) {
 	if err != nil {
-		w.failed, w.lost = now, w.lost+lost
+		w.failedAt, w.lost = now, w.lost+lost
 		w.gap = w.gap || lost > 0
-		if w.trouble == nil {
-			w.trouble = err
-			w.tell(false)
+		if w.failure == nil {
+			w.failure = err
+			w.report(false)
 		}
 		return
 	}
-	if w.trouble != nil && now.Sub(w.failed) >= lookEvery {
-		w.tell(true)
+	if now.Sub(w.failedAt) >= checkInterval {
+		w.report(true)
 	}
 }
 
-func (w *Writer) tell(over bool) {
-	if w.trouble == nil {
+// report calls OnError if there is a failure, and ends the failure if it is over.
+func (w *Writer) report(over bool) {
+	if w.failure == nil {
 		return
 	}
-	report := &LossError{Silo: w.files.silo, Bytes: w.lost, Over: over, Err: w.trouble}
+	loss := &LossError{Silo: w.files.silo, Bytes: w.lost, Over: over, Err: w.failure}
 	if over {
-		w.trouble, w.lost = nil, 0
+		w.failure, w.lost = nil, 0
 	}
 	if w.OnError != nil {
-		w.OnError(report)
+		w.OnError(loss)
 	}
 }

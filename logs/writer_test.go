@@ -128,8 +128,8 @@ func TestInterruptedRotation(t *testing.T) {
 	}
 	for n := keep - 2; n >= 0; n-- {
 		steps = append(steps,
-			func(f files) error { return move(f.raw(n), f.raw(n+1)) },
-			func(f files) error { return move(f.times(n), f.times(n+1)) })
+			func(f files) error { return rename(f.raw(n), f.raw(n+1)) },
+			func(f files) error { return rename(f.times(n), f.times(n+1)) })
 	}
 	for stop := range steps {
 		synctest.Test(t, func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestFullDisk(t *testing.T) {
 		if len(reports) != 1 || reports[0].Over {
 			t.Fatalf("reports %v, want one", reports)
 		}
-		if info, err := os.Stat(w.files.times(0)); err != nil || info.Size() != stampSize {
+		if info, err := os.Stat(w.files.times(0)); err != nil || info.Size() != timestampSize {
 			t.Fatalf("a time must be there before its bytes, and make way for the next: %v, %v", info, err)
 		}
 		if err := os.Remove(path); err != nil { // there is space again
@@ -263,11 +263,11 @@ func TestTroubleThatComesAndGoesIsToldOnce(t *testing.T) {
 		var told []string
 		w.OnError = func(err error) { told = append(told, err.Error()) }
 		for range 100 {
-			w.note(time.Now(), 5, syscall.ENOSPC)
+			w.record(time.Now(), 5, syscall.ENOSPC)
 			time.Sleep(100 * time.Millisecond)
 			write(t, w, "found room\n")
 		}
-		time.Sleep(lookEvery)
+		time.Sleep(checkInterval)
 		write(t, w, "over\n")
 		equal(t, "reports", told, []string{
 			"log of us: output is not being kept: no space left on device",
@@ -283,7 +283,7 @@ func TestGapEndsTheLine(t *testing.T) {
 	w := open(t, dir, "us", Limits{})
 	write(t, w, "first half")
 	w.OnError = nil
-	w.note(time.Now(), 5, syscall.ENOSPC)
+	w.record(time.Now(), 5, syscall.ENOSPC)
 	write(t, w, "second half\n")
 	write(t, w, "whole\n")
 	shut(t, w)
@@ -329,7 +329,7 @@ func TestIdleSilosCostLittle(t *testing.T) {
 // writeUntilKilled is a supervisor in miniature: it says on standard output how
 // many lines have been accepted.
 func writeUntilKilled(dir string) {
-	w, err := openIn(dir, "us", Limits{Max: 2000, Keep: 1000})
+	w, err := Open(dir, "us", Limits{Max: 2000, Keep: 1000})
 	if err != nil {
 		panic(err)
 	}

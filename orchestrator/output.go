@@ -28,8 +28,8 @@ type output struct {
 
 // newOutput opens a silo's log. note takes what is to be said of it, and changed is
 // called when trouble begins or is over.
-func newOutput(dir logs.Directory, silo string, limits logs.Limits, mux *logs.Mux, note func(string), changed func()) (*output, error) {
-	raw, err := dir.Open(silo, limits)
+func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, note func(string), changed func()) (*output, error) {
+	raw, err := logs.Open(dir, silo, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -69,12 +69,8 @@ func (s *Supervisor) now() *Placement { return s.place.Load() }
 // openOutputs gives silos the files that they write to.
 func (s *Supervisor) openOutputs(place *Placement, placed []Placed) (err error) {
 	limits := logs.Limits{Max: place.Topology.Logs.Max, Keep: place.Topology.Logs.Keep}
-	dir, err := logs.In(place.Dir.Logs())
-	if err != nil {
-		return err
-	}
 	for i := range placed {
-		if placed[i].out, err = newOutput(dir, placed[i].Name, limits, s.mux, place.Warn, place.board.nudge); err != nil {
+		if placed[i].out, err = newOutput(place.Dir.Logs(), placed[i].Name, limits, s.mux, place.Warn, place.board.nudge); err != nil {
 			closeOutputs(placed[:i])
 			return err
 		}

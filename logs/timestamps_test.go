@@ -97,7 +97,7 @@ func TestSilosAreMergedByArrival(t *testing.T) {
 // of a record.
 func TestTornSidecar(t *testing.T) {
 	t.Parallel()
-	for cut := range 2 * stampSize {
+	for cut := range 2 * timestampSize {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
 			begin := time.Now()
@@ -107,7 +107,7 @@ func TestTornSidecar(t *testing.T) {
 				write(t, w, text)
 			}
 			shut(t, w)
-			if err := os.Truncate(w.files.times(0), int64(3*stampSize-cut)); err != nil {
+			if err := os.Truncate(w.files.times(0), int64(3*timestampSize-cut)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
@@ -122,7 +122,7 @@ func TestTornSidecar(t *testing.T) {
 			if cut > 0 { // what has no record of its own came no earlier than what is before it
 				three = two
 			}
-			if cut > stampSize {
+			if cut > timestampSize {
 				two, three = 1, 1
 			}
 			equal(t, fmt.Sprintf("times with %d bytes cut", cut), after, []time.Duration{1, two, three, 4})
@@ -166,7 +166,7 @@ func TestSidecarStaysSmall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Size() > 20000+maxLine+200*stampSize {
+		if info.Size() > 20000+maxLine+200*timestampSize {
 			t.Fatalf("a sidecar of %d bytes for 20000", info.Size())
 		}
 		equal(t, "the last byte's time, within a second", time.Since(read(t, dir, Query{N: -1})[0].at) < time.Second, true)
@@ -178,7 +178,7 @@ func TestSidecarStaysSmall(t *testing.T) {
 func FuzzClock(f *testing.F) {
 	var sound []byte
 	for i := range int64(5) {
-		b := stamp{off: i * 100, ms: 1_700_000_000_000 + i}.encode()
+		b := timestamp{off: i * 100, ms: 1_700_000_000_000 + i}.encode()
 		sound = append(sound, b[:]...)
 	}
 	f.Add(sound, int64(0), int64(50), int64(7))
@@ -187,7 +187,7 @@ func FuzzClock(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xff}, 50), int64(1), int64(1), int64(1))
 	f.Fuzz(func(t *testing.T, b []byte, first, second, third int64) {
 		fallback := time.UnixMilli(42)
-		c := clock{file: bytes.NewReader(b), fallback: fallback, fresh: true}
+		c := timestampReader{file: bytes.NewReader(b), fallback: fallback, mayGrow: true}
 		off := int64(0)
 		for _, step := range []int64{first, second, third} {
 			off += step & (1<<44 - 1)
@@ -195,7 +195,7 @@ func FuzzClock(f *testing.F) {
 				t.Fatalf("the byte at %d arrived at %v, want %v", off, have, want)
 			}
 		}
-		again := clock{file: bytes.NewReader(b), fallback: fallback, fresh: true}
+		again := timestampReader{file: bytes.NewReader(b), fallback: fallback, mayGrow: true}
 		if at, found := again.seek(time.UnixMilli(1_700_000_000_002)); found && at < 0 {
 			t.Fatalf("seek found %d", at)
 		}
@@ -207,8 +207,8 @@ func FuzzClock(f *testing.F) {
 func clockRule(b []byte, off int64, none time.Time) time.Time {
 	at := none
 	high := int64(-1)
-	for ; len(b) >= stampSize; b = b[stampSize:] {
-		s := decodeStamp(b)
+	for ; len(b) >= timestampSize; b = b[timestampSize:] {
+		s := decodeTimestamp(b)
 		if s.ms == 0 || s.off < high {
 			continue
 		}
@@ -222,8 +222,8 @@ func clockRule(b []byte, off int64, none time.Time) time.Time {
 
 func TestStampsRoundTrip(t *testing.T) {
 	t.Parallel()
-	for _, s := range []stamp{{}, {1, 1}, {1<<48 - 1, 1<<48 - 1}, {64 << 20, time.Date(2200, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()}} {
+	for _, s := range []timestamp{{}, {1, 1}, {1<<48 - 1, 1<<48 - 1}, {64 << 20, time.Date(2200, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()}} {
 		b := s.encode()
-		equal(t, "stamp", decodeStamp(b[:]), s)
+		equal(t, "stamp", decodeTimestamp(b[:]), s)
 	}
 }
