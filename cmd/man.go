@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -19,7 +20,7 @@ func (a *app) manCommand() *cli.Command {
 			if err := noArgs(c); err != nil {
 				return err
 			}
-			text, err := newManual(c.App).text()
+			text, err := manual(c.App)
 			if err != nil {
 				return err
 			}
@@ -29,70 +30,54 @@ func (a *app) manCommand() *cli.Command {
 	}
 }
 
-// manual is the data of the manual page's template.
-type manual struct {
-	Usage string
-	Flags []manualFlag // the flags of every verb
-	Verbs []manualVerb
+// manual returns the page in the macros of man(7).
+func manual(program *cli.App) (string, error) {
+	const file = "silo.1.tmpl"
+	funcs := template.FuncMap{"roff": roff, "bold": bold, "verbs": listedVerbs, "flags": listedFlags, "names": dashed, "value": flagValue, "usage": flagUsage, "sentence": sentence}
+	return templates.Execute(file, funcs, program, file)
 }
 
-// manualVerb is a verb, or a subcommand by both its names.
-type manualVerb struct {
-	Name, Takes, Usage string
-	Flags              []manualFlag
-}
-
-// manualFlag is a flag; Value is its placeholder, empty if it takes none.
-type manualFlag struct {
-	Names        []string // with their dashes
-	Value, Usage string
-}
-
-// newManual returns the page of all commands that are not hidden.
-func newManual(program *cli.App) manual {
-	page := manual{Usage: program.Usage, Flags: manualFlags(program.Flags)}
+// listedVerbs returns the verbs that are not hidden, and their subcommands by both
+// names.
+func listedVerbs(program *cli.App) (list []cli.Command) {
 	for _, c := range program.Commands {
 		if c.Hidden {
 			continue
 		}
-		page.Verbs = append(page.Verbs, newManualVerb("", c))
+		list = append(list, *c)
 		for _, sub := range c.Subcommands {
-			page.Verbs = append(page.Verbs, newManualVerb(c.Name+" ", sub))
+			verb := *sub
+			verb.Name = c.Name + " " + sub.Name
+			list = append(list, verb)
 		}
-	}
-	return page
-}
-
-// text returns the page in the macros of man(7).
-func (m manual) text() (string, error) {
-	const file = "silo.1.tmpl"
-	return templates.Execute(file, template.FuncMap{"roff": roff, "bold": bold}, m, file)
-}
-
-func newManualVerb(prefix string, c *cli.Command) manualVerb {
-	usage := strings.ToUpper(c.Usage[:1]) + c.Usage[1:] + "."
-	return manualVerb{Name: prefix + c.Name, Takes: c.ArgsUsage, Usage: usage, Flags: manualFlags(c.Flags)}
-}
-
-func manualFlags(flags []cli.Flag) []manualFlag {
-	var list []manualFlag
-	for _, f := range flags {
-		documented, ok := f.(cli.DocGenerationFlag)
-		if visible, hides := f.(cli.VisibleFlag); !ok || hides && !visible.IsVisible() || f.Names()[0] == "help" {
-			continue
-		}
-		one := manualFlag{Names: dashed(f), Usage: withoutBackticks(documented.GetUsage())}
-		if _, value, quoted := strings.Cut(documented.GetUsage(), "`"); quoted {
-			one.Value, _, _ = strings.Cut(value, "`")
-		} else if documented.TakesValue() {
-			one.Value = "VALUE"
-		}
-		list = append(list, one)
 	}
 	return list
 }
 
-// dashed are a flag's names as they are typed.
+func listedFlags(flags []cli.Flag) []cli.Flag {
+	return slices.DeleteFunc(slices.Clone(flags), func(f cli.Flag) bool {
+		visible, ok := f.(cli.VisibleFlag)
+		return ok && !visible.IsVisible() || f.Names()[0] == "help"
+	})
+}
+
+// flagValue returns the placeholder of a flag's value; empty if it takes none.
+func flagValue(f cli.DocGenerationFlag) string {
+	if _, value, quoted := strings.Cut(f.GetUsage(), "`"); quoted {
+		value, _, _ = strings.Cut(value, "`")
+		return value
+	}
+	if f.TakesValue() {
+		return "VALUE"
+	}
+	return ""
+}
+
+func sentence(usage string) string { return strings.ToUpper(usage[:1]) + usage[1:] + "." }
+
+func flagUsage(f cli.DocGenerationFlag) string { return withoutBackticks(f.GetUsage()) }
+
+// dashed returns a flag's names with their dashes.
 func dashed(f cli.Flag) []string {
 	var words []string
 	for _, name := range f.Names() {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/urfave/cli/v2"
 )
 
 var update = flag.Bool("update", false, "write the manual page anew")
@@ -38,16 +40,16 @@ func TestManual(t *testing.T) {
 
 func TestManualEscapesTroff(t *testing.T) {
 	t.Parallel()
-	text, err := manual{
-		Usage: "a-b",
-		Verbs: []manualVerb{{Name: "x", Takes: "[Y…]", Usage: `.so C:\dir`, Flags: []manualFlag{{Names: []string{"--long", "-l"}, Value: "N", Usage: "'quoted"}}}},
-	}.text()
+	text, err := manual(&cli.App{
+		Usage:    "a-b",
+		Commands: []*cli.Command{{Name: "x", ArgsUsage: "[Y…]", Usage: `.so C:\dir`, Flags: []cli.Flag{&cli.StringFlag{Name: "long", Aliases: []string{"l"}, Usage: "'quoted `N`"}}}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"\nsilo \\- a\\-b\n", "\n.SS \"silo x [Y.\\|.\\|.]\"\n\\&.so C:\\edir\n",
-		"\n.TP\n\\fB\\-\\-long\\fR, \\fB\\-l\\fR \\fIN\\fR\n\\&'quoted\n",
+		"\nsilo \\- a\\-b\n", "\n.SS \"silo x [Y.\\|.\\|.]\"\n\\&.so C:\\edir.\n",
+		"\n.TP\n\\fB\\-\\-long\\fR, \\fB\\-l\\fR \\fIN\\fR\n\\&'quoted N\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)

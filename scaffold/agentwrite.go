@@ -38,15 +38,13 @@ func AgentConfig(format string, tunnels []AgentTunnel) ([]byte, error) {
 type tunnelV2 struct {
 	Proto         string
 	Addr          int
-	Domain        string       `yaml:",omitempty"`
-	HostHeader    string       `yaml:"host_header,omitempty"`
-	BasicAuth     []string     `yaml:"basic_auth,omitempty"`
-	IPRestriction *restriction `yaml:"ip_restriction,omitempty"`
-	TrafficPolicy *yaml.Node   `yaml:"traffic_policy,omitempty"`
-}
-
-type restriction struct {
-	AllowCIDRs []string `yaml:"allow_cidrs"`
+	Domain        string   `yaml:",omitempty"`
+	HostHeader    string   `yaml:"host_header,omitempty"`
+	BasicAuth     []string `yaml:"basic_auth,omitempty"`
+	IPRestriction struct {
+		AllowCIDRs []string `yaml:"allow_cidrs"`
+	} `yaml:"ip_restriction,omitempty"`
+	TrafficPolicy *yaml.Node `yaml:"traffic_policy,omitempty"`
 }
 
 // configV2 builds a file of version 2, which has a key for each option
@@ -65,9 +63,7 @@ func configV2(tunnels []AgentTunnel) (any, error) {
 		if t.HostHeader != "preserve" {
 			definition.HostHeader = t.HostHeader
 		}
-		if len(t.AllowCIDRs) > 0 {
-			definition.IPRestriction = &restriction{t.AllowCIDRs}
-		}
+		definition.IPRestriction.AllowCIDRs = t.AllowCIDRs
 		var name, value yaml.Node
 		name.SetString(t.Name)
 		if err := value.Encode(definition); err != nil {

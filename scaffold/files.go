@@ -2,7 +2,6 @@ package scaffold
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,7 +14,7 @@ import (
 )
 
 func exists(file string) bool {
-	_, err := os.Stat(file)
+	_, err := os.Lstat(file)
 	return err == nil
 }
 
@@ -53,23 +52,6 @@ func keepOld(file string) (note string, err error) {
 func writeSchema(file string) (note string, err error) {
 	schema := filepath.Join(filepath.Dir(file), "silo.schema.json")
 	return "wrote " + schema, replaceFile(schema, topology.Schema(), 0o644)
-}
-
-// createFile writes a file that must not exist yet. On failure it removes what it
-// wrote.
-func createFile(file string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, os.ErrExist) {
-		return &Error{file + " already exists", []string{"silo init --force overwrites it"}}
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", file, errors.Join(err, os.Remove(file)))
-	}
-	return nil
 }
 
 // replaceFile writes a file atomically and keeps a symbolic link to it. An

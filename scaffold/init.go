@@ -65,19 +65,17 @@ func Init(o Options) (notes, warnings []string, err error) {
 	if hidden := hiddenBy(o.File); hidden != "" {
 		warnings = append(warnings, fmt.Sprintf("in %s and below, silo now finds this file and no longer %s (silo -f %[2]s still uses that one)", filepath.Dir(o.File), hidden))
 	}
-	if o.Force && exists(o.File) {
+	if exists(o.File) {
+		if !o.Force {
+			return nil, nil, &Error{o.File + " already exists", []string{"silo init --force overwrites it"}}
+		}
 		note, err := keepOld(o.File)
 		if err != nil {
 			return nil, nil, err
 		}
 		notes = append(notes, note)
 	}
-	if o.Force {
-		err = replaceFile(o.File, []byte(text), mode)
-	} else {
-		err = createFile(o.File, []byte(text), mode)
-	}
-	if err != nil {
+	if err := replaceFile(o.File, []byte(text), mode); err != nil {
 		return notes, nil, err
 	}
 	notes = append(notes, "wrote "+o.File)
