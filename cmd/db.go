@@ -14,8 +14,8 @@ import (
 	"silo/api"
 	"silo/databases"
 	"silo/proc"
-	"silo/sentry"
 	"silo/state"
+	"silo/ui"
 )
 
 func (a *app) dbCommand() *cli.Command {
@@ -39,8 +39,7 @@ func (a *app) dbCommand() *cli.Command {
 	}
 }
 
-// databases begins work on the named silos' databases, or on all silos'. No other
-// process does any until release.
+// databases locks the databases of the named silos, or of all silos if there are no names.
 func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, release func(), err error) {
 	t, err := a.load(c)
 	if err != nil {
@@ -65,9 +64,8 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	return set, release, err
 }
 
-// cutShort is an error of work on databases, or the end that the user has put to it,
-// which needs no words.
-func cutShort(err error) error {
+// interrupted returns err, or exit status 130 without a message if the user interrupted.
+func interrupted(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return exitQuietly(exitInterrupted)
 	}
@@ -82,23 +80,19 @@ func (a *app) dbCreate(c *cli.Context) error {
 	defer release()
 	all, err := set.Create(c.Context)
 	if err != nil {
-		return cutShort(err)
+		return interrupted(err)
 	}
-	for _, b := range all {
-		if b.Error == "" && !b.Owned {
-			a.note(notMade(b))
+	for _, d := range all {
+		if d.Error != "" || d.Owned {
+			continue
 		}
+		owner := "silo did not create it and will not drop it"
+		if databases.OwnedByOther(d) {
+			owner = "it belongs to another instance (" + d.Comment + ")"
+		}
+		a.note(fmt.Sprintf("%s: the database %s already exists; %s", d.Silo, d.Name, owner))
 	}
-	return a.sayDatabases(c, all)
-}
-
-// notMade tells of a database that was there before silo.
-func notMade(b sentry.Database) string {
-	whose := "was not made by silo, and will not be dropped by it"
-	if databases.OwnedByOther(b) {
-		whose = "belongs to another instance (" + b.Comment + ")"
-	}
-	return fmt.Sprintf("%s: the database %s is there already; it %s", b.Silo, b.Name, whose)
+	return a.printDatabases(c, all)
 }
 
 func (a *app) dbMigrate(c *cli.Context) error {
@@ -109,27 +103,47 @@ func (a *app) dbMigrate(c *cli.Context) error {
 	defer release()
 	all, err := set.Inspect(c.Context)
 	if err != nil {
-		return cutShort(err)
+		return interrupted(err)
 	}
 	if len(databases.FindProblems(all).Errors) > 0 {
-		return a.sayDatabases(c, all)
+		return a.printDatabases(c, all)
 	}
-	migration, err := set.Migrate(c.Context, all, a.SecondSignal)
+	view := a.messages.Tasks()
+	var last []databases.Progress
+	all, err = set.Migrate(c.Context, all, a.SecondSignal, func(progress []databases.Progress) {
+		last = progress
+		if !a.quiet {
+			view.Update(tasks(progress))
+		}
+	})
+	view.Done()
+	if errors.Is(err, context.Canceled) {
+		return exitWith(exitInterrupted, "migrations were interrupted", "silo db migrate, to continue them")
+	}
 	if err != nil {
 		return err
 	}
-	a.watchMigration(migration)
-	if all, err = migration.Wait(); err != nil {
-		return exitWith(exitInterrupted, "migrations were interrupted", "silo db migrate goes on where they were")
+	for _, p := range last {
+		for _, line := range p.Tail {
+			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.messages.SanitizeLine([]byte(line))) // an error on stderr cannot be reported
+		}
 	}
-	a.tellTails(migration.Progress())
-	return a.sayDatabases(c, all)
+	return a.printDatabases(c, all)
+}
+
+func tasks(all []databases.Progress) []ui.Task {
+	list := make([]ui.Task, len(all))
+	for i, p := range all {
+		failed := p.Stage == databases.Failed || p.Stage == databases.Stopped
+		list[i] = ui.Task{Name: p.Silo, State: string(p.Stage), Began: p.Began, Took: p.Took, Failed: failed, Line: p.Line}
+	}
+	return list
 }
 
 func (a *app) dbDrop(c *cli.Context) error {
 	switch names := siloArgs(c); {
 	case len(names) == 0 && !c.Bool("all"):
-		return &usageError{text: "silo db drop needs the silos' names", hint: "--all means all of them"}
+		return &usageError{text: "silo db drop needs names of silos", hint: "silo db drop --all, for all silos"}
 	case len(names) > 0 && c.Bool("all"):
 		return &usageError{text: "silo db drop takes names or --all, not both"}
 	}
@@ -139,16 +153,16 @@ func (a *app) dbDrop(c *cli.Context) error {
 	}
 	defer release()
 	all, err := set.Drop(c.Context,
-		func(ctx context.Context) (*state.Snapshot, error) { return whatRuns(ctx, set.Dir()) },
+		func(ctx context.Context) (*state.Snapshot, error) { return runningSnapshot(ctx, set.Dir()) },
 		func(names []string) error { return a.confirmDrop(c, names) })
 	if err != nil {
-		return cutShort(err)
+		return interrupted(err)
 	}
-	return a.sayDatabases(c, all)
+	return a.printDatabases(c, all)
 }
 
-// whatRuns is the present snapshot of an instance, or nil where it does not run.
-func whatRuns(ctx context.Context, dir *state.Dir) (*state.Snapshot, error) {
+// runningSnapshot returns the snapshot of a running instance, or nil if it does not run.
+func runningSnapshot(ctx context.Context, dir *state.Dir) (*state.Snapshot, error) {
 	client, err := api.Dial(ctx, dir)
 	if errors.Is(err, api.ErrNotRunning) {
 		return nil, nil
@@ -160,18 +174,19 @@ func whatRuns(ctx context.Context, dir *state.Dir) (*state.Snapshot, error) {
 	return client.Snapshot(ctx, false)
 }
 
-// confirmDrop asks on a terminal. Without one it wants to have been told.
+// confirmDrop asks on the terminal. Without a terminal it fails unless --yes is set.
 func (a *app) confirmDrop(c *cli.Context, names []string) error {
 	if len(names) == 0 || c.Bool("yes") {
 		return nil
 	}
+	list := strings.Join(names, ", ")
 	file, isFile := a.Stdin.(interface{ Fd() uintptr })
 	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return &usageError{text: "silo db drop asks on a terminal, and there is none", hint: "--yes drops " + strings.Join(names, ", ")}
+		return &usageError{text: "silo db drop asks for confirmation and needs a terminal", hint: "--yes drops " + list}
 	}
-	_, _ = fmt.Fprintf(a.Stderr, "drop %s with all that is in it? [y/N] ", strings.Join(names, ", ")) // a question that nobody sees is answered by nobody
+	_, _ = fmt.Fprintf(a.Stderr, "drop %s and all data in it? [y/N] ", list) // without the question, nothing is dropped
 	answers := make(chan string, 1)
-	go func() { // nothing ends a read from a terminal: where the user interrupts, the program ends before it
+	go func() { // a read from a terminal cannot be cancelled: it ends with the program
 		line, _ := bufio.NewReader(io.LimitReader(a.Stdin, 1<<10)).ReadString('\n')
 		answers <- strings.ToLower(strings.TrimSpace(line))
 	}()

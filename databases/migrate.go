@@ -24,23 +24,19 @@ func (e *MissingError) Error() string {
 	return "no such database: " + strings.Join(e.Names, ", ")
 }
 
-// Migration is `sentry upgrade` on the databases of several silos. Its methods are
-// safe for concurrent use.
-type Migration struct {
-	set  *Set
-	conf string // SENTRY_CONF
-	jobs []*job
-	done chan struct{} // closed once all and err are final
-	all  []sentry.Database
-	err  error
-}
+// reportInterval is how often Migrate reports progress.
+const reportInterval = 100 * time.Millisecond
 
-// Migrate starts `sentry upgrade` on the databases, in parallel. all is what Inspect
-// returned. The error is a *MissingError if one of them does not exist. The output
-// goes to SILO.log in the instance's directory of databases. When ctx ends, the
-// migrations get a TERM signal, and are killed after ten seconds or once force is
-// closed. The caller must hold the lock until Wait returns.
-func (s *Set) Migrate(ctx context.Context, all []sentry.Database, force <-chan struct{}) (*Migration, error) {
+// Migrate runs `sentry upgrade` on the databases, in parallel, and blocks until all
+// have ended. all is what Inspect returned. Each returned database has a Result or an
+// Error; if ctx has ended, Migrate also returns its cause. The error is a
+// *MissingError if a database does not exist.
+//
+// The output goes to SILO.log in the instance's directory of databases. When ctx
+// ends, the migrations get a TERM signal, and are killed after ten seconds or once
+// force is closed. report is called with the progress of each, in the order of all,
+// ten times a second and at the end. The caller must hold the lock.
+func (s *Set) Migrate(ctx context.Context, all []sentry.Database, force <-chan struct{}, report func([]Progress)) ([]sentry.Database, error) {
 	if missing := FindProblems(all).Missing; len(missing) > 0 {
 		return nil, &MissingError{missing}
 	}
@@ -49,21 +45,36 @@ func (s *Set) Migrate(ctx context.Context, all []sentry.Database, force <-chan s
 	if err != nil {
 		return nil, err
 	}
-	m := &Migration{set: s, conf: conf, all: slices.Clone(all), done: make(chan struct{})}
-	for _, d := range all {
-		m.jobs = append(m.jobs, &job{now: Progress{Silo: d.Silo}})
+	defer func() { _ = os.RemoveAll(scratch) }() // otherwise the next run removes it
+	all = slices.Clone(all)
+	jobs := make([]*job, len(all))
+	for i := range all {
+		jobs[i] = &job{set: s, conf: conf, database: &all[i], now: Progress{Silo: all[i].Silo}}
 	}
-	go func() { // Wait waits for it
-		defer close(m.done)
-		defer func() { _ = os.RemoveAll(scratch) }() // otherwise the next run removes it
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
 		running := workers()
-		for i, j := range m.jobs {
-			running.Go(func() error { m.run(ctx, j, &m.all[i], force); return nil })
+		for _, j := range jobs {
+			running.Go(func() error { j.run(ctx, force); return nil })
 		}
 		_ = running.Wait() // every database has its own error
-		m.err = context.Cause(ctx)
 	}()
-	return m, nil
+	tick := time.NewTicker(reportInterval)
+	defer tick.Stop()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		case <-tick.C:
+		}
+		progress := make([]Progress, len(jobs))
+		for i, j := range jobs {
+			progress[i] = j.progress()
+		}
+		report(progress)
+	}
+	return all, context.Cause(ctx)
 }
 
 // overlay writes the configuration for the migrations to the directory scratch and
@@ -83,33 +94,14 @@ func (s *Set) overlay(scratch string) (conf string, err error) {
 	return conf, err
 }
 
-// Done returns a channel that is closed once all migrations have ended.
-func (m *Migration) Done() <-chan struct{} { return m.done }
-
-// Wait blocks until all migrations have ended. Each returned database has a Result
-// or an Error. If ctx has ended, Wait also returns its cause.
-func (m *Migration) Wait() ([]sentry.Database, error) {
-	<-m.done
-	return m.all, m.err
-}
-
-// Progress returns the progress of each migration, in the order of the databases.
-func (m *Migration) Progress() []Progress {
-	all := make([]Progress, len(m.jobs))
-	for i, j := range m.jobs {
-		all[i] = j.progress()
-	}
-	return all
-}
-
 // run migrates one database and sets its Result or Error.
-func (m *Migration) run(ctx context.Context, j *job, d *sentry.Database, force <-chan struct{}) {
+func (j *job) run(ctx context.Context, force <-chan struct{}) {
 	if ctx.Err() != nil {
 		return
 	}
 	j.enter(Migrating)
-	err := m.upgrade(ctx, j, d, force)
-	stage := Migrated
+	err := j.upgrade(ctx, force)
+	stage, d := Migrated, j.database
 	switch {
 	case err == nil:
 		d.Result = string(Migrated)
@@ -122,17 +114,16 @@ func (m *Migration) run(ctx context.Context, j *job, d *sentry.Database, force <
 }
 
 // upgrade runs `sentry upgrade` until it exits or ctx ends.
-func (m *Migration) upgrade(ctx context.Context, j *job, d *sentry.Database, force <-chan struct{}) (err error) {
-	spec, err := m.spec(d)
+func (j *job) upgrade(ctx context.Context, force <-chan struct{}) (err error) {
+	spec, err := j.spec()
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(m.set.place.Dir.Databases(), d.Silo+".log")
+	name := filepath.Join(j.set.place.Dir.Databases(), j.database.Silo+".log")
 	if j.log, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600); err != nil {
 		return fmt.Errorf("open the migration's log: %w", err)
 	}
 	defer func() { err = errors.Join(err, j.log.Close()) }()
-	spec.Output = j
 	process, err := proc.Start(spec)
 	if err != nil {
 		return err
@@ -149,25 +140,26 @@ func (m *Migration) upgrade(ctx context.Context, j *job, d *sentry.Database, for
 	return nil
 }
 
-// spec returns the `sentry upgrade` command for a database.
-func (m *Migration) spec(d *sentry.Database) (proc.Spec, error) {
-	silo := m.set.silos[m.set.index(d.Silo)]
-	program, err := m.set.program(silo)
+// spec returns the `sentry upgrade` command for the database.
+func (j *job) spec() (proc.Spec, error) {
+	name := j.database.Silo
+	silo := j.set.silos[j.set.index(name)]
+	program, err := j.set.program(silo)
 	if err != nil {
 		return proc.Spec{}, err
 	}
-	env, _ := m.set.environ(d.Silo)
+	env, _ := j.set.environ(name)
 	// Migrations use models of both kinds of silos, and up to 23.6.1 the last one creates a project with a user.
 	// Both work only in monolith mode (otherwise AvailabilityError, sentry/db/models/base.py).
 	env = slices.DeleteFunc(env, func(entry string) bool {
 		return strings.HasPrefix(entry, "SENTRY_REGION=") || strings.HasPrefix(entry, "SENTRY_LOCAL_CELL=")
 	})
-	marker := "SILO_PROCESS=" + m.set.place.Dir.Mark() + "/" + d.Silo + "/migrate"
+	marker := "SILO_PROCESS=" + j.set.place.Dir.Mark() + "/" + name + "/migrate"
 	return proc.Spec{
-		Argv:   slices.Concat(program.Argv, []string{"upgrade"}, d.Upgrade),
+		Argv:   slices.Concat(program.Argv, []string{"upgrade"}, j.database.Upgrade),
 		Dir:    silo.Dir,
-		Env:    append(env, "SENTRY_SILO_MODE=MONOLITH", "SENTRY_CONF="+m.conf, marker),
-		Marker: marker, Death: "TERM",
+		Env:    append(env, "SENTRY_SILO_MODE=MONOLITH", "SENTRY_CONF="+j.conf, marker),
+		Marker: marker, Output: j, Death: "TERM",
 	}, nil
 }
 

@@ -47,12 +47,8 @@ func TestMigrate(t *testing.T) {
 	b.file("bin/us-west.sh", "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo step $i; done; printf '\\n\\n'; exit 3\n", 0o600)
 	b.file("bin/eu.sh", `head -n 3 "$SENTRY_CONF/sentry.conf.py"`, 0o600)
 	s := b.locked()
-	m, err := s.Migrate(t.Context(), b.inspect(s), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waittest.Receive(t, m.Done(), "the end of the migrations")
-	all, err := m.Wait()
+	var now []Progress
+	all, err := s.Migrate(t.Context(), b.inspect(s), nil, func(p []Progress) { now = p })
 	log := filepath.Join(s.Dir().Databases(), "us-west.log")
 	want := "control=migrated us-west=sentry upgrade: exit status 3 (full output: " + log + ") eu=migrated"
 	if got := summary(all); err != nil || got != want {
@@ -67,7 +63,6 @@ func TestMigrate(t *testing.T) {
 		}
 	}
 	b.wantNoConf(s)
-	now := m.Progress()
 	for i, stage := range []Stage{Migrated, Failed, Migrated} {
 		if p := now[i]; p.Stage != stage || p.Began.IsZero() || p.Took <= 0 || (len(p.Tail) > 0) != (stage == Failed) {
 			t.Errorf("got %+v, want stage %s", p, stage)
@@ -82,10 +77,10 @@ func TestMigrateMissingDatabase(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	s := b.set(false)
-	m, err := s.Migrate(t.Context(), []sentry.Database{{Silo: "us-west", Name: "acme_us_west"}, {Silo: "eu", Name: "acme_eu", Exists: true}}, nil)
+	all, err := s.Migrate(t.Context(), []sentry.Database{{Silo: "us-west", Name: "acme_us_west"}, {Silo: "eu", Name: "acme_eu", Exists: true}}, nil, nil)
 	var missing *MissingError
-	if m != nil || !errors.As(err, &missing) || !slices.Equal(missing.Names, []string{"acme_us_west"}) {
-		t.Errorf("%v, %v", m, err)
+	if all != nil || !errors.As(err, &missing) || !slices.Equal(missing.Names, []string{"acme_us_west"}) {
+		t.Errorf("%v, %v", all, err)
 	}
 	b.wantNoConf(s)
 }
@@ -98,7 +93,7 @@ func TestMigrateWithoutConfiguration(t *testing.T) {
 	if err := os.Remove(filepath.Join(b.dir, "sentry.conf.py")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Migrate(t.Context(), all, nil); !errors.Is(err, sentry.ErrMissing) {
+	if _, err := s.Migrate(t.Context(), all, nil, nil); !errors.Is(err, sentry.ErrMissing) {
 		t.Error(err)
 	}
 	b.wantNoConf(s)
@@ -108,36 +103,34 @@ func TestMigrateWithoutConfiguration(t *testing.T) {
 func TestMigrateInterrupted(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
-	began := filepath.Join(b.dir, "began")
-	b.file("bin/eu.sh", "trap '' TERM; echo deaf; : > "+began+"; while :; do sleep 600; done\n", 0o600)
+	b.file("bin/eu.sh", "trap '' TERM; echo deaf; while :; do sleep 600; done\n", 0o600)
 	s := b.locked()
 	ctx, cancel := context.WithCancel(t.Context())
 	force := make(chan struct{})
-	m, err := s.Migrate(ctx, b.inspect(s), force)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waittest.Until(t, "eu has begun", func() bool {
-		_, err := os.Stat(began)
-		return err == nil && strings.Contains(m.Progress()[2].Line, "deaf")
-	})
-	select {
-	case <-m.Done():
-		t.Error("the migration has ended by itself")
-	default:
-	}
-	if eu := m.Progress()[2]; eu.Stage != Migrating || eu.Took != 0 {
-		t.Errorf("%+v", eu)
-	}
-	cancel()
-	close(force)
-	waittest.Receive(t, m.Done(), "the end of the migrations")
-	all, err := m.Wait()
+	var eu Progress
+	var all []sentry.Database
+	migrated := make(chan error)
+	found := b.inspect(s)
+	go func() {
+		var err error
+		all, err = s.Migrate(ctx, found, force, func(p []Progress) {
+			eu = p[2]
+			if eu.Line == "deaf" && ctx.Err() == nil {
+				if eu.Stage != Migrating || eu.Took != 0 {
+					t.Errorf("while it runs: %+v", eu)
+				}
+				cancel()
+				close(force)
+			}
+		})
+		migrated <- err
+	}()
+	err := waittest.Receive(t, migrated, "the end of the migrations")
 	if !errors.Is(err, context.Canceled) || !strings.Contains(all[2].Error, "sentry upgrade: signal KILL") {
 		t.Errorf("%s, %v", summary(all), err)
 	}
-	if eu := m.Progress()[2]; eu.Stage != Stopped || eu.Tail != nil {
-		t.Errorf("%+v", eu)
+	if eu.Stage != Stopped || eu.Tail != nil {
+		t.Errorf("at the end: %+v", eu)
 	}
 	if text := b.log(s, "eu"); !strings.Contains(text, "deaf") {
 		t.Errorf("log: %s", text)

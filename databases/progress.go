@@ -6,14 +6,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"silo/sentry"
 )
 
-// Stage is the stage of a migration.
+// Stage is the stage of a migration. It is empty before the migration starts.
 type Stage string
 
 // The stages of a migration. The last three are final.
 const (
-	Waiting   Stage = ""
 	Migrating Stage = "migrating"
 	Migrated  Stage = "migrated"
 	Failed    Stage = "failed"
@@ -38,7 +39,10 @@ const (
 
 // job is the migration of one database.
 type job struct {
-	log *os.File // used only by the process's output goroutine
+	set      *Set
+	conf     string           // SENTRY_CONF
+	database *sentry.Database // used only by run until it returns
+	log      *os.File         // used only by the process's output goroutine
 
 	mu   sync.Mutex // guards the fields below
 	now  Progress

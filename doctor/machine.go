@@ -15,55 +15,37 @@ import (
 	"silo/state"
 )
 
-// record is the last snapshot of an instance, and its directory.
-type record struct {
-	*state.Snapshot
-	dir *state.Dir
-}
-
-// records returns the last snapshots of all instances.
-func (e *examination) records() []record {
-	instances, _ := state.Instances(e.Env) // checkState reports a missing state directory
-	var all []record
-	for _, s := range instances {
+// checkLeftovers looks for processes of supervisors that were killed. Other instances
+// that stopped normally are skipped: they ended their processes themselves.
+func checkLeftovers(_ context.Context, e *examination, c *Check) {
+	all, _ := state.Instances(e.Env) // checkState reports a missing state directory
+	running := 0
+	for _, s := range all {
+		if s.State != state.InstanceStopped {
+			running++
+			continue
+		}
 		dir, err := state.For(e.Env, s.File)
 		if err != nil {
 			continue
 		}
-		if last, err := dir.Last(); err == nil {
-			all = append(all, record{last, dir})
-		}
-	}
-	return all
-}
-
-// checkLeftovers looks for processes of supervisors that were killed. Other instances
-// that stopped normally are skipped: they ended their processes themselves.
-func checkLeftovers(_ context.Context, e *examination, c *Check) {
-	all, running := e.records(), 0
-	for _, last := range all {
-		if last.dir.Running() {
-			running++
+		current, killed := e.Instance != nil && dir.Key == e.Instance.Key, s.Reason != nil
+		if !killed && !current {
 			continue
 		}
-		current := e.Instance != nil && last.dir.Key == e.Instance.Key
-		stopped := last.State == state.InstanceStopped
-		if stopped && !current {
-			continue
-		}
-		fix := "silo -f " + last.File + " down"
+		fix := "silo -f " + s.File + " down"
 		if current {
 			fix = "silo down, or silo up"
 		}
 		var left []string
-		for _, p := range orchestrator.Left(last.dir) {
+		for _, p := range orchestrator.Left(dir) {
 			left = append(left, fmt.Sprintf("%s (pid %d)", p.Name, p.PID))
 		}
 		switch {
 		case len(left) > 0:
-			c.add(Warn, fmt.Sprintf("%s: its supervisor is gone and left processes running: %s", last.File, join(left, 5)), fix)
-		case !stopped:
-			c.add(Warn, last.File+": its supervisor was killed; no processes are left", fix)
+			c.add(Warn, fmt.Sprintf("%s: its supervisor is gone and left processes running: %s", s.File, join(left, 5)), fix)
+		case killed:
+			c.add(Warn, s.File+": its supervisor was killed; no processes are left", fix)
 		}
 	}
 	if c.State == "" {
@@ -131,13 +113,9 @@ func (e *examination) checkSocketDir(c *Check) {
 	}
 }
 
-// Limits of open files. The watchers of a devserver open hundreds of files, and
-// macOS allows 256 by default.
-const (
-	siloFiles         = 1024
-	supervisorFiles   = 64
-	supervisorPerSilo = 16
-)
+// siloFiles is how many files a silo may need to open: the watchers of a devserver
+// open hundreds, and macOS allows 256 by default.
+const siloFiles = 1024
 
 // checkSystem checks the limits of the kernel, and /proc.
 func checkSystem(ctx context.Context, e *examination, c *Check) {
@@ -148,7 +126,7 @@ func checkSystem(ctx context.Context, e *examination, c *Check) {
 	// A Go program raises its own soft limit when it starts, but a child gets the original one.
 	output, err := e.Exec(ctx, []string{"/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"}, "", e.Environ)
 	soft, hard, _ := strings.Cut(strings.TrimSpace(string(output)), "\n")
-	needed := supervisorFiles + supervisorPerSilo*silos
+	needed := 64 + 16*silos // for the supervisor
 	switch {
 	case err != nil:
 		c.add(Warn, "the limit of open files is unknown: "+err.Error())

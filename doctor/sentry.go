@@ -11,6 +11,7 @@ import (
 
 	"silo/proc"
 	"silo/sentry"
+	"silo/state"
 	"silo/topology"
 )
 
@@ -148,10 +149,11 @@ func (e *examination) checkBlock(file sentry.File, c *Check) {
 func (e *examination) addOtherInstance(file sentry.File, c *Check) {
 	const own = "or set sentry.config in silo.toml to a file of its own"
 	found := fmt.Sprintf("%s has the region config of another instance, %q", e.Topology.Sentry.Config, file.Block.Instance)
-	for _, last := range e.records() {
-		resolved, err := filepath.EvalSymlinks(last.Config.Path)
-		if err == nil && resolved == file.Path && last.File != e.Instance.Topology && last.dir.Running() {
-			c.add(Fail, found+", which runs", "silo -f "+last.File+" down", own)
+	instances, _ := state.Instances(e.Env) // checkState reports a missing state directory
+	for _, other := range instances {
+		resolved, err := filepath.EvalSymlinks(other.Config.Path)
+		if err == nil && resolved == file.Path && other.File != e.Instance.Topology && other.State != state.InstanceStopped {
+			c.add(Fail, found+", which runs", "silo -f "+other.File+" down", own)
 			return
 		}
 	}
