@@ -2,121 +2,98 @@ package ui
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
-// Mesh is what was found on the ways to all silos.
+// CheckReport is the result of `silo check`.
 type CheckReport struct {
 	Config     string // path of the region config's file
-	OutOfStep  bool   // it differs from what the silos' addresses ask for
+	OutOfStep  bool   // it differs from what the silos' addresses require
 	ConfigHint string
 	Ways       []CheckedWay
 }
 
-// MeshWay is one way to one silo.
+// CheckedWay is one way to reach one silo.
 type CheckedWay struct {
-	Silo   string
-	Via    string // direct or address
-	URL    string
-	OK     bool
-	Mode   string // that the answers tell; may be empty
-	AnsweredBy     string // the silo that answers; may be empty
-	Took   time.Duration
-	Steps  []CheckedStep
-	Error  string
-	Hint   string
-	Failed string // the step that failed; empty: none
+	Silo       string
+	Via        string // direct or address
+	URL        string
+	OK         bool
+	Mode       string // of the silo that answered; may be empty
+	AnsweredBy string // the silo that answered; may be empty
+	Took       time.Duration
+	Steps      []CheckedStep
+	Error      string
+	Hint       string
+	Failed     string // the step that failed; empty: none
 }
 
-// MeshStep is one step of a way.
+// CheckedStep is one step of a way.
 type CheckedStep struct {
 	Name string
 	Took time.Duration
 }
 
-// meshSteps are the steps that have a column, in their order.
-func meshSteps() []string { return []string{"dns", "connect", "tls", "http", "mode"} }
+// checkSteps are the steps that have a column, in order.
+func checkSteps() []string { return []string{"dns", "connect", "tls", "http", "mode"} }
 
-// Mesh prints a table of all ways with the time of each step, and below it what
-// is wrong with a hint for each. A pipe gets the table alone, with what is wrong
-// as its last column; the region config is then no row, but its trouble is told
-// behind the table all the same.
+// CheckReport prints a table of all ways with the time of each step, and below it
+// each problem with a hint. In a pipe the problems are the table's last column;
+// only that of the region config still follows the table.
 func (p *Printer) CheckReport(c CheckReport) {
-	columns := []column{
-		{head: "SILO"},
-		{head: "VIA"},
-		{head: "RESULT"},
-		{head: "MODE", rank: 2},
-		{head: "ANSWERED", rank: 1},
-	}
-	for i, step := range meshSteps() {
-		head := strings.ToUpper(step)
-		if step == "mode" { // there is a MODE that was found
-			head = "ROLE"
-		}
-		columns = append(columns, column{head: head, rank: 3 + i, right: true})
-	}
-	columns = append(columns, column{head: "TOTAL", rank: 2, right: true}, column{head: "URL", whole: true})
-	if !p.terminal {
-		columns = append(columns, column{head: "ERROR"})
-	}
-	var troubles []string
+	t := p.newTable(
+		column{head: "SILO"},
+		column{head: "VIA"},
+		column{head: "RESULT"},
+		column{head: "MODE", drop: 2},
+		column{head: "ANSWERED", drop: 1},
+		column{head: "DNS", drop: 3, right: true},
+		column{head: "CONNECT", drop: 4, right: true},
+		column{head: "TLS", drop: 5, right: true},
+		column{head: "HTTP", drop: 6, right: true},
+		column{head: "ROLE", drop: 7, right: true}, // the step "mode"
+		column{head: "TOTAL", drop: 2, right: true},
+		column{head: "URL", below: true},
+		column{head: "ERROR", only: pipeOnly},
+	)
+	var issues []string
 	rows := make([][]cell, len(c.Ways))
 	for i, w := range c.Ways {
-		rows[i] = p.meshRow(w)[:len(columns)]
-		if !w.OK {
-			troubles = append(troubles, p.tell(p.meshTrouble(w))...)
+		rows[i] = p.checkRow(w)
+		if !w.OK && p.terminal {
+			head := clean(w.Silo) + " " + w.Via
+			if w.Failed != "" {
+				head += ", " + w.Failed
+			}
+			issues = append(issues, p.issue(issue{"failed", head, clean(w.Error), w.Hint})...)
 		}
 	}
-	lines := p.table(columns, rows)
-	if !p.terminal {
-		troubles = nil
-	}
+	lines := t.lines(rows)
 	if c.OutOfStep {
-		troubles = append(troubles, p.tell(trouble{
-			glyph: p.glyphs.trouble, ink: warn, head: "region config out of step", text: clean(c.Config), hint: c.ConfigHint,
-		})...)
+		issues = append(issues, p.issue(issue{"warn", "region config out of step", clean(c.Config), c.ConfigHint})...)
 	}
-	if len(troubles) > 0 {
-		lines = append(append(lines, ""), troubles...)
+	if len(issues) > 0 {
+		lines = append(append(lines, ""), issues...)
 	}
 	p.print(lines)
 }
 
-func (p *Printer) meshTrouble(w CheckedWay) trouble {
-	head := clean(w.Silo) + " " + w.Via
-	if w.Failed != "" {
-		head += ", " + w.Failed
-	}
-	return trouble{glyph: p.glyphs.trouble, ink: bad, head: head, text: clean(w.Error), hint: w.Hint}
-}
-
-func (p *Printer) meshRow(w CheckedWay) []cell {
-	result := p.look("ok")(p.phaseLook("ready"))
+func (p *Printer) checkRow(w CheckedWay) []cell {
+	result := p.state("ok")
 	if !w.OK {
-		result = p.look("failed")(p.phaseLook("failed"))
+		result = p.state("failed")
 	}
 	row := []cell{{text: clean(w.Silo)}, {text: w.Via}, result, p.known(clean(w.Mode), plain), p.known(clean(w.AnsweredBy), plain)}
-	for _, name := range meshSteps() {
+	for _, name := range checkSteps() {
 		i := slices.IndexFunc(w.Steps, func(s CheckedStep) bool { return s.Name == name })
 		switch {
 		case i < 0:
 			row = append(row, p.known("", muted))
 		case w.Failed == name:
-			row = append(row, cell{text: "failed", ink: bad})
+			row = append(row, cell{text: "failed", style: bad})
 		default:
-			row = append(row, cell{text: fine(w.Steps[i].Took), ink: muted})
+			row = append(row, cell{text: shortDuration(w.Steps[i].Took), style: muted})
 		}
 	}
-	return append(row, cell{text: fine(w.Took), ink: muted}, p.known(clean(w.URL), link), p.known(clean(w.Error), plain))
-}
-
-// fine is a duration of which parts of a millisecond matter.
-func fine(d time.Duration) string {
-	if d >= 10*time.Millisecond {
-		return Duration(d)
-	}
-	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 1, 64) + "ms"
+	return append(row, cell{text: shortDuration(w.Took), style: muted}, p.known(clean(w.URL), link), p.known(clean(w.Error), plain))
 }

@@ -5,126 +5,120 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"silo/traffic"
 )
 
-// bodyShown bounds how much of a body is shown, in bytes.
-const bodyShown = 64 << 10
+// maxBodyText is how much of a body is printed, in bytes.
+const maxBodyText = 64 << 10
 
-// Exchange prints one exchange whole: the request and its answer as they would
-// stand on the wire, and below them who called and how long it took. Of bodies it
-// prints text alone, a line at a time as clean leaves it, and of others what they are.
+// Exchange prints one exchange in full: the request and its answer as on the
+// wire, then the caller and the timing. A body is printed if it is text, with
+// each line cleaned, and otherwise only described.
 func (p *Printer) Exchange(e traffic.Exchange) {
-	lines := []string{p.exchangeHead(e), ""}
-	lines = append(lines, p.paint(strong, clean(fmt.Sprintf("%s %s %s", e.Method, e.Path, e.Proto))), p.field("Host", e.Host))
-	lines = append(lines, p.message(e.Request)...)
-	lines = append(lines, "")
+	lines := []string{p.exchangeHeadline(e), "", p.paint(strong, clean(fmt.Sprintf("%s %s %s", e.Method, e.Path, e.Proto))), p.header("Host", e.Host)}
+	lines = append(append(lines, p.message(e.Request)...), "")
 	if e.Status != 0 {
-		first := strings.TrimSpace(fmt.Sprintf("%s %d %s", e.Proto, e.Status, http.StatusText(e.Status)))
-		lines = append(lines, p.paint(strong, clean(first)))
-		lines = append(lines, p.message(e.Response)...)
-		lines = append(lines, "")
+		statusLine := strings.TrimSpace(fmt.Sprintf("%s %d %s", e.Proto, e.Status, http.StatusText(e.Status)))
+		lines = append(lines, p.paint(strong, clean(statusLine)))
+		lines = append(append(lines, p.message(e.Response)...), "")
 	}
-	p.print(append(lines, p.circumstances(e)...))
+	p.print(append(lines, p.exchangeFacts(e)...))
 }
 
-func (p *Printer) exchangeHead(e traffic.Exchange) string {
+func (p *Printer) exchangeHeadline(e traffic.Exchange) string {
 	words := []string{
 		p.paint(strong, fmt.Sprintf("request %d", e.ID)),
 		clean(e.Caller.Name()) + " " + p.glyphs.arrow + " " + clean(e.Silo),
-		p.cell(p.statusCell(e)),
+		p.cell(statusCell(e)),
 	}
-	if len(noteWords(e)) > 0 {
+	if len(notes(e)) > 0 {
 		words = append(words, p.cell(p.noteCell(e)))
 	}
 	return strings.Join(words, spaces(gap))
 }
 
-func (p *Printer) field(name, value string) string {
-	return p.paint(muted, clean(name)+":") + " " + clean(value)
+func (p *Printer) header(name, value string) string {
+	return strings.TrimSuffix(p.paint(muted, clean(name)+":")+" "+clean(value), " ")
 }
 
-// message is the headers of one half, its body and its trailers.
-func (p *Printer) message(m traffic.Message) []string {
-	lines := p.fields(m.Header)
-	if m.Bytes > 0 {
-		lines = append(append(lines, ""), p.body(m)...)
-	}
-	if len(m.Trailer) > 0 {
-		lines = append(append(lines, ""), p.fields(m.Trailer)...)
+func (p *Printer) headers(all http.Header) []string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, value := range all[name] {
+			lines = append(lines, p.header(name, value))
+		}
 	}
 	return lines
 }
 
-func (p *Printer) fields(header http.Header) []string {
-	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(header)) {
-		for _, value := range header[name] {
-			lines = append(lines, strings.TrimSuffix(p.field(name, value), " "))
-		}
+// message returns headers, body and trailers.
+func (p *Printer) message(m traffic.Message) []string {
+	lines := p.headers(m.Header)
+	if m.Bytes > 0 {
+		lines = append(append(lines, ""), p.body(m)...)
+	}
+	if len(m.Trailer) > 0 {
+		lines = append(append(lines, ""), p.headers(m.Trailer)...)
 	}
 	return lines
 }
 
 func (p *Printer) body(m traffic.Message) []string {
-	text, whole, is := m.Text()
-	if !is || len(m.Body) == 0 {
-		what := clean(m.Header.Get("Content-Type"))
-		if packing := clean(m.Header.Get("Content-Encoding")); packing != "" {
-			what = strings.TrimPrefix(what+", "+packing, ", ")
+	text, whole, ok := m.Text()
+	if !ok || len(m.Body) == 0 {
+		kind := clean(m.Header.Get("Content-Type"))
+		if encoding := clean(m.Header.Get("Content-Encoding")); encoding != "" {
+			kind = strings.TrimPrefix(kind+", "+encoding, ", ")
 		}
-		return []string{p.paint(muted, "("+strings.TrimSuffix(Bytes(m.Bytes)+" of "+what, " of ")+")")}
+		return []string{p.paint(muted, "("+strings.TrimSuffix(Bytes(m.Bytes)+" of "+kind, " of ")+")")}
 	}
-	if len(text) > bodyShown {
-		text, whole = strings.ToValidUTF8(text[:bodyShown], ""), false
+	if len(text) > maxBodyText {
+		text, whole = strings.ToValidUTF8(text[:maxBodyText], ""), false
 	}
 	lines := cleanLines(text)
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " ")
 	}
 	if !whole {
-		lines = append(lines, p.paint(muted, "(and so on: "+Bytes(m.Bytes)+" in all)"))
+		lines = append(lines, p.paint(muted, "(truncated: "+Bytes(m.Bytes)+" in total)"))
 	}
 	return lines
 }
 
-// circumstances are what was seen of an exchange from outside.
-func (p *Printer) circumstances(e traffic.Exchange) []string {
+// exchangeFacts returns what was observed about an exchange.
+func (p *Printer) exchangeFacts(e traffic.Exchange) []string {
 	var lines []string
-	add := func(name, value string, which ink) {
+	add := func(name, value string, s style) {
 		if value != "" {
-			lines = append(lines, p.paint(muted, name)+spaces(len("first byte")-len(name)+gap)+p.paint(which, value))
+			lines = append(lines, p.label(name, len("first byte")+gap)+p.paint(s, value))
 		}
 	}
-	add("started", e.Started.In(p.now().Location()).Format(stamp), plain)
-	add("caller", callerWords(e.Caller), plain)
+	add("started", e.Started.In(p.now().Location()).Format(pipeTime), plain)
+	add("caller", describeCaller(e.Caller), plain)
 	if e.FirstByte != nil {
-		add("first byte", fine(seconds(*e.FirstByte)), plain)
+		add("first byte", shortDuration(seconds(*e.FirstByte)), plain)
 	}
 	if e.Total != nil {
-		add("took", fine(seconds(*e.Total)), plain)
+		add("took", shortDuration(seconds(*e.Total)), plain)
 	}
 	add("sent", Bytes(e.Request.Bytes), plain)
 	add("received", Bytes(e.Response.Bytes), plain)
 	if e.Crossing {
-		add("regions", "a request from one region to another, which cannot be in production", warn)
+		add("regions", "a request from one region to another, which is impossible in production", warn)
 	}
 	if e.ReplayOf != nil {
-		add("replay of", "request "+strconv.FormatUint(*e.ReplayOf, 10), plain)
+		add("replay of", fmt.Sprintf("request %d", *e.ReplayOf), plain)
 	}
 	if e.Fault != nil {
-		add("fault", clean(*e.Fault)+": the silo itself has not answered", warn)
+		add("fault", clean(*e.Fault)+": the silo itself did not answer", warn)
 	}
-	if e.Error != nil {
-		add("error", clean(*e.Error), bad)
-	}
+	add("error", clean(value(e.Error)), bad)
 	return lines
 }
 
-func callerWords(c traffic.Caller) string {
+func describeCaller(c traffic.Caller) string {
 	var words []string
 	if c.Program != nil {
 		words = append(words, clean(*c.Program))

@@ -20,9 +20,9 @@ import (
 	"silo/ui"
 )
 
-var update = flag.Bool("update", false, "write what the views print into the golden files")
+var update = flag.Bool("update", false, "write the output of the views to the golden files")
 
-// golden is the input of one golden file: a view and what it is given.
+// golden is the input of one golden file: a view and its data.
 type golden struct {
 	View      string             `json:"view"`
 	Now       time.Time          `json:"now"`
@@ -31,9 +31,9 @@ type golden struct {
 	Snapshots []state.Snapshot   `json:"snapshots"`
 	Problems  []topology.Problem `json:"problems"`
 	Plan      ui.Plan            `json:"plan"`
-	Mesh      ui.CheckReport            `json:"mesh"`
-	Yours     []ui.UnmanagedSilo         `json:"yours"`
-	Checks    []ui.DoctorCheck         `json:"checks"`
+	Check     ui.CheckReport     `json:"check"`
+	Unmanaged []ui.UnmanagedSilo `json:"unmanaged"`
+	Checks    []ui.DoctorCheck   `json:"checks"`
 	Requests  []traffic.Exchange `json:"requests"`
 	Text      string             `json:"text"`
 	Hints     []string           `json:"hints"`
@@ -44,14 +44,13 @@ type golden struct {
 // frame is one Update of a Progress or a Watch.
 type frame struct {
 	Now      time.Time            `json:"now"`
-	Silos    []state.Silo         `json:"silos"` // in place of the snapshot's
+	Silos    []state.Silo         `json:"silos"` // instead of the snapshot's
 	State    state.Condition      `json:"state"`
 	LastLine map[string]string    `json:"last_line"`
 	Deadline map[string]time.Time `json:"deadline"`
-	Above    string               `json:"above"`
 }
 
-// surroundings are the writers that each view is printed for.
+// surroundings are the writers that each view is printed to.
 func surroundings() []surrounding {
 	return []surrounding{
 		{name: "pipe"},
@@ -103,7 +102,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// compare holds what was got against a file, or writes it there.
+// compare compares output with a file, or writes it there.
 func compare(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
@@ -120,15 +119,15 @@ func compare(t *testing.T, file, got string) {
 	}
 }
 
-// checkLines holds every golden, also a new one, to what is true of all output.
+// checkLines checks what must hold for all output.
 func checkLines(t *testing.T, s surrounding, text string) {
 	t.Helper()
-	if colourless := s.columns == 0 || s.env["NO_COLOR"] != ""; colourless && strings.Contains(text, "␛") {
+	if colorless := s.columns == 0 || s.env["NO_COLOR"] != ""; colorless && strings.Contains(text, "␛") {
 		t.Errorf("%s: escape sequences in\n%s", s.name, text)
 	}
 	for line := range strings.Lines(text) {
 		if strings.HasSuffix(line, " \n") {
-			t.Errorf("%s: a space ends %q", s.name, line)
+			t.Errorf("%s: trailing space in %q", s.name, line)
 		}
 	}
 }
@@ -161,8 +160,8 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		p.Problems(g.Problems)
 	case "warnings":
 		p.Warnings(g.Problems)
-	case "mesh":
-		p.CheckReport(g.Mesh)
+	case "check":
+		p.CheckReport(g.Check)
 	case "requests":
 		p.Requests(g.Requests)
 	case "live-requests":
@@ -174,8 +173,8 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		for _, e := range g.Requests {
 			p.Exchange(e)
 		}
-	case "yours":
-		p.UnmanagedSilos(g.Yours)
+	case "unmanaged":
+		p.UnmanagedSilos(g.Unmanaged)
 	case "plan":
 		p.Plan(g.Plan)
 	case "doctor":
@@ -185,7 +184,7 @@ func render(t *testing.T, input []byte, s surrounding) string {
 		p.DoctorSummary(g.Checks)
 	case "diff":
 		p.Diff(g.Text)
-	case "say":
+	case "messages":
 		p.Error(g.Text, g.Hints...)
 		p.Warn(g.Text, g.Hints...)
 		p.Note(g.Text)
@@ -201,13 +200,12 @@ func render(t *testing.T, input []byte, s surrounding) string {
 	return out.String()
 }
 
-// progress plays the frames; of a terminal it keeps what the screen shows after
-// each of them.
+// progress plays the frames. For a terminal it records the screen after each.
 func progress(g golden, s surrounding, p *ui.Printer, out *bytes.Buffer, now *time.Time) {
 	var screens strings.Builder
 	show := newScreen(s.columns, 24)
 	*now = g.Frames[0].Now
-	told := p.Progress(g.Names...)
+	view := p.Progress(g.Names...)
 	after := func(what string) {
 		if s.columns > 0 {
 			show.write(out.String())
@@ -220,21 +218,18 @@ func progress(g golden, s surrounding, p *ui.Printer, out *bytes.Buffer, now *ti
 		snapshot := g.Snapshot
 		snapshot.Silos, snapshot.State = f.Silos, f.State
 		for name, at := range f.Deadline {
-			told.Deadline(name, at)
+			view.Deadline(name, at)
 		}
-		if f.Above != "" {
-			told.Above(f.Above)
-		}
-		told.Update(multiply(snapshot, g.Many), f.LastLine)
+		view.Update(multiply(snapshot, g.Many), f.LastLine)
 		after(fmt.Sprint("frame ", i+1))
 	}
-	told.Done()
+	view.Done()
 	after("done")
 	out.WriteString(screens.String())
 }
 
-// multiply repeats the last silo of a snapshot as region-001 and so on, some of
-// them not ready.
+// multiply repeats the last silo of a snapshot as region-001 and so on. Some of
+// them are not ready.
 func multiply(s state.Snapshot, n int) state.Snapshot {
 	if n == 0 || len(s.Silos) == 0 {
 		return s

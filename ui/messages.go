@@ -1,68 +1,107 @@
 package ui
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
+
+	"github.com/charmbracelet/x/ansi"
 
 	"silo/topology"
 )
 
-// Error prints "silo: what" and one "hint: …" line for each hint. The text may
-// have several lines, such as the last ones of a silo's log; those after the
-// first stand as they are. It is not wrapped, so that it can be searched for.
-func (p *Printer) Error(text string, hints ...string) {
-	p.say("silo:", bad, text, hints)
-}
+// Error prints "silo: text" and one "hint: …" line per hint. The text may have
+// several lines, such as the last ones of a silo's log. It is not wrapped, so that
+// it can be searched for.
+func (p *Printer) Error(text string, hints ...string) { p.printMessage("silo:", bad, text, hints) }
 
-// Warn prints "silo: warning: what".
+// Warn prints "silo: warning: text".
 func (p *Printer) Warn(text string, hints ...string) {
-	p.say("silo: warning:", warn, text, hints)
+	p.printMessage("silo: warning:", warn, text, hints)
 }
 
-// Note prints "silo: what": talk, not a result.
-func (p *Printer) Note(text string) {
-	p.say("silo:", muted, text, nil)
-}
+// Note prints "silo: text" for information that is not a result.
+func (p *Printer) Note(text string) { p.printMessage("silo:", muted, text, nil) }
 
-func (p *Printer) say(lead string, which ink, text string, hints []string) {
+func (p *Printer) printMessage(lead string, s style, text string, hints []string) {
 	lines := cleanLines(text)
-	lines[0] = p.paint(which, lead) + " " + lines[0]
+	lines[0] = p.paint(s, lead) + " " + lines[0]
 	for _, hint := range hints {
 		lines = append(lines, p.paint(busy, "hint:")+" "+clean(hint))
 	}
 	p.print(lines)
 }
 
-// Problems prints what is wrong with a topology, each as
-// "FILE:LINE:COLUMN: KEY: what is wrong" with its hint below, which editors and
-// grep take for a position, and at the end how many there are.
+// Problems prints the errors of a topology, each as
+// "FILE:LINE:COLUMN: KEY: text", which editors and grep understand, with its hint
+// below, and then their number.
 func (p *Printer) Problems(all []topology.Problem) {
-	lines := make([]string, 0, 2*len(all)+1)
-	for _, problem := range all {
-		lines = append(lines, p.problem(problem, "")...)
-	}
+	lines := p.problemLines(all, "")
 	if len(all) > 0 {
-		lines = append(lines, p.paint(bad, plural(len(all), "problem")))
+		lines = append(lines, p.paint(bad, count(len(all), "problem")))
 	}
 	p.print(lines)
 }
 
-// Warnings prints what is worth a word but does not refuse a topology, in the
-// form of Problems with "warning: " before the key.
-func (p *Printer) Warnings(all []topology.Problem) {
+// Warnings prints the warnings of a topology like Problems, with "warning: "
+// before the key.
+func (p *Printer) Warnings(all []topology.Problem) { p.print(p.problemLines(all, "warning: ")) }
+
+func (p *Printer) problemLines(all []topology.Problem, grade string) []string {
 	var lines []string
 	for _, problem := range all {
-		lines = append(lines, p.problem(problem, "warning: ")...)
+		position := fmt.Sprintf("%s:%d:%d:", problem.File, problem.Line, problem.Column)
+		lines = append(lines, p.paint(strong, clean(position))+" "+p.paint(warn, grade)+p.paint(link, clean(problem.Key)+":")+" "+clean(problem.Text))
+		if strings.TrimSpace(problem.Hint) != "" {
+			lines = append(lines, "  "+p.paint(busy, "hint:")+" "+clean(problem.Hint))
+		}
+	}
+	return lines
+}
+
+// Diff prints a unified diff (the format of diff -u), coloured by line.
+func (p *Printer) Diff(unified string) {
+	lines := strings.Split(strings.TrimSuffix(unified, "\n"), "\n")
+	for i, line := range lines {
+		line = strings.TrimSuffix(line, "\r")
+		s := plain
+		switch {
+		case strings.HasPrefix(line, "+++ "), strings.HasPrefix(line, "--- "):
+			s = strong
+		case strings.HasPrefix(line, "@@"):
+			s = busy
+		case strings.HasPrefix(line, "+"):
+			s = good
+		case strings.HasPrefix(line, "-"):
+			s = removed
+		}
+		lines[i] = p.paint(s, line)
 	}
 	p.print(lines)
 }
 
-func (p *Printer) problem(problem topology.Problem, grade string) []string {
-	position := problem.File + ":" + strconv.Itoa(problem.Line) + ":" + strconv.Itoa(problem.Column) + ":"
-	key := clean(problem.Key) + ":"
-	line := p.paint(strong, clean(position)) + " " + p.paint(warn, grade) + p.paint(link, key) + " " + clean(problem.Text)
-	if strings.TrimSpace(problem.Hint) == "" {
-		return []string{line}
+// UnmanagedSilo is a silo that the user starts, and the command for it.
+type UnmanagedSilo struct {
+	Name    string
+	Program string   // how silo is called, quoted for a shell
+	Argv    []string // the silo's own command
+}
+
+// UnmanagedSilos prints the commands that start silos which silo does not start
+// itself. A pipe gets the same without colour.
+func (p *Printer) UnmanagedSilos(all []UnmanagedSilo) {
+	text := "start these silos yourself, each in its own terminal:"
+	if len(all) == 1 {
+		text = "start this silo yourself, in its own terminal:"
 	}
-	return []string{line, "  " + p.paint(busy, "hint:") + " " + clean(problem.Hint)}
+	longest := 0
+	for _, s := range all {
+		longest = max(longest, ansi.StringWidth(clean(s.Name)))
+	}
+	lines := []string{p.paint(muted, "silo:") + " " + text}
+	for _, s := range all {
+		name := clean(s.Name)
+		lines = append(lines, "  "+p.paint(strong, name)+spaces(longest-ansi.StringWidth(name)+gap)+
+			clean(s.Program+" run "+shellWord(s.Name)+" -- "+shellWords(s.Argv)))
+	}
+	p.print(append(lines, p.hint(2, all[0].Program+" env "+shellWord(all[0].Name)+" --export prints its environment, for a debugger or an editor")...))
 }

@@ -30,9 +30,9 @@ func TestPicture(t *testing.T) {
 
 const cellWidth, lineHeight, margin = 8.4, 20, 20
 
-// svgStyle are the colours of the terminal brought nearer to the page behind
-// them, which the reader's colour scheme chooses. Without CSS variables, which
-// not every viewer of pictures knows.
+// svgStyle maps the terminal's colours to ones that suit the page behind them,
+// which the reader's colour scheme chooses. It has no CSS variables, because not
+// every image viewer supports them.
 const svgStyle = `<style>
 text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#1f2328}.b{font-weight:600}
 rect{fill:#f6f8fa;stroke:#d1d9e0}.c244{fill:#6e7781}.c28{fill:#1a7f37}.c31{fill:#0a6a94}.c136{fill:#9a6700}.c32{fill:#0969da}.c196{fill:#cf222e}
@@ -40,8 +40,8 @@ rect{fill:#f6f8fa;stroke:#d1d9e0}.c244{fill:#6e7781}.c28{fill:#1a7f37}.c31{fill:
 </style>
 `
 
-// picture draws a command and what a terminal shows after it. Each word has a
-// place and a length of its own, so that the columns hold in any fixed font.
+// picture draws a command and its output in a terminal. Each word has its own
+// position and length, so that the columns align in any fixed-width font.
 func picture(command, shown string) string {
 	lines := append([]string{"\x1b[38;5;244m$\x1b[0m " + command, ""}, strings.Split(strings.TrimRight(shown, "\n"), "\n")...)
 	columns := 0
@@ -65,7 +65,7 @@ func picture(command, shown string) string {
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 32) }
 
-// span is a run of text of one look without two spaces in a row.
+// span is a run of text in one style without two spaces in a row.
 type span struct {
 	column int
 	text   string
@@ -103,7 +103,7 @@ func spans(line string) []span {
 	return all
 }
 
-// svgClass turns the look that a sequence begins into a class; SGR 0 ends it.
+// svgClass turns the style that a sequence starts into a class; SGR 0 ends it.
 func svgClass(seq string) string {
 	var names []string
 	parameters := strings.Split(strings.TrimSuffix(strings.TrimPrefix(seq, "\x1b["), "m"), ";")

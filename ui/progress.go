@@ -1,247 +1,261 @@
 package ui
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 
 	"silo/state"
 )
 
-// Progress tells how silos come up or go down.
+// Progress shows how silos start or stop.
 //
-// On a terminal it is a block that is drawn over in place: a headline and one
-// row a silo with its state, the time it took and its last line of output; where
-// the window is too low for that, counts and the slowest few. In a pipe, and on
-// a terminal that cannot move its cursor, it is one plain line for each change
-// of a silo's state, such as "us-west  ready in 1.2s".
+// On a terminal it is a block that is redrawn in place: a headline and one row
+// per silo with its state, elapsed time and last line of output. If the window is
+// too low for that, it shows counts and the slowest silos. In a pipe, and on a
+// terminal that cannot move its cursor, it is one plain line for each change of a
+// silo's state, such as "us-west  ready in 1.2s".
 //
-// It starts nothing and has no clock of its own: the caller, one at a time, calls
-// Update for each snapshot and about ten times a second for the times to run.
+// It starts no goroutine and has no clock. The caller calls Update, never
+// concurrently, for each snapshot and about ten times a second.
 type Progress struct {
-	p      *Printer
-	block  block
-	names  map[string]bool // those it tells of; none: all
-	made   time.Time
-	seen   map[string]sight
-	deadly map[string]time.Time
+	p        *Printer
+	block    *liveBlock
+	names    []string // the silos to show; none: all
+	created  time.Time
+	seen     map[string]seenState
+	deadline map[string]time.Time
 }
 
-// sight is the state in which a silo was last seen, and since when.
-type sight struct {
+// seenState is the state in which a silo was last seen, and since when.
+type seenState struct {
 	phase state.Phase
 	since time.Time
 }
 
-// Progress begins to tell of the silos of these names, or of all that the
-// snapshots will have. What has come to pass before is not told.
+// Progress starts to show the silos with these names, or all. What happened
+// before is not shown.
 func (p *Printer) Progress(names ...string) *Progress {
-	g := &Progress{
-		p: p, block: block{p: p}, names: map[string]bool{}, made: p.now(),
-		seen: map[string]sight{}, deadly: map[string]time.Time{},
+	p, block := p.newLiveBlock()
+	return &Progress{
+		p: p, block: block, names: names, created: p.now(),
+		seen: map[string]seenState{}, deadline: map[string]time.Time{},
 	}
-	for _, name := range names {
-		g.names[name] = true
-	}
-	return g
 }
 
 // Update shows a snapshot. The last line of a silo's output is shown without
 // escape sequences and control characters, cut to the width.
 func (g *Progress) Update(s state.Snapshot, lastLine map[string]string) {
-	silos := g.chosen(s)
-	longest := longestName(silos)
+	silos := slices.DeleteFunc(slices.Clone(s.Silos), func(silo state.Silo) bool {
+		return len(g.names) > 0 && !slices.Contains(g.names, silo.Name)
+	})
+	longest := 0
+	for _, silo := range silos {
+		longest = max(longest, ansi.StringWidth(silo.Name))
+	}
 	var changes []string
 	for _, silo := range silos {
 		before, known := g.seen[silo.Name]
 		if known && before.phase == silo.State {
 			continue
 		}
-		g.seen[silo.Name] = sight{phase: silo.State, since: g.p.now()}
-		if g.isNews(silo, known) {
-			changes = append(changes, g.change(silo, longest))
+		g.seen[silo.Name] = seenState{phase: silo.State, since: g.p.now()}
+		if g.isChange(silo, known) {
+			changes = append(changes, pad(clean(silo.Name), longest+gap)+g.change(silo))
 		}
 	}
 	if s.State == state.InstanceStopping || s.State == state.InstanceStopped {
-		slices.Reverse(changes) // regions go first, control last
+		slices.Reverse(changes) // regions stop first, control last
 	}
-	if g.p.movable() {
+	if g.p.canRedraw() {
 		g.block.draw(g.frame(s, silos, lastLine))
 	} else {
 		g.p.print(changes)
 	}
 }
 
-// Deadline says when a silo that is stopping will be killed, for a countdown.
-func (g *Progress) Deadline(silo string, at time.Time) { g.deadly[silo] = at }
+// Deadline sets when a stopping silo will be killed, for a countdown.
+func (g *Progress) Deadline(silo string, at time.Time) { g.deadline[silo] = at }
 
-// Above writes a line that stays, above the block.
-func (g *Progress) Above(line string) {
-	if g.p.movable() {
-		g.block.above([]string{line})
-	} else {
-		g.p.print([]string{line})
-	}
-}
-
-// Done takes the block away, so that what follows starts where it stood. It may
-// be called twice.
+// Done removes the block, so that further output starts in its place. It may be
+// called twice.
 func (g *Progress) Done() { g.block.erase() }
 
-func (g *Progress) chosen(s state.Snapshot) []state.Silo {
-	if len(g.names) == 0 {
-		return s.Silos
-	}
-	var chosen []state.Silo
-	for _, silo := range s.Silos {
-		if g.names[silo.Name] {
-			chosen = append(chosen, silo)
-		}
-	}
-	return chosen
-}
-
-// isNews tells whether a state came about since this Progress was made. Of a silo
-// never seen before, what is at rest is no news, nor is what dates from earlier.
-func (g *Progress) isNews(silo state.Silo, known bool) bool {
-	if known {
+// isChange reports whether a silo reached its state since this Progress was
+// created. For a silo not seen before, a state of rest or from earlier is none.
+func (g *Progress) isChange(silo state.Silo, known bool) bool {
+	switch {
+	case known:
 		return silo.State != state.Planned
+	case silo.State == state.Ready:
+		return silo.ReadyAt == nil || !silo.ReadyAt.Before(g.created)
+	case silo.State == state.Failed:
+		return silo.Exit == nil || !silo.Exit.At.Before(g.created)
 	}
-	switch silo.State {
-	case state.Planned, state.Stopped:
-		return false
-	case state.Ready:
-		return silo.ReadyAt == nil || !silo.ReadyAt.Before(g.made)
-	case state.Failed:
-		return silo.Exit == nil || !silo.Exit.At.Before(g.made)
-	case state.Starting, state.Unready, state.Backoff, state.Stopping:
-	}
-	return true
+	return silo.State != state.Planned && silo.State != state.Stopped
 }
 
-// change is the plain line for a silo's new state.
-func (g *Progress) change(silo state.Silo, longest int) string {
-	_, look := g.p.phaseLook(silo.State)
-	words, rest := string(silo.State), ""
+// change returns the plain text of a silo's new state.
+func (g *Progress) change(silo state.Silo) string {
+	_, s := g.p.look(string(silo.State))
+	text := g.p.paint(s, string(silo.State))
 	switch silo.State {
 	case state.Ready:
-		if silo.ReadyAt != nil && silo.StartedAt != nil && silo.ReadyAt.After(*silo.StartedAt) { // an unmanaged one was not started
-			rest = " in " + Duration(silo.ReadyAt.Sub(*silo.StartedAt))
+		if d := startDuration(silo); d > 0 {
+			text += " in " + Duration(d)
 		}
 	case state.Stopped:
 		if wasKilled(silo) {
-			rest = " (killed)"
+			text += " (killed)"
 		}
 	case state.Failed, state.Unready, state.Backoff:
-		if text := g.p.ending(silo); text != "" {
-			rest = ": " + text
+		if ending := g.p.ending(silo); ending != "" {
+			text += ": " + ending
 		}
-	case state.Planned, state.Starting, state.Stopping:
+	default:
 	}
-	return clean(silo.Name) + spaces(longest-width(silo.Name)+gap) + g.p.paint(look, words) + rest
+	return text
 }
 
-func longestName(silos []state.Silo) (cells int) {
-	for _, s := range silos {
-		cells = max(cells, width(s.Name))
+// startDuration returns how long a ready silo took to start, 0 for an unmanaged
+// one, which silo did not start.
+func startDuration(silo state.Silo) time.Duration {
+	if silo.ReadyAt == nil || silo.StartedAt == nil {
+		return 0
 	}
-	return cells
+	return silo.ReadyAt.Sub(*silo.StartedAt)
 }
 
-func wasKilled(silo state.Silo) bool {
-	return silo.Exit != nil && silo.Exit.Signal != nil && *silo.Exit.Signal == "KILL"
-}
+func wasKilled(silo state.Silo) bool { return silo.Exit != nil && value(silo.Exit.Signal) == "KILL" }
 
-// frame is what the block shows: a headline and the rows that the height allows.
+// frame returns a headline and as many rows as the height allows.
 func (g *Progress) frame(s state.Snapshot, silos []state.Silo, lastLine map[string]string) []string {
-	const around = 3 // headline, a line between, the cursor's line
-	lines := []string{g.p.headline(s, Duration(g.p.now().Sub(g.made)))}
+	const around = 3 // headline, empty line, the cursor's line
+	lines := g.p.headline(s, Duration(g.p.now().Sub(g.created)))
 	if len(silos)+around > g.p.height() {
 		lines = append(lines, g.counts(silos))
 		silos = g.slowest(silos, min(12, g.p.height()-around-1))
 	}
-	lines = append(lines, "")
-	longest := longestName(silos)
-	for _, silo := range silos {
-		lines = append(lines, g.line(silo, longest, lastLine[silo.Name]))
+	rows := make([][]cell, len(silos))
+	for i, silo := range silos {
+		rows[i] = []cell{
+			{text: clean(silo.Name)},
+			g.p.state(string(silo.State)),
+			{text: g.elapsed(silo), style: muted},
+			g.detail(silo, lastLine[silo.Name]),
+		}
 	}
-	return lines
+	return append(append(lines, ""), g.p.liveRows(rows, len("starting")+2)...)
 }
 
-// line is a silo's row: name, state, time, and what it is about.
-func (g *Progress) line(silo state.Silo, longest int, last string) string {
-	const states, times = len("starting"), len("59m59s")
-	glyph, look := g.p.phaseLook(silo.State)
-	word := string(silo.State)
-	spent := ""
-	if d, known := g.spent(silo); known {
-		spent = Duration(d)
-	}
-	name := clean(silo.Name)
-	line := name + spaces(longest-width(name)+gap) + g.p.paint(look, glyph+" "+word) + spaces(states-len(word)+1+times-len(spent)) + g.p.paint(muted, spent)
-	room := g.p.width() - 1 - longest - gap - 2 - states - 1 - times - gap
-	text, which := g.about(silo, last, room)
-	if text == "" {
-		return strings.TrimRight(line, " ")
-	}
-	return line + spaces(gap) + g.p.paint(which, text)
+// liveRows lays out rows of name, state, elapsed time and a text that is cut.
+func (p *Printer) liveRows(rows [][]cell, stateWidth int) []string {
+	return p.newTable(column{}, column{min: stateWidth}, column{min: len("9m59s"), right: true}, column{stretch: true}).lines(rows)
 }
 
-// about is what a row ends with: an address where there is one to use, the
-// reason where something is wrong, the countdown, else the last line of output.
-func (g *Progress) about(silo state.Silo, last string, room int) (string, ink) {
+// detail returns the end of a row: the address, the reason, the countdown or the
+// last line of output.
+func (g *Progress) detail(silo state.Silo, lastLine string) cell {
 	switch silo.State {
 	case state.Ready:
-		if url := clean(silo.URL); width(url) <= room {
-			return url, link
-		}
-		return "", plain
+		return cell{text: clean(silo.URL), style: link, whole: true}
 	case state.Unready, state.Backoff, state.Failed:
 		if text := g.p.ending(silo); text != "" {
-			return cut(text, room, g.p.glyphs.more), plain
+			return cell{text: text}
 		}
 	case state.Stopping:
-		if at, set := g.deadly[silo.Name]; set {
-			return cut(countdown(at.Sub(g.p.now())), room, ""), warn
+		if at, ok := g.deadline[silo.Name]; ok {
+			return cell{text: countdown(at.Sub(g.p.now())), style: warn}
 		}
 	case state.Planned:
 		if silo.Tunnel.State == state.TunnelOpening {
-			return cut("its tunnel opens", room, ""), muted
+			return cell{text: "opening its tunnel", style: muted}
 		}
-		return "", plain
+		return cell{}
 	case state.Stopped:
 		if wasKilled(silo) {
-			return cut("killed", room, ""), warn
+			return cell{text: "killed", style: warn}
 		}
-		return "", plain
+		return cell{}
 	case state.Starting:
-		if last == "" && silo.Reason != nil {
-			last = *silo.Reason
-		}
+		lastLine = cmp.Or(lastLine, value(silo.Reason))
 	}
-	return cut(strings.TrimSpace(clean(last)), room, g.p.glyphs.more), muted
+	return cell{text: strings.TrimSpace(clean(lastLine)), style: muted}
 }
 
 func countdown(left time.Duration) string {
 	if left <= 0 {
 		return "out of time, killed"
 	}
-	return strconv.Itoa(int(math.Ceil(left.Seconds()))) + "s left"
+	return fmt.Sprintf("%.0fs left", math.Ceil(left.Seconds()))
 }
 
-// spent is how long a silo has been at what it does, or took to become ready.
-func (g *Progress) spent(silo state.Silo) (time.Duration, bool) {
-	switch {
-	case silo.State == state.Planned || silo.State == state.Stopped || silo.State == state.Failed:
-		return 0, false
-	case silo.State == state.Ready && silo.StartedAt != nil && silo.ReadyAt != nil && silo.ReadyAt.Equal(*silo.StartedAt):
-		return 0, false
-	case silo.State == state.Ready && silo.StartedAt != nil && silo.ReadyAt != nil:
-		return silo.ReadyAt.Sub(*silo.StartedAt), true
-	case silo.State == state.Starting && silo.StartedAt != nil:
-		return g.p.now().Sub(*silo.StartedAt), true
+// elapsed returns the time a silo has been in its state, or took to get ready.
+func (g *Progress) elapsed(silo state.Silo) string {
+	switch silo.State {
+	case state.Planned, state.Stopped, state.Failed:
+		return ""
+	case state.Ready:
+		if silo.StartedAt == nil || silo.ReadyAt == nil {
+			break
+		}
+		if d := startDuration(silo); d != 0 {
+			return Duration(d)
+		}
+		return ""
+	case state.Starting:
+		if silo.StartedAt != nil {
+			return Duration(g.p.now().Sub(*silo.StartedAt))
+		}
+	default:
 	}
-	return g.p.now().Sub(g.seen[silo.Name].since), true
+	return Duration(g.p.now().Sub(g.seen[silo.Name].since))
+}
+
+// phases lists the states by the attention they need.
+func phases() []state.Phase {
+	return []state.Phase{
+		state.Failed, state.Backoff, state.Unready, state.Stopping, state.Starting,
+		state.Ready, state.Planned, state.Stopped,
+	}
+}
+
+// counts returns how many silos are in each state.
+func (g *Progress) counts(silos []state.Silo) string {
+	number := map[state.Phase]int{}
+	for _, silo := range silos {
+		number[silo.State]++
+	}
+	var words []string
+	for _, phase := range phases() {
+		if n := number[phase]; n > 0 {
+			glyph, s := g.p.look(string(phase))
+			words = append(words, g.p.paint(s, fmt.Sprintf("%s %d %s", glyph, n, phase)))
+		}
+	}
+	return strings.Join(words, spaces(gap))
+}
+
+// slowest returns at most n silos that are not ready: failed ones first, then
+// those that have been in their state for longest.
+func (g *Progress) slowest(silos []state.Silo, n int) []state.Silo {
+	rank := func(silo state.Silo) int { return slices.Index(phases(), silo.State) }
+	since := func(silo state.Silo) time.Time {
+		if silo.State == state.Starting && silo.StartedAt != nil {
+			return *silo.StartedAt
+		}
+		return g.seen[silo.Name].since
+	}
+	silos = slices.DeleteFunc(slices.Clone(silos), func(silo state.Silo) bool {
+		return rank(silo) >= slices.Index(phases(), state.Ready)
+	})
+	slices.SortStableFunc(silos, func(a, b state.Silo) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), since(a).Compare(since(b)))
+	})
+	return silos[:max(0, min(len(silos), n))]
 }

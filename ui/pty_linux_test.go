@@ -13,14 +13,14 @@ import (
 	"silo/ui"
 )
 
-// A pseudo-terminal of the kernel: it is found to be one, its size is used, and
-// it is asked nothing, which a terminal that does not answer would stall on.
+// A pseudo-terminal is detected, its size is used, and it gets no query, on which
+// a terminal without an answer would stall.
 func TestRealTerminal(t *testing.T) {
 	t.Parallel()
 	master, terminal := openTerminal(t, 60, 20)
 	p := ui.New(terminal, ui.Options{Env: variables("TERM=xterm-256color")})
 	if !p.Terminal() {
-		t.Error("not taken for a terminal")
+		t.Error("not detected as a terminal")
 	}
 	silo := state.Silo{Name: "control", Mode: state.Control, State: state.Ready, Port: 8000, URL: "http://127.0.0.1:41001"}
 	p.Status(state.Snapshot{Name: "acme", State: state.InstanceReady, Silos: []state.Silo{silo}})
@@ -29,7 +29,7 @@ func TestRealTerminal(t *testing.T) {
 	}
 	read, err := io.ReadAll(master)
 	if len(read) == 0 {
-		t.Fatal(err) // EIO at its end is how Linux says that the other side was closed
+		t.Fatal(err) // Linux reports EIO when the other side is closed
 	}
 	got := string(read)
 	if !strings.HasPrefix(got, "\x1b[1macme\x1b[0m") || strings.Contains(got, "\x1b]") || strings.Contains(got, "RESTARTS") || !strings.Contains(got, "PORT") {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,241 +11,152 @@ import (
 	"silo/traffic"
 )
 
+// The formats of a time in a pipe and on a terminal.
 const (
-	// pathRoom is how many cells of a path are worth more than another column.
-	pathRoom = 24
-	// arrow is where the column of arrows is.
-	arrow = 3
-	// stamp and clock are how a time stands in a pipe and on a terminal.
-	stamp = "2006-01-02T15:04:05.000Z07:00"
-	clock = "15:04:05.000"
+	pipeTime     = "2006-01-02T15:04:05.000Z07:00"
+	terminalTime = "15:04:05.000"
 )
 
-// requestTable lays out exchanges, a row each. Its last column is the path: on a
-// terminal it gets what the others leave, and is cut there.
-type requestTable struct {
-	*Printer
-
-	columns []column
-	widths  []int
-	shown   []int
-}
-
-// Requests prints exchanges, a row each. On a terminal columns give way where there
-// is no room or nothing to tell, and a path is cut; a pipe gets all columns, each of
-// one word, and "-" for what is absent.
+// Requests prints exchanges, one row each. On a terminal columns are dropped if
+// they are empty or do not fit, and the path is cut. A pipe gets all columns, each
+// of one word, and "-" for an absent value.
 func (p *Printer) Requests(list []traffic.Exchange) {
 	if p.terminal && len(list) == 0 {
 		p.print([]string{p.paint(muted, "no requests")})
 		return
 	}
-	t := p.newRequestTable()
 	rows := make([][]cell, len(list))
 	for i, e := range list {
-		rows[i] = t.cells(e)
-		t.widen(rows[i])
+		rows[i] = p.requestRow(e)
 	}
-	t.fit(p.telling(t.columns, rows))
-	lines := []string{t.head()}
-	for _, row := range rows {
-		lines = append(lines, t.line(row))
-	}
-	p.print(lines)
+	p.print(p.newRequestTable().lines(rows))
 }
 
-// LiveRequests prints exchanges one by one, in columns that stay where they are.
+// LiveRequests prints exchanges one by one, in columns of fixed width.
 type LiveRequests struct {
-	table *requestTable
+	table *table
 	begun bool
 }
 
-// LiveRequests begins a table of exchanges that are still to come. names are those
-// that may stand in it.
+// LiveRequests starts a table of future exchanges between the named callers and
+// silos.
 func (p *Printer) LiveRequests(names []string) *LiveRequests {
-	t := p.newRequestTable()
-	usual := t.cells(traffic.Exchange{
-		ID: 9999, State: traffic.Done, Crossing: true, Method: http.MethodDelete, Status: http.StatusOK,
-		Request: traffic.Message{Bytes: 115e6}, Response: traffic.Message{Bytes: 115e6}, Total: new(0.0044), Path: strings.Repeat("/", pathRoom),
-	})
-	t.widen(usual)
-	for _, name := range names {
-		usual[t.at("FROM")].text, usual[t.at("TO")].text = name, name
-		t.widen(usual)
+	samples := make([][]cell, len(names))
+	for i, name := range names {
+		samples[i] = p.requestRow(traffic.Exchange{
+			ID: 9999, State: traffic.Done, Crossing: true, Method: http.MethodDelete, Status: http.StatusOK,
+			Caller: traffic.Caller{Silo: &name}, Silo: name, Total: new(0.0044), Path: strings.Repeat("/", minStretch),
+			Request: traffic.Message{Bytes: 115e6}, Response: traffic.Message{Bytes: 115e6},
+		})
 	}
-	t.fit(p.telling(t.columns, nil))
+	t := p.newRequestTable()
+	t.layout(samples)
 	return &LiveRequests{table: t}
 }
 
-// Add prints one exchange, and the heads of the columns before the first.
+// Add prints one exchange, and the column heads before the first.
 func (l *LiveRequests) Add(e traffic.Exchange) {
 	var lines []string
 	if !l.begun {
-		lines, l.begun = append(lines, l.table.head()), true
+		lines, l.begun = l.table.heads(), true
 	}
-	l.table.print(append(lines, l.table.line(l.table.cells(e))))
+	l.table.print(append(lines, l.table.row(l.table.requestRow(e))...))
 }
 
-func (p *Printer) newRequestTable() *requestTable {
-	t := &requestTable{Printer: p, columns: []column{
-		{head: "TIME", rank: 4},
-		{head: "ID", right: true},
-		{head: "FROM"},
-		{rank: 2}, // the arrow, on a terminal
-		{head: "TO"},
-		{head: "METHOD"},
-		{head: "STATUS"},
-		{head: "SENT", rank: 6, right: true},
-		{head: "RECEIVED", rank: 5, right: true},
-		{head: "TOOK", rank: 3, right: true},
-		{head: "NOTE", rank: 1},
-		{head: "PATH"},
-	}}
-	if !p.terminal {
-		t.columns = slices.Delete(t.columns, arrow, arrow+1)
-	}
-	t.widths = make([]int, len(t.columns))
-	for i, c := range t.columns {
-		t.widths[i] = width(c.head)
-	}
-	return t
+func (p *Printer) newRequestTable() *table {
+	return p.newTable(
+		column{head: "TIME", drop: 4},
+		column{head: "ID", right: true},
+		column{head: "FROM"},
+		column{drop: 2, only: terminalOnly}, // the arrow
+		column{head: "TO"},
+		column{head: "METHOD"},
+		column{head: "STATUS"},
+		column{head: "SENT", drop: 6, right: true},
+		column{head: "RECEIVED", drop: 5, right: true},
+		column{head: "TOOK", drop: 3, right: true},
+		column{head: "NOTE", drop: 1},
+		column{head: "PATH", stretch: true},
+	)
 }
 
-func (t *requestTable) at(head string) int {
-	for i, c := range t.columns {
-		if c.head == head {
-			return i
-		}
-	}
-	return -1
-}
-
-func (t *requestTable) widen(row []cell) {
-	for i, c := range row {
-		t.widths[i] = max(t.widths[i], c.width())
-	}
-}
-
-// fit chooses the columns, of those that have something to tell, and gives the path
-// what is left.
-func (t *requestTable) fit(telling []int) {
-	limit, last := t.width(), len(t.columns)-1
-	whole := t.widths[last]
-	t.widths[last] = min(whole, pathRoom)
-	t.shown, _ = fit(t.columns, t.widths, telling, limit)
-	if limit > 0 {
-		t.widths[last] = max(limit-total(t.widths, t.shown)+t.widths[last], 1)
-	}
-}
-
-func (t *requestTable) head() string {
-	heads := make([]cell, len(t.columns))
-	for i, c := range t.columns {
-		heads[i] = cell{text: c.head, ink: muted}
-	}
-	return t.row(t.columns, heads, t.widths, t.shown)
-}
-
-func (t *requestTable) line(row []cell) string {
-	last := len(row) - 1
-	if t.terminal {
-		room := t.widths[last]
-		for _, i := range t.shown[:len(t.shown)-1] {
-			room -= max(row[i].width()-t.widths[i], 0)
-		}
-		row[last].text = cut(row[last].text, room, t.glyphs.more)
-	}
-	return t.row(t.columns, row, t.widths, t.shown)
-}
-
-// cells holds every cell of an exchange, also those that are not shown.
-func (t *requestTable) cells(e traffic.Exchange) []cell {
-	at := e.Started.In(t.now().Location())
-	when := at.Format(clock)
-	sent, received := Bytes(e.Request.Bytes), Bytes(e.Response.Bytes)
-	if !t.terminal {
-		when = at.Format(stamp)
-		sent, received = strings.ReplaceAll(sent, " ", ""), strings.ReplaceAll(received, " ", "")
+func (p *Printer) requestRow(e traffic.Exchange) []cell {
+	format := pipeTime
+	if p.terminal {
+		format = terminalTime
 	}
 	took := ""
 	if e.Total != nil {
-		took = fine(seconds(*e.Total))
+		took = shortDuration(seconds(*e.Total))
 	}
-	row := []cell{
-		{text: when, ink: muted},
-		{text: strconv.FormatUint(e.ID, 10), ink: muted},
+	size := func(n int64) cell {
+		if n == 0 {
+			return p.known("", muted)
+		}
+		return p.known(p.bytes(n), muted)
+	}
+	return []cell{
+		{text: e.Started.In(p.now().Location()).Format(format), style: muted},
+		{text: strconv.FormatUint(e.ID, 10), style: muted},
 		{text: oneWord(e.Caller.Name())},
-		{text: t.glyphs.arrow, ink: muted},
+		{text: p.glyphs.arrow, style: muted},
 		{text: oneWord(e.Silo)},
 		{text: oneWord(e.Method)},
-		t.statusCell(e),
-		t.size(e.Request.Bytes, sent),
-		t.size(e.Response.Bytes, received),
-		t.known(took, muted),
-		t.noteCell(e),
+		statusCell(e),
+		size(e.Request.Bytes),
+		size(e.Response.Bytes),
+		p.known(took, muted),
+		p.noteCell(e),
 		{text: oneWord(e.Path)},
 	}
-	if !t.terminal {
-		row = slices.Delete(row, arrow, arrow+1)
-	}
-	return row
 }
 
-func (t *requestTable) size(n int64, text string) cell {
-	if n == 0 {
-		text = ""
-	}
-	return t.known(text, muted)
-}
-
-// oneWord is a stranger's text as one word, of which a column counts on.
+// oneWord cleans untrusted text and keeps it one word, as a column must be.
 func oneWord(text string) string {
 	return cmp.Or(strings.ReplaceAll(clean(text), " ", "%20"), "-")
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-func (p *Printer) statusCell(e traffic.Exchange) cell {
-	if e.Status == 0 {
-		look := busy
-		if e.State == traffic.Broken {
-			look = bad
-		}
-		return cell{text: cmp.Or(string(e.State), "-"), ink: look}
-	}
-	look := good
+func statusCell(e traffic.Exchange) cell {
+	c := cell{text: strconv.Itoa(e.Status), style: good}
 	switch {
+	case e.Status == 0 && e.State == traffic.Broken:
+		return cell{text: string(e.State), style: bad}
+	case e.Status == 0:
+		return cell{text: cmp.Or(string(e.State), "-"), style: busy}
 	case e.Status >= http.StatusInternalServerError || e.Blocked:
-		look = bad
+		c.style = bad
 	case e.Status >= http.StatusBadRequest:
-		look = warn
+		c.style = warn
 	case e.Status >= http.StatusMultipleChoices:
-		look = link
+		c.style = link
 	case e.Status < http.StatusOK:
-		look = busy
+		c.style = busy
 	}
-	return cell{text: strconv.Itoa(e.Status), ink: look}
+	return c
 }
 
-// noteCell is what one should know of an exchange beside its status.
+// noteCell returns what is notable about an exchange besides its status.
 func (p *Printer) noteCell(e traffic.Exchange) cell {
-	note := p.known(strings.Join(noteWords(e), ","), muted)
+	note := p.known(strings.Join(notes(e), ","), muted)
 	switch {
 	case e.Blocked || e.State == traffic.Broken:
-		note.ink = bad
+		note.style = bad
 	case e.Crossing || e.Fault != nil:
-		note.ink = warn
+		note.style = warn
 	}
-	if p.terminal && note.ink != muted && note.text != p.glyphs.absent {
-		note.glyph = p.glyphs.trouble
+	if p.terminal && note.style != muted && note.text != p.glyphs.absent {
+		note.glyph = p.glyphs.problem
 	}
 	return note
 }
 
-// CheckAgent begins the User-Agent of what silo check asks, which passes the tunnels
-// as everything does and is told by nothing else from what a user asks.
+// CheckUserAgent is the start of the User-Agent of `silo check`. Only that
+// distinguishes its requests from those of users.
 const CheckUserAgent = "silo-check/"
 
-func noteWords(e traffic.Exchange) []string {
+func notes(e traffic.Exchange) []string {
 	var words []string
 	if strings.HasPrefix(e.Request.Header.Get("User-Agent"), CheckUserAgent) {
 		words = append(words, "check")
@@ -260,7 +170,7 @@ func noteWords(e traffic.Exchange) []string {
 	if e.Fault != nil && !e.Blocked {
 		words = append(words, oneWord(*e.Fault))
 	}
-	if e.Status != 0 && e.State != traffic.Done { // or the status says so
+	if e.Status != 0 && e.State != traffic.Done { // otherwise it is in the status column
 		words = append(words, string(e.State))
 	}
 	if e.ReplayOf != nil {

@@ -8,15 +8,14 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// screen is as much of a terminal as the views use: it breaks lines at its
-// width, scrolls, and knows the movements and erasures of ECMA-48 that a frame
-// is made of. Anything else is a fault.
+// screen emulates what the views use of a terminal: it breaks lines at its width,
+// scrolls, and understands the ECMA-48 sequences of a frame. Anything else panics.
 type screen struct {
 	columns, rows int
-	lines         [][]string // cells, each with its look
+	lines         [][]string // cells, each with its style
 	top           int        // first line of the window
 	x, y          int
-	look          string
+	style          string
 }
 
 func newScreen(columns, rows int) *screen {
@@ -40,7 +39,7 @@ func (s *screen) write(text string) {
 			s.control(seq[2:len(seq)-1], seq[len(seq)-1])
 		case seq < " " || seq >= "\x7f" && seq < "\u00a0":
 			panic(fmt.Sprintf("screen: %q", seq))
-		default: // a mark that combines with the character before it
+		default: // a combining character
 			if line := s.lines[s.y]; s.x > 0 && s.x <= len(line) {
 				line[s.x-1] += seq
 			}
@@ -57,7 +56,7 @@ func (s *screen) put(text string, cells int) {
 	for len(line) < s.x+cells {
 		line = append(line, " ")
 	}
-	line[s.x] = s.look + text
+	line[s.x] = s.style + text
 	for i := 1; i < cells; i++ {
 		line[s.x+i] = ""
 	}
@@ -76,7 +75,7 @@ func (s *screen) down() {
 func (s *screen) control(parameters string, final byte) {
 	switch {
 	case final == 'm':
-		s.look = "" // colour is not the screen's matter
+		s.style = "" // styles are ignored
 	case final == 'A':
 		n, err := strconv.Atoi(parameters)
 		if err != nil {
@@ -93,7 +92,7 @@ func (s *screen) control(parameters string, final byte) {
 	}
 }
 
-// String is everything that was ever on the screen and was not drawn over.
+// String returns all lines, also those that have scrolled off.
 func (s *screen) String() string {
 	var b strings.Builder
 	for i, line := range s.lines {

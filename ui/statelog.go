@@ -8,82 +8,80 @@ import (
 	"silo/state"
 )
 
-// News tells of silos and tunnels that come and go, between the silos' own lines: a
-// foreground `up`, and the log of a detached supervisor. What stands as it stood is
-// told once.
+// StateLog prints problems of silos and tunnels, and their end, between the
+// silos' own lines: in a foreground `up` and in the log of a detached supervisor.
+// Each change is printed once.
 type StateLog struct {
 	p       *Printer
-	quiet   bool // trouble alone
+	quiet   bool // only problems
 	phases  map[string]state.Phase
 	tunnels map[string]string
 }
 
-// News begins to tell. Quiet: of trouble, and not of its end.
+// StateLog starts to print changes. quiet leaves out the end of problems.
 func (p *Printer) StateLog(quiet bool) *StateLog {
 	return &StateLog{p, quiet, map[string]state.Phase{}, map[string]string{}}
 }
 
-// Update tells what a snapshot has that the one before had not; one at a time.
-func (n *StateLog) Update(snapshot *state.Snapshot) {
+// Update prints what has changed since the last snapshot. It must not be called
+// concurrently.
+func (l *StateLog) Update(snapshot *state.Snapshot) {
 	for _, s := range snapshot.Silos {
-		if n.phases[s.Name] == s.State {
+		before, known := l.phases[s.Name]
+		if before == s.State {
 			continue
 		}
-		before, known := n.phases[s.Name]
-		n.phases[s.Name] = s.State
-		trouble := []state.Phase{state.Backoff, state.Failed, state.Unready}
-		if s.Reason != nil && slices.Contains(trouble, s.State) {
-			n.p.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))
-		} else if known && s.State == state.Ready && before != state.Ready {
-			n.note(s.Name + " is ready again")
+		l.phases[s.Name] = s.State
+		problem := slices.Contains([]state.Phase{state.Backoff, state.Failed, state.Unready}, s.State)
+		if problem && s.Reason != nil {
+			l.p.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))
+		} else if known && s.State == state.Ready {
+			l.note(s.Name + " is ready again")
 		}
 	}
-	n.ofTunnels(snapshot)
+	l.updateTunnels(snapshot)
 }
 
-func (n *StateLog) note(text string) {
-	if !n.quiet {
-		n.p.Note(text)
+func (l *StateLog) note(text string) {
+	if !l.quiet {
+		l.p.Note(text)
 	}
 }
 
-// ofTunnels tells of tunnels that come and go; those of one session do it all at
-// once and for one reason, which is one line.
-func (n *StateLog) ofTunnels(snapshot *state.Snapshot) {
-	var news []string
-	names, hints := map[string][]string{}, map[string]string{}
+// updateTunnels prints one line for all tunnels that changed in the same way:
+// the tunnels of one session fail together.
+func (l *StateLog) updateTunnels(snapshot *state.Snapshot) {
+	var changes []string
+	names, hints := map[string][]string{}, map[string][]string{}
 	for _, s := range snapshot.Silos {
-		line := tunnelNews(s.Tunnel)
-		before, known := n.tunnels[s.Name]
-		n.tunnels[s.Name] = line
-		if line == before || !known && line == tunnelOnline {
+		change := tunnelChange(s.Tunnel)
+		before, known := l.tunnels[s.Name]
+		l.tunnels[s.Name] = change
+		if change == before || !known && change == tunnelOnline {
 			continue
 		}
-		if !slices.Contains(news, line) {
-			news = append(news, line)
+		if names[change] == nil {
+			changes = append(changes, change)
 		}
-		names[line] = append(names[line], s.Name)
-		if s.Tunnel.Error != nil {
-			hints[line] = s.Tunnel.Error.Hint
+		names[change] = append(names[change], s.Name)
+		if s.Tunnel.Error != nil && s.Tunnel.Error.Hint != "" {
+			hints[change] = []string{s.Tunnel.Error.Hint}
 		}
 	}
-	for _, line := range news {
-		text := strings.Join(names[line], ", ") + ": " + line
-		switch {
-		case line == tunnelOnline:
-			n.note(text + " again")
-		case hints[line] == "":
-			n.p.Warn(text)
-		default:
-			n.p.Warn(text, hints[line])
+	for _, change := range changes {
+		text := strings.Join(names[change], ", ") + ": " + change
+		if change == tunnelOnline {
+			l.note(text + " again")
+		} else {
+			l.p.Warn(text, hints[change]...)
 		}
 	}
 }
 
 const tunnelOnline = "tunnel online"
 
-// tunnelNews is how a tunnel stands; a further attempt to mend it is no news.
-func tunnelNews(t state.Tunnel) string {
+// tunnelChange describes the state of a tunnel without the number of the attempt.
+func tunnelChange(t state.Tunnel) string {
 	switch {
 	case t.State != state.TunnelLost && t.State != state.TunnelReconnecting:
 		return tunnelOnline

@@ -7,7 +7,7 @@ import (
 	"silo/state"
 )
 
-func TestNews(t *testing.T) {
+func TestStateLog(t *testing.T) {
 	t.Parallel()
 	silo := func(name string, phase state.Phase, tunnel state.Tunnel, reason ...string) state.Silo {
 		s := state.Silo{Name: name, State: phase, Tunnel: tunnel}
@@ -43,9 +43,9 @@ silo: warning: us: tunnel reconnecting
 `,
 	} {
 		var out bytes.Buffer
-		news := surrounding{}.printer(&out, nil).StateLog(quiet)
+		log := surrounding{}.printer(&out, nil).StateLog(quiet)
 		for _, silos := range frames {
-			news.Update(&state.Snapshot{Silos: silos})
+			log.Update(&state.Snapshot{Silos: silos})
 		}
 		if out.String() != want {
 			t.Errorf("quiet %v: got\n%swant\n%s", quiet, out.String(), want)

@@ -11,135 +11,113 @@ import (
 
 // Status prints an instance.
 //
-// On a terminal: a headline, one row a silo, and what is wrong with a hint for
-// each. Columns that do not fit are left out, the least important first; an
-// address is never cut. In a pipe: the table alone, its heads in upper case, one
-// row a silo, every column always there in the same order and of one word, "-"
-// for what is absent, and last the reason, which may have spaces.
-func (p *Printer) Status(s state.Snapshot) { p.print(p.status(s, nil)) }
+// On a terminal: a headline, one row per silo, and each problem with a hint.
+// Columns that do not fit are dropped, the least important first; an address is
+// never cut. In a pipe: only the table, with upper-case heads and one row per
+// silo. Every column is always there in the same order and is one word, "-" if
+// absent, except the last one, the reason, which may contain spaces.
+func (p *Printer) Status(s state.Snapshot) { p.print(p.status(s, p.newTable())) }
 
-// status is Status after others; nil: alone.
-func (p *Printer) status(s state.Snapshot, before *steady) []string {
+func (p *Printer) status(s state.Snapshot, silos *table) []string {
 	if !p.terminal {
-		return p.silos(s, before)
+		return silos.lines(p.siloRows(s, silos))
 	}
-	return p.page(s, p.headline(s, p.uptime(s)), before)
+	return p.statusPage(s, p.uptime(s), silos)
 }
 
-// Ready prints what an `up` ends with: headline, table, the address for browsers,
-// and the commands that one goes on with. program is how silo has to be called to
-// be about this instance; joined says that it ran before, so that how long its
-// start took says nothing. A pipe gets the same without colour.
+// Ready prints what an `up` ends with: headline, table, the address for browsers
+// and the next commands. program is the command line that runs silo for this
+// instance. joined means that the instance ran before, so that there is no start
+// to measure. A pipe gets the same without colour.
 func (p *Printer) Ready(s state.Snapshot, program string, joined bool) {
-	spent := took(s)
+	elapsed := startTime(s)
 	if joined {
-		spent = p.uptime(s)
+		elapsed = p.uptime(s)
 	}
-	lines := p.page(s, p.headline(s, spent), nil)
-	lines = append(lines, "")
-	label := func(text string) string { return p.paint(muted, text+spaces(11-len(text))) }
-	if browsable(s) {
-		others := ""
+	lines := append(p.statusPage(s, elapsed, p.newTable()), "")
+	const labels = 11
+	if hasBrowseURLs(s) {
+		control := browseURL(s.Silos[0])
+		lines = append(lines, p.label("browse", labels)+p.paint(link, control))
 		if len(s.Silos) > 1 {
-			others = "   and each region by its name before that"
+			lines = append(lines, p.label("", labels)+p.paint(link, strings.Replace(control, "://", "://REGION.", 1)))
 		}
-		lines = append(lines, label("browse")+p.paint(link, browse(s.Silos[0]))+p.paint(muted, others), "")
+		lines = append(lines, "")
 	}
-	commands := [][2]string{
-		{program + " status", "how they are"},
-		{program + " logs -f", "what they say"},
-	}
+	commands := [][2]string{{" status", "show status"}, {" logs -f", "follow logs"}}
 	if s.Dashboard != nil {
-		commands = append(commands, [2]string{program + " dashboard", "all of it in a browser"})
+		commands = append(commands, [2]string{" dashboard", "open the dashboard in a browser"})
 	}
-	commands = append(commands, [2]string{program + " down", "ends them all"})
-	width := len(program + " dashboard   ")
-	for i, next := range commands {
-		head := ""
-		if i == 0 {
-			head = "next"
-		}
-		lines = append(lines, label(head)+next[0]+spaces(width-len(next[0]))+p.paint(muted, next[1]))
+	commands = append(commands, [2]string{" down", "stop everything"})
+	label := "next"
+	for _, next := range commands {
+		lines = append(lines, p.label(label, labels)+pad(program+next[0], len(program+" dashboard   "))+p.paint(muted, next[1]))
+		label = ""
 	}
 	p.print(lines)
 }
 
-// page is headline, table and troubles.
-func (p *Printer) page(s state.Snapshot, headline string, before *steady) []string {
-	lines := []string{headline}
+// statusPage returns headline, table and issues.
+func (p *Printer) statusPage(s state.Snapshot, elapsed string, silos *table) []string {
+	lines := p.headline(s, elapsed)
 	if len(s.Silos) > 0 {
-		lines = append(lines, "")
-		lines = append(lines, p.silos(s, before)...)
+		lines = append(append(lines, ""), silos.lines(p.siloRows(s, silos))...)
 	}
-	if troubles := p.troubles(s); len(troubles) > 0 {
-		lines = append(lines, "")
-		lines = append(lines, troubles...)
+	if issues := p.issues(s); len(issues) > 0 {
+		lines = append(append(lines, ""), issues...)
 	}
 	return lines
 }
 
-// part is a piece of the headline. It gives way by its rank, as a column does.
-type part struct {
-	cell
-
-	rank int
-}
-
-func (p *Printer) headline(s state.Snapshot, when string) string {
-	glyph, look := p.conditionLook(s.State)
-	parts := []part{
-		{cell: cell{text: clean(s.Name), ink: strong}},
-		{cell: cell{text: string(s.State), glyph: glyph, ink: look}},
-		{cell: cell{text: census(s)}},
-		{cell: cell{text: tunnelWords(s.Provider), ink: muted}, rank: 2},
-		{cell: cell{text: dialectWords(s.Dialect), ink: muted}, rank: 3},
-		{cell: cell{text: when, ink: muted}, rank: 1},
+func (p *Printer) headline(s state.Snapshot, elapsed string) []string {
+	tunnels, dialect := tunnelProvider(s.Provider), ""
+	if s.Dialect != "" {
+		dialect = "dialect " + clean(s.Dialect)
 	}
-	if !p.terminal {
-		parts[1].glyph = ""
-	}
-	columns := make([]column, 0, len(parts))
-	cells := make([]cell, 0, len(parts))
-	widths := make([]int, 0, len(parts))
-	for _, part := range parts {
-		if part.text != "" {
-			columns = append(columns, column{rank: part.rank})
-			cells = append(cells, part.cell)
-			widths = append(widths, part.width())
+	var columns []column
+	var cells []cell
+	for _, part := range []struct {
+		cell cell
+		drop int
+	}{
+		{cell{text: clean(s.Name), style: strong}, 0},
+		{p.state(string(s.State)), 0},
+		{cell{text: siloCount(s)}, 0},
+		{cell{text: tunnels, style: muted}, 2},
+		{cell{text: dialect, style: muted}, 3},
+		{cell{text: elapsed, style: muted}, 1},
+	} {
+		if part.cell.text != "" {
+			columns, cells = append(columns, column{drop: part.drop}), append(cells, part.cell)
 		}
 	}
-	shown, _ := fit(columns, widths, p.telling(columns, nil), p.width())
-	return p.row(columns, cells, widths, shown)
+	return p.newTable(columns...).lines([][]cell{cells})
 }
 
-// census counts the silos, and those that are ready where not all are.
-func census(s state.Snapshot) string {
-	if s.Mode == "monolith" {
-		return "monolith"
-	}
-	ready := 0
-	for _, silo := range s.Silos {
-		if silo.State == state.Ready {
-			ready++
-		}
-	}
+// siloCount returns the number of silos, and of the ready ones unless all are.
+func siloCount(s state.Snapshot) string {
+	ready := readySilos(s)
 	switch {
+	case s.Mode == "monolith":
+		return "monolith"
 	case len(s.Silos) == 0:
 		return "no silos"
 	case ready == len(s.Silos) || s.State == state.InstanceStopped:
-		return plural(len(s.Silos), "silo")
+		return count(len(s.Silos), "silo")
 	}
-	return fmt.Sprintf("%d of %s ready", ready, plural(len(s.Silos), "silo"))
+	return fmt.Sprintf("%d of %s ready", ready, count(len(s.Silos), "silo"))
 }
 
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
+func readySilos(s state.Snapshot) (n int) {
+	for _, silo := range s.Silos {
+		if silo.State == state.Ready {
+			n++
+		}
 	}
-	return strconv.Itoa(n) + " " + word + "s"
+	return n
 }
 
-func tunnelWords(provider string) string {
+func tunnelProvider(provider string) string {
 	switch provider {
 	case "":
 		return ""
@@ -149,13 +127,6 @@ func tunnelWords(provider string) string {
 	return clean(provider) + " tunnels"
 }
 
-func dialectWords(dialect string) string {
-	if dialect == "" {
-		return ""
-	}
-	return "dialect " + clean(dialect)
-}
-
 func (p *Printer) uptime(s state.Snapshot) string {
 	if s.StartedAt == nil || s.State == state.InstanceStopped {
 		return ""
@@ -163,12 +134,12 @@ func (p *Printer) uptime(s state.Snapshot) string {
 	return "up " + Duration(p.now().Sub(*s.StartedAt))
 }
 
-// took is how long it was until the last silo was ready.
-func took(s state.Snapshot) string {
+// startTime returns how long it took until the last silo was ready.
+func startTime(s state.Snapshot) string {
 	var last time.Time
 	for _, silo := range s.Silos {
-		if silo.ReadyAt != nil && silo.ReadyAt.After(last) {
-			last = *silo.ReadyAt
+		if ready := value(silo.ReadyAt); ready.After(last) {
+			last = ready
 		}
 	}
 	if s.StartedAt == nil || last.IsZero() {
@@ -177,119 +148,90 @@ func took(s state.Snapshot) string {
 	return "took " + Duration(last.Sub(*s.StartedAt))
 }
 
-// silos is the table of silos.
-func (p *Printer) silos(s state.Snapshot, before *steady) []string {
-	restarts, tunnels := 7, false
-	for _, silo := range s.Silos {
-		if silo.Restarts > 0 {
-			restarts = 1 // somebody looks for these
-		}
-		tunnels = tunnels || silo.Tunnel.Error != nil || silo.Tunnel.State != state.TunnelOnline && silo.Tunnel.State != state.TunnelNone
-	}
-	columns := []column{
-		{head: "SILO"},
-		{head: "MODE", rank: 6},
-		{head: "ID", rank: 8, right: true},
-		{head: "STATE"},
-		{head: "URL", whole: true},
-		{head: "PORT", rank: 3, right: true},
-		{head: "PID", rank: 4, right: true},
-		{head: "UPTIME", rank: 5, right: true},
-		{head: "CPU", rank: 10, right: true},
-		{head: "MEM", rank: 9, right: true},
-		{head: "RESTARTS", rank: restarts, right: true},
-	}
+// siloRows sets the columns of the table of silos and returns its rows.
+func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
+	restarts, tunnel := 7, output(hidden)
 	if !p.terminal {
-		columns = append(columns, column{head: "TUNNEL"}, column{head: "REASON"})
-	} else if tunnels {
-		columns = append(columns, column{head: "TUNNEL", rank: 2})
+		tunnel = pipeOnly
 	}
 	rows := make([][]cell, len(s.Silos))
 	for i, silo := range s.Silos {
-		rows[i] = p.siloRow(s, silo)[:len(columns)]
-	}
-	return p.steadyTable(columns, rows, before)
-}
-
-// siloRow holds every cell of a silo, also those that are not shown here.
-func (p *Printer) siloRow(s state.Snapshot, silo state.Silo) []cell {
-	id, pid, cpu, mem := 0, 0, "", ""
-	if silo.RegionID != nil {
-		id = *silo.RegionID
-	}
-	if silo.PID != nil {
-		pid = *silo.PID
-	}
-	if silo.CPUPercent != nil {
-		cpu = strconv.FormatFloat(*silo.CPUPercent, 'f', 1, 64) + "%"
-	}
-	if silo.RSSBytes != nil {
-		mem = Bytes(*silo.RSSBytes)
-	}
-	if !p.terminal {
-		mem = strings.ReplaceAll(mem, " ", "")
-	}
-	restarts := muted
-	if silo.Restarts > 0 {
-		restarts = warn
-	}
-	row := []cell{
-		{text: clean(silo.Name)},
-		{text: string(silo.Mode), ink: muted},
-		p.number(id, muted),
-		p.look(string(silo.State))(p.phaseLook(silo.State)),
-		p.known(clean(silo.URL), link),
-		p.number(silo.Port, plain),
-		p.number(pid, plain),
-		p.known(p.siloUptime(silo), plain),
-		p.known(cpu, muted),
-		p.known(mem, muted),
-		{text: strconv.Itoa(silo.Restarts), ink: restarts},
-		p.look(string(silo.Tunnel.State))(p.tunnelLook(silo.Tunnel.State)),
-		p.known(p.reason(silo), plain),
-	}
-	if s.State == state.InstanceStopped {
-		for i := range row {
-			if silo.State != state.Failed || i != 3 {
-				row[i].ink = muted
+		rows[i] = p.siloRow(silo)
+		if silo.Restarts > 0 {
+			restarts = 1 // someone looks for these
+		}
+		if p.terminal && (silo.Tunnel.Error != nil || silo.Tunnel.State != state.TunnelOnline && silo.Tunnel.State != state.TunnelNone) {
+			tunnel = terminalOnly
+		}
+		if s.State == state.InstanceStopped {
+			for c := range rows[i] {
+				if silo.State != state.Failed || c != 3 {
+					rows[i][c].style = muted
+				}
 			}
 		}
 	}
-	return row
+	t.columns = []column{
+		{head: "SILO"},
+		{head: "MODE", drop: 6},
+		{head: "ID", drop: 8, right: true},
+		{head: "STATE"},
+		{head: "URL", below: true},
+		{head: "PORT", drop: 3, right: true},
+		{head: "PID", drop: 4, right: true},
+		{head: "UPTIME", drop: 5, right: true},
+		{head: "CPU", drop: 10, right: true},
+		{head: "MEM", drop: 9, right: true},
+		{head: "RESTARTS", drop: restarts, right: true},
+		{head: "TUNNEL", drop: 2, only: tunnel},
+		{head: "REASON", only: pipeOnly},
+	}
+	return rows
 }
 
-// look makes the cell of a state, with its glyph on a terminal.
-func (p *Printer) look(word string) func(glyph string, which ink) cell {
-	return func(glyph string, which ink) cell {
-		c := p.known(word, which)
-		if p.terminal && word != "" {
-			c.glyph = glyph
-		}
-		return c
+func (p *Printer) siloRow(silo state.Silo) []cell {
+	uptime, cpu, memory, restarts := "", "", "", muted
+	if silo.StartedAt != nil && silo.PID != nil {
+		uptime = Duration(p.now().Sub(*silo.StartedAt))
+	}
+	if silo.CPUPercent != nil {
+		cpu = fmt.Sprintf("%.1f%%", *silo.CPUPercent)
+	}
+	if silo.RSSBytes != nil {
+		memory = p.bytes(*silo.RSSBytes)
+	}
+	if silo.Restarts > 0 {
+		restarts = warn
+	}
+	return []cell{
+		{text: clean(silo.Name)},
+		{text: string(silo.Mode), style: muted},
+		p.positive(value(silo.RegionID), muted),
+		p.state(string(silo.State)),
+		p.known(clean(silo.URL), link),
+		p.positive(silo.Port, plain),
+		p.positive(value(silo.PID), plain),
+		p.known(uptime, plain),
+		p.known(cpu, muted),
+		p.known(memory, muted),
+		{text: strconv.Itoa(silo.Restarts), style: restarts},
+		p.state(string(silo.Tunnel.State)),
+		p.known(p.reason(silo), plain),
 	}
 }
 
-// known is a cell, or the sign for what is absent.
-func (p *Printer) known(text string, which ink) cell {
-	switch {
-	case text != "":
-		return cell{text: text, ink: which}
-	case p.terminal:
-		return cell{text: p.glyphs.absent, ink: muted}
-	}
-	return cell{text: "-"}
-}
-
-func (p *Printer) number(n int, which ink) cell {
+// positive returns the cell of a positive number; 0 is absent.
+func (p *Printer) positive(n int, s style) cell {
 	if n == 0 {
-		return p.known("", which)
+		return p.known("", s)
 	}
-	return cell{text: strconv.Itoa(n), ink: which}
+	return cell{text: strconv.Itoa(n), style: s}
 }
 
-func (p *Printer) siloUptime(silo state.Silo) string {
-	if silo.StartedAt == nil || silo.PID == nil {
-		return ""
+// bytes formats a size, in a pipe as one word.
+func (p *Printer) bytes(n int64) string {
+	if p.terminal {
+		return Bytes(n)
 	}
-	return Duration(p.now().Sub(*silo.StartedAt))
+	return strings.ReplaceAll(Bytes(n), " ", "")
 }

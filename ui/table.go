@@ -1,192 +1,225 @@
 package ui
 
 import (
-	"slices"
 	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// output limits a column to one kind of writer. The zero value is every kind.
+type output int
+
+const (
+	terminalOnly output = 1 + iota
+	pipeOnly
+	hidden
 )
 
 // column is one column of a table.
 type column struct {
 	head  string
-	rank  int  // 0: always shown; else the higher, the sooner it gives way
-	right bool // numbers stand at the right
-	// whole text (an address, a path) is never cut: where the table does not fit
-	// it stands on a line of its own below its row. At most one column is whole.
-	whole bool
+	drop  int  // on a narrow terminal the highest is dropped first; 0: never
+	right bool // aligned to the right, for numbers
+	only  output
+	min   int // of its width
+	// below marks text that is never cut, such as an address: if the table does not
+	// fit, it moves to a line of its own below the row. At most one column has it.
+	below bool
+	// stretch gives the last column the width that the others leave. Its text is
+	// cut to that on a terminal.
+	stretch bool
 }
 
-// cell is one value. The glyph stands before the text on a terminal only.
+// cell is one value. The glyph stands before the text.
 type cell struct {
 	text  string
 	glyph string
-	ink   ink
+	style style
+	whole bool // in a column that stretches: left out rather than cut
 }
 
-func (c cell) width() int {
+func (c cell) String() string {
 	if c.glyph == "" {
-		return width(c.text)
+		return c.text
 	}
-	return width(c.glyph) + 1 + width(c.text)
+	return c.glyph + " " + c.text
 }
+
+func (c cell) width() int { return ansi.StringWidth(c.String()) }
 
 // gap is the space between two columns.
 const gap = 2
 
-// table lays rows out below the columns' heads so that each line fits the
-// printer's width: columns give way by their rank, then the whole column moves
-// below its row. On a terminal a column that would hold nothing gives way at
-// once. In a pipe nothing is left out.
-func (p *Printer) table(columns []column, rows [][]cell) []string {
-	return p.steadyTable(columns, rows, nil)
+// minStretch is how wide a column that stretches is before others are dropped.
+const minStretch = 24
+
+// table aligns rows so that each line fits the printer's width: columns are
+// dropped by rank, then the whole one moves below its row. On a terminal a column
+// without any value is dropped first. In a pipe nothing is dropped.
+//
+// A table that is printed again keeps its layout steady: columns only grow, and
+// one that had a value stays.
+type table struct {
+	*Printer
+
+	columns []column
+	widths  []int
+	filled  []bool // the columns that had a value
+	shown   []int  // indexes of the columns that fit
+	below   int    // the column that moved below the row; -1: none
 }
 
-// steady is what a table that is drawn again and again keeps from one time to the
-// next, so that what stands in it does not jump: how wide its columns were, which
-// only ever grow, and which had something to tell. By their heads, since there may
-// be others another time.
-type steady struct {
-	widths map[string]int
-	told   map[string]bool
+func (p *Printer) newTable(columns ...column) *table {
+	return &table{Printer: p, columns: columns}
 }
 
-func newSteady() *steady { return &steady{map[string]int{}, map[string]bool{}} }
-
-// keep takes what a table would be now, and makes it no less than it was.
-func (k *steady) keep(columns []column, widths, telling []int) []int {
-	for i, c := range columns {
-		k.told[c.head] = k.told[c.head] || slices.Contains(telling, i)
-		k.widths[c.head] = max(k.widths[c.head], widths[i])
-		widths[i] = k.widths[c.head]
-	}
-	telling = nil
-	for i, c := range columns {
-		if k.told[c.head] {
-			telling = append(telling, i)
-		}
-	}
-	return telling
-}
-
-// steadyTable is table, drawn after others of its kind; nil: it stands alone.
-func (p *Printer) steadyTable(columns []column, rows [][]cell, before *steady) []string {
-	widths := make([]int, len(columns))
-	for i, c := range columns {
-		widths[i] = width(c.head)
-		for _, row := range rows {
-			widths[i] = max(widths[i], row[i].width())
-		}
-	}
-	telling := p.telling(columns, rows)
-	if before != nil {
-		telling = before.keep(columns, widths, telling)
-	}
-	shown, below := fit(columns, widths, telling, p.width())
-	lines := make([]string, 0, 1+len(rows))
-	heads := make([]cell, len(columns))
-	for i, c := range columns {
-		heads[i] = cell{text: c.head, ink: muted}
-	}
-	lines = append(lines, p.row(columns, heads, widths, shown))
+// lines returns the column heads, if there are any, and the rows.
+func (t *table) lines(rows [][]cell) []string {
+	t.layout(rows)
+	lines := t.heads()
 	for _, row := range rows {
-		lines = append(lines, p.row(columns, row, widths, shown))
-		if below >= 0 {
-			lines = append(lines, "  "+p.paint(row[below].ink, row[below].text))
-		}
+		lines = append(lines, t.row(row)...)
 	}
 	return lines
 }
 
-// telling are the columns that have something to tell.
-func (p *Printer) telling(columns []column, rows [][]cell) []int {
-	var telling []int
-	for i, c := range columns {
-		tells := c.rank == 0 || !p.terminal || len(rows) == 0
+func (t *table) heads() []string {
+	cells := make([]cell, len(t.columns))
+	for i, c := range t.columns {
+		cells[i] = cell{text: c.head, style: muted}
+	}
+	line := t.line(cells)
+	if line == "" {
+		return nil
+	}
+	return []string{line}
+}
+
+// layout measures rows and chooses the columns that fit.
+func (t *table) layout(rows [][]cell) {
+	if t.widths == nil {
+		t.widths, t.filled = make([]int, len(t.columns)), make([]bool, len(t.columns))
+	}
+	var all []int
+	for i, c := range t.columns {
+		t.widths[i] = max(t.widths[i], c.min, ansi.StringWidth(c.head))
+		t.filled[i] = t.filled[i] || c.drop == 0 || !t.terminal || len(rows) == 0
 		for _, row := range rows {
-			tells = tells || row[i].text != p.glyphs.absent
+			t.widths[i] = max(t.widths[i], row[i].width())
+			t.filled[i] = t.filled[i] || row[i].text != t.glyphs.absent
 		}
-		if tells {
-			telling = append(telling, i)
+		if c.only == hidden || c.only == terminalOnly && !t.terminal || c.only == pipeOnly && t.terminal || !t.filled[i] {
+			continue
 		}
+		all = append(all, i)
 	}
-	return telling
-}
-
-// fit chooses among the columns shown those that a line of at most limit cells
-// has room for, and the one that stands below (-1: none).
-func fit(columns []column, widths, shown []int, limit int) (fitting []int, below int) {
-	if limit <= 0 {
-		return shown, -1
+	t.shown, t.below = all, -1
+	if t.width() == 0 || t.shrink() {
+		return
 	}
-	if narrow, ok := shrink(columns, widths, shown, limit); ok {
-		return narrow, -1
-	}
-	below = -1
-	var others []int
-	for _, i := range shown {
-		if columns[i].whole {
-			below = i
+	t.shown = nil
+	for _, i := range all {
+		if t.columns[i].below {
+			t.below = i
 		} else {
-			others = append(others, i)
+			t.shown = append(t.shown, i)
 		}
 	}
-	fitting, _ = shrink(columns, widths, others, limit)
-	return fitting, below
+	t.shrink()
 }
 
-// shrink leaves columns out, the highest rank first, until the others fit.
-func shrink(columns []column, widths, shown []int, limit int) ([]int, bool) {
-	shown = append([]int(nil), shown...)
-	for total(widths, shown) > limit {
+// shrink drops columns until the others fit. It reports whether they do.
+func (t *table) shrink() bool {
+	t.shown = append([]int(nil), t.shown...)
+	for t.total() > t.width() {
 		last := -1
-		for at, i := range shown {
-			if columns[i].rank > 0 && (last < 0 || columns[i].rank > columns[shown[last]].rank) {
+		for at, i := range t.shown {
+			if drop := t.columns[i].drop; drop > 0 && (last < 0 || drop > t.columns[t.shown[last]].drop) {
 				last = at
 			}
 		}
 		if last < 0 {
-			return shown, false
+			return false
 		}
-		shown = append(shown[:last], shown[last+1:]...)
+		t.shown = append(t.shown[:last], t.shown[last+1:]...)
 	}
-	return shown, true
+	return true
 }
 
-func total(widths, shown []int) int {
-	sum := gap * (len(shown) - 1)
-	for _, i := range shown {
-		sum += widths[i]
+// total returns the width of the shown columns and the gaps between them.
+func (t *table) total() int {
+	sum := gap * (len(t.shown) - 1)
+	for _, i := range t.shown {
+		if t.columns[i].stretch {
+			sum += min(t.widths[i], minStretch)
+		} else {
+			sum += t.widths[i]
+		}
 	}
 	return sum
 }
 
-// row is one line of a table, with no space at its end.
-func (p *Printer) row(columns []column, cells []cell, widths, shown []int) string {
+// row returns the line of one row, and the line below it if a column moved there.
+func (t *table) row(cells []cell) []string {
+	lines := []string{t.line(cells)}
+	if t.below >= 0 && cells[t.below].text != "" {
+		lines = append(lines, "  "+t.paint(cells[t.below].style, cells[t.below].text))
+	}
+	return lines
+}
+
+// line returns the shown cells of a row, with no space at the end.
+func (t *table) line(cells []cell) string {
 	var b strings.Builder
-	pending := 0
-	for at, i := range shown {
+	used, pending := 0, 0
+	for at, i := range t.shown {
 		c := cells[i]
-		room := max(widths[i]-c.width(), 0) // of live rows one may be wider than expected
 		if at > 0 {
 			pending += gap
 		}
-		if columns[i].right {
-			pending, room = pending+room, 0
+		if t.columns[i].stretch && t.terminal {
+			c = t.cut(c, t.width()-used-pending)
 		}
-		if text := p.cell(c); text != "" {
-			b.WriteString(spaces(pending))
-			pending = 0
-			b.WriteString(text)
-		} else {
-			pending += c.width()
+		padding := max(t.widths[i]-c.width(), 0)
+		if t.columns[i].right {
+			pending, padding = pending+padding, 0
 		}
-		pending += room
+		if c.text != "" {
+			b.WriteString(spaces(pending) + t.cell(c))
+			used, pending = used+pending+c.width(), 0
+		}
+		pending += padding
 	}
 	return b.String()
 }
 
-func (p *Printer) cell(c cell) string {
-	if c.glyph == "" {
-		return p.paint(c.ink, c.text)
+func (t *table) cut(c cell, room int) cell {
+	if c.whole && c.width() > room {
+		return cell{}
 	}
-	return p.paint(c.ink, c.glyph+" "+c.text)
+	c.text = ansi.Truncate(c.text, room, t.glyphs.more)
+	return c
+}
+
+func (p *Printer) cell(c cell) string { return p.paint(c.style, c.String()) }
+
+// state returns the cell of a state, with its glyph on a terminal.
+func (p *Printer) state(word string) cell {
+	glyph, s := p.look(word)
+	c := p.known(word, s)
+	if p.terminal && word != "" {
+		c.glyph = glyph
+	}
+	return c
+}
+
+// known returns a cell with text, or the sign for an absent value.
+func (p *Printer) known(text string, s style) cell {
+	switch {
+	case text != "":
+		return cell{text: text, style: s}
+	case p.terminal:
+		return cell{text: p.glyphs.absent, style: muted}
+	}
+	return cell{text: "-"}
 }

@@ -2,91 +2,77 @@ package ui
 
 import (
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Task is work on one silo.
 type Task struct {
 	Name   string
-	State  string // a word, such as "migrating"; empty: it has not begun
+	State  string // a word, such as "migrating"; empty: not started
 	Began  time.Time
-	Took   time.Duration // of work that is over; 0: it is under way
+	Took   time.Duration // of finished work; 0: still running
 	Failed bool
-	Line   string // its last line of output
+	Line   string // last line of output
 }
 
-// Tasks tells how work on several silos goes on: on a terminal by a block that is
-// drawn over in place, in a pipe by a plain line for each change of a state. The
-// caller, one at a time, calls Update about ten times a second.
+// Tasks shows the progress of work on several silos: on a terminal in a block
+// that is redrawn in place, in a pipe with a plain line for each change of a
+// state. The caller calls Update, never concurrently, about ten times a second.
 type Tasks struct {
-	p     *Printer
-	block block
-	said  map[string]string
+	p       *Printer
+	block   *liveBlock
+	printed map[string]string // the last state of each task
 }
 
-// Tasks begins to tell.
+// Tasks starts to show tasks.
 func (p *Printer) Tasks() *Tasks {
-	return &Tasks{p: p, block: block{p: p}, said: map[string]string{}}
+	p, block := p.newLiveBlock()
+	return &Tasks{p: p, block: block, printed: map[string]string{}}
 }
 
-// Update shows how the work stands.
+// Update shows the present state of all tasks.
 func (t *Tasks) Update(all []Task) {
 	longest := 0
 	for _, task := range all {
-		longest = max(longest, width(task.Name))
+		longest = max(longest, ansi.StringWidth(task.Name))
 	}
-	var rows, changes []string
-	for _, task := range all {
-		head := clean(task.Name) + spaces(longest-width(task.Name)+gap)
-		rows = append(rows, head+t.row(task, longest+gap))
-		if task.State != "" && t.said[task.Name] != task.State {
-			t.said[task.Name] = task.State
-			changes = append(changes, head+t.change(task))
+	rows := make([][]cell, len(all))
+	var changes []string
+	for i, task := range all {
+		rows[i] = t.row(task)
+		if task.State != "" && t.printed[task.Name] != task.State {
+			t.printed[task.Name] = task.State
+			change := pad(clean(task.Name), longest+gap) + t.p.cell(rows[i][1])
+			if task.Took > 0 {
+				change += " after " + Duration(task.Took)
+			}
+			changes = append(changes, change)
 		}
 	}
-	if t.p.movable() {
-		t.block.draw(rows)
+	if t.p.canRedraw() {
+		t.block.draw(t.p.liveRows(rows, len("migrating")))
 	} else {
 		t.p.print(changes)
 	}
 }
 
-// Done takes the block away. It may be called twice.
+// Done removes the block. It may be called twice.
 func (t *Tasks) Done() { t.block.erase() }
 
-func (t *Tasks) change(task Task) string {
-	text := t.p.paint(task.ink(), task.State)
-	if task.Took > 0 {
-		text += " after " + Duration(task.Took)
-	}
-	return text
-}
-
-// row is what stands behind the name: state, time, and the last line of output.
-func (t *Tasks) row(task Task, used int) string {
-	const states, times = len("migrating"), len("59m59s")
-	var spent string
+func (t *Tasks) row(task Task) []cell {
+	row := []cell{{text: clean(task.Name)}, {text: task.State, style: busy}, {text: Duration(task.Took), style: muted}, {}}
 	switch {
 	case task.State == "":
-		return t.p.paint(muted, "waiting")
-	case task.Took > 0:
-		spent = Duration(task.Took)
-	default:
-		spent = Duration(t.p.now().Sub(task.Began))
-	}
-	line := t.p.paint(task.ink(), task.State) + spaces(states-len(task.State)+1+times-len(spent)) + t.p.paint(muted, spent)
-	if task.Took > 0 || task.Line == "" {
-		return line
-	}
-	room := t.p.width() - 1 - used - states - 1 - times - gap
-	return line + spaces(gap) + t.p.paint(muted, cut(clean(task.Line), room, t.p.glyphs.more))
-}
-
-func (task Task) ink() ink {
-	switch {
+		row[1], row[2].text = cell{text: "waiting", style: muted}, ""
 	case task.Failed:
-		return bad
+		row[1].style = bad
 	case task.Took > 0:
-		return good
+		row[1].style = good
 	}
-	return busy
+	if task.State != "" && task.Took == 0 {
+		row[2].text = Duration(t.p.now().Sub(task.Began))
+		row[3] = cell{text: clean(task.Line), style: muted}
+	}
+	return row
 }

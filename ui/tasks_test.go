@@ -9,7 +9,7 @@ import (
 	"silo/ui"
 )
 
-// work is three migrations, at a moment and after it.
+// work is three migrations, in two frames.
 func work(at time.Time) [][]ui.Task {
 	return [][]ui.Task{
 		{{Name: "control", State: "migrating", Began: at.Add(-5 * time.Second), Line: "Applying\x1b[2J sentry.0001"}, {Name: "us-west", State: "migrating", Began: at}, {Name: "eu"}},
@@ -24,7 +24,7 @@ func TestTasksInAPipe(t *testing.T) {
 	view := ui.New(&out, ui.Options{Now: func() time.Time { return at }}).Tasks()
 	for _, all := range work(at) {
 		view.Update(all)
-		view.Update(all) // says nothing twice
+		view.Update(all) // prints nothing twice
 	}
 	view.Done()
 	want := "control  migrating\nus-west  migrating\ncontrol  migrated after 1m2s\nus-west  failed after 1.0s\neu       migrating\n"
@@ -46,7 +46,7 @@ func TestTasksOnATerminal(t *testing.T) {
 	first := out.String()
 	for _, want := range []string{"control  migrating   5.0s  Applying sentry.0001", "eu       waiting"} {
 		if !strings.Contains(first, want) {
-			t.Errorf("the first frame has no %q: %q", want, first)
+			t.Errorf("the first frame lacks %q: %q", want, first)
 		}
 	}
 	out.Reset()
@@ -58,6 +58,6 @@ func TestTasksOnATerminal(t *testing.T) {
 	view.Done()
 	view.Done()
 	if got := out.String(); strings.Count(got, "\x1b[J") != 1 {
-		t.Errorf("taken away by %q", got)
+		t.Errorf("Done writes %q", got)
 	}
 }

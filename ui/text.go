@@ -1,51 +1,58 @@
 package ui
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Duration is d in one short word: 40ms, 1.2s, 42s, 3m12s, 2h5m, 3d4h. What is
-// negative, as after a clock was set back, is 0s.
+// Duration formats d as one short word: 40ms, 1.2s, 42s, 3m12s, 2h5m, 3d4h. A
+// negative duration, as after a clock was set back, is 0s.
 func Duration(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
 		return "0s"
 	case d < 100*time.Millisecond:
-		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+		return fmt.Sprintf("%dms", d.Milliseconds())
 	case d < 9950*time.Millisecond:
-		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
+		return fmt.Sprintf("%.1fs", d.Seconds())
 	}
 	seconds := int64(d.Round(time.Second) / time.Second)
 	switch {
 	case seconds < 60:
-		return strconv.FormatInt(seconds, 10) + "s"
+		return fmt.Sprintf("%ds", seconds)
 	case seconds < 3600:
-		return units(seconds/60, "m", seconds%60, "s")
+		return twoUnits(seconds/60, "m", seconds%60, "s")
 	case seconds < 86400:
-		return units(seconds/3600, "h", seconds%3600/60, "m")
+		return twoUnits(seconds/3600, "h", seconds%3600/60, "m")
 	}
-	return units(seconds/86400, "d", seconds%86400/3600, "h")
+	return twoUnits(seconds/86400, "d", seconds%86400/3600, "h")
 }
 
-func units(large int64, largeUnit string, small int64, smallUnit string) string {
-	text := strconv.FormatInt(large, 10) + largeUnit
+func twoUnits(large int64, largeUnit string, small int64, smallUnit string) string {
 	if small == 0 {
-		return text
+		return fmt.Sprintf("%d%s", large, largeUnit)
 	}
-	return text + strconv.FormatInt(small, 10) + smallUnit
+	return fmt.Sprintf("%d%s%d%s", large, largeUnit, small, smallUnit)
 }
 
-// Bytes is n in decimal units with two or three digits: 812 B, 9.6 kB, 115 MB.
+// shortDuration formats d like Duration, with tenths of a millisecond below 10 ms.
+func shortDuration(d time.Duration) string {
+	if d >= 10*time.Millisecond {
+		return Duration(d)
+	}
+	return fmt.Sprintf("%.1fms", float64(d)/float64(time.Millisecond))
+}
+
+// Bytes formats n in decimal units with two or three digits: 812 B, 9.6 kB, 115 MB.
 func Bytes(n int64) string {
 	if n < 1000 {
-		return strconv.FormatInt(n, 10) + " B"
+		return fmt.Sprintf("%d B", n)
 	}
 	value := float64(n)
 	unit := -1
@@ -61,67 +68,75 @@ func Bytes(n int64) string {
 	return strconv.FormatFloat(value, 'f', digits, 64) + " " + "kMGTPE"[unit:unit+1] + "B"
 }
 
-// width is how many cells a text takes that holds no escape sequence.
-func width(text string) int {
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			return ansi.StringWidth(text)
-		}
+// count returns a number and its noun, in the plural unless it is 1.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	return len(text)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// cut shortens text to the given number of cells, with a sign where it was cut.
-func cut(text string, cells int, sign string) string {
-	if cells <= 0 {
-		return ""
-	}
-	if width(text) <= cells {
-		return text
-	}
-	return ansi.Truncate(text, cells, sign)
-}
+// spaces returns n spaces, none for a negative number.
+func spaces(n int) string { return strings.Repeat(" ", max(n, 0)) }
+
+// pad fills text up to a width with spaces.
+func pad(text string, cells int) string { return text + spaces(cells-ansi.StringWidth(text)) }
 
 // wrap breaks text at spaces into lines of at most the given number of cells, of
-// which the first has some used already; 0 cells: any number. A word that is
-// longer, such as an address, stays whole.
-func wrap(text string, used, cells int) []string {
-	if cells <= 0 || used+width(text) <= cells {
+// which the first line has `first` in use already and the others `rest`; 0 cells:
+// any number. A longer word, such as an address, stays whole.
+func wrap(text string, first, rest, cells int) []string {
+	if cells <= 0 || first+ansi.StringWidth(text) <= cells {
 		return []string{text}
 	}
 	var lines []string
-	line, blank := "", true
+	line, used := "", first
 	for word := range strings.FieldsSeq(text) {
-		w := width(word)
+		width := ansi.StringWidth(word)
 		switch {
-		case blank && (used == 0 || used+w <= cells):
-			line, used = word, used+w
-		case !blank && used+1+w <= cells:
-			line, used = line+" "+word, used+1+w
+		case line != "" && used+1+width <= cells:
+			line, used = line+" "+word, used+1+width
+		case line == "" && (used+width <= cells || used <= rest):
+			line, used = word, used+width
 		default:
 			lines = append(lines, line)
-			line, used = word, w
+			line, used = word, rest+width
 		}
-		blank = false
 	}
 	return append(lines, line)
 }
 
-// spaces is that many spaces, none for a negative number.
-func spaces(n int) string { return strings.Repeat(" ", max(n, 0)) }
+// paragraph returns text after a lead, wrapped to the terminal. Every line after
+// the first is indented.
+func (p *Printer) paragraph(lead string, indent int, text string, s style) []string {
+	lines := wrap(text, ansi.StringWidth(lead), indent, p.width())
+	for i, line := range lines {
+		if i > 0 {
+			lead = spaces(indent)
+		}
+		lines[i] = strings.TrimRight(lead+p.paint(s, line), " ")
+	}
+	return lines
+}
 
-// clean makes one line of a stranger's text fit to be shown: no escape sequence,
-// no control character, nothing that turns the direction of writing. Of a
-// progress bar, which returns to the start of its line, the last state remains.
+// hint returns the wrapped lines of a hint.
+func (p *Printer) hint(indent int, text string) []string {
+	return p.paragraph(spaces(indent)+p.paint(busy, "hint:")+" ", indent+len("hint: "), clean(text), plain)
+}
+
+// label returns a muted label that is padded to a width.
+func (p *Printer) label(text string, cells int) string {
+	return p.paint(muted, text) + spaces(cells-len(text))
+}
+
+// clean makes one line of untrusted text safe to print: it removes escape
+// sequences, control characters and characters that change the direction of
+// writing. A progress bar, which returns to the start of its line, keeps its last
+// state only.
 func clean(line string) string {
-	line = strings.TrimRight(line, "\r\n")
-	if isClean(line) {
-		return line
-	}
-	line = strings.ReplaceAll(ansi.Strip(strings.ToValidUTF8(line, "\ufffd")), "\r\n", "\n")
-	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
-		line = line[i+1:]
-	}
+	line = ansi.Strip(strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "\ufffd"))
+	line = strings.ReplaceAll(line, "\r\n", "\n")
+	line = line[strings.LastIndexByte(line, '\r')+1:]
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n':
@@ -133,15 +148,6 @@ func clean(line string) string {
 		}
 		return r
 	}, line)
-}
-
-func isClean(line string) bool {
-	for i := range len(line) {
-		if line[i] < ' ' || line[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // cleanLines is clean for a text of several lines.

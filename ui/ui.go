@@ -1,18 +1,18 @@
-// Package ui turns a snapshot, a problem, a plan or a log line into text for
-// one given writer.
+// Package ui turns snapshots, errors, plans, requests and log lines into text
+// for one writer.
 //
-// The rules of the terminal are stated here once. A terminal gets colour, a
-// layout that fits its width, and blocks that are redrawn in place. A pipe gets
-// plain aligned columns of any width and never a cursor movement. Colour is
-// drawn from a fixed palette that reads on dark and light backgrounds: the
-// terminal is never asked for its background, since that writes an escape
-// sequence and waits for the answer.
+// A terminal gets colour, a layout that fits its width, and blocks that are
+// redrawn in place. A pipe gets plain aligned columns of any width and no cursor
+// movement. The palette is fixed and readable on dark and light backgrounds. The
+// terminal is never queried: a query writes an escape sequence and waits for the
+// answer.
 //
-// It must not know of a process, a socket or a file of silo's: it gets values
-// and hands out text. Whether a value is secret is decided before it comes here.
+// The package must not know processes, sockets or silo's files: it gets values
+// and produces text. Secrets are removed before they get here.
 package ui
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"strconv"
@@ -20,40 +20,43 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
 )
 
-// Options say how a Printer learns of its surroundings. The zero value asks the
-// process and the writer.
+// Options configure a Printer. The zero value uses the process's environment
+// and the writer's file descriptor.
 type Options struct {
-	// Color is auto (also when empty), always or never.
+	// Color is auto (also if empty), always or never.
 	Color string
-	// Env looks a variable up. Nil: the process's environment.
+	// Env looks up an environment variable. Nil: os.LookupEnv.
 	Env func(string) (string, bool)
-	// Size tells whether the writer is a terminal, and how large it is in cells.
-	// It is asked again for every frame. Nil: the writer's file descriptor.
+	// Size reports the writer's size in cells and whether it is a terminal. It is
+	// called for every frame. Nil: ask the writer's file descriptor.
 	Size func() (columns, rows int, terminal bool)
-	// Now is the clock of uptimes and elapsed times. Nil: time.Now.
+	// Now is the clock for uptimes and elapsed times. Nil: time.Now.
 	Now func() time.Time
 }
 
-// Printer writes views to one writer, each view in a single Write, whose error is for
-// Lost. A Printer is safe for concurrent use if its writer is.
+// Printer writes views to one writer, each view in a single Write. WriteError
+// returns the first error of those writes. A Printer is safe for concurrent use
+// if its writer is.
 type Printer struct {
 	w        io.Writer
 	env      func(string) (string, bool)
 	size     func() (columns, rows int, terminal bool)
 	now      func() time.Time
 	terminal bool
+	margin   int // columns left free at the right
 	glyphs   glyphs
-	pens     []pen // by ink; nil without colour
-	lost     atomic.Pointer[error]
+	styles   []lipgloss.Style // by style; nil without colour
+	writeErr *atomic.Pointer[error]
 }
 
-// New makes a Printer for w. It reads the environment and the size of the
-// terminal and writes nothing.
+// New returns a Printer for w. It reads the environment and the terminal's size
+// and writes nothing.
 func New(w io.Writer, o Options) *Printer {
-	p := &Printer{w: w, env: o.Env, size: o.Size, now: o.Now}
+	p := &Printer{w: w, env: o.Env, size: o.Size, now: o.Now, writeErr: new(atomic.Pointer[error])}
 	if p.env == nil {
 		p.env = os.LookupEnv
 	}
@@ -64,117 +67,106 @@ func New(w io.Writer, o Options) *Printer {
 		p.now = time.Now
 	}
 	_, _, p.terminal = p.size()
-	p.glyphs = newGlyphs(speaksUTF8(p.env))
-	if wantsColor(o.Color, p.terminal, p.env) {
-		p.pens = newPens(p.env)
+	p.glyphs = newGlyphs(p.supportsUTF8())
+	if p.wantsColor(o.Color) {
+		p.styles = newStyles(p.env)
 	}
 	return p
 }
 
-// Terminal tells whether the writer is a terminal.
+// Terminal reports whether the writer is a terminal.
 func (p *Printer) Terminal() bool { return p.terminal }
 
-// width is the number of cells a line may take, 0 for any number.
+// Color reports whether the output is coloured.
+func (p *Printer) Color() bool { return p.styles != nil }
+
+// width returns the number of cells a line may take, 0 for any number. A
+// terminal without a known size, such as a serial line, reports 0 columns.
 func (p *Printer) width() int {
 	if !p.terminal {
 		return 0
 	}
 	columns, _, _ := p.size()
-	return positive(columns, p.variable("COLUMNS"), 80)
+	return max(cmp.Or(columns, p.number("COLUMNS"), 80)-p.margin, 1)
 }
 
-// height is the number of lines that the terminal shows.
+// height returns the number of lines that the terminal shows.
 func (p *Printer) height() int {
 	_, rows, _ := p.size()
-	return positive(rows, p.variable("LINES"), 24)
+	return cmp.Or(rows, p.number("LINES"), 24)
 }
 
-// movable tells whether lines already written can be drawn over.
-func (p *Printer) movable() bool {
-	kind, _ := p.env("TERM")
-	return p.terminal && kind != "dumb"
+// canRedraw reports whether lines already written can be overwritten.
+func (p *Printer) canRedraw() bool { return p.terminal && p.variable("TERM") != "dumb" }
+
+func (p *Printer) variable(name string) string {
+	value, _ := p.env(name)
+	return value
 }
 
-func (p *Printer) variable(name string) int {
-	text, _ := p.env(name)
-	n, err := strconv.Atoi(text)
+// number returns a variable that holds a positive number, else 0.
+func (p *Printer) number(name string) int {
+	n, err := strconv.Atoi(p.variable(name))
 	if err != nil {
 		return 0
 	}
-	return n
+	return max(n, 0)
 }
 
-// positive is the first positive number. A terminal that was never told its size
-// (a serial line, a bare pseudo-terminal) says it is 0 by 0.
-func positive(numbers ...int) int {
-	for _, n := range numbers {
-		if n > 0 {
-			return n
-		}
-	}
-	return 0
-}
-
-// print writes lines at once, so that no other writer's text gets between them.
+// print writes lines in one Write, so that no other output comes between them.
 func (p *Printer) print(lines []string) {
-	if len(lines) == 0 {
-		return
+	if len(lines) > 0 {
+		p.write(strings.Join(lines, "\n") + "\n")
 	}
-	p.write(strings.Join(lines, "\n") + "\n")
 }
 
 func (p *Printer) write(text string) {
 	if _, err := io.WriteString(p.w, text); err != nil {
-		p.lost.CompareAndSwap(nil, &err)
+		p.writeErr.CompareAndSwap(nil, &err)
 	}
 }
 
 func sizeOf(w io.Writer) func() (int, int, bool) {
 	file, ok := w.(interface{ Fd() uintptr })
-	if !ok {
+	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return func() (int, int, bool) { return 0, 0, false }
 	}
-	fd := int(file.Fd())
-	terminal := term.IsTerminal(fd)
 	return func() (int, int, bool) {
-		if !terminal {
-			return 0, 0, false
-		}
-		columns, rows, err := term.GetSize(fd)
-		if err != nil {
-			return 0, 0, true
-		}
+		columns, rows, _ := term.GetSize(int(file.Fd())) // 0 on error, as if unknown
 		return columns, rows, true
 	}
 }
 
-// wantsColor decides on colour: what was asked for on the command line, then
-// NO_COLOR (https://no-color.org), then CLICOLOR_FORCE and CLICOLOR
-// (https://bixense.com/clicolors), then whether the writer is a terminal.
-func wantsColor(asked string, terminal bool, env func(string) (string, bool)) bool {
-	value := func(name string) string { v, _ := env(name); return v }
+// wantsColor applies, in this order, the command line, NO_COLOR
+// (https://no-color.org), CLICOLOR_FORCE and CLICOLOR
+// (https://bixense.com/clicolors), and whether the writer is a terminal.
+func (p *Printer) wantsColor(option string) bool {
+	force := p.variable("CLICOLOR_FORCE")
 	switch {
-	case asked == "always":
+	case option == "always":
 		return true
-	case asked == "never", value("NO_COLOR") != "":
+	case option == "never", p.variable("NO_COLOR") != "":
 		return false
-	case value("CLICOLOR_FORCE") != "" && value("CLICOLOR_FORCE") != "0":
+	case force != "" && force != "0":
 		return true
-	case value("CLICOLOR") == "0":
+	case p.variable("CLICOLOR") == "0":
 		return false
 	}
-	return terminal && value("TERM") != "dumb"
+	return p.canRedraw()
 }
 
-// speaksUTF8 tells whether the locale's character set can show more than ASCII.
-// Containers mostly have no locale at all and a terminal that can, so only a
-// locale that says otherwise counts.
-func speaksUTF8(env func(string) (string, bool)) bool {
-	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if locale, _ := env(name); locale != "" {
-			locale = strings.ToLower(locale)
-			return strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
-		}
+// supportsUTF8 reports whether the locale's character set is UTF-8. Containers
+// usually have no locale but a terminal that displays UTF-8, so no locale counts
+// as UTF-8.
+func (p *Printer) supportsUTF8() bool {
+	locale := strings.ToLower(cmp.Or(p.variable("LC_ALL"), p.variable("LC_CTYPE"), p.variable("LANG"), "utf-8"))
+	return strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
+}
+
+// value returns what a pointer points to, or the zero value.
+func value[T any](pointer *T) (v T) {
+	if pointer != nil {
+		v = *pointer
 	}
-	return true
+	return v
 }

@@ -24,22 +24,22 @@ func TestColor(t *testing.T) {
 	}{
 		{"a terminal", true, "", "TERM=xterm-256color", fixed},
 		{"a terminal, auto", true, "auto", "TERM=xterm-256color", fixed},
-		{"a terminal of true colour", true, "", "TERM=xterm COLORTERM=truecolor", fixed},
-		{"a terminal of 16 colours", true, "", "TERM=linux", themed},
-		{"a terminal that nothing is known of", true, "", "", themed},
+		{"a true-colour terminal", true, "", "TERM=xterm COLORTERM=truecolor", fixed},
+		{"a 16-colour terminal", true, "", "TERM=linux", themed},
+		{"an unknown terminal", true, "", "", themed},
 		{"a dumb terminal", true, "", "TERM=dumb", none},
 		{"a terminal in CI", true, "", "TERM=xterm-256color CI=true", fixed},
 		{"a pipe", false, "", "TERM=xterm-256color", none},
 		{"NO_COLOR", true, "", "TERM=xterm-256color NO_COLOR=1", none},
-		{"NO_COLOR that is empty", true, "", "TERM=xterm-256color NO_COLOR=", fixed},
-		{"NO_COLOR before CLICOLOR_FORCE", true, "", "TERM=xterm-256color NO_COLOR=1 CLICOLOR_FORCE=1", none},
+		{"empty NO_COLOR", true, "", "TERM=xterm-256color NO_COLOR=", fixed},
+		{"NO_COLOR overrides CLICOLOR_FORCE", true, "", "TERM=xterm-256color NO_COLOR=1 CLICOLOR_FORCE=1", none},
 		{"CLICOLOR_FORCE in a pipe", false, "", "TERM=xterm-256color CLICOLOR_FORCE=1", fixed},
 		{"CLICOLOR_FORCE in a pipe without TERM", false, "", "CLICOLOR_FORCE=1", themed},
-		{"CLICOLOR_FORCE of 0", false, "", "TERM=xterm-256color CLICOLOR_FORCE=0", none},
-		{"CLICOLOR of 0", true, "", "TERM=xterm-256color CLICOLOR=0", none},
+		{"CLICOLOR_FORCE=0", false, "", "TERM=xterm-256color CLICOLOR_FORCE=0", none},
+		{"CLICOLOR=0", true, "", "TERM=xterm-256color CLICOLOR=0", none},
 		{"always, in a pipe", false, "always", "TERM=xterm-256color", fixed},
-		{"always before NO_COLOR", false, "always", "TERM=xterm-256color NO_COLOR=1", fixed},
-		{"never before CLICOLOR_FORCE", true, "never", "TERM=xterm-256color CLICOLOR_FORCE=1", none},
+		{"always overrides NO_COLOR", false, "always", "TERM=xterm-256color NO_COLOR=1", fixed},
+		{"never overrides CLICOLOR_FORCE", true, "never", "TERM=xterm-256color CLICOLOR_FORCE=1", none},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +86,7 @@ func TestGlyphsFollowTheLocale(t *testing.T) {
 	}
 }
 
-func TestWidthOfATerminalThatDoesNotTell(t *testing.T) {
+func TestWidthOfATerminalWithoutASize(t *testing.T) {
 	t.Parallel()
 	for env, want := range map[string]int{"": 80, "COLUMNS=40": 40, "COLUMNS=none": 80} {
 		var out bytes.Buffer
@@ -104,8 +104,8 @@ func TestWidthOfATerminalThatDoesNotTell(t *testing.T) {
 	}
 }
 
-// Whatever the width, each silo keeps name, state and its whole address, and no
-// line but those of addresses and names is wider than the terminal.
+// At any width each silo keeps its name, state and whole address, and only lines
+// with addresses or names are wider than the terminal.
 func TestStatusFitsAnyWidth(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -132,7 +132,7 @@ func TestStatusFitsAnyWidth(t *testing.T) {
 	})
 }
 
-// Scripts count on the columns of a pipe.
+// Scripts rely on the columns of a pipe.
 func TestPipeHasEveryColumnInEachRow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -155,7 +155,7 @@ func TestPipeHasEveryColumnInEachRow(t *testing.T) {
 	})
 }
 
-func TestPrefixKeepsItsColour(t *testing.T) {
+func TestPrefixColor(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	p := surrounding{columns: 80}.printer(&out, nil)

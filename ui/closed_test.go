@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"silo/ui"
+	"silo/wait/waittest"
 )
 
-func TestAReaderThatHasGoneEndsWhatIsWrittenForHim(t *testing.T) {
+func TestContextEndsWhenTheReaderCloses(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T) (reader, writer *os.File){"pipe": pipe, "socket": socket} {
 		t.Run(name, func(t *testing.T) {
@@ -21,30 +22,30 @@ func TestAReaderThatHasGoneEndsWhatIsWrittenForHim(t *testing.T) {
 			ctx, stop := p.CancelWhenClosed(t.Context())
 			defer stop()
 			if p.ReaderClosed() || ctx.Err() != nil {
-				t.Fatal("a reader who is there counts as gone")
+				t.Fatal("an open reader counts as closed")
 			}
 			if err := reader.Close(); err != nil {
 				t.Fatal(err)
 			}
-			<-ctx.Done()
+			waittest.Receive(t, ctx.Done(), "the end of the context")
 			if !p.ReaderClosed() {
-				t.Error("a reader who has gone counts as there")
+				t.Error("a closed reader counts as open")
 			}
 		})
 	}
 }
 
-func TestWhoWantsNoMoreEndsTheLookForAReader(t *testing.T) {
+func TestCancelStopsLookingForTheReader(t *testing.T) {
 	t.Parallel()
 	_, writer := pipe(t)
 	ctx, stop := ui.New(writer, ui.Options{}).CancelWhenClosed(t.Context())
 	stop()
 	if !errors.Is(ctx.Err(), context.Canceled) {
-		t.Error("the context lives on")
+		t.Error("the context is not canceled")
 	}
 }
 
-func TestAFileHasNoReader(t *testing.T) {
+func TestAFileIsNeverClosed(t *testing.T) {
 	t.Parallel()
 	file, err := os.Create(t.TempDir() + "/out")
 	if err != nil {
@@ -52,7 +53,7 @@ func TestAFileHasNoReader(t *testing.T) {
 	}
 	defer func() { _ = file.Close() }()
 	if ui.New(file, ui.Options{}).ReaderClosed() {
-		t.Error("what goes into a file counts as unread")
+		t.Error("a file counts as closed by its reader")
 	}
 }
 
@@ -76,6 +77,6 @@ func socket(t *testing.T) (reader, writer *os.File) {
 
 func both(t *testing.T, reader, writer *os.File) (*os.File, *os.File) {
 	t.Helper()
-	t.Cleanup(func() { _, _ = reader.Close(), writer.Close() }) // the reader may have gone
+	t.Cleanup(func() { _, _ = reader.Close(), writer.Close() }) // the reader may be closed already
 	return reader, writer
 }

@@ -13,7 +13,7 @@ import (
 	"silo/ui"
 )
 
-// writes counts what is written at once.
+// writes records each Write.
 type writes struct{ all []string }
 
 func (w *writes) Write(b []byte) (int, error) {
@@ -51,48 +51,43 @@ func anySnapshot(t *rapid.T) state.Snapshot {
 	return s
 }
 
-// After any sequence of frames, sizes of the window and lines above, the screen
-// holds the lines above and the last frame, and after Done nothing of the block.
-func TestProgressLeavesNoTrace(t *testing.T) {
+// After any sequence of frames and window sizes the screen shows one frame, and
+// after Done nothing.
+func TestProgressErasesItsBlock(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		columns, rows, now := rapid.IntRange(20, 130).Draw(t, "columns"), rapid.IntRange(4, 50).Draw(t, "rows"), time.Unix(1e9, 0)
 		var w writes
 		p := terminal(&w, &columns, &rows, &now)
-		// What a narrower window pushes off its top is out of any program's reach, so
-		// the screen is higher than the printer believes.
+		// No program can erase lines that a narrower window has pushed off its top, so
+		// the screen is higher than the printer's.
 		show := newScreen(columns, 3*rows)
 		progress := p.Progress()
-		var above []string
-		for i := range rapid.IntRange(1, 8).Draw(t, "frames") {
+		for range rapid.IntRange(1, 8).Draw(t, "frames") {
 			if narrower := rapid.IntRange(max(8, (columns+1)/2), columns).Draw(t, "narrower"); rapid.Bool().Draw(t, "resize") {
 				columns = narrower
 				show.narrow(columns)
-			}
-			if rapid.Bool().Draw(t, "above") {
-				above = append(above, fmt.Sprint("line ", i))
-				progress.Above(above[len(above)-1])
 			}
 			now = now.Add(100 * time.Millisecond)
 			before := len(w.all)
 			progress.Update(anySnapshot(t), map[string]string{"region-0": stranger(t)})
 			if len(w.all) > before+1 {
-				t.Fatalf("a frame in %d writes", len(w.all)-before)
+				t.Fatalf("%d writes for one frame", len(w.all)-before)
 			}
 			show.write(strings.Join(w.all, ""))
 			w.all = nil
-			if shown := show.String(); !strings.HasPrefix(shown, strings.Join(append(above, ""), "\n")) || strings.Count("\n"+shown, "\nac") != 1 {
-				t.Fatalf("below %q the screen shows\n%s", above, shown)
+			if shown := show.String(); strings.Count("\n"+shown, "\nac") != 1 {
+				t.Fatalf("the screen shows\n%s", shown)
 			}
-			if height := len(show.lines) - len(above); height > rows {
+			if height := len(show.lines); height > rows {
 				t.Fatalf("%d lines in a window of %d", height, rows)
 			}
 		}
 		progress.Done()
 		progress.Done()
 		show.write(strings.Join(w.all, ""))
-		if got, want := show.String(), strings.Join(append(above, ""), "\n"); got != want {
-			t.Fatalf("Done leaves\n%swant\n%s", got, want)
+		if got := show.String(); got != "" {
+			t.Fatalf("Done leaves\n%s", got)
 		}
 	})
 }
@@ -101,7 +96,7 @@ func stranger(t *rapid.T) string {
 	return rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune("\x1b[]mKJ\r\n日👩\u200d👧 ")))).Draw(t, "line")
 }
 
-func TestFrameThatChangesNothingIsNotWritten(t *testing.T) {
+func TestUnchangedFrameIsNotWritten(t *testing.T) {
 	t.Parallel()
 	columns, rows, now := 80, 24, time.Unix(1e9, 0)
 	var w writes
@@ -123,9 +118,8 @@ func TestProgressOnADumbTerminalIsPlainLines(t *testing.T) {
 	})
 	progress := p.Progress()
 	progress.Update(state.Snapshot{Silos: []state.Silo{{Name: "control", State: state.Starting}}}, nil)
-	progress.Above("silo: a note")
 	progress.Done()
-	if got, want := out.String(), "control  starting\nsilo: a note\n"; got != want {
+	if got, want := out.String(), "control  starting\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -147,7 +141,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("%d tables in\n%s", got, out.String())
 		}
 	})
-	t.Run("a terminal keeps one", func(t *testing.T) {
+	t.Run("a terminal is redrawn in place", func(t *testing.T) {
 		t.Parallel()
 		columns, rows, now := 80, 8, time.Unix(1e9, 0)
 		var w writes
@@ -161,7 +155,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("the screen shows\n%s", got)
 		}
 	})
-	t.Run("times run on, on a terminal alone", func(t *testing.T) {
+	t.Run("times are updated only on a terminal", func(t *testing.T) {
 		t.Parallel()
 		columns, rows, now := 80, 8, time.Unix(1e9, 0)
 		runs := first
@@ -182,14 +176,14 @@ func TestWatch(t *testing.T) {
 		piped := surrounding{}.printer(&out, nil).Watch()
 		piped.Update(runs)
 		if before := out.String(); piped.NeedsRedraw() {
-			t.Errorf("a pipe is to be told again of\n%s", before)
+			t.Errorf("NeedsRedraw in a pipe after\n%s", before)
 		}
 		runs.State = state.InstanceStopped
 		if watch.Update(runs); watch.NeedsRedraw() {
-			t.Error("what has ended runs on")
+			t.Error("NeedsRedraw for a stopped instance")
 		}
 	})
-	t.Run("columns stay where they are", func(t *testing.T) {
+	t.Run("columns never get narrower", func(t *testing.T) {
 		t.Parallel()
 		columns, rows, now := 120, 8, time.Unix(1e9, 0)
 		var w writes

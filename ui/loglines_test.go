@@ -17,7 +17,7 @@ func printer(color string, terminal bool) *ui.Printer {
 	})
 }
 
-func TestLine(t *testing.T) {
+func TestSanitizeLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ line, terminal, forced, plain string }{
 		{"", "", "", ""},
@@ -49,20 +49,20 @@ func TestLine(t *testing.T) {
 			{printer("auto", false), "pipe", test.plain},
 		} {
 			if got := string(on.p.SanitizeLine(line)); got != on.want {
-				t.Errorf("%q on a %s: %q, not %q", test.line, on.name, got, on.want)
+				t.Errorf("%q on a %s: got %q, want %q", test.line, on.name, got, on.want)
 			}
 		}
 		if got := string(ui.StripEscapes(line)); got != test.plain {
-			t.Errorf("%q plain: %q, not %q", test.line, got, test.plain)
+			t.Errorf("%q without escapes: got %q, want %q", test.line, got, test.plain)
 		}
 		if string(line) != test.line {
-			t.Errorf("%q was changed to %q", test.line, line)
+			t.Errorf("%q was modified to %q", test.line, line)
 		}
 	}
 }
 
-// Whatever a silo writes, a line leaves a terminal as it was.
-func TestALineLeavesNothingBehind(t *testing.T) {
+// Whatever a silo writes, a sanitized line has no effect on the terminal but text.
+func TestSanitizeLineLeavesOnlyTextAndColor(t *testing.T) {
 	t.Parallel()
 	terminal, pipe := printer("always", true), printer("never", false)
 	piece := rapid.OneOf(
@@ -86,18 +86,18 @@ func TestALineLeavesNothingBehind(t *testing.T) {
 			}
 			end := strings.IndexByte(after, 'm')
 			if end < 1 || after[0] != '[' || strings.Trim(after[1:end], "0123456789;:") != "" {
-				t.Fatalf("%q is not colour", after)
+				t.Fatalf("%q is not a colour sequence", after)
 			}
 			on = after[1:end] != "" && after[1:end] != "0"
 			got = after[end+1:]
 		}
 		if on {
-			t.Fatalf("colour goes on after %q", line)
+			t.Fatalf("colour is not reset after %q", line)
 		}
 	})
 }
 
-func BenchmarkLine(b *testing.B) {
+func BenchmarkSanitizeLine(b *testing.B) {
 	pipe := printer("never", false)
 	line := []byte(strings.Repeat("an ordinary line ", 6))
 	b.ReportAllocs()
