@@ -11,7 +11,7 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// usageError is a command line that is not understood.
+// usageError is a command line that silo does not understand.
 type usageError struct {
 	text string
 	hint string
@@ -19,66 +19,122 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.text }
 
-// arrange puts a command line into the order that urfave/cli v2 understands:
-// global flags, verb, the verb's flags, names. That library takes a flag after
-// the first name for a name, and a global flag after the verb for an error,
-// while fingers type both. What is after -- stays as it is.
-func reorderArgs(program *cli.App, args []string) ([]string, error) {
+// commandLine is a command line taken apart: global flags, verb, the verb's flags,
+// names. urfave/cli v2 takes a flag after the first name for a name and refuses a
+// global flag after the verb; here flags may stand anywhere before another program's
+// command line.
+type commandLine struct {
+	program   *cli.App
+	commands  []*cli.Command // what the next word may name
+	path      []*cli.Command // the verb and its subcommand
+	global    []parsedFlag
+	own       []parsedFlag // the verb's flags
+	names     []string
+	help      bool
+	noFlags   bool // a -- has ended silo's flags
+	foreignAt int  // the index of the word that begins another program's command line, or -1
+}
+
+// parsedFlag is one flag of a command line.
+type parsedFlag struct {
+	flag  cli.Flag
+	words []string // as typed
+	value string
+}
+
+func newCommandLine(program *cli.App) *commandLine {
+	return &commandLine{program: program, commands: program.Commands, foreignAt: -1}
+}
+
+// parseArgs takes a whole command line apart.
+func parseArgs(program *cli.App, args []string) (*commandLine, error) {
 	if len(args) > 0 && args[0] == "help" { // silo help up
 		args = append(slices.Clone(args[1:]), "--help")
 	}
-	line := commandLine{flags: program.Flags, commands: program.Commands}
-	for i := 0; i < len(args); i++ {
-		used, err := line.parseWord(args[i:])
+	line := newCommandLine(program)
+	for at := 0; at < len(args); {
+		used, err := line.parseWord(args, at)
 		if err != nil {
 			return nil, err
 		}
-		i += used - 1
+		at += used
 	}
-	return line.reordered(), nil
+	return line, nil
 }
 
-// commandLine is one on its way into order.
-type commandLine struct {
-	flags       []cli.Flag     // the global ones
-	commands    []*cli.Command // what the next word may name
-	path        []*cli.Command // the verb, and its verb
-	globalFlags []string
-	verbFlags   []string
-	names       []string
-	restAfter   int // behind that many names no flag is silo's any more; 0: behind any number
+// reordered returns the command line in the order that urfave/cli understands.
+func (l *commandLine) reordered() []string {
+	var args []string
+	for _, f := range l.global {
+		args = append(args, f.words...)
+	}
+	for _, c := range l.path {
+		args = append(args, c.Name)
+	}
+	for _, f := range l.own {
+		args = append(args, f.words...)
+	}
+	if len(l.names) > 0 && len(l.path) > 0 && !l.command().SkipFlagParsing {
+		args = append(args, "--")
+	}
+	return append(args, l.names...)
 }
 
-// take takes the next word, and returns how many of the words it used.
-func (l *commandLine) parseWord(args []string) (int, error) {
-	word := args[0]
+// parseWord parses args[at] and returns how many words it used.
+func (l *commandLine) parseWord(args []string, at int) (int, error) {
+	word := args[at]
 	switch {
-	case len(l.path) > 0 && l.path[len(l.path)-1].SkipFlagParsing:
-		l.names = append(l.names, args...)
-		return len(args), nil
-	case word == "--":
-		l.names = append(l.names, args[1:]...)
-		return len(args), nil
-	case len(word) > 1 && word[0] == '-':
-		return l.parseFlag(args)
+	case l.command().SkipFlagParsing:
+		return l.takeRest(args[at:]), nil
+	case word == "--" && !l.noFlags:
+		if l.takesCommand() {
+			l.foreignAt = at + 1
+		}
+		l.noFlags = true
+		return 1 + l.takeRest(args[at+1:]), nil
+	case l.isFlag(word):
+		return l.parseFlag(args[at:])
 	case len(l.commands) > 0:
 		return 1, l.parseVerb(word)
+	case l.commandIsNext():
+		l.foreignAt = at
+		return l.takeRest(args[at:]), nil
 	}
 	l.names = append(l.names, word)
-	if len(l.names) == l.restAfter { // the rest is another program's command line
-		l.names = append(l.names, args[1:]...)
-		return len(args), nil
-	}
 	return 1, nil
+}
+
+func (l *commandLine) takeRest(words []string) int {
+	l.names = append(l.names, words...)
+	return len(words)
+}
+
+func (l *commandLine) isFlag(word string) bool { return len(word) > 1 && word[0] == '-' && !l.noFlags }
+
+// command returns the command that the words so far call, or an empty one.
+func (l *commandLine) command() *cli.Command {
+	if len(l.path) == 0 {
+		return &cli.Command{}
+	}
+	return l.path[len(l.path)-1]
+}
+
+// argsUsage returns the arguments of the verb, such as SILO, -- and CMD….
+func (l *commandLine) argsUsage() []string { return strings.Fields(l.command().ArgsUsage) }
+
+// takesCommand reports whether the verb runs another program, as run and exec do.
+func (l *commandLine) takesCommand() bool { return slices.Contains(l.argsUsage(), "CMD…") }
+
+// commandIsNext reports whether the next word that is no flag begins another
+// program's command line.
+func (l *commandLine) commandIsNext() bool {
+	return l.takesCommand() && len(l.names) == slices.Index(l.argsUsage(), "--")
 }
 
 func (l *commandLine) parseVerb(word string) error {
 	for _, c := range l.commands {
 		if c.HasName(word) {
 			l.path, l.commands = append(l.path, c), c.Subcommands
-			if c.Name == "run" || c.Name == "exec" {
-				l.restAfter = 1 // run SILO CMD…, exec CMD…: what follows the first name is not silo's
-			}
 			return nil
 		}
 	}
@@ -88,29 +144,21 @@ func (l *commandLine) parseVerb(word string) error {
 			known = append(known, c.Name)
 		}
 	}
-	return &usageError{text: fmt.Sprintf("no verb is called %q", word), hint: suggest(word, known, "the verbs are "+strings.Join(known, ", "))}
+	return &usageError{text: fmt.Sprintf("unknown verb %q", word), hint: suggest(word, known, "the verbs are "+strings.Join(known, ", "))}
 }
 
-// parseFlag takes a flag with its value. The verb's own flags come before the
-// global ones of the same name: -f after logs is --follow.
+// parseFlag parses a flag and its value. The verb's own flags come before global
+// flags of the same name: -f after logs is --follow.
 func (l *commandLine) parseFlag(args []string) (int, error) {
 	typed, value, joined := strings.Cut(args[0], "=")
 	name := strings.TrimPrefix(strings.TrimPrefix(typed, "-"), "-")
 	if name == "help" || name == "h" {
-		if len(l.path) == 0 {
-			l.globalFlags = append(l.globalFlags, args[0])
-		} else {
-			l.verbFlags = append(l.verbFlags, args[0])
-		}
+		l.help = true
 		return 1, nil
 	}
 	flag, own := l.flagFor(name)
 	if flag == nil {
 		return 0, l.unknownFlag(args[0], name)
-	}
-	into := &l.globalFlags
-	if own {
-		into = &l.verbFlags
 	}
 	used := 1
 	if _, isBool := flag.(*cli.BoolFlag); isBool && !joined {
@@ -120,24 +168,29 @@ func (l *commandLine) parseFlag(args []string) (int, error) {
 	} else if !joined {
 		value, used = args[1], 2
 	}
-	if kind := checkValue(flag, value); kind != "" {
+	if kind := wantedKind(flag, value); kind != "" {
 		return used, &usageError{text: fmt.Sprintf("%s cannot be %q: it takes %s", typed, value, kind), hint: l.helpHint()}
 	}
-	*into = append(*into, args[:used]...)
+	parsed := parsedFlag{flag: flag, words: args[:used], value: value}
+	if own {
+		l.own = append(l.own, parsed)
+	} else {
+		l.global = append(l.global, parsed)
+	}
 	return used, nil
 }
 
-// misfit is what a flag's value has to be, where it is not that. The library would
-// say so, too, but of a flag that nobody typed: -timeout.
-func checkValue(flag cli.Flag, value string) (kind string) {
+// wantedKind returns the kind of value that a flag takes if value is not of that kind.
+// The library's own error would name the flag -timeout, which is not what was typed.
+func wantedKind(flag cli.Flag, value string) (kind string) {
 	var err error
 	switch flag.(type) {
 	case *cli.DurationFlag:
 		_, err = time.ParseDuration(value)
-		kind = "a duration, as 10s or 2m"
+		kind = "a duration, such as 10s or 2m"
 	case *cli.IntFlag:
 		_, err = strconv.ParseInt(value, 0, strconv.IntSize)
-		kind = "a number, as 20"
+		kind = "a number, such as 20"
 	case *cli.BoolFlag:
 		_, err = strconv.ParseBool(value)
 		kind = "true or false"
@@ -148,15 +201,15 @@ func checkValue(flag cli.Flag, value string) (kind string) {
 	return kind
 }
 
-// flagFor is the flag that a name means here, and whether it is the verb's own;
-// nil where there is none.
+// flagFor returns the flag of that name and whether it is the verb's own. It returns
+// nil if there is none.
 func (l *commandLine) flagFor(name string) (flag cli.Flag, own bool) {
 	for _, c := range slices.Backward(l.path) {
 		if flag := flagNamed(c.Flags, name); flag != nil {
 			return flag, true
 		}
 	}
-	return flagNamed(l.flags, name), false
+	return flagNamed(l.program.Flags, name), false
 }
 
 func flagNamed(flags []cli.Flag, name string) cli.Flag {
@@ -170,7 +223,7 @@ func flagNamed(flags []cli.Flag, name string) cli.Flag {
 
 func (l *commandLine) unknownFlag(word, name string) error {
 	var known []string
-	flags := slices.Clone(l.flags)
+	flags := slices.Clone(l.program.Flags)
 	for _, c := range l.path {
 		flags = append(flags, c.Flags...)
 	}
@@ -178,53 +231,32 @@ func (l *commandLine) unknownFlag(word, name string) error {
 		known = append(known, "--"+flag.Names()[0])
 	}
 	return &usageError{
-		text: fmt.Sprintf("%s has no flag %s", l.verb(), word),
+		text: fmt.Sprintf("%s has no flag %s", commandPath(l.path), word),
 		hint: suggest("--"+name, known, l.helpHint()),
 	}
 }
 
-// verb is what is called so far.
-func (l *commandLine) verb() string {
-	words := []string{"silo"}
-	for _, c := range l.path {
-		words = append(words, c.Name)
-	}
-	return strings.Join(words, " ")
-}
+func (l *commandLine) helpHint() string { return commandPath(l.path) + " --help" }
 
-func (l *commandLine) helpHint() string { return l.verb() + " --help lists the flags" }
-
-func (l *commandLine) reordered() []string {
-	args := slices.Clone(l.globalFlags)
-	for _, c := range l.path {
-		args = append(args, c.Name)
-	}
-	args = append(args, l.verbFlags...)
-	if len(l.names) > 0 && len(l.path) > 0 && !l.path[len(l.path)-1].SkipFlagParsing {
-		args = append(args, "--")
-	}
-	return append(args, l.names...)
-}
-
-// likeness is how near a known word must be to be offered, from 0 to 1. At this
-// one a slip of a finger counts and another word does not.
+// similarity is the least likeness, from 0 to 1, of a known word that is suggested. At
+// this value a typo is recognised and another word is not.
 const similarity = 0.84
 
-// nearest is a hint that names the known words close to one, or otherwise.
+// suggest returns a hint that names the known words similar to word, or else otherwise.
 func suggest(word string, known []string, otherwise string) string {
-	var offered []string
+	var similar []string
 	for _, k := range known {
 		if smetrics.JaroWinkler(word, k, 0.7, 4) >= similarity {
-			offered = append(offered, k)
+			similar = append(similar, k)
 		}
 	}
-	if len(offered) == 0 {
+	if len(similar) == 0 {
 		return otherwise
 	}
-	return "did you mean " + strings.Join(offered, " or ") + "?"
+	return "did you mean " + strings.Join(similar, " or ") + "?"
 }
 
-// oneOf refuses a flag's value that is none of the known ones.
+// oneOf refuses a flag's value that is not one of the known values.
 func oneOf(flag, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil

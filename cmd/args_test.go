@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-func TestArrange(t *testing.T) {
+func TestParseArgs(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, line, want string }{
-		{"as the library wants it", "status --json", "--json status"},
+		{"already in order", "status --json", "--json status"},
 		{"a flag after a name", "logs us -f", "logs -f -- us"},
 		{"a value after a name", "logs us -n 5 eu", "logs -n 5 -- us eu"},
 		{"a global flag after the verb", "status -C dir --json", "-C dir --json status"},
@@ -17,42 +17,47 @@ func TestArrange(t *testing.T) {
 		{"-f after a verb that has none is the file", "up -f a.toml", "-f a.toml up"},
 		{"a joined value", "up --timeout=3s us", "up --timeout=3s -- us"},
 		{"a verb of a verb", "config print -f a.toml", "-f a.toml config print"},
-		{"another program's flags", "run us -- ls -l --json", "run -- us -- ls -l --json"},
+		{"another program's flags", "run us -- ls -l --json", "run -- us ls -l --json"},
 		{"another program's flags without --", "run us ls -l", "run -- us ls -l"},
 		{"a command without a silo", "exec --timeout 3s -- ls -l --json", "exec --timeout 3s -- ls -l --json"},
 		{"a command without --", "exec ls -l --json", "exec -- ls -l --json"},
-		{"the stand-in's flags", "devserver --delay 1s x", "devserver --delay 1s x"},
-		{"values of every kind", "up --detach=false --timeout 1m30s --json=true", "--json=true up --detach=false --timeout 1m30s"},
-		{"a number as Go writes it", "logs -n 0x10", "logs -n 0x10"},
+		{"flags of a command that parses its own", "devserver --delay 1s x", "devserver --delay 1s x"},
+		{"values of all kinds", "up --detach=false --timeout 1m30s --json=true", "--json=true up --detach=false --timeout 1m30s"},
+		{"a number with a prefix", "logs -n 0x10", "logs -n 0x10"},
 		{"nothing", "", ""},
-		{"help of a verb", "up --help", "up --help"},
+		{"a flag between the name and --", "run us -q -- ls -q", "-q run -- us ls -q"},
+		{"a flag between the name and the command", "run us -q ls -q", "-q run -- us ls -q"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := reorderArgs((&app{}).program(), strings.Fields(test.line))
-			if err != nil || strings.Join(got, " ") != test.want {
-				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			line, err := parseArgs((&app{}).program(), strings.Fields(test.line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(line.reordered(), " "); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func TestArrangeRefuses(t *testing.T) {
+func TestParseArgsErrors(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"stat":              `no verb is called "stat"; did you mean status or start?`,
+		"stat":              `unknown verb "stat"; did you mean start or status?`,
 		"up --detatch":      "silo up has no flag --detatch; did you mean --detach?",
 		"up ---detach":      "silo up has no flag ---detach; did you mean --detach?",
-		"--file":            "--file needs a value; silo --help lists the flags",
-		"config prnt":       `no verb is called "prnt"; did you mean print?`,
+		"--file":            "--file needs a value; silo --help",
+		"config prnt":       `unknown verb "prnt"; did you mean print?`,
 		"logs us --follwo":  "silo logs has no flag --follwo; did you mean --follow?",
-		"up --timeout 10":   `--timeout cannot be "10": it takes a duration, as 10s or 2m; silo up --help lists the flags`,
-		"up -timeout=x":     `-timeout cannot be "x": it takes a duration, as 10s or 2m; silo up --help lists the flags`,
-		"logs us -n few":    `-n cannot be "few": it takes a number, as 20; silo logs --help lists the flags`,
-		"--json=1.5 status": `--json cannot be "1.5": it takes true or false; silo --help lists the flags`,
-		"config print -q=":  `-q cannot be "": it takes true or false; silo config print --help lists the flags`,
+		"up --timeout 10":   `--timeout cannot be "10": it takes a duration, such as 10s or 2m; silo up --help`,
+		"up -timeout=x":     `-timeout cannot be "x": it takes a duration, such as 10s or 2m; silo up --help`,
+		"logs us -n few":    `-n cannot be "few": it takes a number, such as 20; silo logs --help`,
+		"--json=1.5 status": `--json cannot be "1.5": it takes true or false; silo --help`,
+		"run us -x -- ls":   "silo run has no flag -x; silo run --help",
+		"config print -q=":  `-q cannot be "": it takes true or false; silo config print --help`,
 	} {
-		_, err := reorderArgs((&app{}).program(), strings.Fields(line))
+		_, err := parseArgs((&app{}).program(), strings.Fields(line))
 		var usage *usageError
 		if !errors.As(err, &usage) || usage.text+"; "+usage.hint != want {
 			t.Errorf("%q: got %v, want %s", line, usage, want)

@@ -20,7 +20,7 @@ const checkTimeout = 10 * time.Second
 
 func (a *app) checkCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "check",
+		Name: "check", Category: categoryLook,
 		Usage: "reach each silo on its own port and through its address, and make sure that it is the one that answers; exit 1 where one fails",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Value: checkTimeout, Usage: "give each silo `DURATION`; all are checked side by side"},

@@ -51,8 +51,8 @@ const (
 	levelError
 )
 
-// levels are their words, in order.
-var levels = []string{"debug", "info", "warn", "error"}
+// logLevels are the values of --log-level, in order.
+var logLevels = []string{"debug", "info", "warn", "error"}
 
 // Main runs one invocation and returns its exit code. ctx ends when the user
 // asks to end for the first time.
@@ -65,9 +65,13 @@ func Main(ctx context.Context, in Invocation) int {
 	}
 	a.setPrinters("auto")
 	program := a.program() //nolint:contextcheck // the verbs get ctx from RunContext
-	args, err := reorderArgs(program, in.Args)
-	if err == nil {
-		err = program.RunContext(ctx, append([]string{"silo"}, args...))
+	line, err := parseArgs(program, in.Args)
+	switch {
+	case err != nil:
+	case line.help:
+		err = writeHelp(a.Stdout, program, line.path)
+	default:
+		err = program.RunContext(ctx, append([]string{"silo"}, line.reordered()...))
 	}
 	return a.exit(err)
 }
@@ -87,24 +91,27 @@ func (a *app) setPrinters(color string) {
 // program is the command line that silo understands.
 func (a *app) program() *cli.App {
 	program := &cli.App{
-		Name:            "silo",
-		Usage:           "run Sentry's control and region silos on this machine, with one command",
-		UsageText:       "silo [global flags] VERB [SILO…] [flags]",
-		HideHelpCommand: true,
-		HideVersion:     true,
-		// A header's value, or a JSON object, may hold a comma.
+		Name:        "silo",
+		Usage:       "run Sentry's control and region silos on this machine",
+		UsageText:   "silo [global flags] VERB [SILO…] [flags]",
+		HideHelp:    true, // writeHelp prints help
+		HideVersion: true,
+		Description: `silo reads one topology file, silo.toml, and starts a Sentry devserver for the
+control silo and for each region. It opens a tunnel for each silo, writes the matching region config
+into Sentry's configuration file, and supervises all of it until it is stopped.`,
+		// A header's value or a JSON object may hold a comma.
 		DisableSliceFlagSeparator: true,
 
 		Writer:         a.Stdout,
 		ErrWriter:      a.Stderr,
-		ExitErrHandler: func(*cli.Context, error) {}, // finish is the one place that knows exit codes
+		ExitErrHandler: func(*cli.Context, error) {}, // a.exit maps errors to exit codes
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the topology `PATH` (default: $SILO_FILE, then silo.toml here or above)"},
+			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, DefaultText: "$SILO_FILE, then silo.toml here or above", Usage: "read the topology from `PATH`"},
 			&cli.StringFlag{Name: "directory", Aliases: []string{"C"}, Usage: "run as if started in `DIR`"},
 			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
-			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors alone"},
-			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour: `WHEN` is auto, always or never"},
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "how much the supervisor says of itself: debug, info, warn or error"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print only results and errors"},
+			&cli.StringFlag{Name: "color", Value: "auto", Usage: "use colour `WHEN`: auto, always or never"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "print the supervisor's messages from `LEVEL` on: debug, info, warn or error"},
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
 		Before: a.before,
@@ -112,15 +119,15 @@ func (a *app) program() *cli.App {
 			if c.Bool("version") {
 				return a.version(c)
 			}
-			return cli.ShowAppHelp(c)
+			return writeHelp(a.Stdout, c.App, nil)
 		},
 		Commands: []*cli.Command{
-			a.initCommand(), a.upCommand(), a.statusCommand(), a.tunnelsCommand(), a.logsCommand(),
-			a.lifecycleCommand("start", "start silos; return when they are ready"),
-			a.lifecycleCommand("stop", "stop silos; their tunnels and addresses stay"),
-			a.lifecycleCommand("restart", "stop silos and start them again; return when they are ready"),
-			a.downCommand(), a.configCommand(), a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(), a.checkCommand(), a.dashboardCommand(), a.dbCommand(), a.envCommand(), a.runCommand(), a.execCommand(), a.lsCommand(), a.doctorCommand(),
-			a.completionCommand(), a.versionCommand(),
+			a.upCommand(), a.downCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.runCommand(), a.execCommand(),
+			a.statusCommand(), a.logsCommand(), a.tunnelsCommand(), a.checkCommand(), a.dashboardCommand(), a.envCommand(),
+			a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(),
+			a.initCommand(), a.configCommand(),
+			a.dbCommand(),
+			a.doctorCommand(), a.lsCommand(), a.completionCommand(), a.versionCommand(),
 			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),
 		},
 	}
@@ -129,33 +136,32 @@ func (a *app) program() *cli.App {
 	return program
 }
 
-// tidy gives every verb the manners of all: no verb called help, and errors of
-// usage in silo's own words.
+// setDefaults sets what all commands have in common.
 func setDefaults(commands []*cli.Command) {
 	for _, c := range commands {
-		c.HideHelpCommand = true
+		c.HideHelp = true
 		c.OnUsageError = onUsageError
 		setDefaults(c.Subcommands)
 	}
 }
 
-// misused is for what arrange has let through.
+// onUsageError reports an error of the library's parser, which parseArgs did not find.
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	where := "silo"
 	if c.Command != nil && c.Command.HelpName != "" {
 		where = c.Command.HelpName
 	}
-	return &usageError{text: err.Error(), hint: where + " --help lists the flags"}
+	return &usageError{text: err.Error(), hint: where + " --help"}
 }
 
 func (a *app) before(c *cli.Context) error {
 	if err := oneOf("--color", c.String("color"), "auto", "always", "never"); err != nil {
 		return err
 	}
-	if err := oneOf("--log-level", c.String("log-level"), levels...); err != nil {
+	if err := oneOf("--log-level", c.String("log-level"), logLevels...); err != nil {
 		return err
 	}
-	a.level = slices.Index(levels, c.String("log-level"))
+	a.level = slices.Index(logLevels, c.String("log-level"))
 	a.quiet = c.Bool("quiet")
 	a.setPrinters(c.String("color"))
 	return nil

@@ -37,7 +37,7 @@ func TestComplete(t *testing.T) {
 	a, dir := typing(t, twoRegions)
 	// The word at the cursor is what follows the last blank.
 	for line, want := range map[string]string{
-		"st":                              "words status start stop",
+		"st":                              "words start stop status",
 		"--co":                            "words --color",
 		"-v":                              "words",
 		"--v":                             "words --version",
@@ -137,8 +137,6 @@ func TestCompleteByTheLastSnapshot(t *testing.T) {
 
 // TestValuesAreWhatVerbsAccept gives each flag a value that is none, and holds
 // the values that the refusal names against those that are completed.
-// Not parallel, as no test that runs Main in this process: urfave/cli writes to a
-// help flag that all apps share.
 func TestValuesAreWhatVerbsAccept(t *testing.T) {
 	for of, list := range flagValues() {
 		verb, name, _ := strings.Cut(of, " ")

@@ -16,7 +16,13 @@ var shells = []string{"bash", "zsh", "fish"}
 func (a *app) completionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "completion", ArgsUsage: strings.Join(shells, "|"),
-		Usage: "print what makes a shell complete verbs, flags, their values and the names of silos",
+		Category: categoryMachine,
+		Usage:    "Print a completion script for a shell",
+		Description: `completion prints a script that completes verbs, flags, their values and the names of silos. In zsh,
+load it after compinit.`,
+		UsageText: `source <(silo completion bash)       # in ~/.bashrc
+source <(silo completion zsh)        # in ~/.zshrc, after compinit
+silo completion fish | source        # in ~/.config/fish/config.fish`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return &usageError{text: "silo completion needs a shell", hint: "it is one of " + strings.Join(shells, ", ")}
@@ -30,20 +36,19 @@ func (a *app) completionCommand() *cli.Command {
 	}
 }
 
-// completeCommand is what the shells' scripts call with the words of a command
-// line up to the cursor, the program's name left out. Its first line says what
-// the last word is to be completed from:
+// completeCommand is called by the completion scripts with the words of a command line
+// up to the cursor, without the program's name. Its first line is the kind of candidates:
 //
-//	words           the lines that follow: a word, a tab, what it means
-//	files           paths; dirs: directories alone
+//	words           the lines that follow: a word, a tab, its meaning
+//	files, dirs     paths, or only directories
 //	command N       another program's command line begins at word N, counted from 0
 //
-// A path that is written behind a flag's = is completed without that flag. It
-// says nothing of errors, and ends with 0: a shell can do nothing with either.
+// A path behind a flag's = is completed without that flag. Errors are ignored and the
+// exit code is 0, since a shell cannot use either.
 func (a *app) completeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "__complete", Hidden: true, SkipFlagParsing: true,
-		Usage: "list what may follow on a command line, for the scripts of silo completion",
+		Usage: "list completions, for the scripts of silo completion",
 		Action: func(c *cli.Context) error {
 			answer := a.complete(c.App, c.Args().Slice())
 			_, err := fmt.Fprintln(a.Stdout, answer.kind)

@@ -24,7 +24,7 @@ func (a *app) configCommand() *cli.Command {
 		}}
 	}
 	return &cli.Command{
-		Name:  "config",
+		Name: "config", Category: categoryConfig,
 		Usage: "the region config in Sentry's configuration file",
 		Subcommands: []*cli.Command{
 			sub("print", "print it with its marker lines", a.configPrint, &cli.StringFlag{Name: "dialect", Usage: "as `RELEASE` reads it, or a dialect: " + dialectWords()}),

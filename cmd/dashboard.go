@@ -14,7 +14,7 @@ import (
 
 func (a *app) dashboardCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "dashboard",
+		Name: "dashboard", Category: categoryLook,
 		Usage: "print the address of the instance's page, and open it in a browser",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "no-open", Usage: "print the address alone"},

@@ -20,7 +20,7 @@ import (
 
 func (a *app) dbCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "db",
+		Name: "db", Category: categoryDatabases,
 		Usage: "make, migrate or drop the databases that silos have of their own",
 		Subcommands: []*cli.Command{
 			{Name: "create", ArgsUsage: "[SILO…]", Usage: "make the databases that are missing, each marked as its silo's own", Action: a.dbCreate},

@@ -19,7 +19,7 @@ import (
 
 func (a *app) doctorCommand() *cli.Command {
 	return &cli.Command{
-		Name:   "doctor",
+		Name: "doctor", Category: categoryMachine,
 		Usage:  "look for what is missing here, such as Sentry, Postgres or a port, and say how to mend it; exit 1 where something is",
 		Action: a.doctor,
 	}

@@ -22,7 +22,7 @@ import (
 
 func (a *app) envCommand() *cli.Command {
 	return &cli.Command{
-		Name: "env", Usage: "print the whole environment that a silo is launched with", ArgsUsage: "[SILO]",
+		Name: "env", Category: categoryLook, Usage: "print the whole environment that a silo is launched with", ArgsUsage: "[SILO]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "export", Usage: "print what a shell takes to make its own environment the silo's"},
 			&cli.BoolFlag{Name: "show-secrets", Usage: "print secrets as they are"},
@@ -33,7 +33,7 @@ func (a *app) envCommand() *cli.Command {
 
 func (a *app) runCommand() *cli.Command {
 	return &cli.Command{
-		Name: "run", Usage: "run CMD on this terminal, in a silo's environment and directory", ArgsUsage: "SILO -- CMD…",
+		Name: "run", Category: categoryStart, Usage: "run CMD on this terminal, in a silo's environment and directory", ArgsUsage: "SILO -- CMD…",
 		Action: a.run,
 	}
 }

@@ -23,7 +23,7 @@ const exitInterrupted = 130
 
 func (a *app) execCommand() *cli.Command {
 	return &cli.Command{
-		Name: "exec", ArgsUsage: "-- CMD…",
+		Name: "exec", Category: categoryStart, ArgsUsage: "-- CMD…",
 		Usage: "start the silos, run CMD on this terminal once they are ready, stop them; exit as CMD does",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION` on the way up, with exit code 124"},

@@ -15,7 +15,7 @@ import (
 
 func (a *app) initCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "init",
+		Name: "init", Category: categoryConfig,
 		Usage:     "write a commented silo.toml for the Sentry that is found here",
 		ArgsUsage: "[NGROK_YML]",
 		Flags: []cli.Flag{

@@ -23,7 +23,7 @@ import (
 
 func (a *app) logsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "logs", Usage: "show what silos wrote, running or not", ArgsUsage: "[SILO…]",
+		Name: "logs", Category: categoryLook, Usage: "show what silos wrote, running or not", ArgsUsage: "[SILO…]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is written from now on"},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "all", Usage: "the last `N` lines of each silo"},

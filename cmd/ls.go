@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) lsCommand() *cli.Command {
-	return &cli.Command{Name: "ls", Usage: "list all instances on this machine", Action: a.ls}
+	return &cli.Command{Name: "ls", Category: categoryMachine, Usage: "list all instances on this machine", Action: a.ls}
 }
 
 func (a *app) ls(c *cli.Context) error {

@@ -10,9 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-var update = flag.Bool("update", false, "write the manual page anew")
+var update = flag.Bool("update", false, "regenerate the manual page and the README's table of commands")
 
-// TestManual holds docs/silo.1 against the commands themselves.
+// TestManual compares docs/silo.1 with the tree of commands.
 func TestManual(t *testing.T) {
 	const file = "../docs/silo.1"
 	var page, stderr bytes.Buffer
@@ -29,7 +29,7 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	if page.String() != string(kept) {
-		t.Errorf("%s is not what silo man prints; go test ./cmd -run TestManual -update writes it anew", file)
+		t.Errorf("%s is out of date; go test ./cmd -run TestManual -update regenerates it", file)
 	}
 	for _, c := range (&app{}).program().Commands {
 		if shown := strings.Contains(page.String(), ".SS \"silo "+c.Name); shown == c.Hidden {
@@ -42,7 +42,7 @@ func TestManualEscapesTroff(t *testing.T) {
 	t.Parallel()
 	text, err := manual(&cli.App{
 		Usage:    "a-b",
-		Commands: []*cli.Command{{Name: "x", ArgsUsage: "[Y…]", Usage: `.so C:\dir`, Flags: []cli.Flag{&cli.StringFlag{Name: "long", Aliases: []string{"l"}, Usage: "'quoted `N`"}}}},
+		Commands: []*cli.Command{{Name: "x", Category: categoryLook, ArgsUsage: "[Y…]", Usage: `.so C:\dir`, Flags: []cli.Flag{&cli.StringFlag{Name: "long", Aliases: []string{"l"}, Usage: "'quoted `N`"}}}},
 	})
 	if err != nil {
 		t.Fatal(err)

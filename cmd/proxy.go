@@ -15,7 +15,7 @@ import (
 
 func (a *app) proxyCommand() *cli.Command {
 	return &cli.Command{
-		Name: "proxy", ArgsUsage: "SILO",
+		Name: "proxy", Category: categoryRequests, ArgsUsage: "SILO",
 		Usage: "hand whole requests on to a silo, as Sentry's gateway does, until Ctrl-C; print the URL that takes them",
 		Flags: append(callerFlags(),
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "take requests at `HOST:PORT`; port 0 is any free one"},

@@ -17,7 +17,7 @@ import (
 
 func (a *app) replayCommand() *cli.Command {
 	return &cli.Command{
-		Name: "replay", ArgsUsage: "ID",
+		Name: "replay", Category: categoryRequests, ArgsUsage: "ID",
 		Usage: "make a request that passed a tunnel once more, and print the body of the answer as silo request does",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", DefaultText: "the silo that it was for", Usage: "make it of `SILO`"},

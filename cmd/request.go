@@ -23,7 +23,7 @@ import (
 
 func (a *app) requestCommand() *cli.Command {
 	return &cli.Command{
-		Name: "request", ArgsUsage: "SILO [METHOD] PATH",
+		Name: "request", Category: categoryRequests, ArgsUsage: "SILO [METHOD] PATH",
 		Usage: "make one request to a silo and print the body of its answer, byte for byte as it comes",
 		Flags: append(callerFlags(),
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "send the header `NAME: VALUE`"},

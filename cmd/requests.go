@@ -16,7 +16,7 @@ import (
 
 func (a *app) requestsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "requests", ArgsUsage: "[SILO|ID…]",
+		Name: "requests", Category: categoryRequests, ArgsUsage: "[SILO|ID…]",
 		Usage: "show what passed the tunnels, to all silos or some, live with -f; by its number one request whole",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with those that are still to come, each once it has ended"},

@@ -20,7 +20,7 @@ import (
 
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "status",
+		Name: "status", Category: categoryLook,
 		Usage: "show every silo: state, address, process; exit 0 when all are ready, 3 when not, 4 when nothing runs",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on showing what changes"},

@@ -17,7 +17,7 @@ import (
 
 func (a *app) tunnelsCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "tunnels",
+		Name: "tunnels", Category: categoryLook,
 		Usage: "show each silo's tunnel, or print the region config that matches them",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "print-config", Usage: "print the region config, exactly as written"},

@@ -26,16 +26,29 @@ import (
 func (a *app) upCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "up",
-		Usage:     "start the silos: ports, tunnels, region config, processes; return or go on once all are ready",
+		Category:  categoryStart,
+		Usage:     "Start the silos and stay attached until Ctrl-C",
 		ArgsUsage: "[SILO…]",
+		Description: `up validates the topology, reserves ports, opens tunnels, writes the region config, starts the
+devservers and waits until all are ready. Then it prints a table of addresses and shows the silos'
+output. Ctrl-C stops everything; a second Ctrl-C kills what is left.
+
+If the instance already runs, up applies an edited topology to it and returns once all is ready.
+
+Exit codes: 5 if the topology is invalid, 6 if a port, a domain or the region config's file is taken,
+124 if the silos are not ready in time, 130 if a detached start is interrupted.`,
+		UsageText: `silo up
+silo up -d --timeout 2m    # return once all silos are ready
+silo up --dry-run          # print the plan or the changes
+silo up --demo             # no file, no Sentry, no account`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return once all is ready; the silos run on"},
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return once all silos are ready, and leave them running"},
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION`, with exit code 124"},
-			&cli.BoolFlag{Name: "keep-going", Usage: "go on when a silo has failed for good"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and touch nothing"},
-			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver and no regions"},
-			&cli.BoolFlag{Name: "demo", Usage: "run the stand-in devserver: needs no file, no Sentry and no account"},
-			&cli.BoolFlag{Name: "supervise", Hidden: true, Usage: "be the supervisor of a detached instance; reports on descriptor 3"},
+			&cli.BoolFlag{Name: "keep-going", Usage: "keep running when a silo fails permanently"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and change nothing"},
+			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "run in `MODE`: silos, or monolith for one devserver without regions"},
+			&cli.BoolFlag{Name: "demo", Usage: "run a stand-in for Sentry, without a topology file or an account"},
+			&cli.BoolFlag{Name: "supervise", Hidden: true, Usage: "be the supervisor of a detached instance and report on descriptor 3"},
 		},
 		Action: a.up,
 	}

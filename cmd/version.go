@@ -8,7 +8,11 @@ import (
 )
 
 func (a *app) versionCommand() *cli.Command {
-	return &cli.Command{Name: "version", Usage: "print the version", Action: a.version}
+	return &cli.Command{
+		Name: "version", Category: categoryMachine, Usage: "Print the version", Action: a.version,
+		Description: "version prints the version of silo and of Go, and the platform that it was built for.",
+		UsageText:   "silo version\nsilo version --json",
+	}
 }
 
 func (a *app) version(c *cli.Context) error {
