@@ -47,9 +47,9 @@ func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 	case "occupy", "release":
 		s.Occupy(args[1], args[0] == "occupy")
 	case "refuse":
-		s.Refuse()
+		s.CloseListener()
 	case "admit":
-		ts.Check(s.Admit())
+		ts.Check(s.ReopenListener())
 	case "freeze":
 		s.Freeze()
 	case "thaw":

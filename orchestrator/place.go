@@ -64,8 +64,8 @@ type Placement struct {
 	urls        []string     // every silo's address as an entry of an environment
 	block       sentry.Block // the region config; empty for a monolith
 	provider    tunnels.Provider
-	front       *tunnels.Front // of provider local, else nil
-	frontAt     int            // its port
+	front       *tunnels.HostRouter // of provider local, else nil
+	frontAt     int                 // its port
 	board       *board
 	gate        *gate
 }
@@ -145,7 +145,7 @@ func edgePort(key string, i int) int {
 func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
 	p := &Placement{Plan: plan, Site: site, RunID: runID(), board: newBoard()}
 	if plan.Topology.Tunnels.Provider == tunnels.Local {
-		p.front = tunnels.NewFront()
+		p.front = tunnels.NewHostRouter()
 	}
 	p.gate = newGate(p)
 	config, err := p.tunnelConfig()
@@ -290,7 +290,7 @@ func closeProvider(ctx context.Context, provider tunnels.Provider) {
 func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 	t := p.Topology.Tunnels
 	config := tunnels.Config{
-		Provider: t.Provider, Version: p.Version, Log: p.Trace, Warn: p.Warn, Front: p.front,
+		Provider: t.Provider, Version: p.Version, Log: p.Trace, Warn: p.Warn, HostRouter: p.front,
 		Changed: func(string, tunnels.Status) {
 			if p.board != nil {
 				p.board.nudge()

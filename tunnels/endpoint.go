@@ -143,7 +143,7 @@ func (e *endpoint) serve(life context.Context) {
 	_ = proxy.Serve(life, e.came, e.forward) // the listener does not fail
 }
 
-func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.Patience) }
+func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.ConflictGrace) }
 
 func (e *endpoint) words() words { return e.provider.words(e.host) }
 

@@ -14,11 +14,11 @@ import (
 	"silo/proxy"
 )
 
-// Front is one address for all tunnels of Local, which hands each request to the
+// HostRouter is one address for all tunnels of Local, which hands each request to the
 // tunnel whose host it names: for browsers, which resolve *.localhost by
 // themselves (RFC 6761, section 6.3), as little else does. Its methods may be
-// called from any goroutine; a nil Front has nothing to close.
-type Front struct {
+// called from any goroutine; a nil HostRouter has nothing to close.
+type HostRouter struct {
 	mu      sync.Mutex // guards all below
 	doors   []*door
 	stops   []context.CancelFunc
@@ -26,19 +26,19 @@ type Front struct {
 	closed  bool
 }
 
-// door is one tunnel behind a Front.
+// door is one tunnel behind a HostRouter.
 type door struct {
 	hosts   []string // in lower case; the first is the one to show
 	handler http.Handler
 }
 
-// NewFront makes a Front with nothing behind it, which listens nowhere.
-func NewFront() *Front { return &Front{} }
+// NewHostRouter makes a HostRouter with nothing behind it, which listens nowhere.
+func NewHostRouter() *HostRouter { return &HostRouter{} }
 
 // Serve serves on listeners, which it owns, until Close; it returns at once, and
 // the end of ctx ends nothing. failed gets the error of one that fails, from a
-// goroutine of the Front's.
-func (f *Front) Serve(ctx context.Context, listeners []net.Listener, failed func(error)) {
+// goroutine of the HostRouter's.
+func (f *HostRouter) Serve(ctx context.Context, listeners []net.Listener, failed func(error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, listener := range listeners {
@@ -56,9 +56,9 @@ func (f *Front) Serve(ctx context.Context, listeners []net.Listener, failed func
 	}
 }
 
-// Close closes what the Front listens on. It waits until nothing of it runs, but
+// Close closes what the HostRouter listens on. It waits until nothing of it runs, but
 // never longer than ctx or 2 s, and is idempotent.
-func (f *Front) Close(ctx context.Context) error {
+func (f *HostRouter) Close(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (f *Front) Close(ctx context.Context) error {
 }
 
 // end lets nothing begin any more and everything end.
-func (f *Front) end() {
+func (f *HostRouter) end() {
 	if f == nil {
 		return
 	}
@@ -81,8 +81,8 @@ func (f *Front) end() {
 	}
 }
 
-// add puts a tunnel behind the Front, and returns what takes it away.
-func (f *Front) add(hosts []string, handler http.Handler) (remove func()) {
+// add puts a tunnel behind the HostRouter, and returns what takes it away.
+func (f *HostRouter) add(hosts []string, handler http.Handler) (remove func()) {
 	d := &door{handler: handler}
 	for _, host := range hosts {
 		if host != "" {
@@ -103,7 +103,7 @@ func (f *Front) add(hosts []string, handler http.Handler) (remove func()) {
 }
 
 // find is the tunnel that a Host field names, or nil, and the hosts that there are.
-func (f *Front) find(host string) (http.Handler, []string) {
+func (f *HostRouter) find(host string) (http.Handler, []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var known []string
@@ -119,7 +119,7 @@ func (f *Front) find(host string) (http.Handler, []string) {
 	return nil, known
 }
 
-func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *HostRouter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host // without a port

@@ -36,8 +36,8 @@ func by(t *testing.T, address, host string, header http.Header) reply {
 
 func TestAFrontRoutesByHost(t *testing.T) {
 	t.Parallel()
-	front, at := tunnels.NewFront(), listener(t)
-	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, Front: front})
+	front, at := tunnels.NewHostRouter(), listener(t)
+	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, HostRouter: front})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 	l.edges[e] = true
 	e.show(Opening, nil)
 	e.show(Online, nil)
-	leave := l.config.Front.add(spec.Hosts, handler)
+	leave := l.config.HostRouter.add(spec.Hosts, handler)
 	go func() {
 		defer close(e.done)
 		defer leave()
@@ -97,14 +97,14 @@ func (l *local) Close(ctx context.Context) error {
 	for _, e := range edges {
 		e.stop()
 	}
-	l.config.Front.end()
+	l.config.HostRouter.end()
 	var first error
 	for _, e := range edges {
 		if err := e.Close(ctx); err != nil && first == nil {
 			first = err
 		}
 	}
-	if err := l.config.Front.Close(ctx); first == nil {
+	if err := l.config.HostRouter.Close(ctx); first == nil {
 		first = err
 	}
 	return first

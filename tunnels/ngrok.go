@@ -48,8 +48,8 @@ func newNgrok(config Config) (Provider, error) {
 	if c.AnswerTimeout == 0 {
 		c.AnswerTimeout = answerTimeout
 	}
-	if c.Patience == 0 {
-		c.Patience = patience
+	if c.ConflictGrace == 0 {
+		c.ConflictGrace = patience
 	}
 	if c.Authtoken == "" {
 		return nil, missingToken(nil)

@@ -51,13 +51,13 @@ func TestNgrokComesBackAfterAnOutage(t *testing.T) {
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	open(t, provider(t, s, h), silo(t, "eu"))
 	h.await(t, "eu", tunnels.Online)
-	s.Refuse()
+	s.CloseListener()
 	s.DropSessions()
 	first := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable")
 	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt <= first.Attempt { // the end of the last connection may be told between the two
 		t.Errorf("attempt %d comes after %d", again.Attempt, first.Attempt)
 	}
-	if err := s.Admit(); err != nil {
+	if err := s.ReopenListener(); err != nil {
 		t.Fatal(err)
 	}
 	h.await(t, "eu", tunnels.Online)
@@ -75,7 +75,7 @@ func TestNgrokFindsADeadLinkByItsHeartbeat(t *testing.T) {
 	// between a beat that is missed and the end of the authentication.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for s.Beats() == 0 {
+	for s.Heartbeats() == 0 {
 		<-tick.C
 	}
 	s.Freeze()
@@ -264,7 +264,7 @@ func TestNgrokGivesUpOpeningWithItsContext(t *testing.T) {
 	t.Parallel()
 	for name, freeze := range map[string]func(*ngroktest.Service){
 		"while connecting": func(s *ngroktest.Service) { s.Freeze() },
-		"while binding":    func(s *ngroktest.Service) { s.Delay(time.Minute / 60) },
+		"while binding":    func(s *ngroktest.Service) { s.DelayReplies(time.Minute / 60) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -116,7 +116,7 @@ func TestNgrokComesBackFromEveryDrop(t *testing.T) {
 	for i := range asked(t, "SILO_NGROK_DROPS", 10) {
 		outage := i%2 == 1
 		if outage { // the service is gone for a while, too
-			s.Refuse()
+			s.CloseListener()
 		}
 		s.DropSessions()
 		for _, name := range names {
@@ -124,7 +124,7 @@ func TestNgrokComesBackFromEveryDrop(t *testing.T) {
 		}
 		if outage {
 			<-time.After(time.Duration(50+10*(i%40)) * time.Millisecond)
-			if err := s.Admit(); err != nil {
+			if err := s.ReopenListener(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -163,7 +163,7 @@ func bounded(wait time.Duration) setup {
 }
 
 func patient(wait time.Duration) setup {
-	return func(c *tunnels.Config) { c.Ngrok.Patience = wait }
+	return func(c *tunnels.Config) { c.Ngrok.ConflictGrace = wait }
 }
 
 // silo is a server that says who it is and what it got, and echoes.

@@ -47,7 +47,7 @@ type Spec struct {
 	URL string
 	// HostHeader is preserve (also when empty), rewrite, or a host.
 	HostHeader string
-	// Hosts are what the provider's Front routes to it, the one to show first. For
+	// Hosts are what the provider's HostRouter routes to it, the one to show first. For
 	// Local.
 	Hosts []string
 	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok.
@@ -122,10 +122,10 @@ type Provider interface {
 // Config is what New needs to know. Log, Warn and Changed may be nil; they are
 // called from goroutines of the provider, must not block and must not call back.
 type Config struct {
-	Provider string // Local, Ngrok, External or None
-	Ngrok    NgrokConfig
-	Version  string // of silo, told to services
-	Front    *Front // of Local, which closes it; may be nil
+	Provider   string // Local, Ngrok, External or None
+	Ngrok      NgrokConfig
+	Version    string      // of silo, told to services
+	HostRouter *HostRouter // of Local, which closes it; may be nil
 	// Log gets one line, without a secret, for each thing worth a trace.
 	Log func(line string)
 	// Recording has what passes kept, by Local and Ngrok. Nil: nothing is. Ngrok does
@@ -153,10 +153,10 @@ type NgrokConfig struct {
 	// Heartbeat is how often the link is tried; default 10 s. A dead link is
 	// found after two and a half of them at the latest.
 	Heartbeat time.Duration
-	// Patience is how long a tunnel that was online may be refused because
+	// ConflictGrace is how long a tunnel that was online may be refused because
 	// somebody else holds what it needs before it counts as lost: the service may
 	// take this program's last connection for somebody else. Default 10 s.
-	Patience time.Duration
+	ConflictGrace time.Duration
 }
 
 // errPassedBy is of tunnels that are somebody else's, or none.

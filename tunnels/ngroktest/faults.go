@@ -31,8 +31,8 @@ func (s *Service) Occupy(host string, taken bool) {
 	s.occupied[host] = taken
 }
 
-// Delay holds every answer to an agent's request back.
-func (s *Service) Delay(wait time.Duration) {
+// DelayReplies holds every answer to an agent's request back.
+func (s *Service) DelayReplies(wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.delay = wait
@@ -49,16 +49,16 @@ func (s *Service) DropSessions() {
 	}
 }
 
-// Refuse closes the agents' port, so that connections are refused. Those that
+// CloseListener closes the agents' port, so that connections are refused. Those that
 // stand are kept.
-func (s *Service) Refuse() {
+func (s *Service) CloseListener() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.agents.Close()
 }
 
-// Admit opens the agents' port again, the same one.
-func (s *Service) Admit() error { return s.acceptOn(s.addr) }
+// ReopenListener opens the agents' port again, the same one.
+func (s *Service) ReopenListener() error { return s.acceptOn(s.addr) }
 
 // Freeze makes a black hole of the service: connections are taken and stand,
 // but nothing is read from an agent or sent to one until Thaw.

@@ -237,8 +237,8 @@ func (s *Service) Auths() int {
 	return s.auths
 }
 
-// Beats is how many heartbeats of agents were answered.
-func (s *Service) Beats() int {
+// Heartbeats is how many heartbeats of agents were answered.
+func (s *Service) Heartbeats() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.beats
