@@ -18,22 +18,22 @@ import (
 	"silo/state"
 )
 
-// Of two that start one instance at once, one becomes the supervisor, and both
-// come back when all is ready.
-func TestTwoAtOnce(t *testing.T) {
+// Two simultaneous starts of an instance yield one supervisor, and both return once all
+// silos are ready.
+func TestSimultaneousStarts(t *testing.T) {
 	t.Parallel()
-	l := newLane(t)
+	in := newTestInstance(t)
 	var both sync.WaitGroup
 	for range 2 {
 		both.Go(func() {
-			if out, err := l.silo("up", "-d").CombinedOutput(); err != nil {
-				l.Errorf("silo up -d: %v\n%s", err, out)
+			if out, err := in.silo("up", "-d").CombinedOutput(); err != nil {
+				in.Errorf("silo up -d: %v\n%s", err, out)
 			}
 		})
 	}
 	both.Wait()
 	supervisors := 0
-	for _, info := range proc.FindMarked(playMarker + "=" + l.folder + l.run) {
+	for _, info := range proc.FindMarked(envRun + "=" + in.folder + in.run) {
 		args, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(info.PID)).Output()
 		if err == nil && strings.Contains(string(args), "--supervise") {
 			supervisors++
@@ -42,17 +42,17 @@ func TestTwoAtOnce(t *testing.T) {
 	if supervisors != 1 {
 		t.Errorf("%d supervisors", supervisors)
 	}
-	if leaders := len(l.leaders()); leaders != 3 {
+	if leaders := len(in.leaders()); leaders != 3 {
 		t.Errorf("%d leaders of 3 silos", leaders)
 	}
-	l.down()
+	in.down()
 }
 
-// leaders are the PIDs of silos that live, by the snapshot.
-func (l *lane) leaders() (pids []int) {
-	snapshot, err := l.dir.Last()
+// leaders returns the PIDs of the living silos in the snapshot.
+func (in *testInstance) leaders() (pids []int) {
+	snapshot, err := in.dir.Last()
 	if err != nil {
-		l.Fatal(err)
+		in.Fatal(err)
 	}
 	for _, s := range snapshot.Silos {
 		if s.PID != nil && proc.Alive(*s.PID, "") {
@@ -62,35 +62,34 @@ func (l *lane) leaders() (pids []int) {
 	return pids
 }
 
-func (l *lane) down() {
-	l.Helper()
-	if out, err := l.silo("down").CombinedOutput(); err != nil {
-		l.Fatalf("silo down: %v\n%s", err, out)
+func (in *testInstance) down() {
+	in.Helper()
+	if out, err := in.silo("down").CombinedOutput(); err != nil {
+		in.Fatalf("silo down: %v\n%s", err, out)
 	}
-	l.gone(l.run, time.Now(), "down")
+	in.gone(in.run, time.Now(), "down")
 }
 
-// What silo has written down may be broken by a full disk, an editor or a hand:
-// it is made anew where nothing is lost by that, else the error names the file.
-func TestDamage(t *testing.T) {
+// A damaged state file is replaced if that loses nothing. Otherwise the error names it.
+func TestDamagedState(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name string
-		harm func(t *testing.T, d *state.Dir)
-		says string // what `up` refuses with; empty: it works
+		name      string
+		damage    func(t *testing.T, d *state.Dir)
+		wantError string // part of the error of `up`; empty: it succeeds
 	}{
-		{"snapshot", spoil("snapshot.json", `{"schema_version": 1, "silos": [{"pid": "x`), ""},
-		{"snapshot of another kind", spoil("snapshot.json", `[]`), ""},
-		{"snapshot of tomorrow", spoil("snapshot.json", `{"schema_version": 99}`), ""},
-		{"empty snapshot", spoil("snapshot.json", ""), ""},
-		{"ports", spoil("ports.json", `{"control": "many"}`), ""},
-		{"no ports", spoil("ports.json", "null"), ""},
-		{"ports that are none", spoil("ports.json", `{"control": -1, "us": 70000, "edge:us": 99999}`), ""},
-		{"empty secrets", spoil("secrets.json", "{}"), ""},
-		{"secrets", spoil("secrets.json", `{"rpc": `), "secrets.json"},
-		{"a dead socket", deadSocket, ""},
-		{"a file in place of the socket", func(t *testing.T, d *state.Dir) { write(t, socketOf(t, d), "?") }, ""},
-		{"a directory in place of the socket", func(t *testing.T, d *state.Dir) {
+		{"snapshot", overwrite("snapshot.json", `{"schema_version": 1, "silos": [{"pid": "x`), ""},
+		{"snapshot is a list", overwrite("snapshot.json", `[]`), ""},
+		{"snapshot of a later version", overwrite("snapshot.json", `{"schema_version": 99}`), ""},
+		{"empty snapshot", overwrite("snapshot.json", ""), ""},
+		{"ports of the wrong type", overwrite("ports.json", `{"control": "many"}`), ""},
+		{"ports are null", overwrite("ports.json", "null"), ""},
+		{"ports out of range", overwrite("ports.json", `{"control": -1, "us": 70000, "edge:us": 99999}`), ""},
+		{"empty secrets", overwrite("secrets.json", "{}"), ""},
+		{"truncated secrets", overwrite("secrets.json", `{"rpc": `), "secrets.json"},
+		{"stale socket", staleSocket, ""},
+		{"a file instead of the socket", func(t *testing.T, d *state.Dir) { write(t, socketOf(t, d), "?") }, ""},
+		{"a directory instead of the socket", func(t *testing.T, d *state.Dir) {
 			if err := os.MkdirAll(filepath.Join(socketOf(t, d), "full"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -98,52 +97,51 @@ func TestDamage(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLane(t)
-			l.topology(damageTopology)
-			if err := os.MkdirAll(l.dir.Path, 0o700); err != nil {
+			in := newTestInstance(t)
+			in.topology(damageTopology)
+			if err := os.MkdirAll(in.dir.Path, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = os.RemoveAll(l.dir.Socket) })
-			test.harm(t, l.dir)
-			l.silent("status", 4)
-			out, err := l.silo("up", "-d").CombinedOutput()
-			if test.says == "" {
+			t.Cleanup(func() { _ = os.RemoveAll(in.dir.Socket) })
+			test.damage(t, in.dir)
+			in.statusExits("status", 4)
+			out, err := in.silo("up", "-d").CombinedOutput()
+			if test.wantError == "" {
 				if err != nil {
 					t.Fatalf("silo up -d: %v\n%s", err, out)
 				}
-				l.down()
+				in.down()
 				return
 			}
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("silo: ")) || !bytes.Contains(out, []byte(test.says)) || bytes.Contains(out, []byte("goroutine")) {
-				t.Errorf("silo up -d: %v, and does not speak of %s:\n%s", err, test.says, out)
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("silo: ")) || !bytes.Contains(out, []byte(test.wantError)) || bytes.Contains(out, []byte("goroutine")) {
+				t.Errorf("silo up -d: %v, want an error that contains %q:\n%s", err, test.wantError, out)
 			}
-			if left := l.left(l.run); len(left) > 0 {
-				t.Errorf("refused, but left %v", left)
+			if left := in.left(in.run); len(left) > 0 {
+				t.Errorf("failed, but left %v", left)
 			}
 		})
 	}
 }
 
-// A socket that is removed under a running supervisor takes the means to speak to
-// it away, not the means to end it.
-func TestASocketThatIsRemoved(t *testing.T) {
+// A running supervisor whose socket was removed cannot be queried, but can be stopped.
+func TestRemovedSocket(t *testing.T) {
 	t.Parallel()
-	l := newLane(t)
-	l.topology(damageTopology)
-	if out, err := l.silo("up", "-d").CombinedOutput(); err != nil {
+	in := newTestInstance(t)
+	in.topology(damageTopology)
+	if out, err := in.silo("up", "-d").CombinedOutput(); err != nil {
 		t.Fatalf("silo up -d: %v\n%s", err, out)
 	}
-	if err := os.Remove(l.dir.Socket); err != nil {
+	if err := os.Remove(in.dir.Socket); err != nil {
 		t.Fatal(err)
 	}
-	out, err := l.silo("status").CombinedOutput()
+	out, err := in.silo("status").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("hint: silo down")) {
 		t.Errorf("silo status: %v\n%s", err, out)
 	}
-	l.down()
-	l.silent("status", 4)
+	in.down()
+	in.statusExits("status", 4)
 }
 
 const damageTopology = `version = 1
@@ -158,19 +156,21 @@ id = 1
 port = 0
 `
 
-func (l *lane) topology(text string) { write(l.T, filepath.Join(l.folder, "silo.toml"), text) }
+func (in *testInstance) topology(text string) {
+	write(in.T, filepath.Join(in.folder, "silo.toml"), text)
+}
 
-// silent wants `silo VERB --json` to exit with a code and to print one object.
-func (l *lane) silent(verb string, code int) {
-	l.Helper()
-	out, err := l.silo(verb, "--json").Output()
+// statusExits checks that `silo VERB --json` prints one object and exits with code.
+func (in *testInstance) statusExits(verb string, code int) {
+	in.Helper()
+	out, err := in.silo(verb, "--json").Output()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != code || !json.Valid(out) {
-		l.Errorf("silo %s --json: %v\n%s", verb, err, out)
+		in.Errorf("silo %s --json: %v\n%s", verb, err, out)
 	}
 }
 
-func spoil(name, text string) func(*testing.T, *state.Dir) {
+func overwrite(name, text string) func(*testing.T, *state.Dir) {
 	return func(t *testing.T, d *state.Dir) { t.Helper(); write(t, filepath.Join(d.Path, name), text) }
 }
 
@@ -182,8 +182,8 @@ func socketOf(t *testing.T, d *state.Dir) string {
 	return d.Socket
 }
 
-// deadSocket leaves a socket on which nobody listens.
-func deadSocket(t *testing.T, d *state.Dir) {
+// staleSocket creates a socket without a listener.
+func staleSocket(t *testing.T, d *state.Dir) {
 	t.Helper()
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketOf(t, d), Net: "unix"})
 	if err != nil {

@@ -51,7 +51,7 @@ const planted = "PLANTED-a8f3"
 // watched is an instance of four silos that somebody looks at.
 type watched struct {
 	*browser
-	lane    *lane
+	lane    *testInstance
 	address string // the page's whole one
 }
 
@@ -59,7 +59,7 @@ type watched struct {
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
-	l := newLane(t)
+	l := newTestInstance(t)
 	l.topology(dashboardTopology)
 	w := &watched{browser: b, lane: l}
 	w.silo("up", "-d")
@@ -367,7 +367,7 @@ func (w *watched) down() {
 // program that opens a browser: every user of the machine can read it there.
 func TestABrowserIsStartedWithATicket(t *testing.T) {
 	t.Parallel()
-	l := newLane(t)
+	l := newTestInstance(t)
 	l.topology(strings.ReplaceAll(dashboardTopology, "port = 0", "port = 0\nready = false"))
 	bin, opened := filepath.Join(l.folder, "bin"), filepath.Join(l.folder, "opened")
 	if err := os.Mkdir(bin, 0o700); err != nil {

@@ -13,24 +13,24 @@ import (
 	"silo/tunnels/ngroktest"
 )
 
-// services is where the scripts keep their ngrok services: one a script.
+// services holds one ngrok service for each script.
 type services struct {
 	mu     sync.Mutex // guards byName
 	byName map[string]*ngroktest.Service
 }
 
-// ngrokService is a script's command on an ngrok service of its own:
+// ngrok controls the script's ngrok service:
 //
-//	ngrok start DOMAIN…      starts it; NGROK_ADDR and NGROK_CA say where it is
-//	ngrok fail-auth CODE     refuses every agent; '' no more
+//	ngrok start DOMAIN…      starts it and sets NGROK_ADDR and NGROK_CA
+//	ngrok fail-auth CODE     rejects every agent; '' accepts them again
 //	ngrok fail-bind HOST CODE
 //	ngrok occupy HOST, ngrok release HOST
-//	ngrok refuse, admit      takes no connections any more, or does again
-//	ngrok freeze, thaw       takes them, and never answers, or does again
-//	ngrok drop               cuts the connections that stand
-//	ngrok options HOST       what was asked for with the endpoint, on stdout
-//	ngrok get HOST PATH      what the public gets, with its status, on stdout
-//	ngrok empty              wants no endpoint to be bound
+//	ngrok refuse, admit      rejects connections, or accepts them again
+//	ngrok freeze, thaw       stops answering, or continues
+//	ngrok drop               closes all connections
+//	ngrok options HOST       prints the options of an endpoint
+//	ngrok get HOST PATH      prints status and body of a public request
+//	ngrok empty              waits until no endpoint is bound
 func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "start" {
 		all.start(ts, args[1:])
@@ -72,16 +72,15 @@ func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 		_, err = io.WriteString(ts.Stdout(), response.Status+"\n"+string(body))
 		ts.Check(err)
 	case "empty":
-		// The service learns of a session's end from the network, a moment later.
+		// The service notices the end of a session a moment later.
 		await(ts, "empty", func() bool { return len(s.Endpoints()) == 0 })
 	default:
-		ts.Fatalf("ngrok %s?", strings.Join(args, " "))
+		ts.Fatalf("unknown command: ngrok %s", strings.Join(args, " "))
 	}
 }
 
-// awaitTunnel waits for a tunnel's state, and the code of its error where one is
-// given: await-tunnel SILO STATE [CODE]. A link that is merely silent is found dead
-// after 25 s.
+// awaitTunnel waits for a tunnel's state and error code: await-tunnel SILO STATE [CODE].
+// A silent connection is detected after 25 s.
 func awaitTunnel(ts *testscript.TestScript, _ bool, args []string) {
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		for _, s := range snapshot(ts).Silos {

@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// room is one line of the house plan of ARCHITECTURE.md: what a directory may
-// import of the others, and which outside imports are its alone.
+// room is a row of the table in ARCHITECTURE.md: the rooms that a package may import, and
+// the outside packages that only it may import.
 type room struct {
 	rooms []string
 	alone []string
 }
 
-// house is the plan. A new room, or a new arrow, is an edit here.
+// house is that table.
 var house = map[string]room{
 	".":                 {rooms: []string{"cmd"}},
 	"cmd":               {rooms: []string{"*"}, alone: []string{"github.com/urfave/cli/v2"}},
@@ -47,7 +47,7 @@ var house = map[string]room{
 	"ui":                {rooms: []string{"state", "topology", "traffic"}, alone: []string{"github.com/charmbracelet/lipgloss"}},
 }
 
-// excused are single imports that the plan forbids and a reason allows.
+// excused lists single files with an import that the table forbids, and the reason.
 var excused = map[string][]string{
 	"main.go":               {"syscall"},               // signal names
 	"devserver/signals.go":  {"syscall"},               // SIGHUP has no name elsewhere
@@ -82,7 +82,7 @@ func TestRooms(t *testing.T) {
 		name := path.Dir(filepath.ToSlash(file))
 		r, known := house[name]
 		if !known {
-			t.Errorf("%s: the house plan has no room %q", file, name)
+			t.Errorf("%s: no row for room %q", file, name)
 			return nil
 		}
 		syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
@@ -99,7 +99,7 @@ func TestRooms(t *testing.T) {
 			}
 			if inner, ours := strings.CutPrefix(imported, "silo/"); ours {
 				if inner != "wait" && !slices.Contains(r.rooms, inner) && !slices.Contains(r.rooms, "*") {
-					t.Errorf("%s: room %s may not import room %s", file, name, inner)
+					t.Errorf("%s: room %s must not import room %s", file, name, inner)
 				}
 			} else if alone, taken := owner[imported]; taken && alone != name {
 				t.Errorf("%s: only room %s may import %s", file, alone, imported)

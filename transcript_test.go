@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// transcript is what a program says while it runs.
+// transcript records the output of a running program.
 type transcript struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer

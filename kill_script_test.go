@@ -12,14 +12,14 @@ import (
 	"silo/state"
 )
 
-// killGuarded kills the supervisor and its guardian at once, so that nobody clears
-// up: the silos live on.
+// killGuarded kills the supervisor and its guardian, so that the silos keep running:
+// kill-guarded.
 func killGuarded(ts *testscript.TestScript, _ bool, _ []string) {
 	s := snapshot(ts)
 	if s.PID == nil {
-		ts.Fatalf("nothing runs")
+		ts.Fatalf("the instance is not running")
 	}
-	ts.Check(syscall.Kill(*s.PID, syscall.SIGSTOP)) // it would start another guardian
+	ts.Check(syscall.Kill(*s.PID, syscall.SIGSTOP)) // or it would start another guardian
 	children, err := exec.Command("pgrep", "-P", strconv.Itoa(*s.PID)).Output()
 	ts.Check(err)
 	for word := range strings.FieldsSeq(string(children)) {

@@ -9,13 +9,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// browses asks for a host as a browser does, which finds *.localhost on loopback by
-// itself, and wants that silo's answer, or, where none is named, that there is no
-// such silo: browses HOST [SILO].
+// browses requests a host from the port that routes by host, as a browser does that
+// resolves *.localhost itself. The named silo must answer, or without a name the status
+// must be 404: browses HOST [SILO].
 func browses(ts *testscript.TestScript, _ bool, args []string) {
 	front := snapshot(ts).Silos[0].BrowseURL
 	if front == nil {
-		ts.Fatalf("there is no address for browsers")
+		ts.Fatalf("no address for browsers")
 	}
 	at, err := url.Parse(*front)
 	ts.Check(err)
@@ -29,7 +29,7 @@ func browses(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		ts.Check(err)
 		var me struct{ Name string }
-		_ = json.NewDecoder(answer.Body).Decode(&me) // what is no silo's is no JSON
+		_ = json.NewDecoder(answer.Body).Decode(&me) // other pages are not JSON
 		_ = answer.Body.Close()
 		if want := strings.Join(args[1:], ""); me.Name != want || (answer.StatusCode == http.StatusNotFound) != (want == "") {
 			ts.Fatalf("%s at %s: %d by %q", args[0], family, answer.StatusCode, me.Name)

@@ -16,31 +16,30 @@ import (
 	"time"
 )
 
-// What the tests tell processes by: the file where each notes its PID, the run,
-// which who clears his environment does not show, and the test, which all show.
+// The variables by which tests find processes: the file where each records its PID, the
+// run (missing in a cleared environment), and the test's directory.
 const (
-	playPIDs   = "CHAOS_PIDS"
-	playMarker = "CHAOS_RUN"
-	playLane   = "CHAOS_LANE"
+	envPIDs    = "CHAOS_PIDS"
+	envRun     = "CHAOS_RUN"
+	envTestDir = "CHAOS_LANE"
 )
 
-// play is a devserver that runs its daemons as honcho does, each in a session of
-// its own. Its argument is its manner when it is told to go: "polite" passes TERM
-// on and waits, "deaf" ignores it, "hasty" dies at once. One that is to "rest" is
-// a mere daemon.
-func play(manner string) int {
-	if manner == "rest" {
+// play is a devserver that runs daemons as honcho does, each in its own session. kind sets
+// its reaction to SIGTERM: "polite" forwards it and waits, "deaf" ignores it, "hasty" exits
+// at once. "rest" only sleeps.
+func play(kind string) int {
+	if kind == "rest" {
 		time.Sleep(1000 * time.Second)
 		return 0
 	}
-	told := make(chan os.Signal, 4)
-	switch manner {
+	terminate := make(chan os.Signal, 4)
+	switch kind {
 	case "polite":
-		signal.Notify(told, syscall.SIGTERM)
+		signal.Notify(terminate, syscall.SIGTERM)
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	}
-	if err := notePID(os.Getpid()); err != nil {
+	if err := recordPID(os.Getpid()); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -57,38 +56,38 @@ func play(manner string) int {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
 	}
 	go func() {
-		<-told
+		<-terminate
 		for _, d := range daemons {
 			_ = d.Process.Signal(syscall.SIGTERM)
 		}
-		time.Sleep(20 * time.Millisecond) // as honcho, for its children
+		time.Sleep(20 * time.Millisecond) // honcho also waits for its children
 		_ = server.Shutdown(context.Background())
 	}()
 	fmt.Println(server.ListenAndServe())
 	return 0
 }
 
-// daemons are of the kinds that are left behind.
+// daemons returns processes that are hard to find or to stop.
 func daemons() []*exec.Cmd {
 	sleep := "sleep 1000"
 	if runtime.GOOS == "darwin" {
-		sleep = "play rest" // the kernel hides the environment of the system's own programs
+		sleep = "play rest" // macOS hides the environment of system programs
 	}
 	kinds := []*exec.Cmd{
 		daemon(os.Environ(), "exec "+sleep),
 		daemon(os.Environ(), "trap '' TERM HUP INT; exec "+sleep),
-		daemon(os.Environ(), sleep+` & echo $! >>"$CHAOS_PIDS"`), // its child is nobody's
+		daemon(os.Environ(), sleep+` & echo $! >>"$CHAOS_PIDS"`), // its child becomes an orphan
 	}
 	if runtime.GOOS == "linux" {
-		// It shows no marker of silo's and has left its session: the pipe betrays it,
-		// which only Linux can tell.
-		bare := []string{playPIDs + "=" + os.Getenv(playPIDs), playLane + "=" + os.Getenv(playLane), "PATH=" + os.Getenv("PATH")}
+		// It has no marker and has left its session. Only its output pipe identifies it, and
+		// only on Linux.
+		bare := []string{envPIDs + "=" + os.Getenv(envPIDs), envTestDir + "=" + os.Getenv(envTestDir), "PATH=" + os.Getenv("PATH")}
 		kinds = append(kinds, daemon(bare, "trap '' TERM; exec sleep 1000"))
 	}
 	return kinds
 }
 
-// daemon is a shell that notes its PID, in a session of its own, on the leader's output.
+// daemon returns a shell that records its PID, in a new session, with the parent's output.
 func daemon(env []string, script string) *exec.Cmd {
 	cmd := exec.Command("/bin/sh", "-c", `echo $$ >>"$CHAOS_PIDS"; `+script)
 	cmd.Env = env
@@ -97,8 +96,8 @@ func daemon(env []string, script string) *exec.Cmd {
 	return cmd
 }
 
-func notePID(pid int) error {
-	file, err := os.OpenFile(os.Getenv(playPIDs), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+func recordPID(pid int) error {
+	file, err := os.OpenFile(os.Getenv(envPIDs), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -106,9 +105,9 @@ func notePID(pid int) error {
 	return errors.Join(err, file.Close())
 }
 
-// notedPIDs are the PIDs in a file, each once.
-func notedPIDs(file string) []int {
-	text, _ := os.ReadFile(file) // none yet: nobody has started
+// readPIDs returns the distinct PIDs in a file.
+func readPIDs(file string) []int {
+	text, _ := os.ReadFile(file) // missing: no process has started
 	var pids []int
 	for field := range strings.FieldsSeq(string(text)) {
 		var pid int

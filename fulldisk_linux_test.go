@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespace tells the test binary that it runs a test once more, where it may mount.
+// inNamespace is set when the test binary runs a test again where it can mount.
 const inNamespace = "SILO_TEST_IN_NAMESPACE"
 
-// mountable runs a test again in a user and mount namespace of its own, for whom is
-// not root. True: here is where to mount.
+// mountable reports whether this process can mount. If not, it runs the test again in a
+// new user and mount namespace.
 func mountable(t *testing.T) bool {
 	t.Helper()
 	if os.Geteuid() == 0 || os.Getenv(inNamespace) != "" {
@@ -43,14 +43,14 @@ func mountable(t *testing.T) bool {
 	return false
 }
 
-// tmpfs mounts a small file system.
+// tmpfs mounts a tmpfs of the given size.
 func tmpfs(t *testing.T, dir, size string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("silo-test", dir, "tmpfs", 0, "mode=700,size="+size); err != nil {
-		t.Skipf("needs the right to mount a tmpfs: %v", err)
+		t.Skipf("needs permission to mount a tmpfs: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
@@ -59,8 +59,7 @@ func tmpfs(t *testing.T, dir, size string) {
 	})
 }
 
-// A disk that is full while an instance runs costs what is written meanwhile, and
-// nothing else.
+// If the disk fills up while an instance runs, only the output written meanwhile is lost.
 func TestFullDisk(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
 		t.Parallel()
@@ -68,77 +67,76 @@ func TestFullDisk(t *testing.T) {
 	if !mountable(t) {
 		return
 	}
-	l := newLane(t)
-	l.topology(loudTopology)
-	state := filepath.Join(l.folder, "state")
+	in := newTestInstance(t)
+	in.topology(loudTopology)
+	state := filepath.Join(in.folder, "state")
 	tmpfs(t, state, "1m")
 	ballast := filepath.Join(state, "ballast")
 	write(t, ballast, strings.Repeat("x", 512<<10))
-	up := l.silo("up")
-	said := &transcript{}
-	up.Stderr = said
+	up := in.silo("up")
+	output := &transcript{}
+	up.Stderr = output
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if !l.ready() {
-		t.Fatalf("not ready: %s", said)
+	if !in.ready() {
+		t.Fatalf("not ready: %s", output)
 	}
-	leaders := l.leaders()
+	leaders := in.leaders()
 
-	l.tell("/loud")
+	in.get("/loud")
 	full := func(silo string) string { return "log of " + silo + ": output is not being kept: " }
-	l.until("it is said that the disk is full", func() bool {
-		return strings.Contains(said.String(), full("control")) && strings.Contains(said.String(), full("us"))
+	in.until("the full disk is reported", func() bool {
+		return strings.Contains(output.String(), full("control")) && strings.Contains(output.String(), full("us"))
 	})
-	l.goOn(5000)
-	if out, err := l.silo("status").CombinedOutput(); err != nil {
+	in.awaitLines(5000)
+	if out, err := in.silo("status").CombinedOutput(); err != nil {
 		t.Errorf("silo status: %v\n%s", err, out)
 	} else if !strings.Contains(string(out), "its output is not being kept: ") {
-		t.Errorf("silo status says nothing of the disk:\n%s", out)
+		t.Errorf("silo status does not report the full disk:\n%s", out)
 	}
-	if out, err := l.silo("stop", "us").CombinedOutput(); err != nil {
+	if out, err := in.silo("stop", "us").CombinedOutput(); err != nil {
 		t.Errorf("silo stop: %v\n%s", err, out)
 	}
-	if out, err := l.silo("start", "us").CombinedOutput(); err != nil {
+	if out, err := in.silo("start", "us").CombinedOutput(); err != nil {
 		t.Errorf("silo start: %v\n%s", err, out)
 	}
-	l.tell("/quiet")
+	in.get("/quiet")
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	l.until("it is said what was lost", func() bool {
-		l.tell("/say?what=there+is+space+again")
-		return strings.Contains(said.String(), "log of control: ") && strings.Count(said.String(), "bytes were lost") == 2
+	in.until("the loss is reported", func() bool {
+		in.get("/print?line=there+is+space+again")
+		return strings.Contains(output.String(), "log of control: ") && strings.Count(output.String(), "bytes were lost") == 2
 	})
-	l.tell("/say?what=the+last+line")
-	l.until("the last line is kept", func() bool {
-		out, err := l.silo("logs", "-n", "1").CombinedOutput()
+	in.get("/print?line=the+last+line")
+	in.until("the last line is kept", func() bool {
+		out, err := in.silo("logs", "-n", "1").CombinedOutput()
 		return err == nil && strings.Count(string(out), "the last line") == 2
 	})
-	l.until("nothing is said of the disk any more", func() bool {
-		out, err := l.silo("status").CombinedOutput()
+	in.until("the disk is no longer reported", func() bool {
+		out, err := in.silo("status").CombinedOutput()
 		return err == nil && !strings.Contains(string(out), "not being kept")
 	})
-	l.until("the record is in step again", func() bool { return len(l.leaders()) == 2 })
-	if now := l.leaders(); now[0] != leaders[0] {
-		t.Errorf("control was process %d, and is %d", leaders[0], now[0])
+	in.until("the snapshot is current again", func() bool { return len(in.leaders()) == 2 })
+	if now := in.leaders(); now[0] != leaders[0] {
+		t.Errorf("control was process %d, now %d", leaders[0], now[0])
 	}
-	if out, err := l.silo("down").CombinedOutput(); err != nil {
+	if out, err := in.silo("down").CombinedOutput(); err != nil {
 		t.Errorf("silo down: %v\n%s", err, out)
 	}
 	if err := up.Wait(); err != nil {
 		t.Errorf("up: %v", err)
 	}
-	l.gone(l.run, time.Now(), "down")
+	in.gone(in.run, time.Now(), "down")
 	for _, once := range []string{full("control"), full("us"), "not recorded"} {
-		if n := strings.Count(said.String(), once); n != 1 {
-			t.Errorf("%q is said %d times", once, n)
+		if n := strings.Count(output.String(), once); n != 1 {
+			t.Errorf("%q is reported %d times", once, n)
 		}
 	}
 }
 
-// Nor does it keep an instance from being ended, or started again; what could not
-// be made for the first time is said.
+// With a full disk an instance can be stopped and started again. A first start fails.
 func TestUpAndDownOnAFullDisk(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
 		t.Parallel()
@@ -146,15 +144,15 @@ func TestUpAndDownOnAFullDisk(t *testing.T) {
 	if !mountable(t) {
 		return
 	}
-	l := newLane(t)
-	l.topology(loudTopology)
-	state := filepath.Join(l.folder, "state")
+	in := newTestInstance(t)
+	in.topology(loudTopology)
+	state := filepath.Join(in.folder, "state")
 	tmpfs(t, state, "256k")
 	ballast := filepath.Join(state, "ballast")
-	fill := func() { _ = os.WriteFile(ballast, make([]byte, 1<<20), 0o600) } // as far as there is room
+	fill := func() { _ = os.WriteFile(ballast, make([]byte, 1<<20), 0o600) } // until the disk is full
 	does := func(want int, args ...string) string {
 		t.Helper()
-		out, err := l.silo(args...).CombinedOutput()
+		out, err := in.silo(args...).CombinedOutput()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() != want || err == nil && want != 0 {
 			t.Errorf("silo %v: %v\n%s", args, err, out)
@@ -164,12 +162,12 @@ func TestUpAndDownOnAFullDisk(t *testing.T) {
 	fill()
 	for _, up := range [][]string{{"up"}, {"up", "-d"}} {
 		if out := does(1, up...); !strings.Contains(out, "no space left on device") {
-			t.Errorf("a first start on a full disk says:\n%s", out)
+			t.Errorf("output of a first start on a full disk:\n%s", out)
 		}
-		l.gone(l.run, time.Now(), "a start that was refused")
+		in.gone(in.run, time.Now(), "failed start")
 	}
-	if text, err := os.ReadFile(filepath.Join(l.folder, "sentry.conf.py")); err != nil || string(text) != chaosConfig {
-		t.Errorf("it has changed sentry.conf.py: %v\n%s", err, text)
+	if text, err := os.ReadFile(filepath.Join(in.folder, "sentry.conf.py")); err != nil || string(text) != chaosConfig {
+		t.Errorf("sentry.conf.py changed: %v\n%s", err, text)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
@@ -178,20 +176,20 @@ func TestUpAndDownOnAFullDisk(t *testing.T) {
 	for range 2 { // the second start is on the full disk
 		fill()
 		does(0, "down")
-		l.gone(l.run, time.Now(), "down")
+		in.gone(in.run, time.Now(), "down")
 		if out := does(4, "status"); strings.Contains(out, "killed") {
 			t.Errorf("silo status:\n%s", out)
 		}
 		fill()
 		does(0, "up", "-d")
 		does(0, "status")
-		does(0, "up") // beside it
+		does(0, "up") // while it runs
 	}
 	does(0, "down")
-	l.gone(l.run, time.Now(), "down")
+	in.gone(in.run, time.Now(), "down")
 }
 
-// A topology that is to be written over is there, whole, until the new one is.
+// init --force keeps the old topology if it cannot write the new one.
 func TestInitOnAFullDisk(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
 		t.Parallel()
@@ -199,15 +197,15 @@ func TestInitOnAFullDisk(t *testing.T) {
 	if !mountable(t) {
 		return
 	}
-	l := newLane(t)
-	small := filepath.Join(l.folder, "small")
+	in := newTestInstance(t)
+	small := filepath.Join(in.folder, "small")
 	tmpfs(t, small, "64k")
 	file := filepath.Join(small, "silo.toml")
 	write(t, file, "version = 1\n[region.mine]\nid = 7\n")
 	if err := os.WriteFile(filepath.Join(small, "ballast"), make([]byte, 1<<20), 0o600); err == nil {
 		t.Fatal("the disk is not full")
 	}
-	out, err := l.silo("-C", small, "init", "--force").CombinedOutput()
+	out, err := in.silo("-C", small, "init", "--force").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "no space left on device") {
 		t.Errorf("silo init: %v\n%s", err, out)
 	}
@@ -215,6 +213,6 @@ func TestInitOnAFullDisk(t *testing.T) {
 		t.Errorf("the topology holds %q, %v", text, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(small, "*silo.toml*")); err != nil || len(left) != 1 {
-		t.Errorf("there are %v, %v", left, err)
+		t.Errorf("files left: %v, %v", left, err)
 	}
 }

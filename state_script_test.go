@@ -14,12 +14,12 @@ import (
 	"silo/state"
 )
 
-// awaitState waits until the instance is in a state: await-state STATE.
+// awaitState waits for a state of the instance: await-state STATE.
 func awaitState(ts *testscript.TestScript, _ bool, args []string) {
 	await(ts, args[0], func() bool { return snapshot(ts).State == state.Condition(args[0]) })
 }
 
-// awaitSilo waits until a silo is in a state: await-silo SILO STATE.
+// awaitSilo waits for a state of a silo: await-silo SILO STATE.
 func awaitSilo(ts *testscript.TestScript, _ bool, args []string) {
 	await(ts, args[0]+" "+args[1], func() bool {
 		for _, s := range snapshot(ts).Silos {
@@ -31,7 +31,7 @@ func awaitSilo(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// end ends a silo's process as its terminal would, and waits until it is gone: end SILO….
+// end interrupts the processes of silos and waits until they have exited: end SILO….
 func end(ts *testscript.TestScript, _ bool, args []string) {
 	for _, text := range pids(ts, args) {
 		pid, err := strconv.Atoi(text)
@@ -41,35 +41,33 @@ func end(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// alive wants processes that were remembered to live, whoever runs: alive SILO….
+// alive checks that remembered processes still run: alive SILO….
 func alive(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		pid, err := strconv.Atoi(ts.Getenv("PID_" + name))
 		ts.Check(err)
 		if !proc.Alive(pid, "") {
-			ts.Fatalf("%s was process %d, which is gone", name, pid)
+			ts.Fatalf("%s: process %d has exited", name, pid)
 		}
 	}
 }
 
-// given are the ports that free-port has given to any of the scripts, which run
-// at once.
-var given sync.Map
+// usedPorts are the ports that freePort has returned to any script.
+var usedPorts sync.Map
 
-// freePort sets variables to ports that nobody listens on, all of them different
-// and never given twice, and none that the kernel gives away meanwhile: free-port NAME….
-// They are asked for a listener, not listened on: a child that another script starts
-// would hold a copy of that until it has executed its program.
+// freePort sets variables to free ports, each returned only once: free-port NAME….
+// It dials a port instead of listening on it: a child that another script starts at that
+// moment would inherit the listener until its exec.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		for {
-			port := 10000 + rand.IntN(9000) // below the range of ephemeral ports, and of edges
+			port := 10000 + rand.IntN(9000) // below the ephemeral ports and the tunnels'
 			conn, err := net.Dial("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 			if err == nil {
 				ts.Check(conn.Close())
 				continue
 			}
-			if _, twice := given.LoadOrStore(port, true); twice {
+			if _, twice := usedPorts.LoadOrStore(port, true); twice {
 				continue
 			}
 			ts.Setenv(name, strconv.Itoa(port))
@@ -78,7 +76,7 @@ func freePort(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// answers waits until a URL is answered with 200: answers URL.
+// answers waits until a URL returns 200: answers URL.
 func answers(ts *testscript.TestScript, _ bool, args []string) {
 	await(ts, args[0], func() bool {
 		answer, err := http.Get(args[0])
