@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"github.com/xrash/smetrics"
+
+	"silo/topology"
 )
 
 // usageError is a command line that silo does not understand.
@@ -238,22 +239,12 @@ func (l *commandLine) unknownFlag(word, name string) error {
 
 func (l *commandLine) helpHint() string { return commandPath(l.path) + " --help" }
 
-// similarity is the least likeness, from 0 to 1, of a known word that is suggested. At
-// this value a typo is recognised and another word is not.
-const similarity = 0.84
-
-// suggest returns a hint that names the known words similar to word, or else otherwise.
+// suggest returns a hint that names the known words nearest to word, or else otherwise.
 func suggest(word string, known []string, otherwise string) string {
-	var similar []string
-	for _, k := range known {
-		if smetrics.JaroWinkler(word, k, 0.7, 4) >= similarity {
-			similar = append(similar, k)
-		}
+	if near := topology.Nearest(word, known); len(near) > 0 {
+		return "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	if len(similar) == 0 {
-		return otherwise
-	}
-	return "did you mean " + strings.Join(similar, " or ") + "?"
+	return otherwise
 }
 
 // oneOf refuses a flag's value that is not one of the known values.

@@ -6,78 +6,75 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
-// builder makes a Topology of a checked tree, and checks what concerns more than
-// one key: ids, ports, domains, addresses.
+// builder makes a Topology from validated values. It also checks what concerns
+// more than one key: ids, ports, domains, addresses.
 type builder struct {
 	file     string // absolute
 	env      func(string) (string, bool)
 	root     *node
-	spec     *field
 	found    *findings
 	warnings *findings
 }
 
-// draft is a silo with where it was written.
-type draft struct {
+// parsedSilo is a silo and where it is written.
+type parsedSilo struct {
 	Silo
-	node *node // its table, nil for a control that was not written
-	keys section
-	said *node // what its domain comes from
+	own    *node // its table, nil if control is not written
+	keys   *node // its table over that of [sentry] and the defaults
+	domain *node // the value that its domain comes from
 }
 
-func (d *draft) title() string {
-	if d.Name == "control" {
+func (s *parsedSilo) title() string {
+	if s.Name == "control" {
 		return "control"
 	}
-	return "region " + d.Name
+	return "region " + s.Name
 }
 
 func (b *builder) build() *Topology {
-	top := section{{b.spec.fields, b.root}}
-	t := &Topology{File: b.file, Dir: filepath.Dir(b.file), Name: top.text("name")}
+	top := overlay(presets(keys().fields), b.root)
+	t := &Topology{File: b.file, Dir: filepath.Dir(b.file), Name: top.string("name")}
 	if t.Name == "" {
 		t.Name = cmp.Or(toLabel(filepath.Base(t.Dir)), "silo")
 	}
-	sentry, _ := top.table("sentry")
-	tunnels, _ := top.table("tunnels")
-	isolation, _ := top.table("isolation")
-	logs, _ := top.table("logs")
+	sentry, tunnels, logs := top.get("sentry"), top.get("tunnels"), top.get("logs")
 	t.Sentry = b.sentry(t.Dir, sentry)
 	t.Tunnels = b.tunnels(t.Dir, tunnels)
-	t.Isolation = isolation.text("regions")
-	t.Logs = Logs{Max: logs.bytes("max"), Keep: logs.integer("keep")}
-	silos := b.silos(t, top, sentry, tunnels)
+	t.Isolation = top.get("isolation").string("regions")
+	t.Logs = Logs{Max: bytesOf(logs.get("max")), Keep: logs.integer("keep")}
+	silos := b.silos(t.Dir, sentry, tunnels.get("domain"))
 	b.ids(silos[1:])
 	b.ports(silos)
 	b.domains(silos)
 	b.addresses(t.Tunnels.Provider, tunnels, silos)
 	b.freePlan(t.Tunnels.Provider, tunnels, silos)
-	for _, d := range silos {
-		b.guards(t.Tunnels.Provider, d)
+	for _, s := range silos {
+		b.accessKeys(t.Tunnels.Provider, s)
 	}
 	t.Control = silos[0].Silo
-	for _, d := range silos[1:] {
-		t.Regions = append(t.Regions, d.Silo)
+	for _, s := range silos[1:] {
+		t.Regions = append(t.Regions, s.Silo)
 	}
 	return t
 }
 
-func (b *builder) sentry(dir string, s section) Sentry {
+func (b *builder) sentry(dir string, s *node) Sentry {
 	return Sentry{
-		Dir: within(dir, s.text("dir")), Command: s.list("command"), Config: b.config(dir, s), Dialect: b.dialect(s),
-		Addresses: s.text("addresses"), Databases: s.text("databases"), Managed: s.boolean("managed"), Env: s.strings("env"),
+		Dir: within(dir, s.string("dir")), Command: s.list("command"), Config: b.config(dir, s), Dialect: b.dialect(s),
+		Addresses: s.string("addresses"), Databases: s.string("databases"), Managed: s.boolean("managed"), Env: s.stringMap("env"),
 	}
 }
 
-func (b *builder) tunnels(dir string, s section) Tunnels {
-	ngrok, _ := s.table("ngrok")
+func (b *builder) tunnels(dir string, s *node) Tunnels {
+	ngrok := s.get("ngrok")
 	t := Tunnels{
-		Provider: s.text("provider"), Domain: strings.ToLower(s.text("domain")),
+		Provider: s.string("provider"), Domain: strings.ToLower(s.string("domain")),
 		Ngrok: Ngrok{
-			Authtoken: ngrok.text("authtoken"), ServerAddr: ngrok.text("server_addr"),
-			RootCAs: ngrok.text("root_cas"), Metadata: ngrok.text("metadata"),
+			Authtoken: ngrok.string("authtoken"), ServerAddr: ngrok.string("server_addr"),
+			RootCAs: ngrok.string("root_cas"), Metadata: ngrok.string("metadata"),
 		},
 	}
 	if t.Ngrok.RootCAs != "" {
@@ -86,7 +83,16 @@ func (b *builder) tunnels(dir string, s section) Tunnels {
 	return t
 }
 
-// within makes a path absolute that is relative to dir.
+// bytesOf is a valid size.
+func bytesOf(n *node) int64 {
+	if number, ok := n.value.(int64); ok {
+		return number
+	}
+	number, _ := parseSize(n.text()) // validated before
+	return number
+}
+
+// within returns path, made absolute relative to dir.
 func within(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
@@ -94,32 +100,32 @@ func within(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// confFile is what Sentry calls its settings (22.10.0, sentry/runner/settings.py,
+// confFile is the name of Sentry's settings (22.10.0, sentry/runner/settings.py,
 // DEFAULT_SETTINGS_OVERRIDE).
 const confFile = "sentry.conf.py"
 
 // config finds the settings as Sentry does: SENTRY_CONF and its default ~/.sentry
 // may each be a directory or a file (22.10.0, sentry/runner/settings.py,
 // discover_configs).
-func (b *builder) config(dir string, s section) string {
-	if written := s.text("config"); written != "" {
-		return settings(within(dir, written))
+func (b *builder) config(dir string, s *node) string {
+	if path := s.string("config"); path != "" {
+		return settingsFile(within(dir, path))
 	}
-	if named, _ := b.env("SENTRY_CONF"); named != "" {
-		if absolute, err := filepath.Abs((&expander{env: b.env}).home(named)); err == nil {
-			return settings(absolute)
+	if path, _ := b.env("SENTRY_CONF"); path != "" {
+		if absolute, err := filepath.Abs((&expander{env: b.env}).home(path)); err == nil {
+			return settingsFile(absolute)
 		}
 	}
 	home, _ := b.env("HOME")
 	if home == "" && b.root.child("sentry").child("config") == nil {
-		b.found.add(place{b.root.src, 0}, "sentry.config", "cannot be found without HOME or SENTRY_CONF in the environment", `config = "path/to/sentry.conf.py" in [sentry]`)
+		b.found.add(b.root.at, "sentry.config", "cannot be found without HOME or SENTRY_CONF in the environment", `config = "path/to/sentry.conf.py" in [sentry]`)
 	}
 	return filepath.Join(home, ".sentry", confFile)
 }
 
-// settings gives the file for a path that may be its directory. What does not
-// exist is judged by its name.
-func settings(path string) string {
+// settingsFile returns the file for a path that may be its directory. If nothing
+// is there, the name decides.
+func settingsFile(path string) string {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && !info.IsDir():
@@ -130,83 +136,93 @@ func settings(path string) string {
 	return filepath.Join(path, confFile)
 }
 
-func (b *builder) dialect(s section) string {
-	text := s.text("dialect")
+func (b *builder) dialect(s *node) string {
+	text := s.string("dialect")
 	r, rest, ok := parseRelease(text)
 	if !ok || rest != "" {
 		return text
 	}
 	if newest, _, _ := parseRelease(NewestRelease); slices.Compare(r[:], newest[:]) > 0 {
 		n := s.get("dialect")
-		b.warnings.add(n.valuePlace(), n.path(), "release "+r.String()+" is newer than "+NewestRelease+", the newest that is known; it is taken for alike", `dialect = "auto"`)
+		b.warnings.add(n.at, n.path, "release "+r.String()+" is newer than "+NewestRelease+", the newest known release, and gets the same dialect", `dialect = "auto"`)
 	}
 	return r.String()
 }
 
-// silos drafts control and then the regions by id.
-func (b *builder) silos(t *Topology, top, sentry, tunnels section) []*draft {
-	base := tunnels.get("domain")
-	control := b.silo(t, "control", b.root.child("control"), top.field("control").fields, sentry, base)
-	drafts := []*draft{control}
-	if regions := b.root.child("region"); regions != nil {
-		fields := top.field("region").fields
-		for _, name := range regions.names {
-			d := b.silo(t, name, regions.children[name], fields, sentry, base)
-			d.ID, d.Category = d.keys.own().integer("id"), d.keys.own().text("category")
-			drafts = append(drafts, d)
-		}
+// silos builds control and then the regions by id.
+func (b *builder) silos(dir string, sentry, domain *node) []*parsedSilo {
+	all := []*parsedSilo{b.silo(dir, "control", b.root.child("control"), controlKeys(), sentry, domain)}
+	regions := b.root.get("region")
+	for _, name := range regions.names() {
+		s := b.silo(dir, name, regions.child(name), regionKeys(), sentry, domain)
+		s.ID, s.Category = s.own.integer("id"), s.keys.string("category")
+		all = append(all, s)
 	}
-	slices.SortStableFunc(drafts[1:], func(x, y *draft) int { return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Name, y.Name)) })
-	for i, d := range drafts {
-		b.preferPort(d, i)
+	slices.SortStableFunc(all[1:], func(x, y *parsedSilo) int { return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Name, y.Name)) })
+	for i, s := range all {
+		b.preferPort(s, i)
 	}
-	return drafts
+	return all
 }
 
-func (b *builder) silo(t *Topology, name string, n *node, fields []field, sentry section, base *node) *draft {
-	d := &draft{node: n, keys: append(section{{fields, n}}, sentry...)}
-	own := d.keys.own()
-	d.Silo = Silo{
-		Name: name, URL: strings.ToLower(own.text("url")), HostHeader: own.text("host_header"),
-		BasicAuth: own.list("basic_auth"), AllowCIDRs: own.list("allow_cidrs"), TrafficPolicy: b.policy(t.Dir, own),
-		Dir: within(t.Dir, d.keys.text("dir")), Command: d.keys.list("command"), Env: own.strings("env"),
-		TTY: d.keys.boolean("tty"),
-	}
-	d.Watchers = b.watchers(d)
-	d.Ready, d.Restart, d.Stop = b.life(d.keys)
-	b.domain(d, base)
-	return d
+func (b *builder) silo(dir, name string, own *node, fields []field, sentry, domain *node) *parsedSilo {
+	defaults := presets(fields)
+	keys := overlay(overlay(defaults, sentry), own)
+	s := &parsedSilo{own: own, keys: keys, Silo: Silo{
+		Name: name, URL: strings.ToLower(keys.string("url")), HostHeader: keys.string("host_header"),
+		BasicAuth: keys.list("basic_auth"), AllowCIDRs: keys.list("allow_cidrs"), TrafficPolicy: b.policy(dir, own.get("traffic_policy")),
+		Dir: within(dir, keys.string("dir")), Command: keys.list("command"), Env: own.stringMap("env"), TTY: keys.boolean("tty"),
+		Ready:   ready(defaults.get("ready"), keys.get("ready")),
+		Restart: b.restart(keys.get("restart")),
+		Stop:    Stop{Signal: strings.TrimPrefix(keys.get("stop").string("signal"), "SIG"), Grace: duration(keys.get("stop"), "grace")},
+	}}
+	s.Watchers = b.watchers(s)
+	b.setDomain(s, domain)
+	return s
 }
 
-// life reads how a silo starts and ends.
-func (b *builder) life(keys section) (Ready, Restart, Stop) {
-	ready, off := keys.table("ready")
-	restart, _ := keys.table("restart")
-	stop, _ := keys.table("stop")
-	r := Restart{
-		Policy: restart.text("policy"), Max: restart.integer("max"), Backoff: restart.duration("backoff"),
-		BackoffMax: restart.duration("backoff_max"), Window: restart.duration("window"),
-	}
-	if n := cmp.Or(restart.get("backoff_max"), restart.get("backoff")); n != nil && r.Backoff > r.BackoffMax {
-		b.found.add(n.valuePlace(), n.path(), "backoff "+short(r.Backoff)+" is longer than backoff_max "+short(r.BackoffMax), assign("backoff_max", quote(short(r.Backoff))))
-	}
+// duration is a valid duration.
+func duration(table *node, name string) time.Duration {
+	length, _ := time.ParseDuration(table.string(name)) // validated before
+	return length
+}
+
+// ready reads the ready table, which may be false at any level.
+func ready(defaults, written *node) Ready {
+	keys := overlay(defaults, written)
 	return Ready{
-		Off: off, Path: ready.text("path"), Status: ready.integer("status"),
-		Timeout: ready.duration("timeout"), Interval: ready.duration("interval"),
-	}, r, Stop{Signal: strings.TrimPrefix(stop.text("signal"), "SIG"), Grace: stop.duration("grace")}
+		Off: written.value == false, Path: keys.string("path"), Status: keys.integer("status"),
+		Timeout: duration(keys, "timeout"), Interval: duration(keys, "interval"),
+	}
 }
 
-// watchers tells whether a silo's devserver runs webpack beside its backend.
-func (b *builder) watchers(d *draft) bool {
-	command := d.Command
-	without := slices.Contains(command, "--no-watchers")
-	n := d.keys.get("watchers")
-	switch {
-	case n == nil || n.kind != isBoolean:
-		return len(command) > 1 && filepath.Base(command[0]) == "sentry" && command[1] == "devserver" && !without
-	case n.text == "true" && without:
-		said := d.keys.get("command")
-		b.found.add(n.valuePlace(), n.path(), "is true, but "+said.path()+" has --no-watchers ("+said.valuePlace().seenFrom(n.valuePlace())+")", `watchers = "auto"`)
+func (b *builder) restart(keys *node) Restart {
+	r := Restart{
+		Policy: keys.string("policy"), Max: keys.integer("max"), Backoff: duration(keys, "backoff"),
+		BackoffMax: duration(keys, "backoff_max"), Window: duration(keys, "window"),
 	}
-	return n.text == "true"
+	if r.Backoff <= r.BackoffMax {
+		return r
+	}
+	n := keys.get("backoff_max")
+	if n.at.src == nil { // the default
+		n = keys.get("backoff")
+	}
+	b.found.add(n.at, n.path, "backoff "+short(r.Backoff)+" is longer than backoff_max "+short(r.BackoffMax), assign("backoff_max", quote(short(r.Backoff))))
+	return r
+}
+
+// watchers reports whether a devserver runs webpack beside its backend.
+func (b *builder) watchers(s *parsedSilo) bool {
+	without := slices.Contains(s.Command, "--no-watchers")
+	n := s.keys.get("watchers")
+	on, written := n.value.(bool)
+	if !written {
+		return len(s.Command) > 1 && filepath.Base(s.Command[0]) == "sentry" && s.Command[1] == "devserver" && !without
+	}
+	if on && without {
+		command := s.keys.get("command")
+		b.found.add(n.at, n.path, "is true, but "+command.path+" has --no-watchers ("+command.at.from(n.at)+")", `watchers = "auto"`)
+	}
+	return on
 }

@@ -7,225 +7,209 @@ import (
 	"strings"
 )
 
-// checker holds a tree against the table of keys: unknown keys, missing ones,
-// types, ranges and formats; and it expands variables on the way. What it finds
-// wanting it marks bad.
+// checker validates values against the table of keys: unknown and missing keys,
+// types, ranges and formats. It expands variables and marks what is invalid.
 type checker struct {
 	spec     *field
-	root     *node
 	env      func(string) (string, bool)
 	found    *findings
 	warnings *findings
 }
 
-// check checks one value, and those within it.
-func (c *checker) check(f *field, n *node) {
-	for _, twin := range n.twins {
-		c.check(f, twin)
-	}
-	if n.kind == isBoolean && slices.Contains(f.or, any(n.text == "true")) {
-		return
-	}
+// check validates one value and those within it. table is its path in the table
+// of keys.
+func (c *checker) check(f *field, n *node, table string) {
+	_, isString := n.value.(string)
+	number, isInteger := n.value.(int64)
+	_, isBoolean := n.value.(bool)
+	_, isArray := n.value.([]*node)
 	switch {
-	case f.form == formTable && n.kind == isTable:
-		c.table(f, n)
-	case f.form == formTables && n.kind == isTable:
-		c.tables(f, n)
-	case f.form == formStrings && n.kind == isTable:
-		c.strings(f, n)
-	case f.form == formList && n.kind == isArray:
+	case slices.Contains(f.alternatives, n.value):
+	case f.kind == kindTable && n.isTable():
+		c.table(f, n, table)
+	case f.kind == kindNamedTables && n.isTable():
+		c.namedTables(f, n, table)
+	case f.kind == kindStringMap && n.isTable():
+		c.stringMap(f, n)
+	case f.kind == kindList && isArray:
 		c.list(f, n)
-	case f.form == formText && n.kind == isString, f.form == formSize && n.kind == isString:
-		c.text(f, n)
-	case f.form == formInteger && n.kind == isInteger, f.form == formSize && n.kind == isInteger:
-		c.integer(f, n)
-	case f.form == formBoolean && n.kind == isBoolean:
+	case (f.kind == kindString || f.kind == kindSize) && isString:
+		c.string(f, n)
+	case (f.kind == kindInteger || f.kind == kindSize) && isInteger:
+		c.integer(f, n, number)
+	case f.kind == kindBoolean && isBoolean:
 	default:
-		c.wrong(n, "must be "+f.what()+", not "+n.what(), f.retyped(n))
+		c.reject(n, "must be "+f.describe()+", not "+n.describe(), f.retyped(n))
 	}
 }
 
-// wrong reports a value that is wrong.
-func (c *checker) wrong(n *node, text, hint string) {
-	n.bad = true
-	c.found.add(n.valuePlace(), n.path(), text, hint)
+// reject reports an invalid value.
+func (c *checker) reject(n *node, text, hint string) {
+	n.invalid = true
+	c.found.add(n.at, n.path, text, hint)
 }
 
-func (c *checker) table(f *field, n *node) {
-	for _, name := range n.names {
-		child := n.children[name]
-		at := slices.IndexFunc(f.fields, func(known field) bool { return known.name == name })
-		if at < 0 {
-			child.bad = true
-			c.found.add(child.keyPlace(), child.path(), "is not a known key", c.unknown(f, child))
+func (c *checker) table(f *field, n *node, table string) {
+	for _, name := range n.names() {
+		child := n.child(name)
+		i := slices.IndexFunc(f.fields, func(known field) bool { return known.name == name })
+		if i < 0 {
+			child.invalid = true
+			c.found.add(child.key, child.path, "is not a known key", c.suggest(f, child, name, table))
 			continue
 		}
-		c.check(&f.fields[at], child)
+		c.check(&f.fields[i], child, dotted(table, name))
 	}
-	for _, known := range f.fields {
-		if known.required && !n.twin && n.child(known.name) == nil {
-			c.found.add(n.keyPlace(), dotted(n.path(), known.name), known.missing(), known.mend)
+	for i := range f.fields {
+		if known := &f.fields[i]; known.required && n.child(known.name) == nil {
+			c.missing(known, n.key, dotted(n.path, known.name))
 		}
 	}
 }
 
-// unknown is the hint for a key that is not known.
-func (c *checker) unknown(f *field, n *node) string {
-	if n.parent == c.root && n.child("id") != nil && nearest(n.name, []string{"region"}) == "" {
-		return "a region is written [" + dotted("region", n.name) + "]"
+func (c *checker) missing(f *field, at place, path string) {
+	text := "is missing"
+	if f.kind == kindNamedTables {
+		text = "needs at least one [" + f.name + ".NAME]"
 	}
-	return meant(c.spec, f, n)
+	c.found.add(at, path, text, f.missingHint)
 }
 
-func (c *checker) tables(f *field, n *node) {
-	if f.required && len(n.names) == 0 {
-		c.found.add(n.keyPlace(), n.path(), f.missing(), f.mend)
+func (c *checker) namedTables(f *field, n *node, table string) {
+	if f.required && len(n.table()) == 0 {
+		c.missing(f, n.key, n.path)
 	}
-	each := field{name: f.name, form: formTable, fields: f.fields}
-	for _, name := range n.names {
-		child := n.children[name]
-		if wrong := f.names(name); !wrong.none() {
+	each := field{name: f.name, kind: kindTable, fields: f.fields}
+	for _, name := range n.names() {
+		child := n.child(name)
+		if wrong := f.checkName(name); wrong != nil {
 			hint := wrong.hint
-			if wrong.mend != "" {
-				hint = "[" + dotted(f.name, wrong.mend) + "]"
+			if wrong.fix != "" {
+				hint = "[" + dotted(f.name, wrong.fix) + "]"
 			}
-			c.found.add(child.keyPlace(), child.path(), wrong.text, hint)
+			c.found.add(child.key, child.path, wrong.text, hint)
 		}
-		if child.kind != isTable && slices.ContainsFunc(f.fields, func(known field) bool { return known.name == name }) {
-			c.wrong(child, "must be a table, not "+child.what(), "name the "+f.name+": ["+f.name+".NAME]")
+		if !child.isTable() && slices.ContainsFunc(f.fields, func(known field) bool { return known.name == name }) {
+			c.reject(child, "must be a table, not "+child.describe(), "name the "+f.name+": ["+f.name+".NAME]")
 			continue
 		}
-		c.check(&each, child)
+		c.check(&each, child, table+".NAME")
 	}
 }
 
-func (c *checker) strings(f *field, n *node) {
-	each := field{form: formText, secret: f.secret, blank: true, check: f.check}
-	for _, name := range n.names {
-		child := n.children[name]
-		if wrong := f.names(name); !wrong.none() {
-			c.found.add(child.keyPlace(), child.path(), wrong.text, "")
+func (c *checker) stringMap(f *field, n *node) {
+	each := field{kind: kindString, secret: f.secret, allowEmpty: true, check: f.check}
+	for _, name := range n.names() {
+		child := n.child(name)
+		if wrong := f.checkName(name); wrong != nil {
+			c.found.add(child.key, child.path, wrong.text, "")
 		}
-		if owner := setBySilo(name); owner != "" {
-			c.warnings.add(child.keyPlace(), child.path(), owner, "take it out")
+		if text := reservedVariable(name); text != "" {
+			c.warnings.add(child.key, child.path, text, "remove it")
 		}
-		c.check(&each, child)
+		c.check(&each, child, "")
 	}
 }
 
-// setBySilo says why a variable is not the user's to set, or "".
-func setBySilo(name string) string {
+// reservedVariable returns why the user cannot set a variable, or "".
+func reservedVariable(name string) string {
 	switch {
 	case slices.Contains([]string{
 		"SENTRY_SILO_MODE", "SENTRY_REGION", "SENTRY_DEVSERVER_BIND", "SENTRY_CONF",
 		"SILO_NAME", "SILO_INSTANCE", "SILO_RUN_ID",
 	}, name), strings.HasPrefix(name, "SILO_URL_"):
-		return "is set by silo itself; what is written here has no effect"
+		return "is set by silo; this value has no effect"
 	case strings.HasPrefix(name, "SILO_"):
-		return "names that begin with SILO_ are kept for silo itself"
+		return "names that begin with SILO_ are reserved for silo"
 	}
 	return ""
 }
 
 func (c *checker) list(f *field, n *node) {
-	each := field{form: formText, secret: f.secret, check: f.check, blank: f.check == nil}
-	for _, item := range n.items {
-		c.check(&each, item)
-		n.bad = n.bad || item.bad
+	each := field{kind: kindString, secret: f.secret, check: f.check, allowEmpty: f.check == nil}
+	for _, item := range n.items() {
+		c.check(&each, item, "")
+		n.invalid = n.invalid || item.invalid
 	}
-	if n.bad || f.name != "command" {
-		return
-	}
-	if len(n.items) == 0 || n.items[0].text == "" {
-		c.wrong(n, "names no program", `command = ["sentry", "devserver"]`)
+	if f.name == "command" && !n.invalid && (len(n.items()) == 0 || n.items()[0].text() == "") {
+		c.reject(n, "must name a program", `command = ["sentry", "devserver"]`)
 	}
 }
 
-func (c *checker) text(f *field, n *node) {
-	expanded, faults := expandAll(n.text, f.template, c.env)
-	for _, wrong := range faults {
-		c.wrong(n, wrong.text, wrong.hint)
+func (c *checker) string(f *field, n *node) {
+	text, problems := expand(n.text(), f.foreign, c.env)
+	for _, problem := range problems {
+		c.reject(n, problem.text, problem.hint)
 	}
-	if n.bad {
+	if n.invalid {
 		return
 	}
-	n.text = expanded
-	if expanded == "" {
-		if !f.blank {
-			c.wrong(n, "must not be empty", "")
+	n.value = text
+	if text == "" {
+		if !f.allowEmpty {
+			c.reject(n, "must not be empty", "")
 		}
 		return
 	}
-	var wrong fault
+	var wrong *invalid
 	switch {
 	case f.check != nil:
-		wrong = f.check(expanded)
-	case f.enum != nil && !slices.Contains(f.enum, expanded):
-		wrong = fault{text: quote(expanded) + " is not " + f.words(), mend: nearest(expanded, f.enum)}
-		if slices.Contains([]string{"true", "false"}, expanded) && len(f.or) > 0 {
-			wrong.mend, wrong.hint = "", f.name+" = "+expanded
+		wrong = f.check(text)
+	case f.enum != nil && !slices.Contains(f.enum, text):
+		wrong = &invalid{text: quote(text) + " is not " + f.choices(), fix: nearest(text, f.enum)}
+		if slices.Contains([]string{"true", "false"}, text) && len(f.alternatives) > 0 {
+			wrong.fix, wrong.hint = "", f.name+" = "+text
 		}
 	}
-	if wrong.none() {
+	if wrong == nil {
 		return
 	}
 	hint := wrong.hint
-	if wrong.mend != "" {
-		hint = assign(f.name, strconv.Quote(wrong.mend))
+	if wrong.fix != "" {
+		hint = assign(f.name, strconv.Quote(wrong.fix))
 	}
-	c.wrong(n, wrong.text, hint)
+	c.reject(n, wrong.text, hint)
 }
 
-// assign is the hint to write a value; in an array there is no key to write it to.
+// assign is the hint to write a value. An element of an array has no key.
 func assign(name, value string) string {
 	if name == "" {
 		return "write " + value
 	}
-	return dotted("", name) + " = " + value
+	return name + " = " + value
 }
 
-func (c *checker) integer(f *field, n *node) {
-	number, err := strconv.ParseInt(n.text, 0, 64)
+func (c *checker) integer(f *field, n *node, number int64) {
 	switch {
-	case err != nil:
-		c.wrong(n, "is too large a number", "")
-	case f.form == formSize && number < int64(f.low):
-		c.wrong(n, "must be "+strconv.Itoa(f.low)+" or more", "")
-	case f.form == formSize:
-	case f.low == f.high && number != int64(f.low):
-		c.wrong(n, fmt.Sprintf("is %d; this silo knows only %d", number, f.low), assign(f.name, strconv.Itoa(f.low)))
-	case number < int64(f.low), number > int64(f.high):
-		c.wrong(n, fmt.Sprintf("%d is outside %d..%d", number, f.low, f.high), "")
+	case f.kind == kindSize && number < int64(f.min):
+		c.reject(n, "must be "+strconv.Itoa(f.min)+" or more", "")
+	case f.kind == kindSize:
+	case f.min == f.max && number != int64(f.min):
+		c.reject(n, fmt.Sprintf("is %d; this version of silo supports only %d", number, f.min), assign(f.name, strconv.Itoa(f.min)))
+	case number < int64(f.min), number > int64(f.max):
+		c.reject(n, fmt.Sprintf("%d is outside %d..%d", number, f.min, f.max), "")
 	}
 }
 
-// what says in words what a key's value must be.
-func (f *field) what() string {
-	words := map[form]string{
-		formTable: "a table", formTables: "tables, each with a name", formStrings: "a table of strings", formText: "a string",
-		formList: "an array of strings", formInteger: "an integer", formBoolean: "true or false", formSize: "a size",
-	}[f.form]
+// describe names the valid type of a value.
+func (f *field) describe() string {
+	kinds := map[kind]string{
+		kindTable: "a table", kindNamedTables: "tables, each with a name", kindStringMap: "a table of strings", kindString: "a string",
+		kindList: "an array of strings", kindInteger: "an integer", kindBoolean: "true or false", kindSize: "a size",
+	}
 	switch {
-	case len(f.or) == 1:
-		return words + fmt.Sprintf(" or %v", f.or[0])
-	case len(f.or) > 1:
-		return f.words()
+	case len(f.alternatives) == 1:
+		return fmt.Sprintf("%s or %v", kinds[f.kind], f.alternatives[0])
+	case len(f.alternatives) > 1:
+		return f.choices()
 	}
-	return words
+	return kinds[f.kind]
 }
 
-// missing is what is wrong where a required key is not there.
-func (f *field) missing() string {
-	if f.form == formTables {
-		return "there must be at least one [" + f.name + ".NAME]"
-	}
-	return "is missing"
-}
-
-// words lists what a key may be: "a, b or c".
-func (f *field) words() string {
+// choices lists the valid values: "a, b or c".
+func (f *field) choices() string {
 	all := slices.Clone(f.enum)
-	for _, other := range f.or {
+	for _, other := range f.alternatives {
 		all = append(all, fmt.Sprint(other))
 	}
 	last := len(all) - 1
@@ -235,61 +219,47 @@ func (f *field) words() string {
 	return strings.Join(all[:last], ", ") + " or " + all[last]
 }
 
-// retyped is the hint for a value of the wrong type: the same in the right one,
-// where that is clear and no secret.
+// retyped is the hint for a value of the wrong type: the same value in the right
+// type, if that is clear and not secret.
 func (f *field) retyped(n *node) string {
-	scalar := n.kind == isInteger || n.kind == isFloat || n.kind == isBoolean
+	text, isString := n.value.(string)
+	_, isBoolean := n.value.(bool)
+	_, isArray := n.value.([]*node)
+	_, isInteger := n.value.(int64)
+	_, isFloat := n.value.(float64)
+	isNumber := isInteger || isFloat
 	switch {
-	case f.secret && f.form == formText && scalar:
+	case f.secret && f.kind == kindString && (isNumber || isBoolean):
 		return "put it in quotes"
-	case f.secret && f.form == formList && n.kind == isString:
+	case f.secret && f.kind == kindList && isString:
 		return "put it in brackets: " + f.name + ` = ["…"]`
 	case f.secret:
-		return ""
-	case f.form == formText && scalar && f.enum != nil && f.check == nil:
-		// Who comes from YAML writes false for no and for off.
-		for _, word := range f.enum {
-			if n.text == "false" && (word == "no" || word == "off") {
-				return assign(f.name, strconv.Quote(word))
-			}
-		}
-	case f.form == formText && (n.kind == isInteger || n.kind == isFloat):
-		return assign(f.name, f.quoted(n.text))
-	case f.form == formInteger && n.kind == isString:
-		if number, err := strconv.Atoi(strings.TrimSpace(n.text)); err == nil {
+	case f.kind == kindString && n.value == false && slices.Contains(f.enum, "no"): // YAML's words for false
+		return assign(f.name, `"no"`)
+	case f.kind == kindString && n.value == false && slices.Contains(f.enum, "off"):
+		return assign(f.name, `"off"`)
+	case f.kind == kindString && isNumber && f.pattern == durationPattern:
+		return assign(f.name, strconv.Quote(n.raw+"s"))
+	case f.kind == kindString && isNumber && (f.enum == nil || f.check != nil):
+		return assign(f.name, strconv.Quote(n.raw))
+	case (f.kind == kindInteger || f.kind == kindBoolean) && strings.Contains(text, "${"):
+		return "variables are expanded only in strings; set " + f.name + " in " + LocalFileName + " for this machine"
+	case f.kind == kindInteger && isString:
+		if number, err := strconv.Atoi(strings.TrimSpace(text)); err == nil {
 			return assign(f.name, strconv.Itoa(number))
 		}
-		return f.variable(n)
-	case f.form == formBoolean && n.kind == isString && slices.Contains([]string{"true", "false"}, n.text):
-		return assign(f.name, n.text)
-	case f.form == formBoolean && n.kind == isString:
-		return f.variable(n)
-	case f.form == formList && n.kind == isString:
-		words := strings.Fields(n.text)
+	case f.kind == kindBoolean && (text == "true" || text == "false"):
+		return assign(f.name, text)
+	case f.kind == kindList && isString:
+		words := strings.Fields(text)
 		for i, word := range words {
 			words[i] = strconv.Quote(word)
 		}
 		return assign(f.name, "["+strings.Join(words, ", ")+"]")
-	case f.form == formTables && n.kind == isArray:
+	case f.kind == kindNamedTables && isArray:
 		return "write [" + f.name + ".NAME] for each"
-	case f.short != "" && n.kind == isString:
-		return f.name + " = { " + assign(f.short, strconv.Quote(n.text)) + " }"
+	case f.shorthand != "" && isString:
+		return f.name + " = { " + assign(f.shorthand, strconv.Quote(text)) + " }"
 	}
 	return ""
-}
-
-// variable is the hint for who would have a variable expanded to a number.
-func (f *field) variable(n *node) string {
-	if !strings.Contains(n.text, "${") {
-		return ""
-	}
-	return "variables are for strings; write " + f.name + " in " + LocalFileName + " to have it for this machine alone"
-}
-
-// quoted puts a number in quotes, with a unit where it takes one.
-func (f *field) quoted(number string) string {
-	if f.pattern == durationPattern {
-		number += "s"
-	}
-	return strconv.Quote(number)
 }

@@ -5,20 +5,27 @@ import (
 	"strings"
 )
 
-// expander replaces ${VAR} and ${VAR:-default} in a text; the default serves
-// where VAR is unset or empty, and may hold more of the kind. $${ is a plain ${.
+// expander replaces ${VAR} and ${VAR:-default} in a text. The default is used if
+// VAR is unset or empty, and may contain variables itself. $${ is a literal ${.
 type expander struct {
 	env      func(string) (string, bool)
-	template bool // ${ followed by anything else is left as it is
-	faults   []fault
+	foreign  bool // leave ${ followed by anything else as it is
+	problems []invalid
 }
 
-var variableShape = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(\}|:-)`)
+var variableRE = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(\}|:-)`)
 
-// deepest bounds defaults within defaults.
-const deepest = 8
+// maxDefaults bounds how deep defaults nest within defaults.
+const maxDefaults = 8
 
-func (x *expander) expand(text string, depth int) string {
+// expand expands the variables of a text and a leading ~.
+func expand(text string, foreign bool, env func(string) (string, bool)) (string, []invalid) {
+	x := expander{env: env, foreign: foreign}
+	expanded := x.home(x.variables(text, 0))
+	return expanded, x.problems
+}
+
+func (x *expander) variables(text string, depth int) string {
 	var out strings.Builder
 	for {
 		before, _, found := strings.Cut(text, "${")
@@ -28,16 +35,13 @@ func (x *expander) expand(text string, depth int) string {
 		text = text[len(before):]
 		plain, escaped := strings.CutSuffix(before, "$")
 		out.WriteString(plain)
-		match := variableShape.FindStringSubmatch(text)
+		match := variableRE.FindStringSubmatch(text)
 		switch {
-		case escaped:
-			out.WriteString("${")
-			text = text[len("${"):]
-		case match == nil && x.template:
+		case escaped, match == nil && x.foreign:
 			out.WriteString("${")
 			text = text[len("${"):]
 		case match == nil:
-			x.faults = append(x.faults, fault{text: "has ${ that begins no ${VAR} or ${VAR:-default}", hint: "write $${ for a plain ${"})
+			x.problems = append(x.problems, invalid{text: "contains a ${ that is not ${VAR} or ${VAR:-default}", hint: "write $${ for a literal ${"})
 			return text
 		case match[2] == "}":
 			out.WriteString(x.lookup(match[1]))
@@ -45,15 +49,15 @@ func (x *expander) expand(text string, depth int) string {
 		default:
 			rest := text[len(match[0]):]
 			end := closing(rest)
-			if end < 0 || depth == deepest {
-				if !x.template {
-					x.faults = append(x.faults, fault{text: "has a ${" + match[1] + ":- that is not closed", hint: "close it with }"})
+			if end < 0 || depth == maxDefaults {
+				if !x.foreign {
+					x.problems = append(x.problems, invalid{text: "contains an unclosed ${" + match[1] + ":-", hint: "close it with }"})
 				}
 				return out.String() + text
 			}
 			value, _ := x.env(match[1])
 			if value == "" {
-				value = x.expand(rest[:end], depth+1)
+				value = x.variables(rest[:end], depth+1)
 			}
 			out.WriteString(value)
 			text = rest[end+1:]
@@ -64,7 +68,7 @@ func (x *expander) expand(text string, depth int) string {
 func (x *expander) lookup(name string) string {
 	value, set := x.env(name)
 	if !set {
-		x.faults = append(x.faults, fault{
+		x.problems = append(x.problems, invalid{
 			text: "${" + name + "} is not set in the environment",
 			hint: "set " + name + ", or write ${" + name + ":-a default}",
 		})
@@ -72,7 +76,7 @@ func (x *expander) lookup(name string) string {
 	return value
 }
 
-// closing gives the offset of the brace that closes a default, or -1.
+// closing returns the offset of the brace that closes a default, or -1.
 func closing(text string) int {
 	open := 1
 	for i := range len(text) {
@@ -88,21 +92,14 @@ func closing(text string) int {
 	return -1
 }
 
-// home replaces a leading ~ by the home directory. Other users' are left alone.
+// home replaces a leading ~ with the home directory. ~user is not expanded.
 func (x *expander) home(text string) string {
 	if text != "~" && !strings.HasPrefix(text, "~/") {
 		return text
 	}
 	home, _ := x.env("HOME")
 	if home == "" {
-		x.faults = append(x.faults, fault{text: "~ means nothing, since HOME is not set", hint: "set HOME, or write the whole path"})
+		x.problems = append(x.problems, invalid{text: "~ cannot be expanded, because HOME is not set", hint: "set HOME, or write the whole path"})
 	}
 	return home + text[1:]
-}
-
-// expandAll is all that is done to a string before it is looked at.
-func expandAll(text string, template bool, env func(string) (string, bool)) (string, []fault) {
-	x := expander{env: env, template: template}
-	expanded := x.home(x.expand(text, 0))
-	return expanded, x.faults
 }

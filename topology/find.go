@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// Find gives the absolute path of the topology file that a command started in dir
-// means: what SILO_FILE names (relative to dir), else the FileName in dir or in
-// its nearest parent, up to and with the first directory that holds a .git, be it
-// a repository's or a work tree's. env looks up environment variables; nil is an
-// empty environment. The error is ErrNotFound, wrapped, where there is none; a
-// SILO_FILE that names nothing is another error, which wraps fs.ErrNotExist.
+// Find returns the absolute path of the topology file for a command started in
+// dir: the file that SILO_FILE names (relative to dir), else the FileName in dir or
+// in its nearest parent, up to and including the first directory that contains
+// .git. env looks up environment variables; nil is an empty environment. The error
+// wraps ErrNotFound if no file is found, and fs.ErrNotExist if SILO_FILE names a
+// file that does not exist.
 func Find(dir string, env func(string) (string, bool)) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package topology_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,27 +65,26 @@ func positions(t *testing.T, problems []topology.Problem, data, local []byte) {
 	}
 }
 
-// agree compares with go-toml's own decoder: what it takes must not be called
-// broken TOML, and a key that it finds twice must be reported.
+// agree compares with go-toml's own decoder: a file that it accepts must not be
+// reported as invalid TOML, and one that it refuses has exactly one problem.
 func agree(t *testing.T, problems topology.Problems, data []byte) {
 	t.Helper()
-	broken := false
+	var own topology.Problems
 	for _, p := range problems {
 		if p.Text == "keys are nested too deeply" || strings.HasPrefix(p.Text, "is larger than") {
 			return
 		}
 		if p.File == topology.FileName {
-			broken = broken || p.Key == "toml" && !strings.HasPrefix(p.Text, "is not a known") ||
-				strings.HasPrefix(p.Text, "is there twice") || strings.HasSuffix(p.Text, "cannot be added to")
+			own = append(own, p)
 		}
 	}
 	var document map[string]any
 	err := toml.Unmarshal([]byte(strings.TrimPrefix(string(data), "\uFEFF")), &document)
 	switch {
-	case err == nil && broken:
-		t.Fatalf("go-toml takes what is called broken: %v", problems)
-	case err != nil && strings.Contains(err.Error(), "already") && !broken:
-		t.Fatalf("go-toml says %v, not reported: %v", err, problems)
+	case err == nil && slices.ContainsFunc(own, func(p topology.Problem) bool { return p.Key == "toml" && p.Text != "is not a known key" }):
+		t.Fatalf("go-toml accepts the file, but it is reported as invalid: %v", problems)
+	case err != nil && len(own) != 1:
+		t.Fatalf("go-toml reports %v, but the problems are %v", err, problems)
 	}
 }
 
@@ -92,7 +92,7 @@ func agree(t *testing.T, problems topology.Problems, data []byte) {
 // whatever is in it: each of these is quadratic for a careless reader.
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
-	const size = 1 << 18
+	const size = 1 << 16
 	fill := func(before, unit, after string) string {
 		return before + strings.Repeat(unit, (size-len(before)-len(after))/len(unit)) + after
 	}

@@ -1,46 +1,44 @@
 package topology
 
-// form is what the value of a key must look like.
-type form int
+// kind is the type of a key's value.
+type kind int
 
 const (
-	formTable   form = iota // the keys in fields
-	formTables              // tables with names of the user's own, each with the keys in fields
-	formStrings             // strings with names of the user's own
-	formText
-	formList // of strings
-	formInteger
-	formBoolean
-	formSize // an integer, or a string that size reads
+	kindTable       kind = iota // the keys in fields
+	kindNamedTables             // tables with names that the user chooses, each with the keys in fields
+	kindStringMap               // strings with names that the user chooses
+	kindString
+	kindList // of strings
+	kindInteger
+	kindBoolean
+	kindSize // an integer, or a string that parseSize reads
 )
 
-// field is one key of the file: what it means, what it may hold and what it holds
-// where nobody writes it. The one table of them, keys, is what checks, defaults,
-// suggestions and the JSON Schema are made from.
+// field describes one key of the file. Validation, defaults, suggestions and the
+// JSON Schema all come from the one table of them, keys.
 type field struct {
 	name     string
 	doc      string // one or two sentences, for an editor
-	form     form
-	fields   []field // of formTable and formTables
+	kind     kind
+	fields   []field // of kindTable and kindNamedTables
 	required bool
 
-	preset  any                     // the default, as it would be written: string, int, bool or []string
-	or      []any                   // further values, which are not of the form: true, false
-	enum    []string                // all that a text may be
-	low     int                     // of an integer, inclusive
-	high    int                     // of an integer, inclusive
-	check   func(text string) fault // of a text, of each element of a list
-	pattern string                  // a regular expression (ECMA 262) that all texts which check takes match
-	names   func(text string) fault // of the user's own names
-	short   string                  // of a table: the key meant by who writes only a string
+	preset       any                        // the default: string, int, bool or []string
+	alternatives []any                      // valid values of another type: true, false
+	enum         []string                   // the valid strings
+	min, max     int                        // of an integer, inclusive
+	check        func(text string) *invalid // of a string, and of each element of a list
+	pattern      string                     // a regular expression (ECMA 262) that every string accepted by check matches
+	checkName    func(text string) *invalid // of names that the user chooses
+	shorthand    string                     // of a table: the key that a plain string is meant for
 
-	blank    bool   // "" is as good as nothing
-	secret   bool   // its value is never shown
-	template bool   // text in which ${…} may mean something else than a variable
-	mend     string // hint where a required key is missing
+	allowEmpty  bool   // "" counts as not written
+	secret      bool   // the value is never shown
+	foreign     bool   // ${…} may belong to the format of the text itself
+	missingHint string // hint if a required key is missing
 }
 
-// Patterns that serve several keys.
+// Patterns that several keys share.
 const (
 	labelPattern    = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
 	durationPattern = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$|^\+?0$`
@@ -50,7 +48,7 @@ const (
 	releasePattern  = `^[0-9]{2}\.[0-9]{1,2}(\.[0-9]{1,3})?$`
 )
 
-// dialects are the names that sentry.dialect knows beside auto and releases.
+// dialects are the values of sentry.dialect besides auto and releases.
 func dialects() []string {
 	return []string{
 		"tuple-id", "tuple-template", "tuple-snowflake", "tuple-json",
@@ -58,7 +56,7 @@ func dialects() []string {
 	}
 }
 
-// signals are those that stop.signal knows, without SIG.
+// signals are the values of stop.signal, without SIG.
 func signals() []string {
 	return []string{"TERM", "INT", "HUP", "QUIT", "KILL", "USR1", "USR2"}
 }
@@ -66,22 +64,22 @@ func signals() []string {
 // keys is the table of all keys.
 func keys() *field {
 	return &field{
-		form: formTable,
-		doc:  "One control silo and its region silos, to be run on this machine by silo.",
+		kind: kindTable,
+		doc:  "A control silo and its region silos, which silo runs on this machine.",
 		fields: []field{
-			{name: "version", form: formInteger, required: true, low: 1, high: 1, mend: "add version = 1", doc: "The version of this file's format."},
-			{name: "name", form: formText, check: label, pattern: labelPattern, doc: "What the instance is called. Default: the directory's name, made a DNS label."},
-			{name: "sentry", form: formTable, fields: sentryKeys(), doc: "The Sentry that all silos run."},
-			{name: "tunnels", form: formTable, fields: tunnelKeys(), doc: "What gives every silo its address."},
-			{name: "isolation", form: formTable, doc: "What keeps regions apart.", fields: []field{
-				{name: "regions", form: formText, enum: []string{"off", "warn", "block"}, preset: "warn", doc: "What a request from one region to another is met with."},
+			{name: "version", kind: kindInteger, required: true, min: 1, max: 1, missingHint: "add version = 1", doc: "The version of the file format."},
+			{name: "name", kind: kindString, check: checkLabel, pattern: labelPattern, doc: "The name of the instance. Default: the name of the directory, as a DNS label."},
+			{name: "sentry", kind: kindTable, fields: sentryKeys(), doc: "The Sentry that all silos run."},
+			{name: "tunnels", kind: kindTable, fields: tunnelKeys(), doc: "The tunnels that give each silo its address."},
+			{name: "isolation", kind: kindTable, doc: "Isolation of regions from one another.", fields: []field{
+				{name: "regions", kind: kindString, enum: []string{"off", "warn", "block"}, preset: "warn", doc: "The action on a request from one region to another."},
 			}},
-			{name: "logs", form: formTable, doc: "The files that hold what silos write.", fields: []field{
-				{name: "max", form: formSize, check: sizeFault, pattern: sizePattern, low: 1, preset: "64MiB", doc: `The size of one raw file at which the next is begun, such as "64MiB" or "10MB", or a number of bytes.`},
-				{name: "keep", form: formInteger, low: 1, high: 10000, preset: 8, doc: "How many files are kept of each silo; older ones go."},
+			{name: "logs", kind: kindTable, doc: "The log files of the silos.", fields: []field{
+				{name: "max", kind: kindSize, check: checkSize, pattern: sizePattern, min: 1, preset: "64MiB", doc: `The size at which a log file is rotated, such as "64MiB" or "10MB", or a number of bytes.`},
+				{name: "keep", kind: kindInteger, min: 1, max: 10000, preset: 8, doc: "The number of log files kept for each silo. Older files are deleted."},
 			}},
-			{name: "control", form: formTable, fields: controlKeys(), doc: "The control silo."},
-			{name: "region", form: formTables, required: true, names: regionName, fields: regionKeys(), mend: "add [region.us] with id = 1", doc: "The region silos. The key of each is the Region's name and SENTRY_REGION."},
+			{name: "control", kind: kindTable, fields: controlKeys(), doc: "The control silo."},
+			{name: "region", kind: kindNamedTables, required: true, checkName: checkRegionName, fields: regionKeys(), missingHint: "add [region.us] with id = 1", doc: "The region silos. Each key is the Region name and SENTRY_REGION."},
 		},
 	}
 }
@@ -90,104 +88,133 @@ func sentryKeys() []field {
 	return append([]field{
 		dirKey("."),
 		commandKey([]string{"sentry", "devserver"}),
-		{name: "config", form: formText, doc: "Where sentry.conf.py is: the file, or its directory. Default: $SENTRY_CONF, else ~/.sentry/sentry.conf.py."},
-		{name: "dialect", form: formText, check: dialectFault, enum: append([]string{"auto"}, dialects()...), pattern: releasePattern, preset: "auto", doc: `How regions are configured and devservers launched: found by itself (auto), by a release such as "22.10.0", or by name.`},
+		{name: "config", kind: kindString, doc: "The path of sentry.conf.py, or of its directory. Default: $SENTRY_CONF, else ~/.sentry/sentry.conf.py."},
+		{name: "dialect", kind: kindString, check: checkDialect, enum: append([]string{"auto"}, dialects()...), pattern: releasePattern, preset: "auto", doc: `The format of the region config and of the devserver's environment: detected (auto), by a release such as "22.10.0", or by name.`},
 		watchersKey("auto"),
 		ttyKey(false),
-		{name: "addresses", form: formText, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "What silos call one another by: the addresses that tunnels give (public), or their own ports (loopback). auto: their own ports where ngrok or somebody else makes the tunnels and Sentry, from 23.7.0 on, can be given two addresses; else the tunnels'."},
-		{name: "databases", form: formText, enum: []string{"shared", "per-silo"}, preset: "shared", doc: "Whether all silos share a database or each has its own."},
-		{name: "managed", form: formBoolean, preset: true, doc: "false: you start the devservers yourself; silo does all the rest and prints each one's environment."},
+		{name: "addresses", kind: kindString, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "The addresses that silos use to call one another: those of the tunnels (public), or their own ports (loopback). auto: loopback if the provider is ngrok or external and Sentry supports separate addresses (from 23.7.0 on), else public."},
+		{name: "databases", kind: kindString, enum: []string{"shared", "per-silo"}, preset: "shared", doc: "Whether all silos share one database or each silo has its own."},
+		{name: "managed", kind: kindBoolean, preset: true, doc: "false: you start the devservers yourself. silo does the rest and prints the environment of each."},
 		envKey("Environment variables of every silo."),
-	}, lifeKeys()...)
+	}, lifecycleKeys()...)
 }
 
 func tunnelKeys() []field {
 	return []field{
-		{name: "provider", form: formText, enum: []string{"local", "ngrok", "external", "none"}, preset: "local", doc: "Who makes the tunnels: silo itself, on loopback (local), ngrok, someone else who has given addresses (external), or nobody."},
-		{name: "domain", form: formText, blank: true, check: hostFault, pattern: hostPattern, doc: "Base of all domains: control has it as it is, each region <region>.<domain>, unless it says its own."},
-		{name: "ngrok", form: formTable, doc: "The ngrok agent.", fields: []field{
-			{name: "authtoken", form: formText, blank: true, secret: true, doc: "Normally absent: NGROK_AUTHTOKEN and the ngrok agent's own ngrok.yml serve as well."},
-			{name: "server_addr", form: formText, blank: true, check: hostPortFault, pattern: `^.+:[0-9]+$`, doc: "host:port of the ngrok service. Default: the SDK's."},
-			{name: "root_cas", form: formText, blank: true, doc: "A PEM file to trust for server_addr. Default: the SDK's."},
-			{name: "metadata", form: formText, blank: true, doc: "Text that ngrok shows with the session."},
+		{name: "provider", kind: kindString, enum: []string{"local", "ngrok", "external", "none"}, preset: "local", doc: "The provider of tunnels: silo itself on loopback (local), ngrok, addresses that you provide (external), or no tunnels (none)."},
+		{name: "domain", kind: kindString, allowEmpty: true, check: checkHost, pattern: hostPattern, doc: "The base domain: control uses it unchanged and each region uses <region>.<domain>, unless the silo sets its own domain."},
+		{name: "ngrok", kind: kindTable, doc: "Settings of the ngrok agent.", fields: []field{
+			{name: "authtoken", kind: kindString, allowEmpty: true, secret: true, doc: "Usually not needed: silo also reads NGROK_AUTHTOKEN and the ngrok.yml of the ngrok agent."},
+			{name: "server_addr", kind: kindString, allowEmpty: true, check: checkHostPort, pattern: `^.+:[0-9]+$`, doc: "host:port of the ngrok service. Default: that of the ngrok SDK."},
+			{name: "root_cas", kind: kindString, allowEmpty: true, doc: "A PEM file with the certificates to trust for server_addr. Default: those of the ngrok SDK."},
+			{name: "metadata", kind: kindString, allowEmpty: true, doc: "Text that ngrok shows with the session."},
 		}},
 	}
 }
 
 func controlKeys() []field {
-	return append([]field{portKey(8000, "The port it is reached on; 0 for any free one. One that is written is kept or is a conflict, the default is a preference.")}, siloKeys()...)
+	return append([]field{portKey("The port of the silo; 0 for any free port. A port that you set is used or is a conflict. The default is a preference.", 8000)}, siloKeys()...)
 }
 
 func regionKeys() []field {
 	return append([]field{
-		{name: "id", form: formInteger, required: true, low: 1, high: 4095, mend: "give it an id from 1 to 4095 that no other region has", doc: "The Region's number, which no other region has."},
-		{name: "category", form: formText, enum: []string{"MULTI_TENANT", "SINGLE_TENANT"}, preset: "MULTI_TENANT", doc: "Whether it serves many organizations or one."},
-		portKey(nil, "The port it is reached on; 0 for any free one. Default: 8002, 8004, … in order of id, as a preference."),
+		{name: "id", kind: kindInteger, required: true, min: 1, max: 4095, missingHint: "set an id from 1 to 4095 that no other region has", doc: "The unique number of the Region."},
+		{name: "category", kind: kindString, enum: []string{"MULTI_TENANT", "SINGLE_TENANT"}, preset: "MULTI_TENANT", doc: "Whether the region serves many organizations or one."},
+		portKey("The port of the silo; 0 for any free port. Default: 8002, 8004, … in order of id, as a preference.", nil),
 	}, siloKeys()...)
 }
 
-// siloKeys are what every silo may say of itself, but for its port.
+// siloKeys are the keys of every silo except its port.
 func siloKeys() []field {
 	return append([]field{
-		{name: "domain", form: formText, blank: true, check: hostFault, pattern: hostPattern, doc: "The host name that its tunnel is to have, in place of the one from tunnels.domain."},
-		{name: "url", form: formText, blank: true, check: originFault, pattern: originPattern, doc: "Its address, made by someone else, for provider external: scheme and host, and a port if need be."},
-		{name: "host_header", form: formText, check: hostHeaderFault, pattern: `^[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*$`, preset: "preserve", doc: "The Host that it sees: the caller's (preserve), its own (rewrite), or the one given."},
-		{name: "basic_auth", form: formList, secret: true, check: credentialsFault, pattern: `^[^:]+:.+$`, preset: []string{}, doc: `Who may come through its tunnel, each "user:password", with ngrok of 8 characters of password or more. For providers ngrok and local.`},
-		{name: "allow_cidrs", form: formList, check: cidrFault, pattern: `^[0-9A-Fa-f.:]+/[0-9]+$`, preset: []string{}, doc: "The networks that may come through its tunnel. For providers ngrok and local."},
-		{name: "traffic_policy", form: formText, blank: true, secret: true, template: true, doc: "An ngrok traffic policy: its text, YAML or JSON, or a file that holds it."},
+		{name: "domain", kind: kindString, allowEmpty: true, check: checkHost, pattern: hostPattern, doc: "The host name of the silo's tunnel, instead of the one from tunnels.domain."},
+		{name: "url", kind: kindString, allowEmpty: true, check: checkOrigin, pattern: originPattern, doc: "The address of the silo with provider external: scheme, host and an optional port."},
+		{name: "host_header", kind: kindString, check: checkHostHeader, pattern: `^[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*$`, preset: "preserve", doc: "The Host header that the silo receives: the client's (preserve), the silo's own (rewrite), or the given host."},
+		{name: "basic_auth", kind: kindList, secret: true, check: checkCredentials, pattern: `^[^:]+:.+$`, preset: []string{}, doc: `The credentials that the tunnel accepts, each "user:password". ngrok requires passwords of at least 8 characters. For providers ngrok and local.`},
+		{name: "allow_cidrs", kind: kindList, check: checkCIDR, pattern: `^[0-9A-Fa-f.:]+/[0-9]+$`, preset: []string{}, doc: "The networks that may use the tunnel. For providers ngrok and local."},
+		{name: "traffic_policy", kind: kindString, allowEmpty: true, secret: true, foreign: true, doc: "An ngrok traffic policy: its text (YAML or JSON), or the path of a file."},
 		dirKey(nil),
 		commandKey(nil),
 		watchersKey(nil),
 		ttyKey(nil),
-		envKey("Its environment variables, over those of [sentry]."),
-	}, lifeKeys()...)
+		envKey("Environment variables of the silo, which override those of [sentry]."),
+	}, lifecycleKeys()...)
 }
 
-// lifeKeys say how a silo starts and ends; [sentry] gives them for all silos,
-// each silo its own, key by key.
-func lifeKeys() []field {
-	const length = ` A number with a unit, such as "500ms", "10s" or "2m".`
+// lifecycleKeys configure how a silo starts and stops. [sentry] sets them for all
+// silos, and each silo overrides them key by key.
+func lifecycleKeys() []field {
+	duration := func(name, preset, doc string) field {
+		return field{name: name, kind: kindString, check: checkPositiveDuration, pattern: durationPattern, preset: preset, doc: doc + ` A number with a unit, such as "500ms", "10s" or "2m".`}
+	}
+	grace := duration("grace", "10s", "The time that the process has before it is killed.")
+	grace.check = checkDuration
 	return []field{
-		{name: "ready", form: formTable, or: []any{false}, short: "path", doc: "When it counts as ready; false: once it is started.", fields: []field{
-			{name: "path", form: formText, check: pathFault, pattern: "^/", preset: "/_health/", doc: "The path that is asked for."},
-			{name: "status", form: formInteger, low: 100, high: 599, preset: 200, doc: "The HTTP status that says ready."},
-			{name: "timeout", form: formText, check: durationFault, pattern: durationPattern, preset: "180s", doc: "How long it may take." + length},
-			{name: "interval", form: formText, check: durationFault, pattern: durationPattern, preset: "100ms", doc: "The pause between the first probes." + length},
+		{name: "ready", kind: kindTable, alternatives: []any{false}, shorthand: "path", doc: "When the silo counts as ready. false: as soon as it has started.", fields: []field{
+			{name: "path", kind: kindString, check: checkPath, pattern: "^/", preset: "/_health/", doc: "The path of the readiness probe."},
+			{name: "status", kind: kindInteger, min: 100, max: 599, preset: 200, doc: "The HTTP status of a ready silo."},
+			duration("timeout", "180s", "The time that the silo has to become ready."),
+			duration("interval", "100ms", "The pause between the first probes."),
 		}},
-		{name: "restart", form: formTable, short: "policy", doc: "What happens when its process ends by itself.", fields: []field{
-			{name: "policy", form: formText, enum: []string{"no", "on-failure", "always"}, preset: "on-failure", doc: "Whether it is started again."},
-			{name: "max", form: formInteger, low: 0, high: 1000000, preset: 5, doc: "How many restarts within window it may have before it has failed."},
-			{name: "backoff", form: formText, check: durationFault, pattern: durationPattern, preset: "500ms", doc: "The pause before the first restart; it doubles with each." + length},
-			{name: "backoff_max", form: formText, check: durationFault, pattern: durationPattern, preset: "30s", doc: "The longest pause." + length},
-			{name: "window", form: formText, check: durationFault, pattern: durationPattern, preset: "60s", doc: "The time in which restarts are counted." + length},
+		{name: "restart", kind: kindTable, shorthand: "policy", doc: "What happens when the process of the silo exits.", fields: []field{
+			{name: "policy", kind: kindString, enum: []string{"no", "on-failure", "always"}, preset: "on-failure", doc: "Whether the process is restarted."},
+			{name: "max", kind: kindInteger, min: 0, max: 1000000, preset: 5, doc: "The number of restarts within window after which the silo has failed."},
+			duration("backoff", "500ms", "The pause before the first restart. It doubles with each restart."),
+			duration("backoff_max", "30s", "The longest pause."),
+			duration("window", "60s", "The period in which restarts are counted."),
 		}},
-		{name: "stop", form: formTable, short: "signal", doc: "How it is ended.", fields: []field{
-			{name: "signal", form: formText, check: signalFault, pattern: `^(SIG)?(TERM|INT|HUP|QUIT|KILL|USR1|USR2)$`, preset: "TERM", doc: "The signal that asks it to end: TERM, INT, HUP, QUIT, KILL, USR1 or USR2."},
-			{name: "grace", form: formText, check: graceFault, pattern: durationPattern, preset: "10s", doc: "How long it has before it is killed." + length},
+		{name: "stop", kind: kindTable, shorthand: "signal", doc: "How the silo is stopped.", fields: []field{
+			{name: "signal", kind: kindString, check: checkSignal, pattern: `^(SIG)?(TERM|INT|HUP|QUIT|KILL|USR1|USR2)$`, preset: "TERM", doc: "The signal that asks the process to exit: TERM, INT, HUP, QUIT, KILL, USR1 or USR2."},
+			grace,
 		}},
 	}
 }
 
-func portKey(preset any, doc string) field {
-	return field{name: "port", form: formInteger, low: 0, high: 65535, preset: preset, doc: doc}
+func portKey(doc string, preset any) field {
+	return field{name: "port", kind: kindInteger, min: 0, max: 65535, preset: preset, doc: doc}
 }
 
 func dirKey(preset any) field {
-	return field{name: "dir", form: formText, preset: preset, doc: "The directory that devservers are started in."}
+	return field{name: "dir", kind: kindString, preset: preset, doc: "The working directory of devservers."}
 }
 
 func commandKey(preset any) field {
-	return field{name: "command", form: formList, preset: preset, doc: "The program and its arguments."}
+	return field{name: "command", kind: kindList, preset: preset, doc: "The program and its arguments."}
 }
 
 func watchersKey(preset any) field {
-	return field{name: "watchers", form: formText, enum: []string{"auto"}, or: []any{true, false}, preset: preset, doc: "Whether the devserver runs webpack on PORT and its backend on PORT+1. auto: only for sentry devserver without --no-watchers."}
+	return field{name: "watchers", kind: kindString, enum: []string{"auto"}, alternatives: []any{true, false}, preset: preset, doc: "Whether the devserver runs webpack on PORT and its backend on PORT+1. auto: only for sentry devserver without --no-watchers."}
 }
 
 func ttyKey(preset any) field {
-	return field{name: "tty", form: formBoolean, preset: preset, doc: "Whether the devserver writes to a terminal of its own rather than to a pipe, for what colours or flushes only there."}
+	return field{name: "tty", kind: kindBoolean, preset: preset, doc: "Whether the devserver writes to a pseudo-terminal instead of a pipe, for programs that use colors or flush their output only there."}
 }
 
 func envKey(doc string) field {
-	return field{name: "env", form: formStrings, secret: true, names: variableName, check: variableValue, doc: doc}
+	return field{name: "env", kind: kindStringMap, secret: true, checkName: checkVariableName, check: checkVariableValue, doc: doc}
+}
+
+// presets is a table of the default values of fields.
+func presets(fields []field) *node {
+	table := map[string]*node{}
+	for i := range fields {
+		f := &fields[i]
+		switch preset := f.preset.(type) {
+		case nil:
+			if f.kind == kindTable {
+				table[f.name] = presets(f.fields)
+			}
+		case int:
+			table[f.name] = &node{value: int64(preset)}
+		case []string:
+			var items []*node
+			for _, item := range preset {
+				items = append(items, &node{value: item})
+			}
+			table[f.name] = &node{value: items}
+		default:
+			table[f.name] = &node{value: preset}
+		}
+	}
+	return &node{value: table}
 }

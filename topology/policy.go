@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -15,67 +14,51 @@ import (
 // maxPolicy bounds the file of a traffic policy, in bytes.
 const maxPolicy = 1 << 20
 
-// policy gives the text of a silo's traffic policy: of the file that the key
-// names, or the key's own.
-func (b *builder) policy(dir string, own section) string {
-	n := own.get("traffic_policy")
-	if n == nil || n.text == "" {
+// policy returns the text of a silo's traffic policy: the content of the file that
+// n names, or n itself.
+func (b *builder) policy(dir string, n *node) string {
+	if n.text() == "" {
 		return ""
 	}
-	text, named, err := policyText(dir, n.text)
-	if err == nil && !isMapping(text) {
-		err = errors.New("is neither YAML nor JSON of a traffic policy")
-		if named {
-			err = errors.New("names a file that is neither YAML nor JSON of a traffic policy")
-		}
-	}
+	text, err := readPolicy(dir, n.text())
 	if err != nil {
-		n.bad = true
-		b.found.add(n.valuePlace(), n.path(), err.Error(), `name a file, or write the policy itself, such as "on_http_request: []"`)
+		n.invalid = true
+		b.found.add(n.at, n.path, err.Error(), `name a file, or write the policy itself, such as "on_http_request: []"`)
 	}
 	return text
 }
 
-// policyText reads the file that text names. A text that names none is itself
-// what is meant, if it can be a policy at all.
-func policyText(dir, text string) (policy string, named bool, err error) {
-	if strings.ContainsAny(text, "\n{\x00") {
-		return text, false, nil
-	}
+// readPolicy reads the file that text names. A text that names no file is the
+// policy itself.
+func readPolicy(dir, text string) (policy string, err error) {
 	path := within(dir, text)
 	info, err := os.Stat(path)
-	switch {
-	case err != nil && isMapping(text):
-		return text, false, nil
+	switch isText := strings.ContainsAny(text, "\n{\x00"); {
+	case isText && !isMapping(text):
+		return "", errors.New("is not a traffic policy in YAML or JSON")
+	case isText, err != nil && isMapping(text):
+		return text, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return "", false, errors.New("names a file that is not there: " + quote(path))
+		return "", errors.New("names a file that does not exist: " + quote(path))
 	case err != nil:
-		return "", false, fmt.Errorf("names a file that cannot be read (%w)", err)
+		return "", fmt.Errorf("names a file that cannot be read (%w)", err)
 	case !info.Mode().IsRegular():
-		return "", true, errors.New("names no regular file: " + quote(path))
+		return "", errors.New("does not name a regular file: " + quote(path))
 	}
-	content, err := readBounded(path, maxPolicy)
-	if err != nil {
-		return "", true, fmt.Errorf("names a file that cannot be read (%w)", err)
+	content, err := readFile(path, maxPolicy)
+	switch {
+	case err == nil && len(content) > maxPolicy:
+		err = fmt.Errorf("names a file larger than %d bytes", maxPolicy)
+	case err == nil && !isMapping(string(content)):
+		err = errors.New("names a file that is not a traffic policy in YAML or JSON")
+	case err != nil:
+		err = fmt.Errorf("names a file that cannot be read (%w)", err)
 	}
-	return content, true, nil
+	return string(content), err
 }
 
-func readBounded(path string, most int64) (content string, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	data, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("larger than %d bytes", most)
-	}
-	return string(data), err
-}
-
-// isMapping tells whether a text is a JSON object or a YAML mapping. ngrok's SDK
-// panics on a policy that is neither (v1.12.1, config/policy.go, WithTrafficPolicy).
+// isMapping reports whether a text is a JSON object or a YAML mapping. ngrok's SDK
+// panics on any other policy (v1.12.1, config/policy.go, WithTrafficPolicy).
 func isMapping(text string) bool {
 	var object map[string]any
 	if json.Unmarshal([]byte(text), &object) == nil {

@@ -15,7 +15,7 @@ func (s *Silo) span() []int {
 	return []int{s.Port}
 }
 
-func spanned(ports []int) string {
+func joinPorts(ports []int) string {
 	words := make([]string, len(ports))
 	for i, port := range ports {
 		words[i] = strconv.Itoa(port)
@@ -24,91 +24,92 @@ func spanned(ports []int) string {
 }
 
 const (
-	firstPort = 8000 // of control; each region's is portStep above the one before
+	firstPort = 8000 // of control; each region's is portStep above the previous one
 	portStep  = 2    // room for a devserver and its watchers
 	lastPort  = 65535
 )
 
-// preferPort gives a silo the port that is written, or the one it would have
-// alone: i is its number, control's being 0.
-func (b *builder) preferPort(d *draft, i int) {
-	d.Port = firstPort + i*portStep
-	n := d.keys.own().get("port")
+// preferPort gives a silo the port that is written, or its default: i is its
+// number, 0 for control.
+func (b *builder) preferPort(s *parsedSilo, i int) {
+	s.Port = firstPort + i*portStep
+	n := s.own.get("port")
 	if n == nil {
 		return
 	}
-	d.Port = d.keys.own().integer("port")
-	d.PortFixed = d.Port != 0
-	if d.Watchers && d.Port == lastPort {
-		b.found.add(n.valuePlace(), n.path(), "65535 leaves no port for the backend behind the watchers, which takes the next one", "port = 65534")
+	s.Port = s.own.integer("port")
+	s.PortFixed = s.Port != 0
+	if s.Watchers && s.Port == lastPort {
+		b.found.add(n.at, n.path, "65535 leaves no port for the backend, which with watchers uses the next port", "port = 65534")
 	}
 }
 
-// ports holds that written ports do not overlap, and moves preferred ones out of
-// the way of written ones and of one another.
-func (b *builder) ports(silos []*draft) {
-	var fixed []*draft
-	for _, d := range silos {
-		if d.PortFixed {
-			fixed = append(fixed, d)
+// portOwners maps each port to the silo that has it.
+type portOwners map[int]*parsedSilo
+
+func (o portOwners) free(s *Silo) bool {
+	return !slices.ContainsFunc(s.span(), func(port int) bool { return o[port] != nil })
+}
+
+func (o portOwners) claim(s *parsedSilo, ports []int) {
+	for _, port := range ports {
+		o[port] = cmp.Or(o[port], s)
+	}
+}
+
+// ports checks that written ports do not overlap, and moves preferred ports away
+// from written ones and from one another.
+func (b *builder) ports(silos []*parsedSilo) {
+	var fixed, conflicts []*parsedSilo
+	for _, s := range silos {
+		if s.PortFixed {
+			fixed = append(fixed, s)
 		}
 	}
-	slices.SortStableFunc(fixed, func(x, y *draft) int { return x.portPlace().compare(y.portPlace()) })
-	taken := map[int]*draft{}
-	free := func(s *Silo) bool {
-		return !slices.ContainsFunc(s.span(), func(port int) bool { return taken[port] != nil })
-	}
-	var clashes []*draft
-	for _, d := range fixed {
-		if !free(&d.Silo) {
-			clashes = append(clashes, d)
+	slices.SortStableFunc(fixed, func(x, y *parsedSilo) int { return x.own.get("port").at.compare(y.own.get("port").at) })
+	owners := portOwners{}
+	for _, s := range fixed {
+		if !owners.free(&s.Silo) {
+			conflicts = append(conflicts, s)
 		}
-		for _, port := range d.span() {
-			taken[port] = cmp.Or(taken[port], d)
-		}
+		owners.claim(s, s.span())
 	}
-	for _, d := range silos {
-		if d.PortFixed || d.Port == 0 {
+	for _, s := range silos {
+		if s.PortFixed || s.Port == 0 {
 			continue
 		}
-		for !free(&d.Silo) && d.Port+1+portStep <= lastPort {
-			d.Port += portStep
+		for !owners.free(&s.Silo) && s.Port+1+portStep <= lastPort {
+			s.Port += portStep
 		}
-		for _, port := range d.span() {
-			taken[port] = cmp.Or(taken[port], d)
-		}
+		owners.claim(s, s.span())
 	}
-	for _, d := range clashes {
-		b.clash(d, taken, free)
+	for _, s := range conflicts {
+		b.portConflict(s, owners)
 	}
 }
 
-func (d *draft) portPlace() place { return d.keys.own().get("port").valuePlace() }
-
-// clash reports a written port that another silo has; the hint is the next that
-// nobody has.
-func (b *builder) clash(d *draft, taken map[int]*draft, free func(*Silo) bool) {
-	var other *draft
-	for _, port := range d.span() {
-		if owner := taken[port]; owner != nil && owner != d {
+// portConflict reports a written port that another silo has. The hint is the next
+// free port.
+func (b *builder) portConflict(s *parsedSilo, owners portOwners) {
+	var other *parsedSilo
+	for _, port := range s.span() {
+		if owner := owners[port]; owner != s {
 			other = cmp.Or(other, owner)
 		}
 	}
-	instead := d.Silo
-	for instead.Port = firstPort; !free(&instead) && instead.Port < lastPort-portStep; {
+	instead := s.Silo
+	for instead.Port = firstPort; !owners.free(&instead) && instead.Port < lastPort-portStep; {
 		instead.Port += portStep
 	}
-	for _, port := range instead.span() {
-		taken[port] = cmp.Or(taken[port], d) // so that the next hint is another
-	}
-	n := d.keys.own().get("port")
+	owners.claim(s, instead.span()) // so that the next hint names another port
 	verb := " overlaps with "
-	if d.Watchers {
+	if s.Watchers {
 		verb = " overlap with "
 	}
-	text := spanned(d.span()) + verb + other.title() + ", which takes " + spanned(other.span())
-	if slices.Equal(d.span(), other.span()) {
-		text = strconv.Itoa(d.Port) + " is also the port of " + other.title()
+	text := joinPorts(s.span()) + verb + other.title() + ", which takes " + joinPorts(other.span())
+	if slices.Equal(s.span(), other.span()) {
+		text = strconv.Itoa(s.Port) + " is also the port of " + other.title()
 	}
-	b.found.add(n.valuePlace(), n.path(), text+" ("+other.portPlace().seenFrom(n.valuePlace())+")", "port = "+strconv.Itoa(instead.Port))
+	n := s.own.get("port")
+	b.found.add(n.at, n.path, text+" ("+other.own.get("port").at.from(n.at)+")", "port = "+strconv.Itoa(instead.Port))
 }

@@ -11,15 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// Problem is one thing that is wrong with a topology file, or worth a word, and
-// where it stands.
+// Problem is an error or a warning about a topology file, with its position.
 type Problem struct {
-	File   string `json:"file"`   // base name of the file, as it is printed
+	File   string `json:"file"`   // base name of the file, as printed
 	Line   int    `json:"line"`   // from 1
-	Column int    `json:"column"` // from 1, in characters, a tab being one
-	Key    string `json:"key"`    // dotted, as TOML would write it; "toml" for a syntax error
-	Text   string `json:"text"`   // what is wrong, one line, free of secrets
-	Hint   string `json:"hint"`   // an edit that mends it, one line; empty where there is none to tell
+	Column int    `json:"column"` // from 1, in characters; a tab counts as one
+	Key    string `json:"key"`    // dotted, as TOML writes it; "toml" for a TOML error
+	Text   string `json:"text"`   // what is wrong: one line without secrets
+	Hint   string `json:"hint"`   // an edit that fixes it: one line; may be empty
 }
 
 // String is "silo.toml:LINE:COL: KEY: what is wrong", without the hint.
@@ -27,9 +26,9 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Key, p.Text)
 }
 
-// Problems are all that is wrong with a topology: those of the topology file
-// first, then those of its local companion, each in the order of the text.
-type Problems []Problem //nolint:errname // they are a list first, and an error where there are any
+// Problems are all errors of a topology: those of the topology file first, then
+// those of its local file, each in the order of the text.
+type Problems []Problem //nolint:errname // a list first, and an error if it is not empty
 
 // Error has one line for each problem, without hints.
 func (p Problems) Error() string {
@@ -40,10 +39,10 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// source is one file's bytes, without a byte order mark.
+// source is the content of one file, without a byte order mark.
 type source struct {
 	name  string
-	rank  int // the topology file before its local companion
+	rank  int // orders the topology file before its local file
 	data  []byte
 	lines []int // offset of each line's first byte
 }
@@ -58,7 +57,7 @@ func newSource(name string, rank int, data []byte) *source {
 	return src
 }
 
-// line gives the number of the line at offset, from 1.
+// line returns the number of the line at offset, from 1.
 func (s *source) line(offset int) int {
 	return sort.SearchInts(s.lines, offset+1)
 }
@@ -73,9 +72,8 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.src.rank, q.src.rank), cmp.Compare(p.offset, q.offset))
 }
 
-// seenFrom names p in a problem that stands at other: by its line, and by its
-// file too where that is another one.
-func (p place) seenFrom(other place) string {
+// from names the line of p in a problem at other, with the file if it differs.
+func (p place) from(other place) string {
 	line := "line " + strconv.Itoa(p.src.line(p.offset))
 	if p.src != other.src {
 		return p.src.name + " " + line
@@ -83,22 +81,22 @@ func (p place) seenFrom(other place) string {
 	return line
 }
 
-// finding is a problem whose line and column are not yet counted.
+// finding is a problem before its line and column are counted.
 type finding struct {
 	place
 	key, text, hint string
 }
 
-// findings gathers what is found, in any order.
+// findings collects problems in any order.
 type findings []finding
 
 func (f *findings) add(at place, key, text, hint string) {
 	*f = append(*f, finding{at, key, text, hint})
 }
 
-// problems sorts the findings, drops repetitions and counts lines and columns.
-// Columns are counted onward from the finding before, so that a huge file on one
-// line costs one pass.
+// problems sorts the findings, removes duplicates and counts lines and columns.
+// It counts each column from the previous finding, so that a large file on one
+// line takes one pass.
 func (f findings) problems() Problems {
 	slices.SortStableFunc(f, func(a, b finding) int { return a.compare(b.place) })
 	seen := make(map[finding]bool, len(f))
@@ -125,11 +123,11 @@ func (f findings) problems() Problems {
 	return problems
 }
 
-// quote shows a text from the file on one line, and not more of it than helps.
+// quote shows a text from the file on one line, shortened if it is long.
 func quote(text string) string {
-	const enough = 60
-	if utf8.RuneCountInString(text) > enough {
-		text = string([]rune(text)[:enough]) + "…"
+	const limit = 60
+	if utf8.RuneCountInString(text) > limit {
+		text = string([]rune(text)[:limit]) + "…"
 	}
 	return strconv.Quote(text)
 }

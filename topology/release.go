@@ -11,58 +11,54 @@ import (
 const (
 	// OldestRelease is the first Sentry release whose regions have an id (PR 39356).
 	OldestRelease = "22.10.0"
-	// NewestRelease is the newest Sentry release whose region config is known, that
-	// of the strict cells (PRs 117558, 118016). A newer one is taken for alike, with
-	// a warning.
+	// NewestRelease is the newest Sentry release with a known region config, that
+	// of the strict cells (PRs 117558, 118016). A newer release is treated like this
+	// one, with a warning.
 	NewestRelease = "26.7.0"
 )
 
-var releaseShape = regexp.MustCompile(`^v?([0-9]{2})\.([0-9]{1,2})(?:\.([0-9]{1,3}))?`)
+var releaseRE = regexp.MustCompile(`^v?([0-9]{2})\.([0-9]{1,2})(?:\.([0-9]{1,3}))?`)
 
 // release is a Sentry release: year, month and number (CalVer).
 type release [3]int
 
 func (r release) String() string { return fmt.Sprintf("%d.%d.%d", r[0], r[1], r[2]) }
 
-// parseRelease reads "22.10.0" or "22.10" as far as it is one, and gives the rest.
+// parseRelease reads a release such as "22.10.0" or "22.10" at the beginning of
+// text, and returns the rest.
 func parseRelease(text string) (r release, rest string, ok bool) {
-	found := releaseShape.FindStringSubmatch(text)
-	if found == nil {
+	parts := releaseRE.FindStringSubmatch(text)
+	if parts == nil {
 		return r, "", false
 	}
-	for i, digits := range found[1:] {
-		r[i], _ = strconv.Atoi(digits) // digits, or "" for the 0 it stands for
+	for i, digits := range parts[1:] {
+		r[i], _ = strconv.Atoi(digits) // digits, or "" for 0
 	}
-	rest = text[len(found[0]):]
+	rest = text[len(parts[0]):]
 	if strings.HasPrefix(text, "v") {
 		rest = text
 	}
 	return r, rest, r[1] >= 1 && r[1] <= 12
 }
 
-// olderThan compares with a release that is known to be one.
-func (r release) olderThan(text string) bool {
-	other, _, _ := parseRelease(text)
-	return slices.Compare(r[:], other[:]) < 0
-}
-
-func dialectFault(text string) fault {
+func checkDialect(text string) *invalid {
 	names := append([]string{"auto"}, dialects()...)
 	if slices.Contains(names, text) {
-		return fault{}
+		return nil
 	}
+	oldest, _, _ := parseRelease(OldestRelease)
 	r, rest, ok := parseRelease(text)
 	switch {
 	case ok && rest != "":
-		return fault{text: quote(text) + " is not a release", mend: r.String()}
-	case ok && r.olderThan(OldestRelease):
-		return fault{text: "release " + r.String() + " is older than " + OldestRelease + ", the first whose regions have an id"}
+		return &invalid{text: quote(text) + " is not a release", fix: r.String()}
+	case ok && slices.Compare(r[:], oldest[:]) < 0:
+		return &invalid{text: "release " + r.String() + " is older than " + OldestRelease + ", the first whose regions have an id"}
 	case ok:
-		return fault{}
+		return nil
 	}
-	return fault{
+	return &invalid{
 		text: quote(text) + " is not auto, a release or one of " + strings.Join(dialects(), ", "),
-		mend: nearest(text, names),
-		hint: "silo config dialects lists them, with their releases",
+		fix:  nearest(text, names),
+		hint: "silo config dialects lists them with their releases",
 	}
 }

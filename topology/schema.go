@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// schema is a JSON Schema, draft 2020-12, as far as the file needs it.
+// schema is the part of JSON Schema (draft 2020-12) that the file needs.
 type schema struct {
 	Dialect     string             `json:"$schema,omitempty"`
 	Title       string             `json:"title,omitempty"`
@@ -29,9 +29,9 @@ type schema struct {
 	Default     any                `json:"default,omitempty"`
 }
 
-// Schema is the topology file's JSON Schema (draft 2020-12), for editors. What it
-// refuses Load refuses too; that which concerns several keys at once only Load
-// does.
+// Schema returns the JSON Schema (draft 2020-12) of the topology file, for
+// editors. Load refuses everything that the schema refuses, and also checks rules
+// that concern several keys.
 func Schema() []byte {
 	root := keys().schema()
 	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -47,52 +47,45 @@ func Schema() []byte {
 }
 
 func (f *field) schema() *schema {
-	made := f.ofForm()
-	if len(f.or) > 0 {
-		made = &schema{AnyOf: []schema{*made, {Enum: f.or}}}
+	s := f.typeSchema()
+	if len(f.alternatives) > 0 {
+		s = &schema{AnyOf: []schema{*s, {Enum: f.alternatives}}}
 	}
-	made.Description = f.doc
-	made.Default = f.preset
-	return made
+	s.Description = f.doc
+	s.Default = f.preset
+	return s
 }
 
-func (f *field) ofForm() *schema {
-	switch f.form {
-	case formTables:
-		each := field{form: formTable, fields: f.fields}
-		return &schema{Type: "object", Others: each.schema(), Names: regionNames(), MinEntries: 1}
-	case formStrings:
+func (f *field) typeSchema() *schema {
+	switch f.kind {
+	case kindNamedTables:
+		each := field{kind: kindTable, fields: f.fields}
+		reserved := &schema{Enum: anySlice(reservedNames())}
+		names := &schema{Type: "string", Pattern: labelPattern, Not: reserved}
+		return &schema{Type: "object", Others: each.schema(), Names: names, MinEntries: 1}
+	case kindStringMap:
 		return &schema{Type: "object", Others: &schema{Type: "string"}, Names: &schema{Type: "string", Pattern: "^[^=]+$"}}
-	case formText:
-		return f.ofText()
-	case formList:
-		each := field{form: formText, check: f.check, pattern: f.pattern, blank: f.check == nil}
+	case kindString:
+		return f.stringSchema()
+	case kindList:
+		each := field{kind: kindString, check: f.check, pattern: f.pattern, allowEmpty: f.check == nil}
 		list := &schema{Type: "array", Items: each.schema()}
 		if f.name == "command" {
 			list.MinItems = 1
 		}
 		return list
-	case formInteger:
-		return &schema{Type: "integer", Minimum: &f.low, Maximum: &f.high}
-	case formBoolean:
+	case kindInteger:
+		return &schema{Type: "integer", Minimum: &f.min, Maximum: &f.max}
+	case kindBoolean:
 		return &schema{Type: "boolean"}
-	case formSize:
-		return &schema{AnyOf: []schema{{Type: "integer", Minimum: &f.low}, *f.ofText()}}
+	case kindSize:
+		return &schema{AnyOf: []schema{{Type: "integer", Minimum: &f.min}, *f.stringSchema()}}
 	default:
-		return f.ofTable()
+		return f.tableSchema()
 	}
 }
 
-// regionNames is the schema of a region's name.
-func regionNames() *schema {
-	not := &schema{}
-	for _, name := range reserved() {
-		not.Enum = append(not.Enum, name)
-	}
-	return &schema{Type: "string", Pattern: labelPattern, Not: not}
-}
-
-func (f *field) ofTable() *schema {
+func (f *field) tableSchema() *schema {
 	table := &schema{Type: "object", Properties: map[string]*schema{}, Others: false}
 	for i := range f.fields {
 		known := &f.fields[i]
@@ -104,30 +97,34 @@ func (f *field) ofTable() *schema {
 	return table
 }
 
-// ofText allows what the key does, and a text with a variable, which is looked at
-// only once it is expanded.
-func (f *field) ofText() *schema {
-	made := &schema{Type: "string"}
-	if !f.blank {
-		made.MinLength = 1
+// stringSchema accepts the valid strings, and any string with a variable, whose
+// value is not known before it is expanded.
+func (f *field) stringSchema() *schema {
+	s := &schema{Type: "string"}
+	if !f.allowEmpty {
+		s.MinLength = 1
 	}
 	var either []schema
 	if f.enum != nil {
-		words := make([]any, len(f.enum))
-		for i, word := range f.enum {
-			words[i] = word
-		}
-		either = append(either, schema{Enum: words})
+		either = append(either, schema{Enum: anySlice(f.enum)})
 	}
 	if f.pattern != "" {
 		either = append(either, schema{Pattern: f.pattern})
 	}
 	if either == nil {
-		return made
+		return s
 	}
-	if f.blank {
+	if f.allowEmpty {
 		either = append(either, schema{Enum: []any{""}})
 	}
-	made.AnyOf = append(either, schema{Pattern: `\$\{`})
-	return made
+	s.AnyOf = append(either, schema{Pattern: `\$\{`})
+	return s
+}
+
+func anySlice(all []string) []any {
+	values := make([]any, len(all))
+	for i, s := range all {
+		values[i] = s
+	}
+	return values
 }

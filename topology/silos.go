@@ -7,126 +7,116 @@ import (
 	"unicode/utf8"
 )
 
-// mark is a value that no two silos may share, and where it was written.
-type mark struct {
-	silo    *draft
-	value   string
-	at      place
-	key     string
-	derived bool // from a value that is held apart itself
+// uniqueValue is a value that no two silos may share, and where it is written.
+type uniqueValue struct {
+	silo    *parsedSilo
+	text    string
+	node    *node
+	derived bool // from another value that must be unique itself
 }
 
-// unshared reports each value that a silo shares with one written before it.
-func (b *builder) unshared(marks []mark, what, hint string) {
-	slices.SortStableFunc(marks, func(x, y mark) int { return x.at.compare(y.at) })
-	first := map[string]mark{}
-	for _, m := range marks {
-		other, taken := first[m.value]
+// checkUnique reports each value that an earlier silo has as well.
+func (b *builder) checkUnique(values []uniqueValue, what, hint string) {
+	slices.SortStableFunc(values, func(x, y uniqueValue) int { return x.node.at.compare(y.node.at) })
+	first := map[string]uniqueValue{}
+	for _, v := range values {
+		other, taken := first[v.text]
 		if !taken {
-			first[m.value] = m
+			first[v.text] = v
 			continue
 		}
-		if m.derived && other.derived {
+		if v.derived && other.derived {
 			continue
 		}
-		text := m.value + " is also the " + what + " of " + other.silo.title()
-		b.found.add(m.at, m.key, text+" ("+other.at.seenFrom(m.at)+")", hint)
+		text := v.text + " is also the " + what + " of " + other.silo.title()
+		b.found.add(v.node.at, v.node.path, text+" ("+other.node.at.from(v.node.at)+")", hint)
 	}
 }
 
-// ids holds that no two regions have one id.
-func (b *builder) ids(regions []*draft) {
-	var marks []mark
+// ids checks that no two regions have the same id.
+func (b *builder) ids(regions []*parsedSilo) {
+	var values []uniqueValue
 	free, used := 1, map[int]bool{}
-	for _, d := range regions {
-		if n := d.keys.own().get("id"); n != nil && n.kind == isInteger {
-			marks = append(marks, mark{silo: d, value: strconv.Itoa(d.ID), at: n.valuePlace(), key: n.path()})
-			used[d.ID] = true
+	for _, s := range regions {
+		if n := s.own.get("id"); n != nil {
+			values = append(values, uniqueValue{silo: s, text: strconv.Itoa(s.ID), node: n})
+			used[s.ID] = true
 		}
 	}
 	for used[free] {
 		free++
 	}
-	b.unshared(marks, "id", "id = "+strconv.Itoa(free))
+	b.checkUnique(values, "id", "id = "+strconv.Itoa(free))
 }
 
-// domain gives a silo the domain it has: its own, or one from tunnels.domain.
-func (b *builder) domain(d *draft, base *node) {
-	if n := d.keys.own().get("domain"); n != nil && n.text != "" {
-		d.Domain, d.said = strings.ToLower(n.text), n
+// setDomain gives a silo its own domain, or one below the base domain.
+func (b *builder) setDomain(s *parsedSilo, base *node) {
+	if n := s.own.get("domain"); n.text() != "" {
+		s.Domain, s.domain = strings.ToLower(n.text()), n
 		return
 	}
-	if base == nil || base.text == "" {
+	if base.text() == "" {
 		return
 	}
-	d.Domain, d.said = strings.ToLower(base.text), base
-	if d.Name == "control" {
+	s.Domain, s.domain = strings.ToLower(base.text()), base
+	if s.Name == "control" {
 		return
 	}
-	d.Domain = strings.ToLower(d.Name) + "." + d.Domain
-	if label(d.Name).none() && !isHost(d.Domain) {
-		b.found.add(base.valuePlace(), base.path(), "is too long for region "+d.Name+" to come before it", "domain = \"…\" in ["+d.node.path()+"]")
+	s.Domain = strings.ToLower(s.Name) + "." + s.Domain
+	if checkLabel(s.Name) == nil && !isHost(s.Domain) {
+		b.found.add(base.at, base.path, "is too long to be the base domain of region "+s.Name, "domain = \"…\" in ["+s.own.path+"]")
 	}
 }
 
-// domains holds that no two silos have one domain.
-func (b *builder) domains(silos []*draft) {
-	var marks []mark
-	for _, d := range silos {
-		if d.Domain != "" {
-			marks = append(marks, mark{silo: d, value: d.Domain, at: d.said.valuePlace(), key: d.said.path()})
+// domains checks that no two silos have the same domain.
+func (b *builder) domains(silos []*parsedSilo) {
+	var values []uniqueValue
+	for _, s := range silos {
+		if s.Domain != "" {
+			values = append(values, uniqueValue{silo: s, text: s.Domain, node: s.domain})
 		}
 	}
-	b.unshared(marks, "domain", "every silo needs a domain of its own")
+	b.checkUnique(values, "domain", "every silo needs its own domain")
 }
 
-// addresses holds that every silo has an address, and one of its own, where
-// silo is not the one to make them.
-func (b *builder) addresses(provider string, tunnels section, silos []*draft) {
-	var marks []mark
-	for _, d := range silos {
-		url := d.keys.own().get("url")
+// addresses checks that every silo has its own address if the provider makes none.
+func (b *builder) addresses(provider string, tunnels *node, silos []*parsedSilo) {
+	var values []uniqueValue
+	for _, s := range silos {
+		url := s.own.get("url")
 		switch {
 		case provider != "external":
-			if url != nil && url.text != "" {
-				b.warnings.add(url.keyPlace(), url.path(), "has no effect with provider "+provider, `provider = "external" in [tunnels]`)
+			if url.text() != "" {
+				b.warnings.add(url.key, url.path, "has no effect with provider "+provider, `provider = "external" in [tunnels]`)
 			}
-		case d.URL != "":
-			marks = append(marks, mark{silo: d, value: d.URL, at: url.valuePlace(), key: url.path()})
-		case d.Domain != "":
-			d.URL = "https://" + d.Domain
-			marks = append(marks, mark{silo: d, value: d.URL, at: d.said.valuePlace(), key: d.said.path(), derived: true})
-		case d.node.child("url") == nil && d.node.child("domain") == nil:
-			at := tunnels.get("provider").valuePlace()
-			if d.node != nil {
-				at = d.node.keyPlace()
+		case s.URL != "":
+			values = append(values, uniqueValue{silo: s, text: s.URL, node: url})
+		case s.Domain != "":
+			s.URL = "https://" + s.Domain
+			values = append(values, uniqueValue{silo: s, text: s.URL, node: s.domain, derived: true})
+		case s.own.child("url") == nil && s.own.child("domain") == nil:
+			at, path := tunnels.get("provider").at, s.Name
+			if s.own != nil {
+				at, path = s.own.key, s.own.path
 			}
-			b.found.add(at, d.where(), "has no address, which provider external does not make", `url = "https://…" in [`+d.where()+"]")
+			b.found.add(at, path, "needs an address with provider external", `url = "https://…" in [`+path+"]")
 		}
 	}
-	b.unshared(marks, "address", "every silo needs an address of its own")
+	b.checkUnique(values, "address", "every silo needs its own address")
 }
 
-// where is a silo's dotted key.
-func (d *draft) where() string {
-	if d.node == nil {
-		return d.Name
-	}
-	return d.node.path()
-}
-
-// guards checks what keeps callers out of a tunnel: where its provider cannot do
-// so, it would protect nothing.
-func (b *builder) guards(provider string, d *draft) {
+// accessKeys checks the keys that restrict access to a tunnel: with a provider
+// that does not support them they protect nothing.
+func (b *builder) accessKeys(provider string, s *parsedSilo) {
 	for _, name := range []string{"basic_auth", "allow_cidrs", "traffic_policy"} {
-		n := d.node.child(name)
-		if n == nil || n.kind == isTable || (n.text == "" && len(n.items) == 0) {
+		n := s.own.child(name)
+		if n == nil || n.isTable() || n.isEmpty() {
 			continue
 		}
 		switch {
 		case provider == "local" && name != "traffic_policy":
 		case provider != "ngrok":
-			b.warnings.add(n.keyPlace(), n.path(), "has no effect with provider "+provider, `provider = "ngrok" in [tunnels]`)
+			b.warnings.add(n.key, n.path, "has no effect with provider "+provider, `provider = "ngrok" in [tunnels]`)
 		case name == "basic_auth":
 			b.passwords(n)
 		}
@@ -134,12 +124,10 @@ func (b *builder) guards(provider string, d *draft) {
 }
 
 func (b *builder) passwords(credentials *node) {
-	for _, item := range credentials.items {
-		if item.bad {
-			continue
-		}
-		if _, password, _ := strings.Cut(item.text, ":"); utf8.RuneCountInString(password) < minPassword {
-			b.found.add(item.valuePlace(), item.path(), "has a password of fewer than "+strconv.Itoa(minPassword)+" characters, which ngrok refuses", "take a longer one")
+	for _, item := range credentials.items() {
+		_, password, _ := strings.Cut(item.text(), ":")
+		if !item.invalid && utf8.RuneCountInString(password) < minPassword {
+			b.found.add(item.at, item.path, "has a password of fewer than "+strconv.Itoa(minPassword)+" characters, which ngrok refuses", "use a longer password")
 		}
 	}
 }

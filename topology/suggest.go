@@ -7,90 +7,89 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// nearest gives the known word that was probably meant, or "".
-func nearest(word string, known []string) string {
-	best, at := "", 1+min(len(word)/3, 2)
+// Nearest returns the known words that were probably meant, in their order: those
+// with the fewest edits (Levenshtein distance), and at most 1 to 3 edits depending
+// on the length of word. A beginning of three letters or more counts as one edit.
+// Case and the choice between hyphen and underscore do not count.
+func Nearest(word string, known []string) []string {
+	var best []string
+	limit := 1 + min(len(word)/3, 2)
 	for _, candidate := range known {
-		if d := distance(word, candidate, at); d <= at && (best == "" || d < at) {
-			best, at = candidate, d
+		switch d := distance(word, candidate, limit); {
+		case d < limit || d == limit && best == nil:
+			best, limit = []string{candidate}, d
+		case d == limit:
+			best = append(best, candidate)
 		}
 	}
 	return best
 }
 
-// distance counts the edits between two words. Case and the choice of hyphen or
-// underscore do not count; nor is there a need to count beyond most.
-func distance(a, b string, most int) int {
-	if len(a) > len(b)+most || len(b) > len(a)+most {
-		return most + 1
+// nearest is the only nearest word, or "".
+func nearest(word string, known []string) string {
+	if all := Nearest(word, known); len(all) == 1 {
+		return all[0]
 	}
-	return smetrics.WagnerFischer(plain(a), plain(b), 1, 1, 1)
+	return ""
 }
 
-func plain(word string) string {
-	return strings.ReplaceAll(strings.ToLower(word), "-", "_")
+// distance counts the edits between two words. The count is exact up to limit.
+func distance(word, known string, limit int) int {
+	plain := func(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
+	word, known = plain(word), plain(known)
+	switch {
+	case len(word) >= 3 && len(known) > len(word) && strings.HasPrefix(known, word):
+		return 1
+	case max(len(word), len(known))-min(len(word), len(known)) > limit:
+		return limit + 1
+	}
+	return smetrics.WagnerFischer(word, known, 1, 1, 1)
 }
 
-// meant is the hint for a key that is not known in a table: a near one that is,
-// the table where it is known, or what the table knows.
-func meant(root, table *field, n *node) string {
-	name := n.name
-	known := make([]string, len(table.fields))
-	for i, f := range table.fields {
+// suggest is the hint for an unknown key: a similar key of the same table, the
+// table that the key belongs in, or all keys of this table.
+func (c *checker) suggest(f *field, n *node, name, table string) string {
+	if table == "" && n.child("id") != nil && nearest(name, []string{"region"}) == "" {
+		return "a region is written [" + dotted("region", name) + "]"
+	}
+	known := make([]string, len(f.fields))
+	for i, f := range f.fields {
 		known[i] = f.name
 	}
 	near := nearest(name, known)
 	if near != "" && distance(name, near, 1) <= 1 {
 		return "did you mean " + near + "?"
 	}
-	if homes := nearer(homes(root, "", name), n.parent); len(homes) > 0 && len(homes) <= 3 {
-		return "it belongs in " + strings.Join(homes, " or ")
+	homes := homes(c.spec, "", name)
+	below := slices.DeleteFunc(slices.Clone(homes), func(home string) bool { return !strings.HasPrefix(home, "in ["+table+".") })
+	if len(below) > 0 {
+		homes = below
 	}
-	if near != "" {
+	switch {
+	case len(homes) > 0 && len(homes) <= 3:
+		return "it belongs " + strings.Join(homes, " or ")
+	case near != "":
 		return "did you mean " + near + "?"
 	}
-	return "known here: " + strings.Join(known, ", ")
+	return "known keys: " + strings.Join(known, ", ")
 }
 
-// nearer gives those homes that are within a table, if there are any.
-func nearer(homes []string, table *node) []string {
-	prefix := "[" + home(table) + "."
-	within := slices.DeleteFunc(slices.Clone(homes), func(home string) bool { return !strings.HasPrefix(home, prefix) })
-	if len(within) > 0 {
-		return within
-	}
-	return homes
-}
-
-// home is a table's path in the table of keys, where all regions are one.
-func home(table *node) string {
-	switch {
-	case table.parent == nil:
-		return ""
-	case table.parent.path() == "region":
-		return "region.NAME"
-	}
-	return dotted(home(table.parent), table.name)
-}
-
-// homes are the tables that know a key, by their paths.
+// homes are the tables that have a key.
 func homes(table *field, path, name string) []string {
 	var found []string
 	for i := range table.fields {
 		f := &table.fields[i]
 		switch {
 		case f.name == name && path == "":
-			found = append(found, "the top of the file")
+			found = append(found, "at the top of the file")
 		case f.name == name:
-			found = append(found, "["+path+"]")
+			found = append(found, "in ["+path+"]")
 		}
-		switch f.form {
-		case formTable:
-			found = append(found, homes(f, dotted(path, f.name), name)...)
-		case formTables:
-			found = append(found, homes(f, dotted(path, f.name)+".NAME", name)...)
-		default:
+		below := dotted(path, f.name)
+		if f.kind == kindNamedTables {
+			below += ".NAME"
 		}
+		found = append(found, homes(f, below, name)...)
 	}
 	return found
 }

@@ -1,25 +1,25 @@
-// Package topology turns the bytes of a silo.toml into a validated Topology, or
-// into every problem that they have, each with its position.
+// Package topology reads a silo.toml into a validated Topology, or returns every
+// problem of the file with its position.
 //
-// It knows the words of the file and nothing of how they are carried out.
+// It knows the format of the file, but not how the rest of silo uses it.
 package topology
 
 import "time"
 
-// Topology is what the user wrote, merged, expanded, validated and with every
-// default filled in. It holds no address and no port that was not written or a
-// default.
+// Topology is the content of the topology file: merged with the local file,
+// expanded, validated and with every default filled in. Ports and addresses are
+// only those that are written or defaults.
 type Topology struct {
 	File      string // absolute path of the topology file
 	Dir       string // the directory of File
 	Name      string // a DNS label
 	Sentry    Sentry
 	Tunnels   Tunnels
-	Isolation string // what a request from one region to another is met with: off, warn or block
+	Isolation string // action on a request from one region to another: off, warn or block
 	Logs      Logs
 	Control   Silo
 	Regions   []Silo    // by ascending id
-	Warnings  []Problem // what is worth a word but does not refuse the file
+	Warnings  []Problem // problems that do not make the file invalid
 }
 
 // Sentry is the [sentry] table.
@@ -43,7 +43,7 @@ type Tunnels struct {
 
 // Ngrok is the [tunnels.ngrok] table.
 type Ngrok struct {
-	Authtoken  string // empty where the file has none; never printed
+	Authtoken  string // may be empty; never printed
 	ServerAddr string // host:port, or empty for the SDK's
 	RootCAs    string // absolute path of a PEM file, or empty for the SDK's
 	Metadata   string
@@ -52,50 +52,50 @@ type Ngrok struct {
 // Logs is the [logs] table.
 type Logs struct {
 	Max  int64 // bytes of one raw file
-	Keep int   // files a silo
+	Keep int   // number of files for each silo
 }
 
-// Silo is [control] or one [region.NAME], with what [sentry] gives all of them
-// already filled in.
+// Silo is [control] or one [region.NAME], with the values of [sentry] and the
+// defaults filled in.
 type Silo struct {
 	Name     string // control, or the region's name
 	ID       int    // 1..4095 for a region, 0 for control
 	Category string // MULTI_TENANT or SINGLE_TENANT for a region, empty for control
 
-	Port      int  // the written port, or the preferred one; 0 for any free one
-	PortFixed bool // the port was written and is not 0: kept, or a conflict
-	Watchers  bool // takes Port and Port+1
+	Port      int  // the written port or the default; 0 for any free port
+	PortFixed bool // the port is written and not 0: it is used, or is a conflict
+	Watchers  bool // the devserver listens on Port and Port+1
 
-	Domain        string // effective: own domain, or derived from tunnels.domain; lower case; may be empty
-	URL           string // provider external: the address itself, never empty, of Domain where none was written
+	Domain        string // its own domain, or derived from tunnels.domain; lower case; may be empty
+	URL           string // the address with provider external, if not written derived from Domain; else empty
 	HostHeader    string // preserve, rewrite, or a host
 	BasicAuth     []string
 	AllowCIDRs    []string
-	TrafficPolicy string // the policy's text, already read where a file was named
+	TrafficPolicy string // the text of the policy, also if the file names its path
 
 	Dir     string            // absolute
 	Command []string          // argv, as written
-	Env     map[string]string // the silo's own, never nil; sentry.env is kept apart
-	TTY     bool              // it writes to a terminal of its own
+	Env     map[string]string // the silo's own variables without those of sentry.env; never nil
+	TTY     bool              // it writes to a pseudo-terminal
 
 	Ready   Ready
 	Restart Restart
 	Stop    Stop
 }
 
-// IsControl tells control from a region.
+// IsControl reports whether the silo is control and not a region.
 func (s Silo) IsControl() bool { return s.ID == 0 }
 
-// Ready says when a silo counts as ready.
+// Ready configures the readiness probe of a silo.
 type Ready struct {
 	Off      bool // ready = false: ready once started
 	Path     string
 	Status   int
 	Timeout  time.Duration
-	Interval time.Duration // of the first probes; later ones are rarer
+	Interval time.Duration // between the first probes; later ones are less frequent
 }
 
-// Restart is what happens when a silo's process ends by itself.
+// Restart configures what happens when the process of a silo exits.
 type Restart struct {
 	Policy     string // no, on-failure or always
 	Max        int    // restarts within Window before the silo is failed
@@ -104,13 +104,13 @@ type Restart struct {
 	Window     time.Duration
 }
 
-// Stop is how a silo is ended.
+// Stop configures how a silo is stopped.
 type Stop struct {
 	Signal string // without SIG: TERM, INT, …
 	Grace  time.Duration
 }
 
-// Silos are all silos: control first, then the regions by id.
+// Silos returns all silos: control first, then the regions by id.
 func (t *Topology) Silos() []Silo {
 	return append([]Silo{t.Control}, t.Regions...)
 }
