@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// realUsers says which database a silo has, and what is in it.
+// realUsers prints a silo's database and its content.
 const realUsers = `
 from sentry.runner import configure
 configure()
@@ -24,15 +24,15 @@ name, users, migrations = cursor.fetchone()
 print("\n%s %d %s" % (name, users, migrations > 100))
 `
 
-// realResident makes a user.
-const realResident = `
+// realCreateUser creates a user.
+const realCreateUser = `
 from sentry.runner import configure
 configure()
 from sentry.models import User
 User.objects.bulk_create([User(username="resident", email="resident@example.com")])  # no signals: some make what belongs to a region
 `
 
-// realSweep drops what a test has left, and realMark sets one database's comment.
+// realSweep drops leftover databases, realMark sets a database's comment.
 const (
 	realSweep = `
 import psycopg2, sys
@@ -56,9 +56,8 @@ connection.cursor().execute('COMMENT ON DATABASE "%s" IS %%s' % connection.setti
 `
 )
 
-// TestRealDatabases gives each silo of real Sentrys a database of its own. It takes
-// some minutes a release, which are those of TestRealSentry; their Postgres is the
-// one that their configurations name, and is left as it was.
+// TestRealDatabases runs each release of TestRealSentry with per-silo databases, which
+// takes some minutes. It leaves the Postgres that the configuration names unchanged.
 func TestRealDatabases(t *testing.T) {
 	root := os.Getenv("REAL_SENTRY_DIR")
 	if root == "" {
@@ -79,14 +78,13 @@ func TestRealDatabases(t *testing.T) {
 			if err := e.choice.Runnable(); err != nil {
 				t.Skip(err)
 			}
-			e.residence("silo_test_" + strings.ToLower(rand.Text()[:8]))
+			e.databases("silo_test_" + strings.ToLower(rand.Text()[:8]))
 		})
 	}
 }
 
-// residence is the life of three databases beside one that is called base and is
-// never made.
-func (e *engineer) residence(base string) {
+// databases creates, migrates and drops three databases. The database base never exists.
+func (e *engineer) databases(base string) {
 	conf := filepath.Join(e.dir, "conf", "sentry.conf.py")
 	e.original = append(e.original, "\nDATABASES['default']['NAME'] = '"+base+"'\n"...)
 	topology, err := os.ReadFile(filepath.Join(e.dir, "silo.toml"))
@@ -102,71 +100,71 @@ func (e *engineer) residence(base string) {
 	e.Cleanup(func() { e.sweep(base) })
 	names := map[string]string{"control": base + "_control", "us-west": base + "_us_west", "eu": base + "_eu"}
 
-	e.diagnosis("fail  databases  no such database: " + base + "_control, " + base + "_us_west, " + base + "_eu")
-	e.says(1, "silo db create makes it", "db", "migrate")
-	e.says(0, base+"_us_west  created", "db", "create")
-	e.says(0, base+"_us_west  present", "db", "create", "us-west")
-	e.says(0, "no migration has run on "+base+"_control, "+base+"_us_west, "+base+"_eu", "up", "-d")
+	e.doctor("fail  databases  no such database: " + base + "_control, " + base + "_us_west, " + base + "_eu")
+	e.expect(1, "silo db create makes it", "db", "migrate")
+	e.expect(0, base+"_us_west  created", "db", "create")
+	e.expect(0, base+"_us_west  present", "db", "create", "us-west")
+	e.expect(0, "no migration has run on "+base+"_control, "+base+"_us_west, "+base+"_eu", "up", "-d")
 	e.run(0, "down")
-	e.diagnosis("fail  databases  no migration has run on " + base + "_control, " + base + "_us_west, " + base + "_eu")
+	e.doctor("fail  databases  no migration has run on " + base + "_control, " + base + "_us_west, " + base + "_eu")
 	e.interrupt()
 	e.run(0, "db", "migrate")
-	e.diagnosis("ok    databases  " + base + "_control, " + base + "_us_west, " + base + "_eu exist and are migrated")
+	e.doctor("ok    databases  " + base + "_control, " + base + "_us_west, " + base + "_eu exist and are migrated")
 
-	if said := e.says(0, "", "up", "-d"); strings.Contains(said, "warning") {
-		e.Errorf("up says %s", said)
+	if output := e.expect(0, "", "up", "-d"); strings.Contains(output, "warning") {
+		e.Errorf("output of up: %s", output)
 	}
 	e.answers(e.status().Silos[1], e.status().Silos[1].URL)
-	e.python("control", realResident)
+	e.python("control", realCreateUser)
 	for silo, name := range names {
 		want := name + " 0 True"
 		if silo == "control" {
 			want = name + " 1 True"
 		}
 		if got := e.python(silo, realUsers); !strings.HasSuffix(strings.TrimSpace(got), want) {
-			e.Errorf("%s has %q, not %q", silo, got, want)
+			e.Errorf("%s has %q, want %q", silo, got, want)
 		}
 	}
-	e.says(6, "hint: silo stop control us-west eu", "db", "drop", "--all", "--yes")
+	e.expect(6, "hint: silo stop control us-west eu", "db", "drop", "--all", "--yes")
 	e.run(0, "down")
 
 	mark := "silo " + e.key()
 	e.python("eu", realMark, "")
-	e.says(1, "eu: silo did not create the database "+base+"_eu", "db", "drop", "--all", "--yes")
+	e.expect(1, "eu: silo did not create the database "+base+"_eu", "db", "drop", "--all", "--yes")
 	e.python("eu", realMark, "silo other-1 eu")
-	e.says(1, "eu: the database "+base+"_eu belongs to another instance", "db", "drop", "eu", "--yes")
+	e.expect(1, "eu: the database "+base+"_eu belongs to another instance", "db", "drop", "eu", "--yes")
 	e.python("eu", realMark, mark+" eu")
-	e.says(2, "--yes drops "+base+"_control", "db", "drop", "--all")
-	e.says(0, base+"_eu       dropped", "db", "drop", "--all", "--yes")
-	e.says(0, base+"_eu       absent", "db", "drop", "--all", "--yes")
+	e.expect(2, "--yes drops "+base+"_control", "db", "drop", "--all")
+	e.expect(0, base+"_eu       dropped", "db", "drop", "--all", "--yes")
+	e.expect(0, base+"_eu       absent", "db", "drop", "--all", "--yes")
 	if left := e.sweep(base); left != "" {
 		e.Errorf("left: %s", left)
 	}
 }
 
-// says wants an exit code and some words.
-func (e *engineer) says(code int, words string, args ...string) string {
+// expect runs the program and checks its exit code and a part of its output.
+func (e *engineer) expect(code int, words string, args ...string) string {
 	e.Helper()
 	started := time.Now()
 	out, got, all := e.try("", args...)
 	if all += out; got != code || !strings.Contains(all, words) {
-		e.Fatalf("silo %s exits with %d, not %d, or does not say %q:\n%s", strings.Join(args, " "), got, code, words, all)
+		e.Fatalf("silo %s exited with %d, want %d and %q in the output:\n%s", strings.Join(args, " "), got, code, words, all)
 	}
 	e.Logf("silo %-24s %5.1f s", strings.Join(args, " "), time.Since(started).Seconds())
 	return all
 }
 
-// diagnosis wants the doctor to say something, whatever else he finds.
-func (e *engineer) diagnosis(words string) {
+// doctor checks that the output of silo doctor contains words.
+func (e *engineer) doctor(words string) {
 	e.Helper()
 	started := time.Now()
 	if out, code, _ := e.try("", "doctor"); !strings.Contains(out, words) {
-		e.Fatalf("silo doctor exits with %d and does not say %q:\n%s", code, words, out)
+		e.Fatalf("silo doctor exited with %d without %q in the output:\n%s", code, words, out)
 	}
 	e.Logf("silo %-24s %5.1f s", "doctor", time.Since(started).Seconds())
 }
 
-// python runs a program in a silo's environment.
+// python runs a Python program in a silo's environment.
 func (e *engineer) python(silo, program string, args ...string) string {
 	e.Helper()
 	out, code, all := e.try(program, append([]string{"run", silo, "--", "python", "-"}, args...)...)
@@ -176,7 +174,7 @@ func (e *engineer) python(silo, program string, args ...string) string {
 	return out
 }
 
-// interrupt ends a migration halfway.
+// interrupt interrupts a migration.
 func (e *engineer) interrupt() {
 	e.Helper()
 	c := exec.Command(e.silo, "db", "migrate", "eu")
@@ -186,7 +184,7 @@ func (e *engineer) interrupt() {
 	}
 	log := filepath.Join(e.dir, "state", e.key(), "databases", "eu.log")
 	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if said, err := os.ReadFile(log); err == nil && strings.Count(string(said), "Applying") > 3 {
+		if output, err := os.ReadFile(log); err == nil && strings.Count(string(output), "Applying") > 3 {
 			break
 		}
 		if time.Now().After(end) {
@@ -198,14 +196,14 @@ func (e *engineer) interrupt() {
 		e.Fatal(err)
 	}
 	if err := c.Wait(); c.ProcessState.ExitCode() != 130 {
-		e.Errorf("interrupted, it ends with %v", err)
+		e.Errorf("the interrupted migration returned %v", err)
 	}
 	for _, line := range e.left(ran) {
-		e.Errorf("left running: %s", line)
+		e.Errorf("still running: %s", line)
 	}
 }
 
-// key is the instance's.
+// key returns the key of the instance.
 func (e *engineer) key() string {
 	e.Helper()
 	found, err := filepath.Glob(filepath.Join(e.dir, "state", "*", "databases"))
@@ -215,7 +213,7 @@ func (e *engineer) key() string {
 	return filepath.Base(filepath.Dir(found[0]))
 }
 
-// sweep drops what is left of databases, and names it.
+// sweep drops leftover databases and reports them.
 func (e *engineer) sweep(base string) string {
 	var python string
 	for _, entry := range e.env {

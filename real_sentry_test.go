@@ -22,11 +22,11 @@ import (
 
 	"silo/sentry"
 	"silo/state"
+	"silo/wait/waittest"
 )
 
-// realTopology is a control silo and two regions, on any free ports. Both
-// regions are MULTI_TENANT: their addresses are what some releases compare with a
-// template.
+// realTopology is a control silo and two regions on free ports. Both regions are
+// MULTI_TENANT, because some releases compare the addresses of these with a template.
 const realTopology = `version = 1
 
 [sentry]
@@ -48,9 +48,8 @@ id   = 2
 port = 0
 `
 
-// realChain are two files: what is put at the head of a sentry.conf.py, and a
-// module beside it whose view, in control, calls each region's, which calls
-// control's.
+// realChainConf and realChain are a prefix for sentry.conf.py and a module beside it. The
+// module's view in control calls the view of each region, which calls control's.
 const (
 	realChainConf = `import os, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -88,7 +87,7 @@ urlpatterns = [re_path(r"^silo-chain/(\d)$", chain), *_sentry]
 `
 )
 
-// realLoader prints what Sentry itself made of its configuration, and what its
+// realLoader prints the configuration that Sentry has loaded, and the responses that its
 // silo clients get from the other silos.
 const realLoader = `
 import json
@@ -121,14 +120,14 @@ except Exception as e:
 print("\n" + json.dumps(got))
 `
 
-// loaded is what realLoader prints.
+// loaded is the output of realLoader.
 type loaded struct {
 	Mode    string         `json:"mode"`
 	Control string         `json:"control"`
 	Prefix  string         `json:"prefix"`
 	Local   string         `json:"local"`
 	Regions []loadedRegion `json:"regions"`
-	Answers []any          `json:"answers"` // a status each, or one error
+	Answers []any          `json:"answers"` // one status per silo, or one error
 }
 
 type loadedRegion struct {
@@ -138,14 +137,13 @@ type loadedRegion struct {
 	Category string `json:"category"`
 }
 
-// TestRealSentry drives the built program on each real Sentry below
-// $REAL_SENTRY_DIR: RELEASE/venv is its virtual environment, RELEASE/conf its
-// migrated configuration, which is copied and never written to. The services
-// that the configuration names have to run.
+// TestRealSentry runs the built program with each real Sentry in $REAL_SENTRY_DIR:
+// RELEASE/venv is its virtual environment, RELEASE/conf its migrated configuration, which
+// is copied and never changed. The services that the configuration names must run.
 func TestRealSentry(t *testing.T) {
 	root := os.Getenv("REAL_SENTRY_DIR")
 	if root == "" {
-		t.Skip("REAL_SENTRY_DIR is not set: it names a directory with RELEASE/venv and RELEASE/conf of each Sentry")
+		t.Skip("set REAL_SENTRY_DIR to a directory with RELEASE/venv and RELEASE/conf for each Sentry")
 	}
 	programs, err := filepath.Glob(filepath.Join(root, "*", "venv", "bin", "sentry"))
 	if err != nil || len(programs) == 0 {
@@ -156,7 +154,7 @@ func TestRealSentry(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	const domain = "provider = \"external\"\ndomain   = \"acme.ngrok.app\""
-	const alone = "--no-watchers"
+	const noWatchers = "--no-watchers"
 	for _, program := range programs {
 		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
 		for _, c := range []struct {
@@ -165,20 +163,20 @@ func TestRealSentry(t *testing.T) {
 			flags   []string
 			walk    func(*engineer)
 		}{
-			{"plain", "", []string{alone}, (*engineer).day},
-			{"domain", domain, []string{alone}, (*engineer).far},
-			{"chain", "", []string{alone}, (*engineer).chain},
-			{"monolith", "", []string{alone}, (*engineer).monolith},
-			{"workers", "", []string{alone, "--workers"}, (*engineer).day},
-			{"killed", "", []string{alone}, (*engineer).kill},
-			{"workers killed", "", []string{alone, "--workers"}, (*engineer).kill},
+			{"plain", "", []string{noWatchers}, (*engineer).day},
+			{"domain", domain, []string{noWatchers}, (*engineer).far},
+			{"chain", "", []string{noWatchers}, (*engineer).chain},
+			{"monolith", "", []string{noWatchers}, (*engineer).monolith},
+			{"workers", "", []string{noWatchers, "--workers"}, (*engineer).day},
+			{"killed", "", []string{noWatchers}, (*engineer).kill},
+			{"workers killed", "", []string{noWatchers, "--workers"}, (*engineer).kill},
 			{"watchers", "", nil, (*engineer).pairs},
-			{"not root", "", []string{alone}, (*engineer).day},
+			{"not root", "", []string{noWatchers}, (*engineer).day},
 			{"watchers, not root", "", nil, (*engineer).pairs},
 		} {
 			t.Run(filepath.Base(release)+"/"+c.name, func(t *testing.T) {
 				e := newEngineer(t, silo, release, c.tunnels, c.flags)
-				if !slices.Contains(c.flags, alone) {
+				if !slices.Contains(c.flags, noWatchers) {
 					e.watch()
 				}
 				if strings.HasSuffix(c.name, "not root") {
@@ -194,18 +192,18 @@ func TestRealSentry(t *testing.T) {
 	}
 }
 
-// engineer is somebody with a checkout's environment, a topology and the program.
+// engineer is a test with an environment of a checkout, a topology and the program.
 type engineer struct {
 	*testing.T
 	silo, dir, runtime string
-	uid                int    // of whom the program runs as
+	uid                int    // user that the program runs as
 	original           []byte // of the configuration file
 	env                []string
-	choice             sentry.Choice // what the release is
+	choice             sentry.Choice // the release
 }
 
 func newEngineer(t *testing.T, silo, release, tunnels string, flags []string) *engineer {
-	runtime, err := os.MkdirTemp("", "silo") //nolint:usetesting // a socket's path has to be short
+	runtime, err := os.MkdirTemp("", "silo") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +237,8 @@ func newEngineer(t *testing.T, silo, release, tunnels string, flags []string) *e
 	}
 	e.env = append(e.env,
 		"PATH="+filepath.Join(release, "venv", "bin")+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"SILO_STATE_DIR="+filepath.Join(e.dir, "state"), "XDG_RUNTIME_DIR="+runtime, "TMPDIR="+runtime) // celery beat leaves files there
-	t.Cleanup(func() { _, _, _ = e.try("", "down") }) // what a failed test leaves
+		"SILO_STATE_DIR="+filepath.Join(e.dir, "state"), "XDG_RUNTIME_DIR="+runtime, "TMPDIR="+runtime) // celery beat writes files there
+	t.Cleanup(func() { _, _, _ = e.try("", "down") }) // after a failed test
 	return e
 }
 
@@ -252,7 +250,7 @@ func (e *engineer) config() string {
 	return string(data)
 }
 
-// try runs the program and gives its standard output, its code, and all it said.
+// try runs the program and returns its standard output, exit code and complete output.
 func (e *engineer) try(stdin string, args ...string) (string, int, string) {
 	c := exec.Command(e.silo, args...)
 	var out, all bytes.Buffer
@@ -266,13 +264,13 @@ func (e *engineer) try(stdin string, args ...string) (string, int, string) {
 	return out.String(), c.ProcessState.ExitCode(), all.String()
 }
 
-// run wants an exit code, and tells how long it took.
+// run fails the test unless the program exits with code. It logs the duration.
 func (e *engineer) run(code int, args ...string) string {
 	e.Helper()
 	started := time.Now()
 	out, got, all := e.try("", args...)
 	if got != code {
-		e.Fatalf("silo %s exits with %d, not %d:\n%s", strings.Join(args, " "), got, code, all)
+		e.Fatalf("silo %s exited with %d, want %d:\n%s", strings.Join(args, " "), got, code, all)
 	}
 	if took := time.Since(started); took > time.Second {
 		e.Logf("silo %-24s %5.1f s", strings.Join(args, " "), took.Seconds())
@@ -280,7 +278,7 @@ func (e *engineer) run(code int, args ...string) string {
 	return out
 }
 
-// status is what `silo status --json` prints, whatever its code.
+// status returns the output of `silo status --json`.
 func (e *engineer) status() state.Snapshot {
 	e.Helper()
 	out, _, all := e.try("", "status", "--json")
@@ -291,8 +289,8 @@ func (e *engineer) status() state.Snapshot {
 	return s
 }
 
-// settled is a status that says ready, or the last one of half a minute: on a busy
-// machine a silo may leave a probe unanswered for the 250 ms that it has.
+// settled returns a ready status, or the last one after 30 s. On a busy machine a silo may
+// not answer a probe within its 250 ms.
 func (e *engineer) settled() (s state.Snapshot) {
 	e.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
@@ -303,17 +301,17 @@ func (e *engineer) settled() (s state.Snapshot) {
 	return s
 }
 
-// up starts all and holds what status says to the topology.
+// up starts all silos and compares the status with the topology.
 func (e *engineer) up() state.Snapshot {
 	e.Helper()
 	e.run(0, "up", "-d")
 	s := e.settled()
 	e.run(0, "status")
 	if s.Dialect != e.choice.Dialect.Name || !strings.Contains(s.Found, "sentry "+e.choice.Release+" at ") {
-		e.Errorf("found dialect %s (%s), and it is %s of %s", s.Dialect, s.Found, e.choice.Dialect.Name, e.choice.Release)
+		e.Errorf("detected dialect %s (%s), want %s of %s", s.Dialect, s.Found, e.choice.Dialect.Name, e.choice.Release)
 	}
 	if s.State != state.InstanceReady || s.PID == nil || s.Config.InStep == nil || !*s.Config.InStep || len(s.Silos) != 3 {
-		e.Fatalf("up, and status is %+v", s)
+		e.Fatalf("status after up: %+v", s)
 	}
 	for i, want := range []struct {
 		name string
@@ -321,14 +319,14 @@ func (e *engineer) up() state.Snapshot {
 	}{{"control", state.Control}, {"us-west", state.Region}, {"eu", state.Region}} {
 		got := s.Silos[i]
 		if got.Name != want.name || got.Mode != want.mode || got.State != state.Ready || got.PID == nil || got.Restarts != 0 {
-			e.Errorf("status has %+v for %v", got, want)
+			e.Errorf("status is %+v, want %v", got, want)
 		}
 	}
 	e.owns(s)
 	return s
 }
 
-// day is one of an engineer's.
+// day runs the usual commands of a day.
 func (e *engineer) day() {
 	s := e.up()
 	e.holdsConfig()
@@ -337,7 +335,7 @@ func (e *engineer) day() {
 		e.loads(s, silo.Name, silo.URL)
 	}
 	if e.choice.Release == "23.7.1" && !strings.Contains(e.run(0, "logs", "control"), "POST 200 /api/0/internal/rpc/") {
-		e.Error("no region has called control")
+		e.Error("no region called control")
 	}
 	e.run(0, "restart", "us-west")
 	e.answers(e.status().Silos[1], s.Silos[1].URL)
@@ -345,7 +343,7 @@ func (e *engineer) day() {
 	e.down()
 }
 
-// far has addresses that lead nowhere from here: silos are ready without them.
+// far uses addresses that are unreachable here: silos become ready without them.
 func (e *engineer) far() {
 	s := e.up()
 	e.holdsConfig()
@@ -356,8 +354,8 @@ func (e *engineer) far() {
 	e.down()
 }
 
-// chain has control call regions that call control, more often at once than
-// devserver has threads by itself.
+// chain makes control call regions that call control, with more concurrent calls than the
+// devserver has threads by default.
 func (e *engineer) chain() {
 	s := e.up()
 	const calls = 6
@@ -376,21 +374,21 @@ func (e *engineer) chain() {
 		}()
 	}
 	for range calls {
-		if got, want := <-answers, "200 control>region>control control>region>control <nil>"; got != want {
-			e.Errorf("control called regions that called control, and got %s", got)
+		if got, want := waittest.Receive(e.T, answers, "answer of control"), "200 control>region>control control>region>control <nil>"; got != want {
+			e.Errorf("control called regions that called control: %s", got)
 		}
 	}
-	e.Logf("control > region > control, %d at once %5.1f s", calls, time.Since(started).Seconds())
+	e.Logf("control > region > control, %d concurrent, %5.1f s", calls, time.Since(started).Seconds())
 	e.down()
 }
 
-// monolith is one devserver, before and after silos, with no edit between.
+// monolith runs one devserver before and after the silos, without an edit in between.
 func (e *engineer) monolith() {
 	one := func() {
 		e.run(0, "up", "-d", "--mode", "monolith")
 		s := e.status()
 		if len(s.Silos) != 1 || s.Silos[0].Mode != state.Monolith || s.State != state.InstanceReady {
-			e.Fatalf("up as a monolith, and status is %+v", s)
+			e.Fatalf("status after up --mode monolith: %+v", s)
 		}
 		for _, path := range []string{"/api/0/organizations/", "/api/0/users/me/"} {
 			if code := e.get(s.Silos[0].URL + path); code != 401 && code != 403 {
@@ -399,7 +397,7 @@ func (e *engineer) monolith() {
 		}
 		got := e.load("control")
 		if got.Mode != "MONOLITH" || got.Control != "" || slices.ContainsFunc(got.Regions, func(r loadedRegion) bool { return r.Name != "--monolith--" }) {
-			e.Errorf("a monolith loads %+v", got)
+			e.Errorf("the monolith loaded %+v", got)
 		}
 		e.run(0, "down")
 	}
@@ -413,11 +411,11 @@ func (e *engineer) monolith() {
 	one() // with silo's block in the file
 	e.run(0, "config", "remove")
 	if !bytes.Equal([]byte(e.config()), e.original) {
-		e.Errorf("the configuration is not as it was:\n%s", e.config())
+		e.Errorf("the configuration changed:\n%s", e.config())
 	}
 }
 
-// refused wants a release whose silos cannot run to be told at once.
+// refused checks a release that cannot run as silos: up fails at once.
 func (e *engineer) refused() {
 	started := time.Now()
 	_, code, all := e.try("", "up", "-d")
@@ -432,7 +430,7 @@ func (e *engineer) refused() {
 	e.run(0, "config", "remove")
 }
 
-// kill has the supervisor die first.
+// kill kills the supervisor before down.
 func (e *engineer) kill() {
 	s := e.up()
 	left := e.tree(*s.PID)
@@ -441,7 +439,7 @@ func (e *engineer) kill() {
 		e.Fatal(err)
 	}
 	e.run(0, "down")
-	// The guardian, a silo itself, may be clearing up beside down: it is to end by itself.
+	// The guardian may still be cleaning up beside down. It must exit by itself.
 	for end := time.Now().Add(2 * time.Second); len(e.left(left)) > 0 && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -457,21 +455,21 @@ func (e *engineer) down() {
 	e.nothing(s, left)
 	e.run(0, "config", "remove")
 	if !bytes.Equal([]byte(e.config()), e.original) {
-		e.Errorf("the configuration is not as it was:\n%s", e.config())
+		e.Errorf("the configuration changed:\n%s", e.config())
 	}
 }
 
-// holdsConfig wants what is printed to stand in the file, word for word.
+// holdsConfig checks that the file contains the printed block exactly.
 func (e *engineer) holdsConfig() {
 	e.Helper()
 	block := e.run(0, "tunnels", "--print-config")
 	if !strings.Contains(block, "SENTRY_REGION_CONFIG") || !strings.Contains(e.config(), block) {
-		e.Errorf("the file does not hold\n%s", block)
+		e.Errorf("the file does not contain\n%s", block)
 	}
 	e.run(0, "config", "check")
 }
 
-// answers wants a silo to have its role, at each of some addresses.
+// answers checks the role of a silo at each address.
 func (e *engineer) answers(s state.Silo, at ...string) {
 	e.Helper()
 	roles := map[state.Mode][2]int{state.Control: {404, 401}, state.Region: {401, 404}}
@@ -479,8 +477,8 @@ func (e *engineer) answers(s state.Silo, at ...string) {
 		for path, want := range map[string]int{
 			"/_health/": 200, "/api/0/organizations/": roles[s.Mode][0], "/api/0/users/me/": roles[s.Mode][1],
 		} {
-			if code := e.get(base + path); code != want && (want != 401 || code != 403) { // 403 is 23.1.1's way
-				e.Errorf("%s: %s%s is %d, not %d", s.Name, base, path, code, want)
+			if code := e.get(base + path); code != want && (want != 401 || code != 403) { // 23.1.1 returns 403
+				e.Errorf("%s: %s%s is %d, want %d", s.Name, base, path, code, want)
 			}
 		}
 	}
@@ -497,24 +495,24 @@ func (e *engineer) get(url string) int {
 	return response.StatusCode
 }
 
-// load has Sentry's own loader read the file in a silo's own environment.
+// load runs Sentry's loader in a silo's environment.
 func (e *engineer) load(name string) loaded {
 	e.Helper()
 	out, code, all := e.try(realLoader, "run", name, "--", "python", "-")
 	out = strings.TrimSpace(out)
 	var got loaded
 	if err := json.Unmarshal([]byte(out[strings.LastIndex(out, "\n")+1:]), &got); err != nil || code != 0 {
-		e.Fatalf("loader in %s exits with %d, %v:\n%s", name, code, err, all)
+		e.Fatalf("loader in %s exited with %d, %v:\n%s", name, code, err, all)
 	}
 	return got
 }
 
-// loads holds what a silo loads to what status says. Its clients reach the others
-// where address is not empty.
+// loads compares the configuration that a silo loads with the status. If address is not
+// empty, its silo clients must reach the others.
 func (e *engineer) loads(s state.Snapshot, name, address string) {
 	e.Helper()
 	got := e.load(name)
-	called := func(silo state.Silo) string { // what the others call a silo by
+	called := func(silo state.Silo) string { // the address that other silos use
 		if address == "" && e.choice.Dialect.SplitAddresses {
 			return "http://" + silo.Bind
 		}
@@ -526,23 +524,23 @@ func (e *engineer) loads(s state.Snapshot, name, address string) {
 		local, others = name, 1
 	}
 	if got.Mode != string(s.Silos[i].Mode) || got.Control != called(s.Silos[0]) || got.Local != local || len(got.Regions) != 2 || got.Prefix != s.Silos[0].URL {
-		e.Fatalf("%s loads %+v", name, got)
+		e.Fatalf("%s loaded %+v", name, got)
 	}
 	for j, r := range got.Regions {
 		want := s.Silos[j+1]
 		if r.Name != want.Name || r.Address != called(want) || r.ID != *want.RegionID || r.Category != *want.Category {
-			e.Errorf("%s loads region %+v for %+v", name, r, want)
+			e.Errorf("%s loaded region %+v, want %+v", name, r, want)
 		}
 	}
 	reached := slices.Repeat([]any{200.0}, others)
-	hasClient := e.choice.Release > "23" // 22.10 has none, and 22.11's own fails on each request
+	hasClient := e.choice.Release > "23" // 22.10 has none, and 22.11's fails on each request
 	if hasClient && (address != "" || e.choice.Dialect.SplitAddresses) && !slices.Equal(got.Answers, reached) {
-		e.Errorf("silo clients in %s get %v, not %v", name, got.Answers, reached)
+		e.Errorf("silo clients in %s get %v, want %v", name, got.Answers, reached)
 	}
 }
 
-// reload has the block edited and mended below running silos: they load it
-// again by themselves, and none of them counts as failed.
+// reload breaks and rewrites the block while the silos run. They must reload it without a
+// restart.
 func (e *engineer) reload(before state.Snapshot) {
 	e.Helper()
 	booted := func(name string) int {
@@ -562,12 +560,12 @@ func (e *engineer) reload(before state.Snapshot) {
 		s, again := e.status(), true
 		for i, silo := range s.Silos {
 			if silo.Restarts != 0 || silo.PID == nil || *silo.PID != *before.Silos[i].PID || silo.State != state.Ready && silo.State != state.Unready {
-				e.Fatalf("%s while it loads its configuration again: %+v", silo.Name, silo)
+				e.Fatalf("%s while reloading: %+v", silo.Name, silo)
 			}
 			again = again && silo.State == state.Ready && booted(silo.Name) > boots[silo.Name]
 		}
 		if again {
-			e.Logf("loaded again after       %5.1f s", time.Since(started).Seconds())
+			e.Logf("reloaded after           %5.1f s", time.Since(started).Seconds())
 			break
 		}
 		if time.Since(started) > 2*time.Minute {
@@ -577,10 +575,10 @@ func (e *engineer) reload(before state.Snapshot) {
 	e.holdsConfig()
 }
 
-// process is one line of ps, told from a later one with its number by its start.
+// process is a line of ps. The start time distinguishes it from a later process with its PID.
 type process struct{ pid, parent, user, started, line string }
 
-// processes are all that live.
+// processes returns all living processes.
 func (e *engineer) processes() map[string]process {
 	e.Helper()
 	out, err := exec.Command("ps", "-axo", "pid=,ppid=,uid=,stat=,lstart=,command=").Output()
@@ -597,7 +595,7 @@ func (e *engineer) processes() map[string]process {
 	return all
 }
 
-// tree is a process and all below it.
+// tree returns a process and its descendants.
 func (e *engineer) tree(root int) []process {
 	all := e.processes()
 	tree := []process{all[strconv.Itoa(root)]}
@@ -611,8 +609,8 @@ func (e *engineer) tree(root int) []process {
 	return tree
 }
 
-// left are the processes that live of those that ran, and what else carries this
-// instance's environment, where there is /proc to look into.
+// left returns the processes of ran that still live, and on Linux all others that have
+// this instance's environment.
 func (e *engineer) left(ran []process) []string {
 	e.Helper()
 	all, lines := e.processes(), []string{}
@@ -632,11 +630,11 @@ func (e *engineer) left(ran []process) []string {
 	return lines
 }
 
-// nothing wants no trace of an instance but its records.
+// nothing checks that an instance has left only its state files.
 func (e *engineer) nothing(s state.Snapshot, ran []process) {
 	e.Helper()
 	for _, line := range e.left(ran) {
-		e.Errorf("left running: %s", line)
+		e.Errorf("still running: %s", line)
 	}
 	for _, silo := range s.Silos {
 		for _, address := range []string{silo.Bind, backendOf(silo), strings.TrimPrefix(silo.URL, "http://")} {

@@ -15,11 +15,10 @@ import (
 	"silo/state"
 )
 
-// nobody is who runs silo where the test is root's and a case is to be without.
+// nobody is the user for the cases without root, if the tests run as root.
 const nobody = 65534
 
-// stepDown makes the engineer somebody who is not root. A user who is not root
-// already stays who he is.
+// stepDown runs the rest of the test as a user without root privileges.
 func (e *engineer) stepDown(release string) {
 	e.Helper()
 	if e.uid != 0 {
@@ -39,7 +38,7 @@ func (e *engineer) stepDown(release string) {
 			e.Fatal(err)
 		}
 	}
-	// What holds a test's directories, and the program's, is its user's alone.
+	// Other users cannot enter the test's directories and the program's.
 	for _, inner := range []string{e.dir, filepath.Dir(e.silo)} {
 		if err := os.Chmod(filepath.Dir(inner), 0o711); err != nil {
 			e.Fatal(err)
@@ -48,8 +47,8 @@ func (e *engineer) stepDown(release string) {
 	e.reaches(release)
 }
 
-// reaches skips a release that only root can run: a virtual environment leads to an
-// interpreter elsewhere, which may well be in root's home.
+// reaches skips a release that only root can run, because its interpreter is in root's
+// home.
 func (e *engineer) reaches(release string) {
 	e.Helper()
 	program := filepath.Join(release, "venv", "bin", "sentry")
@@ -58,14 +57,14 @@ func (e *engineer) reaches(release string) {
 	out, err := c.CombinedOutput()
 	if errors.Is(err, fs.ErrPermission) {
 		python, _ := filepath.EvalSymlinks(filepath.Join(release, "venv", "bin", "python"))
-		e.Skipf("%v: user %d has to reach its interpreter, %s", err, e.uid, python)
+		e.Skipf("%v: user %d cannot run its interpreter, %s", err, e.uid, python)
 	}
 	if err != nil {
 		e.Fatalf("%s --version as user %d: %v: %s", program, e.uid, err, out)
 	}
 }
 
-// as has a program run as the engineer's user, without any other group.
+// as returns attributes that run a program as the engineer's user, without other groups.
 func (e *engineer) as() *syscall.SysProcAttr {
 	if e.uid == os.Getuid() {
 		return nil
@@ -73,18 +72,18 @@ func (e *engineer) as() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 }
 
-// owns wants all of an instance's processes to be of the engineer's user.
+// owns checks that all processes of the instance belong to the engineer's user.
 func (e *engineer) owns(s state.Snapshot) {
 	e.Helper()
 	tree := e.tree(*s.PID)
 	for _, silo := range s.Silos {
 		if silo.PID == nil || !slices.ContainsFunc(tree, func(p process) bool { return p.pid == strconv.Itoa(*silo.PID) }) {
-			e.Errorf("%s is not below the supervisor: %+v", silo.Name, silo)
+			e.Errorf("%s is not a descendant of the supervisor: %+v", silo.Name, silo)
 		}
 	}
 	for _, p := range tree {
 		if p.user != strconv.Itoa(e.uid) {
-			e.Errorf("not a process of user %d: %s", e.uid, p.line)
+			e.Errorf("process of another user than %d: %s", e.uid, p.line)
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"silo/state"
 )
 
-// realWebpackConf has devserver start realWebpack, a file beside sentry.conf.py, in
-// webpack's place. Like webpack it is told its port and the backend's by its
-// environment (sentry/runner/commands/devserver.py), keeps what is below
-// /_static/dist/sentry/ to itself, and passes all else on.
+// realWebpackConf makes devserver start realWebpack, a file beside sentry.conf.py, instead
+// of webpack. It gets its port and the backend's from the environment
+// (sentry/runner/commands/devserver.py), answers /_static/dist/sentry/ itself, and forwards
+// everything else, like webpack.
 const (
 	realWebpackConf = `
 SENTRY_WATCHERS = (("webpack", [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "silo_webpack.py")]),)
@@ -60,7 +60,7 @@ ThreadingHTTPServer(address, Webpack).serve_forever()
 `
 )
 
-// watch has devserver run a watcher: each silo takes two ports.
+// watch makes devserver run a watcher, so each silo needs two ports.
 func (e *engineer) watch() {
 	e.Helper()
 	e.original = append(e.original, realWebpackConf...)
@@ -71,7 +71,7 @@ func (e *engineer) watch() {
 	}
 }
 
-// pairs is a day with watchers, on two ports a silo.
+// pairs runs the usual commands with watchers.
 func (e *engineer) pairs() {
 	s := e.up()
 	e.holdsConfig()
@@ -82,42 +82,42 @@ func (e *engineer) pairs() {
 	e.run(0, "restart", "us-west")
 	before, after := s.Silos[1], e.settled().Silos[1]
 	if after.Port != before.Port || after.HealthPort != before.HealthPort || after.URL != before.URL || *after.PID == *before.PID {
-		e.Errorf("started again, %+v is %+v", before, after)
+		e.Errorf("restart changed %+v to %+v", before, after)
 	}
 	e.pair(after)
 	e.down()
 }
 
-// pair wants a silo's watcher on its port, its backend on the next one, both of its
-// own process tree, and the silo to answer at each of them and at its address.
+// pair checks that a silo's watcher has its port and its backend the next one, that both
+// belong to its process tree, and that it answers on both and at its address.
 func (e *engineer) pair(s state.Silo) {
 	e.Helper()
 	port, backend := "http://"+s.Bind, "http://"+backendOf(s)
 	if s.HealthPort != s.Port+1 || !strings.HasSuffix(s.Bind, fmt.Sprint(":", s.Port)) {
-		e.Errorf("%s has ports %d and %d, and is bound to %s", s.Name, s.Port, s.HealthPort, s.Bind)
+		e.Errorf("%s has ports %d and %d but is bound to %s", s.Name, s.Port, s.HealthPort, s.Bind)
 	}
 	e.answers(s, s.URL, port, backend)
 	for base, want := range map[string]int{s.URL: 200, port: 200, backend: 404} {
 		if code := e.get(base + "/_static/dist/sentry/silo"); code != want {
-			e.Errorf("%s: what webpack keeps to itself is %d at %s, not %d", s.Name, code, base, want)
+			e.Errorf("%s: webpack's path returns %d at %s, want %d", s.Name, code, base, want)
 		}
 	}
 	tree := e.tree(*s.PID)
 	for at, watches := range map[int]bool{s.Port: true, s.HealthPort: false} {
 		holders := ports.Holders(at)
 		if len(holders) == 0 {
-			e.Errorf("%s: nobody listens on %d", s.Name, at)
+			e.Errorf("%s: no listener on %d", s.Name, at)
 		}
 		for _, holder := range holders {
 			own := slices.ContainsFunc(tree, func(p process) bool { return p.pid == strconv.Itoa(holder.PID) })
 			if !own || strings.Contains(holder.Args, "silo_webpack.py") != watches {
-				e.Errorf("%s: on port %d is %+v, own %t", s.Name, at, holder, own)
+				e.Errorf("%s: holder of port %d is %+v, own %t", s.Name, at, holder, own)
 			}
 		}
 	}
 }
 
-// backendOf is where a silo's backend answers: its own port, or with watchers the next.
+// backendOf returns the address of a silo's backend: its port, or with watchers the next.
 func backendOf(s state.Silo) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.HealthPort))
 }
