@@ -73,7 +73,7 @@ func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, deaf error) 
 	}
 	a.messages.Warn(fmt.Sprintf("%v: it is sent TERM (pid %d)", deaf, *last.PID))
 	for _, signal := range []string{"TERM", "CONT"} { // one that is stopped takes no other
-		if err := proc.Tell(*last.PID, last.ProcessTime, signal); err != nil {
+		if err := proc.SendSignal(*last.PID, last.ProcessTime, signal); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, deaf error) 
 		select {
 		case <-again:
 			again = nil
-			_ = proc.Tell(*last.PID, last.ProcessTime, "TERM") // it may have ended meanwhile
+			_ = proc.SendSignal(*last.PID, last.ProcessTime, "TERM") // it may have ended meanwhile
 		default:
 		}
 		wait.Sleep(patient, frameInterval/10)

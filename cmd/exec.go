@@ -160,7 +160,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	if trouble := <-ran; trouble != nil {
 		a.messages.Warn(trouble.Error()) // the exit code stays CMD's
 	}
-	_, _ = proc.KillStrays(patient) // what CMD left after the instance had ended
+	_, _ = proc.KillOrphans(patient) // what CMD left after the instance had ended
 	return err
 }
 

@@ -31,7 +31,7 @@ func (a *app) guard(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	left, err := proc.Inherit(os.NewFile(proc.RecordDescriptor, "record"))
+	left, err := proc.ReadJournal(os.NewFile(proc.JournalDescriptor, "record"))
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error
 		return listener, nil
 	}
 	const name = "--listen"
-	reserved, err := ports.Reserve(ctx, []ports.Want{{Name: name, Port: int(port), Fixed: true}})
+	reserved, err := ports.Reserve(ctx, []ports.Request{{Name: name, Port: int(port), Fixed: true}})
 	if taken, ok := errors.AsType[ports.Conflicts](err); ok {
 		hints := []string{"--listen 127.0.0.1:0 takes any free port"}
 		if mend := a.freePortHint(taken[0]); mend != "" {

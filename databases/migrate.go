@@ -159,7 +159,7 @@ func (j *job) spec() (proc.Spec, error) {
 		Argv:   slices.Concat(program.Argv, []string{"upgrade"}, j.database.Upgrade),
 		Dir:    silo.Dir,
 		Env:    append(env, "SENTRY_SILO_MODE=MONOLITH", "SENTRY_CONF="+j.conf, marker),
-		Marker: marker, Output: j, Death: "TERM",
+		Marker: marker, Output: j, DeathSignal: "TERM",
 	}, nil
 }
 

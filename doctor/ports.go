@@ -29,12 +29,12 @@ func checkPorts(ctx context.Context, e *examination, c *Check) {
 			free = append(free, "any ("+s.Name+")")
 			continue
 		}
-		want := ports.Want{Name: s.Name, Port: port, Fixed: true, Span: 1}
+		want := ports.Request{Name: s.Name, Port: port, Fixed: true, Span: 1}
 		label := fmt.Sprintf("%d (%s)", port, s.Name)
 		if s.Watchers {
 			want.Span, label = 2, fmt.Sprintf("%d and %d (%s)", port, port+1, s.Name)
 		}
-		held, err := ports.Reserve(ctx, []ports.Want{want})
+		held, err := ports.Reserve(ctx, []ports.Request{want})
 		var conflicts ports.Conflicts
 		switch {
 		case err == nil:

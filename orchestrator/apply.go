@@ -300,7 +300,7 @@ func (s *Supervisor) yield(ctx context.Context, place *Placement, names []string
 		return err
 	}
 	var errs []error
-	proc.BetweenBirths(func() {
+	proc.WithForkLock(func() {
 		for _, p := range place.Placed {
 			if slices.Contains(names, p.Name) && p.held.Holds(p.Name) {
 				errs = append(errs, p.held.Release(p.Name))

@@ -79,7 +79,7 @@ func (s *Supervisor) releasePorts(j *job) (err error) {
 	if !placed.held.Holds(j.name) {
 		return s.vacant(j.name)
 	}
-	proc.BetweenBirths(func() { err = placed.held.Release(j.name) })
+	proc.WithForkLock(func() { err = placed.held.Release(j.name) })
 	return err
 }
 
@@ -122,7 +122,7 @@ func (s *Supervisor) startProcess(j *job) (*proc.Process, error) {
 	mark := place.processMarker(j.launchAction)
 	return proc.Start(proc.Spec{
 		Argv: placed.Argv, Dir: placed.Dir, Env: append(place.environ(placed), marker(place.Dir), mark),
-		Marker: mark, Output: placed.out, Death: "TERM", TTY: placed.TTY,
+		Marker: mark, Output: placed.out, DeathSignal: "TERM", TTY: placed.TTY,
 	})
 }
 

@@ -86,7 +86,7 @@ func (g *gate) leaders() []int {
 // by hand (silo run); nil where there is none. What has cleared its environment is
 // known by its ancestors'.
 func (g *gate) siloOf(pid int) *string {
-	values, marked := proc.Inherited(pid, "SILO_INSTANCE", "SILO_NAME")
+	values, marked := proc.LookupEnv(pid, "SILO_INSTANCE", "SILO_NAME")
 	if !marked || values[0] != g.key {
 		return nil
 	}

@@ -38,7 +38,7 @@ func (in *Instance) guard(site Site) {
 // ends the processes that were left, TERM first, then does what Clean does. Where
 // a new supervisor was faster to take the lock, Clean is left to that one, and
 // nothing of the new run is touched. It returns what had to be ended.
-func Bury(ctx context.Context, dir *state.Dir, left *proc.Inheritance) ([]string, error) {
+func Bury(ctx context.Context, dir *state.Dir, left *proc.Journal) ([]string, error) {
 	patience, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	grace := guardGrace

@@ -91,11 +91,11 @@ func (p Placed) health() string { return net.JoinHostPort("127.0.0.1", strconv.I
 
 // wants are the ports that silos of a plan need. A port that the topology does
 // not write is asked for as remembered from the last run, so that it stays the same.
-func wants(p Plan, site Site, silos []Planned) []ports.Want {
+func wants(p Plan, site Site, silos []Planned) []ports.Request {
 	remembered := site.Dir.Ports()
-	var list []ports.Want
+	var list []ports.Request
 	for _, s := range silos {
-		want := ports.Want{Name: s.Name, Port: s.Port, Fixed: s.PortFixed, Span: span(s)}
+		want := ports.Request{Name: s.Name, Port: s.Port, Fixed: s.PortFixed, Span: span(s)}
 		if last := remembered[s.Name]; !s.PortFixed && last != 0 {
 			want.Port = last
 		}
@@ -106,14 +106,14 @@ func wants(p Plan, site Site, silos []Planned) []ports.Want {
 	}
 	for _, s := range silos {
 		i := slices.Index(p.Names(), s.Name)
-		want := ports.Want{Name: edgePrefix + s.Name, Port: edgePort(site.Dir.Key, i), Span: 1}
+		want := ports.Request{Name: edgePrefix + s.Name, Port: edgePort(site.Dir.Key, i), Span: 1}
 		if last := remembered[want.Name]; last != 0 {
 			want.Port = last
 		}
 		list = append(list, want)
 	}
 	if len(silos) > 0 && silos[0].Name == p.Silos[0].Name { // which is there from the start: there is one for all
-		want := ports.Want{Name: frontPort, Port: edgePort(site.Dir.Key, frontOffset), Span: 1}
+		want := ports.Request{Name: frontPort, Port: edgePort(site.Dir.Key, frontOffset), Span: 1}
 		if last := remembered[frontPort]; last != 0 {
 			want.Port = last
 		}
@@ -221,7 +221,7 @@ func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, erro
 }
 
 // displacedFrom is the port that was wanted, where it is another.
-func displacedFrom(want ports.Want, port int) int {
+func displacedFrom(want ports.Request, port int) int {
 	if want.Port == port {
 		return 0
 	}

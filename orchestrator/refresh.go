@@ -166,7 +166,7 @@ func (s *Supervisor) usage(looks []look) map[string]use {
 		list[i] = l.process
 	}
 	uses := map[string]use{}
-	for i, load := range proc.Loads(list) {
+	for i, load := range proc.Measure(list) {
 		lived := time.Since(looks[i].started).Seconds()
 		uses[looks[i].name] = use{cpu: 100 * load.CPU.Seconds() / lived, rss: load.RSS}
 	}

@@ -109,7 +109,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	saver := startSaver(s.now())
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	if err := proc.Subreap(); err != nil {
+	if err := proc.BecomeSubreaper(); err != nil {
 		s.now().Warn("what leaves its silo's session is found by its environment alone: " + err.Error())
 	}
 	s.workers.Go(func() { proc.Reap(work) })
@@ -153,7 +153,7 @@ func (s *Supervisor) clear(ctx context.Context) error {
 	// By now nothing of this run should live; what a daemon hid is found by its marker.
 	ctx = context.WithoutCancel(ctx)
 	closeProvider(ctx, s.now().provider)
-	strays, strayErr := proc.KillStrays(ctx)
+	strays, strayErr := proc.KillOrphans(ctx)
 	var marked []proc.Info
 	var err error
 	if mark := marker(s.now().Dir); len(proc.FindMarked(mark)) > 0 { // one look, where all is well

@@ -77,16 +77,16 @@ func (s *Supervisor) resting(names []string) (list []string) {
 // vacant is a ports.Conflicts that names who has taken the ports of silos that do not
 // run.
 func (s *Supervisor) vacant(names ...string) (err error) {
-	var list []ports.Want
+	var list []ports.Request
 	for _, name := range names {
 		if p := s.placed(name); p.held != nil && !p.held.Holds(name) {
-			list = append(list, ports.Want{Name: name, Port: p.Port, Fixed: true, Span: span(p.Planned)})
+			list = append(list, ports.Request{Name: name, Port: p.Port, Fixed: true, Span: span(p.Planned)})
 		}
 	}
 	if len(list) == 0 {
 		return nil
 	}
-	proc.BetweenBirths(func() { // a child would have a copy of what is listened on for the look
+	proc.WithForkLock(func() { // a child would have a copy of what is listened on for the look
 		var look *ports.Reservation
 		if look, err = ports.Reserve(context.Background(), list); err == nil {
 			err = look.Close()
@@ -198,7 +198,7 @@ func (s *Supervisor) look(ctx context.Context, l look, placed Placed) {
 // reserveFor reserves a list of wants, the first of which are the silos' own. Ports on
 // which an unmanaged silo is there already are not reserved: they are returned by its
 // name.
-func reserveFor(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Want) (*ports.Reservation, map[string]int, error) {
+func reserveFor(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Request) (*ports.Reservation, map[string]int, error) {
 	if plan.Topology.Sentry.Managed {
 		reserved, err := ports.Reserve(ctx, list)
 		return reserved, nil, err
@@ -215,11 +215,11 @@ func reserveFor(ctx context.Context, plan Plan, site Site, silos []Planned, list
 
 // settled parts the wants of unmanaged silos into those that are still wanted and
 // the ports, by name, that their silos have already.
-func settled(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Want) (rest []ports.Want, there map[string]int) {
+func settled(ctx context.Context, plan Plan, site Site, silos []Planned, list []ports.Request) (rest []ports.Request, there map[string]int) {
 	rest, there = slices.Clone(list), map[string]int{}
 	p := &Placement{Plan: plan, Site: site}
 	for _, s := range silos {
-		i := slices.IndexFunc(rest, func(w ports.Want) bool { return w.Name == s.Name })
+		i := slices.IndexFunc(rest, func(w ports.Request) bool { return w.Name == s.Name })
 		if port := rest[i].Port; port != 0 && p.isThere(ctx, s, port) {
 			there[s.Name] = port
 			rest = slices.Delete(rest, i, i+1)

@@ -18,8 +18,8 @@ import (
 // last is the highest port there is.
 const last = 65535
 
-// Want is one thing that needs a port, or two that follow one another.
-type Want struct {
+// Request is one thing that needs a port, or two that follow one another.
+type Request struct {
 	Name  string // unique among the wants of a call
 	Port  int    // the first port; 0: any free one
 	Fixed bool   // Port and no other
@@ -44,7 +44,7 @@ type Reservation struct {
 // the next free one above in steps of Span, which is nobody else's preference, and
 // beyond the last any free one. Where two prefer the same, the earlier want gets it.
 // The caller ends the Reservation with Close.
-func Reserve(ctx context.Context, wants []Want) (*Reservation, error) {
+func Reserve(ctx context.Context, wants []Request) (*Reservation, error) {
 	wants, err := valid(wants)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func Reserve(ctx context.Context, wants []Want) (*Reservation, error) {
 	return r, nil
 }
 
-func valid(wants []Want) ([]Want, error) {
+func valid(wants []Request) ([]Request, error) {
 	wants = slices.Clone(wants)
 	names := map[string]bool{}
 	for i, w := range wants {
@@ -83,7 +83,7 @@ func valid(wants []Want) ([]Want, error) {
 
 // place serves the wants in the order of how little choice they have: the fixed,
 // then those whose preference is free, then the rest.
-func (r *Reservation) place(ctx context.Context, k kernel, wants []Want) error {
+func (r *Reservation) place(ctx context.Context, k kernel, wants []Request) error {
 	if err := r.placeFixed(ctx, k, wants); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (r *Reservation) place(ctx context.Context, k kernel, wants []Want) error {
 	return nil
 }
 
-func (r *Reservation) placeFixed(ctx context.Context, k kernel, wants []Want) error {
+func (r *Reservation) placeFixed(ctx context.Context, k kernel, wants []Request) error {
 	var conflicts Conflicts
 	for _, w := range wants {
 		if !w.Fixed {
@@ -138,7 +138,7 @@ func (r *Reservation) placeFixed(ctx context.Context, k kernel, wants []Want) er
 }
 
 // owner is which want this reservation already holds a port for.
-func (r *Reservation) owner(wants []Want, port int) string {
+func (r *Reservation) owner(wants []Request, port int) string {
 	for _, w := range wants {
 		if first, placed := r.ports[w.Name]; placed && port >= first && port < first+w.Span {
 			return w.Name
@@ -150,7 +150,7 @@ func (r *Reservation) owner(wants []Want, port int) string {
 // climb is how many ports above a preferred one are tried before any will do.
 const climb = 1000
 
-func (r *Reservation) placeAnywhere(ctx context.Context, k kernel, w Want) error {
+func (r *Reservation) placeAnywhere(ctx context.Context, k kernel, w Request) error {
 	if w.Port != 0 {
 		for port, tried := w.Port+w.Span, 0; port+w.Span-1 <= last && tried < climb; port, tried = port+w.Span, tried+1 {
 			if placed, err := r.try(ctx, k, w, port); placed || err != nil {
@@ -167,7 +167,7 @@ func (r *Reservation) placeAnywhere(ctx context.Context, k kernel, w Want) error
 }
 
 // try takes a port if it can be had. One that this user may not have is as good as taken.
-func (r *Reservation) try(ctx context.Context, k kernel, w Want, port int) (bool, error) {
+func (r *Reservation) try(ctx context.Context, k kernel, w Request, port int) (bool, error) {
 	listeners, taken, err := k.hold(ctx, port, w.Span)
 	if errors.Is(err, errForbidden) || len(taken) > 0 {
 		return false, nil

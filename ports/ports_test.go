@@ -33,7 +33,7 @@ func occupy(t testing.TB, network, host string) int {
 // free is a port that was free a moment ago, with its neighbour.
 func free(t testing.TB) int {
 	t.Helper()
-	r, err := Reserve(context.Background(), []Want{{Name: "x", Span: 2}})
+	r, err := Reserve(context.Background(), []Request{{Name: "x", Span: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestTakenOnAnyAddress(t *testing.T) {
 		t.Run(test.network+" "+test.host, func(t *testing.T) {
 			t.Parallel()
 			port := occupy(t, test.network, test.host)
-			_, err := Reserve(t.Context(), []Want{{Name: "control", Port: port, Fixed: true}})
+			_, err := Reserve(t.Context(), []Request{{Name: "control", Port: port, Fixed: true}})
 			var conflicts Conflicts
 			if !errors.As(err, &conflicts) || len(conflicts) != 1 || conflicts[0].Port != port || conflicts[0].Name != "control" {
 				t.Fatalf("got %v", err)
@@ -69,7 +69,7 @@ func TestTakenOnAnyAddress(t *testing.T) {
 			if want := fmt.Sprintf("port %d of control is taken by %s (pid %d)", port, holder.Program, os.Getpid()); err.Error() != want {
 				t.Errorf("got %q, want %q", err, want)
 			}
-			r, err := Reserve(t.Context(), []Want{{Name: "control", Port: port}})
+			r, err := Reserve(t.Context(), []Request{{Name: "control", Port: port}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func TestConflictsAreAllOrNothing(t *testing.T) {
 		t.Skip("lost a race for a port: ", err)
 	}
 	defer func() { _ = neighbour.Close() }()
-	_, err = Reserve(t.Context(), []Want{
+	_, err = Reserve(t.Context(), []Request{
 		{Name: "a", Port: one, Fixed: true},
 		{Name: "good", Port: good, Fixed: true},
 		{Name: "b", Port: two, Fixed: true},
@@ -120,7 +120,7 @@ func TestConflictsAreAllOrNothing(t *testing.T) {
 
 func TestReservedPortsAreHeldOnBothFamilies(t *testing.T) {
 	t.Parallel()
-	r, err := Reserve(t.Context(), []Want{{Name: "pair", Span: 2}})
+	r, err := Reserve(t.Context(), []Request{{Name: "pair", Span: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestReservedPortsAreHeldOnBothFamilies(t *testing.T) {
 
 func TestListenerIsHandedOver(t *testing.T) {
 	t.Parallel()
-	r, err := Reserve(t.Context(), []Want{{Name: "edge"}})
+	r, err := Reserve(t.Context(), []Request{{Name: "edge"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestListenerIsHandedOver(t *testing.T) {
 
 func TestRefusedWants(t *testing.T) {
 	t.Parallel()
-	for want, wants := range map[string][]Want{
+	for want, wants := range map[string][]Request{
 		`reserve ports: two wants are called "a"`:  {{Name: "a"}, {Name: "a"}},
 		"reserve ports for a: a span of 3":         {{Name: "a", Span: 3}},
 		"reserve ports for a: no such port: -1":    {{Name: "a", Port: -1}},
@@ -195,7 +195,7 @@ func TestRefusedWants(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Reserve(ctx, []Want{{Name: "a"}}); !errors.Is(err, context.Canceled) {
+	if _, err := Reserve(ctx, []Request{{Name: "a"}}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -207,11 +207,11 @@ func TestPlacement(t *testing.T) {
 	base := free(t)
 	taken := occupy(t, "tcp4", "127.0.0.1")
 	rapid.Check(t, func(rt *rapid.T) {
-		var wants []Want
+		var wants []Request
 		for i := range rapid.IntRange(0, 8).Draw(rt, "wants") {
 			port := rapid.SampledFrom([]int{0, base, base + 1, base + 2, base + 3, taken, taken - 1, last}).Draw(rt, "port")
 			span := rapid.IntRange(1, 2).Draw(rt, "span")
-			wants = append(wants, Want{Name: fmt.Sprint(i), Port: min(port, last+1-span), Span: span})
+			wants = append(wants, Request{Name: fmt.Sprint(i), Port: min(port, last+1-span), Span: span})
 		}
 		r, err := Reserve(context.Background(), wants)
 		if err != nil {
@@ -240,9 +240,9 @@ func TestPlacement(t *testing.T) {
 func TestPlacementIsTheSameAgain(t *testing.T) {
 	t.Parallel()
 	base := free(t)
-	var wants []Want
+	var wants []Request
 	for i, port := range []int{base, base + 1, base, base + 3, base, base + 1} {
-		wants = append(wants, Want{Name: fmt.Sprint(i), Port: port, Span: 1 + i%2})
+		wants = append(wants, Request{Name: fmt.Sprint(i), Port: port, Span: 1 + i%2})
 	}
 	place := func() (got []int) {
 		r, err := Reserve(t.Context(), wants)
@@ -275,7 +275,7 @@ func TestMovingLeavesPreferencesAlone(t *testing.T) {
 		t.Skip("lost a race for a port: ", err)
 	}
 	defer func() { _ = l.Close() }()
-	r, err := Reserve(t.Context(), []Want{{Name: "moves", Port: base}, {Name: "stays", Port: base + 1}})
+	r, err := Reserve(t.Context(), []Request{{Name: "moves", Port: base}, {Name: "stays", Port: base + 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,9 +294,9 @@ func TestRaces(t *testing.T) {
 	var racers sync.WaitGroup
 	for racer := range 8 {
 		racers.Go(func() {
-			var wants []Want
+			var wants []Request
 			for i := range 20 {
-				wants = append(wants, Want{Name: fmt.Sprint(i), Port: base + i})
+				wants = append(wants, Request{Name: fmt.Sprint(i), Port: base + i})
 			}
 			r, err := Reserve(context.Background(), wants)
 			mu.Lock()
@@ -378,10 +378,10 @@ func TestHolders(t *testing.T) {
 
 func TestManyWants(t *testing.T) {
 	t.Parallel()
-	var wants []Want
+	var wants []Request
 	base := free(t)
 	for i := range 200 {
-		wants = append(wants, Want{Name: fmt.Sprint(i), Port: min(base+2*i, last-1), Span: 1 + i%2})
+		wants = append(wants, Request{Name: fmt.Sprint(i), Port: min(base+2*i, last-1), Span: 1 + i%2})
 	}
 	r, err := Reserve(t.Context(), wants)
 	if err != nil {
@@ -400,10 +400,10 @@ func TestManyWants(t *testing.T) {
 }
 
 func BenchmarkReserve200(b *testing.B) {
-	var wants []Want
+	var wants []Request
 	base := free(b)
 	for i := range 200 {
-		wants = append(wants, Want{Name: fmt.Sprint(i), Port: min(base+i, last)})
+		wants = append(wants, Request{Name: fmt.Sprint(i), Port: min(base+i, last)})
 	}
 	for b.Loop() {
 		r, err := Reserve(b.Context(), wants)
@@ -434,7 +434,7 @@ func BenchmarkHolders(b *testing.B) {
 
 func TestListenersOfBothFamiliesAreHandedOver(t *testing.T) {
 	t.Parallel()
-	r, err := Reserve(t.Context(), []Want{{Name: "front"}, {Name: "pair", Span: 2}})
+	r, err := Reserve(t.Context(), []Request{{Name: "front"}, {Name: "pair", Span: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,9 +461,9 @@ func TestListenersOfBothFamiliesAreHandedOver(t *testing.T) {
 // that a devserver listens.
 func TestAnyPortIsNoneThatConnectionsTake(t *testing.T) {
 	t.Parallel()
-	var wants []Want
+	var wants []Request
 	for i := range 50 {
-		wants = append(wants, Want{Name: fmt.Sprint(i), Span: 1 + i%2})
+		wants = append(wants, Request{Name: fmt.Sprint(i), Span: 1 + i%2})
 	}
 	r, err := Reserve(t.Context(), wants)
 	if err != nil {

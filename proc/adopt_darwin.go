@@ -2,13 +2,13 @@ package proc
 
 import "context"
 
-// Subreap does nothing on macOS: orphans go to launchd, and trees are found by
+// BecomeSubreaper does nothing on macOS: orphans go to launchd, and trees are found by
 // session and marker.
-func Subreap() error { return nil }
+func BecomeSubreaper() error { return nil }
 
 // Reap waits for ctx to end: there is nobody to reap on macOS.
 func Reap(ctx context.Context) { <-ctx.Done() }
 
 func reapAdopted() {}
 
-func orphans() []int { return nil }
+func adoptedPIDs() []int { return nil }

@@ -15,11 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Subreap makes this process the one to which its orphaned descendants come
+// BecomeSubreaper makes this process the one to which its orphaned descendants come
 // (PR_SET_CHILD_SUBREAPER, prctl(2)), so that none can leave by forking twice or
 // by a session of its own. Call it once, before Start, and run Reap beside. Where
 // it fails trees are still found by session and marker.
-func Subreap() error {
+func BecomeSubreaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the reaper of orphans: %w", err)
 	}
@@ -56,7 +56,7 @@ func Reap(ctx context.Context) {
 
 // reapAdopted reaps the orphans that have ended by now.
 func reapAdopted() {
-	for _, pid := range orphans() {
+	for _, pid := range adoptedPIDs() {
 		for {
 			if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); !errors.Is(err, unix.EINTR) {
 				break
@@ -67,7 +67,7 @@ func reapAdopted() {
 
 // orphans are the adopted children, without those that somebody has started
 // through os/exec behind this package's back.
-func orphans() []int {
+func adoptedPIDs() []int {
 	adopted, _ := ours.adopted()
 	if len(adopted) == 0 {
 		return nil

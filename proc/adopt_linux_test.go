@@ -16,7 +16,7 @@ import (
 // adopt makes this process a reaper of orphans until the test is over.
 func adopt(t *testing.T) {
 	t.Helper()
-	if err := Subreap(); err != nil {
+	if err := BecomeSubreaper(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -70,10 +70,10 @@ func TestStrays(t *testing.T) {
 	}
 	<-tr.Done()
 	tr.Sweep(t.Context())
-	if strays := Strays(); !slices.ContainsFunc(strays, func(i Info) bool { return i.PID == pid }) {
+	if strays := Orphans(); !slices.ContainsFunc(strays, func(i Info) bool { return i.PID == pid }) {
 		t.Errorf("%d is not among %v", pid, strays)
 	}
-	killed, err := KillStrays(t.Context())
+	killed, err := KillOrphans(t.Context())
 	if err != nil || len(killed) != 1 || killed[0].PID != pid {
 		t.Errorf("killed %v, %v", killed, err)
 	}

@@ -2,12 +2,12 @@ package proc
 
 import "bytes"
 
-// Inherited are the values of variables in the environment that a process was
+// LookupEnv are the values of variables in the environment that a process was
 // started with, or else the nearest of its ancestors that has all of them; false
 // where none has, or only another user's. Who has overwritten that memory since
 // (setproctitle) is passed over. On macOS the kernel hides the environment of
 // programs that are part of the system.
-func Inherited(pid int, names ...string) (values []string, ok bool) {
+func LookupEnv(pid int, names ...string) (values []string, ok bool) {
 	for depth := 0; pid > 1 && depth < maxDepth; depth++ {
 		if values, ok = assigned(environment(pid), names); ok {
 			return values, true

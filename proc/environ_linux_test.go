@@ -20,14 +20,14 @@ func TestInherited(t *testing.T) {
 		}
 	}
 	for name, pid := range map[string]int{"itself": tr.PID(), "bare": bare} {
-		if values, ok := Inherited(pid, "SILO_B", "SILO_A", "SILO_C"); !ok || !slices.Equal(values, []string{"two=2", "1", ""}) {
+		if values, ok := LookupEnv(pid, "SILO_B", "SILO_A", "SILO_C"); !ok || !slices.Equal(values, []string{"two=2", "1", ""}) {
 			t.Errorf("%s (%d): %q, %v", name, pid, values, ok)
 		}
-		if values, ok := Inherited(pid, "SILO_A", "SILO_NOBODY_HAS"); ok {
+		if values, ok := LookupEnv(pid, "SILO_A", "SILO_NOBODY_HAS"); ok {
 			t.Errorf("%s: %q", name, values)
 		}
 	}
-	if values, ok := Inherited(0, "PATH"); ok {
+	if values, ok := LookupEnv(0, "PATH"); ok {
 		t.Errorf("nobody has %q", values)
 	}
 }

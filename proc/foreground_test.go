@@ -184,7 +184,7 @@ func BenchmarkBareStart(b *testing.B) {
 
 // BenchmarkStart100 starts a hundred at a time and stops them side by side.
 func BenchmarkStart100(b *testing.B) {
-	if err := Subreap(); err != nil {
+	if err := BecomeSubreaper(); err != nil {
 		b.Fatal(err)
 	}
 	var start, stop time.Duration

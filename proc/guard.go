@@ -69,7 +69,7 @@ const (
 )
 
 // StartGuard sees to it that argv is run once this process has ended without
-// Close, and finds there, as descriptor RecordDescriptor, the record of all trees
+// Close, and finds there, as descriptor JournalDescriptor, the record of all trees
 // that Start has planted from now on, for Inherit. argv[0] is a path. The guardian
 // has a session of its own, works in the root directory, and its output is
 // discarded; env is the whole environment. The record is a file without a name in
@@ -99,8 +99,8 @@ func StartGuard(argv, env []string, dir string, lost func(error)) (*Guard, error
 	return g, nil
 }
 
-// RecordDescriptor is where a guardian finds what Inherit reads.
-const RecordDescriptor = 3
+// JournalDescriptor is where a guardian finds what Inherit reads.
+const JournalDescriptor = 3
 
 // Close sends the guardian away without having it run anything, and returns when
 // it has gone: within a second, or it is killed. It may be called again.

@@ -16,7 +16,7 @@ import (
 
 // mourn is the guardian of the tests: it says what it ends in a file.
 func mourn(file string) int {
-	in, err := Inherit(os.NewFile(RecordDescriptor, "record"))
+	in, err := ReadJournal(os.NewFile(JournalDescriptor, "record"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -37,7 +37,7 @@ func bequeath(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	spec := Spec{Argv: []string{"/bin/sh", "-c", args[1]}, Output: os.Stdout, Death: "TERM"}
+	spec := Spec{Argv: []string{"/bin/sh", "-c", args[1]}, Output: os.Stdout, DeathSignal: "TERM"}
 	if marker := os.Getenv("MARKER"); marker != "" {
 		spec.Marker = "MARKER=" + marker
 	}
@@ -178,7 +178,7 @@ func TestInheritReadsTheRecord(t *testing.T) {
 {"leader":2147480002,"start":"2","marker":"A=2"}
 {"gone":2147480001}
 {"leader":2147480003,"sta`)
-	in, err := Inherit(record)
+	in, err := ReadJournal(record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,12 +192,12 @@ func TestInheritReadsTheRecord(t *testing.T) {
 		21: {PID: 21, StartTime: "3", SID: 20},
 		31: {PID: 31, StartTime: "3", SID: 30},
 	}
-	in = &Inheritance{leaders: map[int]note{10: {Start: "1"}, 20: {Start: "1"}, 30: {Start: "1"}}, known: map[int]string{}}
+	in = &Journal{leaders: map[int]note{10: {Start: "1"}, 20: {Start: "1"}, 30: {Start: "1"}}, known: map[int]string{}}
 	got := fmt.Sprint(look.kin(in.kinship(look).member))
 	if want := "[20  21  31 ]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if _, err := Inherit(strings.NewReader("not a record")); err == nil {
+	if _, err := ReadJournal(strings.NewReader("not a record")); err == nil {
 		t.Error("a record that is none was read")
 	}
 }
@@ -242,7 +242,7 @@ func TestInheritFindsATreeThatWasOnlyExpected(t *testing.T) {
 			}
 			_ = writer.Close()
 
-			in, err := Inherit(record)
+			in, err := ReadJournal(record)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,9 +43,9 @@ func StartTime(pid int) (string, error) {
 	return info.StartTime, nil
 }
 
-// Tell sends a signal ("TERM") to a process that was recorded, and to no other that
+// SendSignal sends a signal ("TERM") to a process that was recorded, and to no other that
 // has its number now. That it is gone already is no error.
-func Tell(pid int, startTime, signal string) error {
+func SendSignal(pid int, startTime, signal string) error {
 	number, err := Signal(signal)
 	if err != nil {
 		return err

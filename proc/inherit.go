@@ -21,18 +21,18 @@ import (
 // ended: what was just being started when its parent died comes to light by then.
 const settle = 50 * time.Millisecond
 
-// Inheritance is what a process that has died had planted and not swept.
-type Inheritance struct {
+// Journal is what a process that has died had planted and not swept.
+type Journal struct {
 	leaders map[int]note
 	unborn  map[string]note // trees whose leaders are not known, by markers and pipes
 	known   map[int]string  // start times of the members seen so far, by PID
 	first   []Info          // whom the first look has found
 }
 
-// Inherit is the guardian's first act: it reads the record that the dead process
+// ReadJournal is the guardian's first act: it reads the record that the dead process
 // kept, and looks who is there. The rest is End.
-func Inherit(record io.ReaderAt) (*Inheritance, error) {
-	in := &Inheritance{leaders: map[int]note{}, unborn: map[string]note{}, known: map[int]string{}}
+func ReadJournal(record io.ReaderAt) (*Journal, error) {
+	in := &Journal{leaders: map[int]note{}, unborn: map[string]note{}, known: map[int]string{}}
 	lines := json.NewDecoder(io.NewSectionReader(record, 0, math.MaxInt64))
 	for {
 		var n note
@@ -52,7 +52,7 @@ func Inherit(record io.ReaderAt) (*Inheritance, error) {
 }
 
 // take follows one line of the record.
-func (in *Inheritance) take(n note) {
+func (in *Journal) take(n note) {
 	switch {
 	case n.Birth == expected:
 		in.unborn[n.Marker+n.Pipe] = n
@@ -70,7 +70,7 @@ func (in *Inheritance) take(n note) {
 // until grace is over or ctx ends, and is killed then; what comes up afterwards is
 // killed at once, until a last look finds nothing. The error names what could not
 // be killed five seconds after the grace.
-func (in *Inheritance) End(ctx context.Context, grace time.Duration) ([]Info, error) {
+func (in *Journal) End(ctx context.Context, grace time.Duration) ([]Info, error) {
 	met := map[int]Info{}
 	if grace > 0 {
 		in.ask(ctx, grace, met)
@@ -99,7 +99,7 @@ func (in *Inheritance) End(ctx context.Context, grace time.Duration) ([]Info, er
 }
 
 // ask tells everybody to go, and waits for it.
-func (in *Inheritance) ask(ctx context.Context, grace time.Duration, met map[int]Info) {
+func (in *Journal) ask(ctx context.Context, grace time.Duration, met map[int]Info) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	told := map[int]string{}
@@ -134,7 +134,7 @@ func inOrder(met map[int]Info) []Info {
 }
 
 // look finds who lives of it, and remembers them.
-func (in *Inheritance) look() []Info {
+func (in *Journal) look() []Info {
 	look := everybody().without(os.Getpid())
 	kin := in.kinship(look)
 	members := look.kin(kin.member)
@@ -147,15 +147,15 @@ func (in *Inheritance) look() []Info {
 
 // kinship tells who belongs to any of many trees, at the cost of one.
 type kinship struct {
-	*Inheritance
+	*Journal
 	since   float64         // nobody belongs to them who started before the first leader
 	numbers map[int]bool    // sessions and groups of leaders whose number has not passed to others
 	pipes   map[string]bool // where trees write to
 	markers map[string]bool
 }
 
-func (in *Inheritance) kinship(look table) kinship {
-	k := kinship{Inheritance: in, since: math.Inf(1), numbers: map[int]bool{}, pipes: map[string]bool{}, markers: map[string]bool{}}
+func (in *Journal) kinship(look table) kinship {
+	k := kinship{Journal: in, since: math.Inf(1), numbers: map[int]bool{}, pipes: map[string]bool{}, markers: map[string]bool{}}
 	for pid, n := range in.leaders {
 		k.since = min(k.since, moment(n.Start))
 		there, found := look[pid]

@@ -26,12 +26,12 @@ func TestLoadsTellTreesApart(t *testing.T) {
 			t.Fatal("the shells never come to their sleep")
 		}
 	}
-	loads := Loads(trees)
+	loads := Measure(trees)
 	if loads[0].RSS <= loads[1].RSS || loads[1].RSS == 0 {
 		t.Errorf("two processes use %d bytes, one %d", loads[0].RSS, loads[1].RSS)
 	}
 	trees[1].Sweep(t.Context())
-	if after := Loads(trees); after[1] != (Load{}) || after[0].RSS == 0 {
+	if after := Measure(trees); after[1] != (Usage{}) || after[0].RSS == 0 {
 		t.Errorf("after the end of one: %+v", after)
 	}
 }

@@ -45,7 +45,7 @@ func play(role string, args []string) int {
 		}
 		return code
 	case "parent": // start a child that is to die with this process, and tell when it is up
-		p, err := Start(Spec{Argv: args, Output: os.Stdout, Death: "TERM"})
+		p, err := Start(Spec{Argv: args, Output: os.Stdout, DeathSignal: "TERM"})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

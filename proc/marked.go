@@ -43,20 +43,20 @@ func KillMarked(ctx context.Context, marker string) (killed []Info, err error) {
 	return killAll(ctx, false, func() []Info { return FindMarked(marker) })
 }
 
-// Strays are the living orphans that have come to this process by adoption, and
+// Orphans are the living orphans that have come to this process by adoption, and
 // their descendants: what has outlived its parents, whoever they were. After all
 // trees are stopped nothing should be among them but what left its session and
 // overwrote its environment. Empty where there is no adoption (macOS, or Subreap
 // not called).
-func Strays() []Info {
+func Orphans() []Info {
 	look := table{}
-	look.descend(orphans())
+	look.descend(adoptedPIDs())
 	return look.kin(func(Info) bool { return true })
 }
 
-// KillStrays kills the Strays until none is left or ctx ends.
-func KillStrays(ctx context.Context) (killed []Info, err error) {
-	return killAll(ctx, false, Strays)
+// KillOrphans kills the Orphans until none is left or ctx ends.
+func KillOrphans(ctx context.Context) (killed []Info, err error) {
+	return killAll(ctx, false, Orphans)
 }
 
 // killAll kills until two looks in a row find nothing: what forks while it is

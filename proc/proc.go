@@ -46,9 +46,9 @@ type Spec struct {
 	// A guardian, which outlives the terminal, does not know descendants by it.
 	TTY bool
 
-	// Death is the signal ("TERM") which the kernel sends the leader should this
+	// DeathSignal is the signal ("TERM") which the kernel sends the leader should this
 	// process die first. Linux only; empty: none.
-	Death string
+	DeathSignal string
 }
 
 // Process is a started child, the leader, with all that it spawns. Its methods
@@ -90,7 +90,7 @@ func Start(spec Spec) (*Process, error) {
 		return nil, err
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := setDeathSignal(cmd.SysProcAttr, spec.Death); err != nil {
+	if err := setDeathSignal(cmd.SysProcAttr, spec.DeathSignal); err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
 	reader, writer, err := channel(spec.TTY)
@@ -232,11 +232,11 @@ func (f *family) spawn(cmd *exec.Cmd) error {
 	return nil
 }
 
-// BetweenBirths calls f while no child of this package's is between its fork and
+// WithForkLock calls f while no child of this package's is between its fork and
 // the execution of its program: until then it has a copy of every open descriptor,
 // and a port that this process lets go of stays taken. It blocks for as long as the
 // births under way take, milliseconds; f must not start anything.
-func BetweenBirths(f func()) {
+func WithForkLock(f func()) {
 	ours.births.Lock()
 	defer ours.births.Unlock()
 	f()

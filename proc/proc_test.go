@@ -77,7 +77,7 @@ func TestStartRefuses(t *testing.T) {
 			t.Errorf("%q: got %v, want %s", test.argv, err, test.text)
 		}
 	}
-	if _, err := Start(Spec{Argv: []string{"sh"}, Death: "NOPE"}); err == nil || !strings.Contains(err.Error(), `unknown signal "NOPE"`) {
+	if _, err := Start(Spec{Argv: []string{"sh"}, DeathSignal: "NOPE"}); err == nil || !strings.Contains(err.Error(), `unknown signal "NOPE"`) {
 		t.Error(err)
 	}
 }
@@ -268,7 +268,7 @@ func TestBetweenBirthsFreesPortsForGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		BetweenBirths(func() { _ = listener.Close() })
+		WithForkLock(func() { _ = listener.Close() })
 		again, err := net.Listen("tcp", listener.Addr().String())
 		if err != nil {
 			t.Errorf("the port is still taken: %v", err)
