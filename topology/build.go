@@ -44,7 +44,7 @@ func (b *builder) build() *Topology {
 	t.Sentry = b.sentry(t.Dir, sentry)
 	t.Tunnels = b.tunnels(t.Dir, tunnels)
 	t.Isolation = top.get("isolation").string("regions")
-	t.Logs = Logs{Max: bytesOf(logs.get("max")), Keep: logs.integer("keep")}
+	t.Logs = Logs{Max: sizeOf(logs.get("max")), Keep: logs.integer("keep")}
 	silos := b.silos(t.Dir, sentry, tunnels.get("domain"))
 	b.ids(silos[1:])
 	b.ports(silos)
@@ -81,15 +81,6 @@ func (b *builder) tunnels(dir string, s *node) Tunnels {
 		t.Ngrok.RootCAs = within(dir, t.Ngrok.RootCAs)
 	}
 	return t
-}
-
-// bytesOf is a valid size.
-func bytesOf(n *node) int64 {
-	if number, ok := n.value.(int64); ok {
-		return number
-	}
-	number, _ := parseSize(n.text()) // validated before
-	return number
 }
 
 // within returns path, made absolute relative to dir.
@@ -208,7 +199,7 @@ func (b *builder) restart(keys *node) Restart {
 	if n.at.src == nil { // the default
 		n = keys.get("backoff")
 	}
-	b.found.add(n.at, n.path, "backoff "+short(r.Backoff)+" is longer than backoff_max "+short(r.BackoffMax), assign("backoff_max", quote(short(r.Backoff))))
+	b.found.add(n.at, n.path, "backoff "+r.Backoff.String()+" is longer than backoff_max "+r.BackoffMax.String(), assign("backoff_max", quote(r.Backoff.String())))
 	return r
 }
 
@@ -225,4 +216,13 @@ func (b *builder) watchers(s *parsedSilo) bool {
 		b.found.add(n.at, n.path, "is true, but "+command.path+" has --no-watchers ("+command.at.from(n.at)+")", `watchers = "auto"`)
 	}
 	return on
+}
+
+// sizeOf is a valid size in bytes.
+func sizeOf(n *node) int64 {
+	if n.text() == "" {
+		return as[int64](n)
+	}
+	size, _ := parseSize(n.text()) // validated before
+	return size
 }

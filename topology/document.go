@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -29,46 +29,65 @@ func decode(src *source, found *findings) *node {
 		found.add(place{src, 0}, "toml", fmt.Sprintf("is larger than %d MiB", maxSize>>20), "")
 		return nil
 	}
-	index := indexFile(src, found)
-	if index == nil {
+	x := indexFile(src)
+	if x.tooLong != nil {
+		found.add(*x.tooLong, "toml", "the key is too long", "")
 		return nil
 	}
 	values := map[string]any{}
 	if err := toml.Unmarshal(src.data, &values); err != nil {
-		index.reject(err, found)
+		x.reject(err, found)
 		return nil
 	}
-	return index.positions.node(values, "")
+	return x.node(values, "", written{})
 }
 
-// reject reports an error that only decoding finds, such as a duplicate key.
+// reject reports a TOML error.
 func (x *indexer) reject(err error, found *findings) {
-	at, hint := place{x.src, 0}, ""
+	at := place{x.src, 0}
 	if decodeError, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, column := decodeError.Position()
-		at.offset = min(x.src.lines[line-1]+column-1, len(x.src.data))
+		at = x.src.place(decodeError.Position())
 	}
+	text, hint := strings.TrimPrefix(err.Error(), "toml: "), ""
 	path, isKey := x.expressions[at.offset]
-	if isKey {
+	rest := x.src.data[at.offset:]
+	switch {
+	case isKey && strings.Contains(text, "already"):
 		hint = "define each key and each table only once"
+	case bytes.HasPrefix(rest, []byte{0xFF, 0xFE}), bytes.HasPrefix(rest, []byte{0xFE, 0xFF}):
+		hint = "save the file as UTF-8"
+	case strings.Contains(text, "at start of value") && bytes.IndexAny(rest, "\r\n") == 0:
+		text = "expected a value, but the line ends"
+	case strings.Contains(text, "at start of value") && unquoted.Match(rest),
+		strings.Contains(text, "expected keyword"), strings.Contains(text, "must be quoted"):
+		hint = "put strings in quotes"
+	case strings.Contains(text, "cannot have new lines"), strings.Contains(text, "unterminated"):
+		hint = "close the string on its own line"
 	}
-	found.add(at, cmp.Or(path, "toml"), strings.TrimPrefix(err.Error(), "toml: "), hint)
+	found.add(at, cmp.Or(path, "toml"), text, hint)
 }
 
-// node attaches positions to a decoded value.
-func (p positions) node(value any, path string) *node {
-	n := &node{value: value, path: path, written: p[path]}
+// unquoted matches the beginning of a string without quotes.
+var unquoted = regexp.MustCompile(`^[\pL/~.$]`)
+
+// node attaches positions to a decoded value. A value without a position of its
+// own, such as an array within an array, has that of the value around it.
+func (x *indexer) node(value any, path string, around written) *node {
+	if own, known := x.positions[path]; known {
+		around = own
+	}
+	n := &node{value: value, path: path, written: around}
 	switch value := value.(type) {
 	case map[string]any:
 		table := make(map[string]*node, len(value))
 		for name, child := range value {
-			table[name] = p.node(child, dotted(path, name))
+			table[name] = x.node(child, dotted(path, name), around)
 		}
 		n.value = table
 	case []any:
 		items := make([]*node, len(value))
 		for i, item := range value {
-			items[i] = p.node(item, element(path, i))
+			items[i] = x.node(item, element(path, i), around)
 		}
 		n.value = items
 	}
@@ -91,17 +110,19 @@ func overlay(base, over *node) *node {
 	return merged
 }
 
-func (n *node) isTable() bool {
-	return n != nil && n.table() != nil
+// as is the value of a node, or the zero value if it has another type.
+func as[T any](n *node) T {
+	var zero T
+	if n == nil {
+		return zero
+	}
+	value, _ := n.value.(T)
+	return value
 }
 
-func (n *node) table() map[string]*node {
-	if n == nil {
-		return nil
-	}
-	table, _ := n.value.(map[string]*node)
-	return table
-}
+func (n *node) table() map[string]*node { return as[map[string]*node](n) }
+
+func (n *node) isTable() bool { return n.table() != nil }
 
 // names are the keys of a table, sorted.
 func (n *node) names() []string { return slices.Sorted(maps.Keys(n.table())) }
@@ -117,40 +138,18 @@ func (n *node) get(name string) *node {
 	return nil
 }
 
-func (n *node) items() []*node {
-	if n == nil {
-		return nil
-	}
-	items, _ := n.value.([]*node)
-	return items
-}
+func (n *node) items() []*node { return as[[]*node](n) }
 
-// text is a string value, "" for any other.
-func (n *node) text() string {
-	if n == nil {
-		return ""
-	}
-	text, _ := n.value.(string)
-	return text
-}
+func (n *node) text() string { return as[string](n) }
 
 // isEmpty reports whether the value is an empty string or an empty array.
 func (n *node) isEmpty() bool { return n.text() == "" && len(n.items()) == 0 }
 
 func (n *node) string(name string) string { return n.get(name).text() }
 
-func (n *node) integer(name string) int {
-	if child := n.get(name); child != nil {
-		number, _ := child.value.(int64)
-		return int(number)
-	}
-	return 0
-}
+func (n *node) integer(name string) int { return int(as[int64](n.get(name))) }
 
-func (n *node) boolean(name string) bool {
-	child := n.get(name)
-	return child != nil && child.value == true
-}
+func (n *node) boolean(name string) bool { return as[bool](n.get(name)) }
 
 func (n *node) list(name string) []string {
 	list := []string{}
@@ -194,8 +193,11 @@ func (n *node) describe() string {
 	}
 }
 
+// bareKey matches keys that need no quotes.
+var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
 func dotted(path, name string) string {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isBareKey(r) }) {
+	if !bareKey.MatchString(name) {
 		name = strconv.Quote(name)
 	}
 	if path == "" {
@@ -205,28 +207,3 @@ func dotted(path, name string) string {
 }
 
 func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
-
-// isBareKey reports whether a key needs no quotes for this character.
-func isBareKey(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
-}
-
-// syntaxHint is the fix for a syntax error at offset, as far as it is known.
-func (s *source) syntaxHint(text string, offset int) string {
-	switch {
-	case bytes.HasPrefix(s.data, []byte{0xFF, 0xFE}), bytes.HasPrefix(s.data, []byte{0xFE, 0xFF}):
-		return "save the file as UTF-8"
-	case strings.Contains(text, "at start of value") && looksUnquoted(s.data[offset:]),
-		strings.Contains(text, "expected keyword"), strings.Contains(text, "must be quoted"):
-		return "put strings in quotes"
-	case strings.Contains(text, "cannot have new lines"), strings.Contains(text, "unterminated"):
-		return "close the string on its own line"
-	}
-	return ""
-}
-
-// looksUnquoted reports whether a text begins like a string without its quotes.
-func looksUnquoted(text []byte) bool {
-	r := bytes.Runes(text[:min(len(text), 4)])
-	return len(r) > 0 && (unicode.IsLetter(r[0]) || strings.ContainsRune("/~.$", r[0]))
-}

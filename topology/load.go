@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -78,9 +79,10 @@ func Parse(file string, data, local []byte, env func(string) (string, bool)) (*T
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
 	var found, warnings findings
-	root := decode(newSource(filepath.Base(file), 0, data), &found)
+	bom := []byte("\uFEFF")
+	root := decode(&source{filepath.Base(file), 0, bytes.TrimPrefix(data, bom)}, &found)
 	if local != nil {
-		if over := decode(newSource(LocalFileName, 1, local), &found); root != nil && over != nil {
+		if over := decode(&source{LocalFileName, 1, bytes.TrimPrefix(local, bom)}, &found); root != nil && over != nil {
 			root = overlay(root, over)
 		}
 	}

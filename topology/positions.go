@@ -1,10 +1,7 @@
 package topology
 
 import (
-	"errors"
-	"regexp"
-	"strings"
-	"unicode/utf8"
+	"bytes"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -16,141 +13,88 @@ type written struct {
 	raw string // a number as written
 }
 
-// positions maps the path of each value in a file to where it is written.
-// go-toml's decoder gives positions only for its own errors.
-type positions map[string]written
+// maxKey bounds a dotted key, in bytes, and so how deep a file nests.
+const maxKey = 1024
 
-// maxDepth bounds how deep keys and arrays nest, so that no file can exhaust a
-// stack. The format itself needs 4.
-const maxDepth = 64
-
-// indexer finds the positions of one file.
+// indexer finds where the values of one file are written. go-toml's decoder gives
+// positions only with its own errors.
 type indexer struct {
 	src         *source
-	positions   positions
-	expressions map[int]string // paths by the offset of the key as written
-	tables      map[string]int // how many tables an array of tables has so far
-	tooDeep     *place
+	positions   map[string]written // by the path of the value
+	expressions map[int]string     // paths, by the offset of the key as written
+	tooLong     *place             // a key that is longer than maxKey
 }
 
-// indexFile indexes a file. It reports the first syntax error, and returns nil if
-// there is one.
-func indexFile(src *source, found *findings) *indexer {
+// indexFile indexes a file up to its first syntax error.
+func indexFile(src *source) *indexer {
 	start := place{src, 0}
-	x := &indexer{
-		src: src, positions: positions{"": {key: start, at: start}},
-		expressions: map[int]string{}, tables: map[string]int{},
-	}
+	x := &indexer{src: src, positions: map[string]written{"": {key: start, at: start}}, expressions: map[int]string{}}
 	var parser unstable.Parser
 	parser.Reset(src.data)
-	table, depth := "", 0
-	for parser.NextExpression() && x.tooDeep == nil {
+	table := ""
+	for parser.NextExpression() && x.tooLong == nil {
 		switch e := parser.Expression(); e.Kind {
 		case unstable.Table:
-			table, depth, _ = x.key("", 0, e)
+			table, _ = x.key("", e)
 		case unstable.ArrayTable:
-			var last place
-			table, depth, last = x.key("", 0, e)
-			x.tables[table]++
-			table = element(table, x.tables[table]-1)
-			x.positions[table] = written{key: last, at: last}
+			table, _ = x.key("", e)
+			table += "[]" // no array of tables is valid, so the keys within it are not looked up
 		default:
-			x.keyValue(table, depth, e)
+			x.keyValue(table, e)
 		}
-	}
-	if x.tooDeep != nil {
-		found.add(*x.tooDeep, "toml", "keys are nested too deeply", "")
-		return nil
-	}
-	if err := parser.Error(); err != nil {
-		src.syntaxError(err, found)
-		return nil
 	}
 	return x
 }
 
-// key records the tables that a key passes and the key itself.
-func (x *indexer) key(table string, depth int, e *unstable.Node) (path string, deeper int, last place) {
-	path = table
-	for it := e.Key(); it.Next() && x.tooDeep == nil; {
+// key records the tables that a key passes and the key itself. It returns the path
+// of the key and the end of its last part.
+func (x *indexer) key(path string, e *unstable.Node) (string, written) {
+	start := -1
+	var last written
+	for it := e.Key(); it.Next() && x.tooLong == nil; {
 		part := it.Node()
-		if count := x.tables[path]; count > 0 {
-			path = element(path, count-1)
-		}
 		path = dotted(path, string(part.Data))
-		last = place{x.src, int(part.Raw.Offset)}
+		at := place{x.src, int(part.Raw.Offset)}
+		if start < 0 {
+			start = at.offset
+		}
+		last = written{key: at, at: at}
 		if _, known := x.positions[path]; !known || it.IsLast() && e.Kind != unstable.ArrayTable {
-			x.positions[path] = written{key: last, at: last}
+			x.positions[path] = last
 		}
-		if depth++; depth > maxDepth {
-			x.tooDeep = &last
+		if len(path) > maxKey {
+			x.tooLong = &at
 		}
+		last.at.offset += int(part.Raw.Length)
 	}
-	start := e.Key()
-	if start.Next() {
-		x.expressions[int(start.Node().Raw.Offset)] = path
-	}
-	return path, depth, last
+	x.expressions[start] = path
+	return path, last
 }
 
-// keyValue records a key and its value, and returns the offset behind it.
-func (x *indexer) keyValue(table string, depth int, e *unstable.Node) int {
-	path, depth, key := x.key(table, depth, e)
-	end := key.offset
-	for it := e.Key(); it.Next(); {
-		end = int(it.Node().Raw.Offset + it.Node().Raw.Length)
-	}
-	return x.value(path, key, depth, e.Value(), end)
+func (x *indexer) keyValue(table string, e *unstable.Node) {
+	path, w := x.key(table, e)
+	rest := x.src.data[w.at.offset:]
+	w.at.offset += len(rest) - len(bytes.TrimLeft(rest, " \t="))
+	x.value(path, w, e.Value())
 }
 
-// filler is what may stand between two values. The parser gives no offsets for
-// the brackets of arrays nor for the ends of inline tables.
-var filler = regexp.MustCompile(`^(?:[ \t\r\n,=]|#[^\n]*)*`)
-
-func (x *indexer) skip(offset int) int {
-	return offset + len(filler.Find(x.src.data[offset:]))
-}
-
-// value records a value that begins at or behind from, and those within it. It
-// returns the offset behind the value.
-func (x *indexer) value(path string, key place, depth int, v *unstable.Node, from int) (end int) {
-	at := place{x.src, x.skip(from)}
-	x.positions[path] = written{key: key, at: at, raw: string(v.Data)}
-	if depth > maxDepth {
-		x.tooDeep = &at
+// value records a value and those within it. The parser gives no offsets for
+// arrays: an array within an array has the position of the outer one.
+func (x *indexer) value(path string, w written, v *unstable.Node) {
+	if v.Kind != unstable.Array {
+		w.at.offset = int(v.Raw.Offset)
 	}
-	if x.tooDeep != nil {
-		return from
+	w.raw = string(v.Data)
+	x.positions[path] = w
+	if len(path) > maxKey {
+		x.tooLong = &w.at
 	}
-	end = at.offset + len("[")
-	switch v.Kind {
-	case unstable.Array:
-		i := 0
-		for it := v.Children(); it.Next(); i++ {
-			end = x.value(element(path, i), at, depth+1, it.Node(), end)
-		}
-	case unstable.InlineTable:
-		for it := v.Children(); it.Next(); {
-			end = x.keyValue(path, depth, it.Node())
-		}
-	default:
-		return int(v.Raw.Offset + v.Raw.Length)
-	}
-	return x.skip(end) + len("]")
-}
-
-func (s *source) syntaxError(err error, found *findings) {
-	text, offset := err.Error(), 0
-	if parserError, ok := errors.AsType[*unstable.ParserError](err); ok {
-		// A highlight is a slice of the data, so its capacity gives its offset
-		// (unstable.Parser.Range).
-		offset = min(max(cap(s.data)-cap(parserError.Highlight), 0), len(s.data))
-		for offset > 0 && offset < len(s.data) && !utf8.RuneStart(s.data[offset]) {
-			offset-- // at the end of a file the parser reports the last byte
+	i := 0
+	for it := v.Children(); it.Next() && x.tooLong == nil; i++ {
+		if v.Kind == unstable.Array {
+			x.value(element(path, i), w, it.Node())
+		} else {
+			x.keyValue(path, it.Node())
 		}
 	}
-	if offset < len(s.data) && strings.IndexByte("\r\n", s.data[offset]) >= 0 && strings.Contains(text, "at start of value") {
-		text = "expected a value, but the line ends"
-	}
-	found.add(place{s, offset}, "toml", text, s.syntaxHint(text, offset))
 }

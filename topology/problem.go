@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -41,25 +40,9 @@ func (p Problems) Error() string {
 
 // source is the content of one file, without a byte order mark.
 type source struct {
-	name  string
-	rank  int // orders the topology file before its local file
-	data  []byte
-	lines []int // offset of each line's first byte
-}
-
-func newSource(name string, rank int, data []byte) *source {
-	src := &source{name: name, rank: rank, data: bytes.TrimPrefix(data, []byte("\uFEFF")), lines: []int{0}}
-	for i, b := range src.data {
-		if b == '\n' {
-			src.lines = append(src.lines, i+1)
-		}
-	}
-	return src
-}
-
-// line returns the number of the line at offset, from 1.
-func (s *source) line(offset int) int {
-	return sort.SearchInts(s.lines, offset+1)
+	name string
+	rank int // orders the topology file before its local file
+	data []byte
 }
 
 // place is one byte of one file.
@@ -68,13 +51,29 @@ type place struct {
 	offset int
 }
 
+var newline = []byte("\n")
+
+// place returns the place at a line and a column, which counts bytes from 1, or the
+// beginning of the character there.
+func (s *source) place(line, column int) place {
+	lines := bytes.SplitAfterN(s.data, newline, line)
+	offset := min(len(s.data)-len(lines[len(lines)-1])+column-1, len(s.data))
+	for offset > 0 && offset < len(s.data) && !utf8.RuneStart(s.data[offset]) {
+		offset-- // at the end of a file the parser reports the last byte
+	}
+	return place{s, offset}
+}
+
+// line is the number of the line, from 1.
+func (p place) line() int { return bytes.Count(p.src.data[:p.offset], newline) + 1 }
+
 func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.src.rank, q.src.rank), cmp.Compare(p.offset, q.offset))
 }
 
 // from names the line of p in a problem at other, with the file if it differs.
 func (p place) from(other place) string {
-	line := "line " + strconv.Itoa(p.src.line(p.offset))
+	line := "line " + strconv.Itoa(p.line())
 	if p.src != other.src {
 		return p.src.name + " " + line
 	}
@@ -95,28 +94,18 @@ func (f *findings) add(at place, key, text, hint string) {
 }
 
 // problems sorts the findings, removes duplicates and counts lines and columns.
-// It counts each column from the previous finding, so that a large file on one
-// line takes one pass.
 func (f findings) problems() Problems {
 	slices.SortStableFunc(f, func(a, b finding) int { return a.compare(b.place) })
 	seen := make(map[finding]bool, len(f))
 	problems := make(Problems, 0, len(f))
-	var last place
-	column := 1
 	for _, found := range f {
 		if seen[found] {
 			continue
 		}
 		seen[found] = true
-		line := found.src.line(found.offset)
-		start := found.src.lines[line-1]
-		if last.src != found.src || last.offset < start {
-			last, column = place{found.src, start}, 1
-		}
-		column += utf8.RuneCount(found.src.data[last.offset:found.offset])
-		last = found.place
+		before := found.src.data[:found.offset]
 		problems = append(problems, Problem{
-			File: found.src.name, Line: line, Column: column,
+			File: found.src.name, Line: found.line(), Column: utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1,
 			Key: found.key, Text: found.text, Hint: found.hint,
 		})
 	}

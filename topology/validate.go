@@ -268,18 +268,6 @@ func checkSize(text string) *invalid {
 	return wrong
 }
 
-// short formats a duration without trailing zeros: 1m, not 1m0s.
-func short(length time.Duration) string {
-	text := length.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
-
 func checkSignal(text string) *invalid {
 	if slices.Contains(signals(), strings.TrimPrefix(text, "SIG")) {
 		return nil
