@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 )
@@ -111,15 +112,15 @@ func (c *Client) Tail(ctx context.Context, silo string, n int) ([]string, error)
 
 // Up hands the topology's file to the supervisor: what has changed is applied,
 // and the named silos, or all, are started. It returns once that is taken.
-func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (orchestrator.Changes, error) {
-	var changes orchestrator.Changes
+func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (plan.Changes, error) {
+	var changes plan.Changes
 	err := c.call(ctx, http.MethodPost, "/v1/up", request{Silos: silos, Monolith: monolith}, &changes)
 	return changes, err
 }
 
 // Foresee tells what Up would change, and has nothing changed.
-func (c *Client) PreviewUp(ctx context.Context, monolith bool, silos ...string) (orchestrator.Changes, error) {
-	var changes orchestrator.Changes
+func (c *Client) PreviewUp(ctx context.Context, monolith bool, silos ...string) (plan.Changes, error) {
+	var changes plan.Changes
 	err := c.call(ctx, http.MethodPost, "/v1/up", request{Silos: silos, Monolith: monolith, Dry: true}, &changes)
 	return changes, err
 }
@@ -239,7 +240,7 @@ func refused(response *http.Response) error {
 		return fmt.Errorf("the supervisor answers %s: is it another version of silo?", response.Status)
 	}
 	if r.Silo != "" {
-		return &orchestrator.UnknownSiloError{Name: r.Silo, Known: r.Known}
+		return &plan.UnknownSiloError{Name: r.Silo, Known: r.Known}
 	}
 	if r.NotKept {
 		return &toldError{r.Error, orchestrator.ErrNotKept}
@@ -260,7 +261,7 @@ func refused(response *http.Response) error {
 		return r.Conflicts
 	}
 	if len(r.Whole) > 0 {
-		return &orchestrator.WholeError{What: r.Whole}
+		return &plan.ImmutableError{Settings: r.Whole}
 	}
 	return errors.New(r.Error)
 }

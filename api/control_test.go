@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
@@ -47,20 +48,20 @@ func launch(t testing.TB, home string) instance {
 	must(t, err)
 	choice, err := sentry.Choose(ctx, "tuple-id", sentry.Finder{Dir: home, Env: env})
 	must(t, err)
-	plan, err := orchestrator.NewPlan(topo, choice, false, nil)
+	p, err := plan.New(topo, choice, false, nil)
 	must(t, err)
 	i := instance{ran: make(chan error, 1)}
 	i.dir, err = state.For(env, topo.File)
 	must(t, err)
-	i.Instance, err = orchestrator.Prepare(ctx, plan, orchestrator.Site{
+	i.Instance, err = orchestrator.Prepare(ctx, p, orchestrator.Host{
 		Dir: i.dir, Environ: os.Environ(), Env: env, Warn: func(string) {}, Trace: func(string) {},
 	}, nil)
 	must(t, err)
 	i.options = Options{
-		Replan:  func(context.Context, []string, bool) (orchestrator.Plan, error) { return plan, nil },
-		StripEscapes:   func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("\x1b[1m"), nil) },
-		Version: "test",
-		Page:    Page{URL: "http://127.0.0.1:1/token/", OneTimeURL: func() string { return "http://127.0.0.1:1/ticket" }},
+		Replan:       func(context.Context, []string, bool) (plan.Plan, error) { return p, nil },
+		StripEscapes: func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("\x1b[1m"), nil) },
+		Version:      "test",
+		Page:         Page{URL: "http://127.0.0.1:1/token/", OneTimeURL: func() string { return "http://127.0.0.1:1/ticket" }},
 	}
 	i.server, err = Serve(ctx, i.dir, i.Supervisor, i.options)
 	must(t, err)
@@ -117,7 +118,7 @@ func TestASnapshotComesOverTheSocketAsItIs(t *testing.T) {
 func TestWishesAreCarriedAndRefused(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
-	var unknown *orchestrator.UnknownSiloError
+	var unknown *plan.UnknownSiloError
 	if err := client.Restart(t.Context(), "nosuch"); !errors.As(err, &unknown) || unknown.Name != "nosuch" || len(unknown.Known) != 2 {
 		t.Errorf("an unknown silo: %v", err)
 	}

@@ -11,7 +11,7 @@ var ErrNoDashboard = errors.New("this instance has no dashboard: its port could 
 
 // Page is where the instance's dashboard is. Its zero value: it has none.
 type Page struct {
-	URL  string        // the whole address, with the token
+	URL        string        // the whole address, with the token
 	OneTimeURL func() string // makes an address that leads there once
 }
 

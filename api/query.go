@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/traffic"
 )
 
@@ -68,7 +68,7 @@ func (s *Server) names() []string {
 func known(w http.ResponseWriter, names, known []string) bool {
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			refuse(w, &orchestrator.UnknownSiloError{Name: name, Known: known})
+			refuse(w, &plan.UnknownSiloError{Name: name, Known: known})
 			return false
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/traffic"
 )
 
@@ -66,7 +67,7 @@ func TestRequestsAreListedByFilter(t *testing.T) {
 			t.Errorf("%s: got %v at %d, want %v", name, ids, version, test.ids)
 		}
 	}
-	var unknown *orchestrator.UnknownSiloError
+	var unknown *plan.UnknownSiloError
 	if _, _, err := client.Requests(t.Context(), traffic.Filter{Silos: []string{"nosuch"}}, 0); !errors.As(err, &unknown) || len(unknown.Known) != 2 {
 		t.Errorf("an unknown silo: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/ports"
 	"silo/sentry"
 	"silo/state"
@@ -198,8 +199,8 @@ func (s *Server) ask(wish func(*orchestrator.Supervisor, ...string) error) http.
 
 // refuse answers with an error that the client can make out again.
 func refuse(w http.ResponseWriter, err error) {
-	var unknown *orchestrator.UnknownSiloError
-	var whole *orchestrator.WholeError
+	var unknown *plan.UnknownSiloError
+	var whole *plan.ImmutableError
 	var unmanaged *orchestrator.UnmanagedError
 	var unrepeatable *orchestrator.UnrepeatableError
 	var taken ports.Conflicts
@@ -215,7 +216,7 @@ func refuse(w http.ResponseWriter, err error) {
 	case errors.As(err, &taken):
 		answer(w, http.StatusConflict, refusal{Error: err.Error(), Conflicts: taken})
 	case errors.As(err, &whole):
-		answer(w, http.StatusConflict, refusal{Error: err.Error(), Whole: whole.What})
+		answer(w, http.StatusConflict, refusal{Error: err.Error(), Whole: whole.Settings})
 	default:
 		answer(w, http.StatusInternalServerError, refusal{
 			Error: err.Error(), Missing: errors.Is(err, sentry.ErrMissing), Markers: errors.Is(err, sentry.ErrMarkers),
@@ -231,15 +232,15 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := context.WithoutCancel(r.Context()) // half a change is worse than one nobody waits for
-	plan, err := s.options.Replan(ctx, body.Silos, body.Monolith)
+	p, err := s.options.Replan(ctx, body.Silos, body.Monolith)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	var changes orchestrator.Changes
+	var changes plan.Changes
 	if body.Dry {
-		changes, err = s.supervisor.Foresee(plan)
-	} else if changes, err = s.supervisor.Apply(ctx, plan); err == nil {
+		changes, err = s.supervisor.Preview(p)
+	} else if changes, err = s.supervisor.Apply(ctx, p); err == nil {
 		err = s.supervisor.Up(body.Silos...) //nolint:contextcheck // it takes a moment, and no more than a look at ports
 	}
 	s.hurry(w) // from now on: silos that go have taken their time

@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/ports"
 	"silo/state"
 )
@@ -41,7 +41,7 @@ type request struct {
 }
 
 // Replan makes a plan of the topology as it is now, for the named silos or all.
-type Replan func(ctx context.Context, silos []string, monolith bool) (orchestrator.Plan, error)
+type Replan func(ctx context.Context, silos []string, monolith bool) (plan.Plan, error)
 
 // configBody is the region config that matches the live tunnels.
 type configBody struct {

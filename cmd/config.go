@@ -10,6 +10,7 @@ import (
 
 	"silo/api"
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 )
@@ -86,7 +87,7 @@ func (a *app) region(c *cli.Context, dialect string) (region, error) {
 	return regionOf(place)
 }
 
-func regionOf(place *orchestrator.Placement) (region, error) {
+func regionOf(place *plan.Layout) (region, error) {
 	block, err := place.RegionConfig()
 	return region{block, place.Topology.Sentry.Config, place.Choice.Dialect.Name, place.Choice.Found}, err
 }
@@ -96,11 +97,11 @@ func (a *app) liveRegion(c *cli.Context, client *api.Client, snapshot *state.Sna
 		return region{}, exitWith(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
 	}
 	if dialect != "" {
-		plan, err := a.planAs(c, dialect)
+		p, err := a.planAs(c, dialect)
 		if err != nil {
 			return region{}, err
 		}
-		return regionOf(orchestrator.Recall(plan, a.host(dir), snapshot))
+		return regionOf(plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot))
 	}
 	_, marked, err := client.Config(c.Context)
 	if err != nil {
@@ -111,15 +112,15 @@ func (a *app) liveRegion(c *cli.Context, client *api.Client, snapshot *state.Sna
 }
 
 // planAs is the plan of all silos, for another dialect where one is given.
-func (a *app) planAs(c *cli.Context, dialect string) (orchestrator.Plan, error) {
+func (a *app) planAs(c *cli.Context, dialect string) (plan.Plan, error) {
 	t, err := a.load(c)
 	if err != nil {
-		return orchestrator.Plan{}, err
+		return plan.Plan{}, err
 	}
 	if dialect != "" {
 		if t.Sentry.Dialect = dialect; dialect != "auto" {
 			if _, err := sentry.Choose(c.Context, dialect, sentry.Finder{}); err != nil {
-				return orchestrator.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects lists them"}
+				return plan.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects lists them"}
 			}
 		}
 	}
@@ -131,7 +132,7 @@ func (a *app) planAs(c *cli.Context, dialect string) (orchestrator.Plan, error) 
 }
 
 // foresee places all silos without opening anything.
-func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, error) {
+func (a *app) foresee(c *cli.Context, dir *state.Dir) (*plan.Layout, error) {
 	plan, err := a.planAs(c, "")
 	if err != nil {
 		return nil, err
@@ -139,9 +140,9 @@ func (a *app) foresee(c *cli.Context, dir *state.Dir) (*orchestrator.Placement, 
 	return a.foreseePlan(c, plan, dir)
 }
 
-func (a *app) foreseePlan(c *cli.Context, plan orchestrator.Plan, dir *state.Dir) (*orchestrator.Placement, error) {
-	place, err := orchestrator.Foresee(c.Context, plan, a.host(dir))
-	if errors.Is(err, orchestrator.ErrUnknownAddress) {
+func (a *app) foreseePlan(c *cli.Context, p plan.Plan, dir *state.Dir) (*plan.Layout, error) {
+	place, err := orchestrator.Preview(c.Context, p, a.host(dir))
+	if errors.Is(err, plan.ErrUnknownAddress) {
 		return nil, exitWith(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml fixes an address")
 	}
 	return place, err

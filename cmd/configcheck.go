@@ -6,7 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"silo/api"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 )
@@ -107,9 +107,9 @@ func (a *app) checkedJSON(path, diff string, inStep, edited bool) error {
 // edit is a topology that has changed since what runs was started.
 type edit struct {
 	file    string
-	place   *orchestrator.Placement  // as `up` would have it; nil where one of these is not:
-	whole   *orchestrator.WholeError // it cannot be applied while the instance runs
-	unknown error                    // an address that only a tunnel can tell
+	place   *plan.Layout         // as `up` would have it; nil where one of these is not:
+	whole   *plan.ImmutableError // it cannot be applied while the instance runs
+	unknown error                // an address that only a tunnel can tell
 }
 
 func (e *edit) says() string { return e.file + " has changed since what runs was started" }
@@ -137,17 +137,17 @@ func (a *app) edited(c *cli.Context) (*edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := a.plan(c.Context, t, false, nil)
-	if err != nil || plan.Fingerprint() == snapshot.Topology {
+	p, err := a.plan(c.Context, t, false, nil)
+	if err != nil || p.Fingerprint() == snapshot.Topology {
 		return nil, err
 	}
 	e := &edit{file: dir.Topology}
-	e.place, _, err = a.previewRunning(c.Context, client, &upRequest{plan: plan, dir: dir})
-	if whole, ok := errors.AsType[*orchestrator.WholeError](err); ok {
+	e.place, _, err = a.previewRunning(c.Context, client, &upRequest{plan: p, dir: dir})
+	if whole, ok := errors.AsType[*plan.ImmutableError](err); ok {
 		e.whole = whole
 		return e, nil
 	}
-	if errors.Is(err, orchestrator.ErrUnknownAddress) {
+	if errors.Is(err, plan.ErrUnknownAddress) {
 		e.unknown = err
 		return e, nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"silo/databases"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
@@ -66,13 +66,13 @@ func (a *app) printDatabases(c *cli.Context, all []sentry.Database) error {
 
 // warnOfDatabases warns if silos' own databases are missing or empty, before the
 // silos are launched: their health check does not notice.
-func (a *app) warnOfDatabases(ctx context.Context, plan orchestrator.Plan, dir *state.Dir, program string) {
+func (a *app) warnOfDatabases(ctx context.Context, plan plan.Plan, dir *state.Dir, program string) {
 	if !plan.PerSilo() || a.quiet {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
-	all, err := databases.New(plan, a.host(dir), proc.Output).Inspect(ctx)
+	all, err := databases.New(plan, dir, a.host(dir).NewRun(), proc.Output).Inspect(ctx)
 	if errors.Is(err, sentry.ErrNoProgram) || errors.Is(err, context.Canceled) {
 		return // no silo will use a database
 	}

@@ -59,7 +59,7 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	set = databases.New(plan, a.host(dir), proc.Output)
+	set = databases.New(plan, dir, a.host(dir).NewRun(), proc.Output)
 	release, err = set.Lock()
 	return set, release, err
 }

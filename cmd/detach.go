@@ -14,6 +14,7 @@ import (
 
 	"silo/api"
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/proc"
 	"silo/state"
 	"silo/wait"
@@ -244,7 +245,7 @@ func (a *app) requireMode(ctx context.Context, client *api.Client, r *upRequest)
 }
 
 // wanted are the names of the silos that are asked for.
-func wantedNames(plan orchestrator.Plan) (names []string) {
+func wantedNames(plan plan.Plan) (names []string) {
 	for _, s := range plan.Silos {
 		if s.Wanted {
 			names = append(names, s.Name)
@@ -254,7 +255,7 @@ func wantedNames(plan orchestrator.Plan) (names []string) {
 }
 
 // printChanges tells what a changed topology meant for the silos.
-func (a *app) printChanges(c orchestrator.Changes) {
+func (a *app) printChanges(c plan.Changes) {
 	for _, text := range changeLines(c, "") {
 		a.note(text)
 	}

@@ -187,7 +187,7 @@ func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 		a.note("nothing is running")
 	}
 	if told && err == nil {
-		err = dir.Conclude(last.AsCleared())
+		err = dir.SaveLast(last.AsCleared())
 	}
 	return errors.Join(err, dir.Release())
 }

@@ -10,6 +10,7 @@ import (
 
 	"silo/api"
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 	"silo/ui"
@@ -19,7 +20,7 @@ import (
 // `up` would take for a conflict is one here; what is only missing on this machine
 // is a warning.
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
-	var place *orchestrator.Placement
+	var place *plan.Layout
 	var notes []string
 	client, err := api.Dial(ctx, r.dir)
 	switch {
@@ -35,7 +36,7 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	if len(notes) > 0 {
 		notes = append(notes, "")
 	}
-	unknown := errors.Is(err, orchestrator.ErrUnknownAddress)
+	unknown := errors.Is(err, plan.ErrUnknownAddress)
 	if err != nil && !unknown {
 		return err
 	}
@@ -67,7 +68,7 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 }
 
 // previewFirst is where silos would be, were the instance started now.
-func (a *app) previewFirst(ctx context.Context, r *upRequest) (*orchestrator.Placement, error) {
+func (a *app) previewFirst(ctx context.Context, r *upRequest) (*plan.Layout, error) {
 	site := a.host(r.dir)
 	if file, err := sentry.ReadFile(r.plan.Topology.Sentry.Config); err == nil { // else Preflight tells
 		if err := r.dir.Unclaimed(file.Path); err != nil {
@@ -77,11 +78,11 @@ func (a *app) previewFirst(ctx context.Context, r *upRequest) (*orchestrator.Pla
 	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
 		a.messages.Warn("up would be refused: "+err.Error(), a.classify(err).Hints...)
 	}
-	return orchestrator.Foresee(ctx, r.plan, site)
+	return orchestrator.Preview(ctx, r.plan, site)
 }
 
 // outlook is where silos of a running instance would be, and what would change.
-func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upRequest) (*orchestrator.Placement, []string, error) {
+func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upRequest) (*plan.Layout, []string, error) {
 	running, err := a.requireMode(ctx, client, r)
 	if err != nil {
 		return nil, nil, err
@@ -90,12 +91,12 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 	if err != nil {
 		return nil, nil, err
 	}
-	place := &orchestrator.Placement{Plan: r.plan, Placed: make([]orchestrator.Placed, len(r.plan.Silos))}
+	place := &plan.Layout{Plan: r.plan, Placed: make([]plan.Placed, len(r.plan.Silos))}
 	inherited := map[string]int{} // ports, from silos of this instance
 	moving := r.plan
 	moving.Silos = nil
 	for i, s := range r.plan.Silos {
-		place.Placed[i].Planned = s
+		place.Placed[i].Silo = s
 		at := slices.IndexFunc(running.Silos, func(silo state.Silo) bool { return silo.Name == s.Name })
 		if at >= 0 {
 			live := running.Silos[at]
@@ -113,7 +114,7 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 		}
 	}
 	notes := previewNotes(running, r, changes)
-	moved, err := orchestrator.Foresee(ctx, moving, a.host(r.dir))
+	moved, err := orchestrator.Preview(ctx, moving, a.host(r.dir))
 	if err != nil {
 		return nil, notes, err
 	}
@@ -128,20 +129,20 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 		}
 	}
 	for i, s := range place.Placed {
-		place.Placed[i].HealthPort = sentry.HealthPort(s.Silo, s.Port)
+		place.Placed[i].HealthPort = sentry.HealthPort(s.Silo.Silo, s.Port)
 	}
 	return place, notes, nil
 }
 
 // yields tells whether a port is that of a silo which leaves it to another.
-func portIsYielded(running *state.Snapshot, c orchestrator.Changes, port int) bool {
+func portIsYielded(running *state.Snapshot, c plan.Changes, port int) bool {
 	return slices.ContainsFunc(running.Silos, func(s state.Silo) bool {
-		return slices.Contains(c.Yielding, s.Name) && (s.Port == port || s.HealthPort == port)
+		return slices.Contains(c.StopFirst, s.Name) && (s.Port == port || s.HealthPort == port)
 	})
 }
 
 // previewNotes tell what `up` would change.
-func previewNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes) []string {
+func previewNotes(running *state.Snapshot, r *upRequest, c plan.Changes) []string {
 	said := changeLines(c, "to be ")
 	for _, s := range running.Silos {
 		if (s.State == state.Stopped || s.State == state.Failed) && slices.Contains(wantedNames(r.plan), s.Name) {
@@ -156,7 +157,7 @@ func previewNotes(running *state.Snapshot, r *upRequest, c orchestrator.Changes)
 
 // sayings are what a changed topology means for the silos, in words. will stands
 // before each deed.
-func changeLines(c orchestrator.Changes, will string) (list []string) {
+func changeLines(c plan.Changes, will string) (list []string) {
 	for _, kind := range []struct {
 		what  string
 		names []string
@@ -168,14 +169,14 @@ func changeLines(c orchestrator.Changes, will string) (list []string) {
 	if c.Any() && len(c.Kept) > 0 {
 		list = append(list, "not touched: "+strings.Join(c.Kept, ", "))
 		for _, name := range c.Added {
-			list = append(list, orchestrator.URLVariable(name)+" is in their environment once silo restart has started them again")
+			list = append(list, sentry.URLVariable(name)+" is in their environment once silo restart has started them again")
 		}
 	}
 	return append(list, c.Displaced...)
 }
 
 // portRange are the ports that a silo takes.
-func portRange(s orchestrator.Placed) string {
+func portRange(s plan.Placed) string {
 	if s.Watchers {
 		return fmt.Sprintf("%d-%d", s.Port, s.Port+1)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"silo/api"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
@@ -38,38 +38,43 @@ func (a *app) runCommand() *cli.Command {
 	}
 }
 
-// placement is where the silos are, or would be.
-func (a *app) placement(c *cli.Context) (*orchestrator.Placement, error) {
+// layout returns the layout of the instance, running or not, with its secrets.
+func (a *app) layout(c *cli.Context) (*plan.Layout, error) {
 	dir, err := a.instanceDir(c)
 	if err != nil {
 		return nil, err
 	}
+	var layout *plan.Layout
 	client, err := api.Dial(c.Context, dir)
-	if errors.Is(err, api.ErrNotRunning) {
-		return a.foresee(c, dir)
+	switch {
+	case err == nil:
+		defer client.Close()
+		layout, err = a.runningLayout(c, dir, client)
+	case errors.Is(err, api.ErrNotRunning):
+		layout, err = a.foresee(c, dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
+	layout.Run.Secrets, err = dir.Secrets()
+	return layout, err
+}
+
+// runningLayout returns the layout of a running instance, as its snapshot has it.
+func (a *app) runningLayout(c *cli.Context, dir *state.Dir, client *api.Client) (*plan.Layout, error) {
 	snapshot, err := client.Snapshot(c.Context, false)
 	if err != nil {
 		return nil, err
 	}
-	return a.recall(c, dir, snapshot)
-}
-
-// recall is the placement that a running instance's snapshot tells of.
-func (a *app) recall(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot) (*orchestrator.Placement, error) {
 	t, err := a.topologyOf(dir)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
+	p, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
 	if err != nil {
 		return nil, err
 	}
-	return orchestrator.Recall(plan, a.host(dir), snapshot), nil
+	return plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot), nil
 }
 
 func (a *app) printEnv(c *cli.Context) error {
@@ -79,19 +84,16 @@ func (a *app) printEnv(c *cli.Context) error {
 	if c.Bool("export") && (c.NArg() == 0 || c.Bool("json")) {
 		return &usageError{text: "silo env --export is for one silo, and no JSON", hint: "silo env control --export"}
 	}
-	place, err := a.placement(c)
+	layout, err := a.layout(c)
 	if err != nil {
 		return err
 	}
-	if err := place.Share(); err != nil {
-		return err
-	}
-	names := place.Names()
+	names := layout.Names()
 	if c.NArg() == 1 {
 		names = siloArgs(c)
 	}
 	if c.Bool("export") {
-		vars, err := a.environmentOf(place, names[0])
+		vars, err := a.environmentOf(layout, names[0])
 		if err != nil {
 			return err
 		}
@@ -100,7 +102,7 @@ func (a *app) printEnv(c *cli.Context) error {
 	var text strings.Builder
 	whole := map[string]map[string]string{}
 	for i, name := range names {
-		vars, err := a.environmentOf(place, name)
+		vars, err := a.environmentOf(layout, name)
 		if err != nil {
 			return err
 		}
@@ -156,10 +158,10 @@ func (a *app) export(vars []sentry.Var, secrets bool) error {
 // variable is a name that a shell can give to a variable (POSIX, XBD 3.216).
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (a *app) environmentOf(place *orchestrator.Placement, name string) ([]sentry.Var, error) {
-	vars := place.Environment(name)
+func (a *app) environmentOf(layout *plan.Layout, name string) ([]sentry.Var, error) {
+	vars := layout.Environment(name)
 	if vars == nil {
-		return nil, &orchestrator.UnknownSiloError{Name: name, Known: place.Names()}
+		return nil, &plan.UnknownSiloError{Name: name, Known: layout.Names()}
 	}
 	return vars, nil
 }
@@ -172,14 +174,11 @@ func (a *app) run(c *cli.Context) error {
 	if len(words) < 2 {
 		return &usageError{text: "silo run needs a silo and a command", hint: "silo run control -- sentry shell"}
 	}
-	place, err := a.placement(c)
+	layout, err := a.layout(c)
 	if err != nil {
 		return err
 	}
-	if err := place.Share(); err != nil {
-		return err
-	}
-	vars, err := a.environmentOf(place, words[0])
+	vars, err := a.environmentOf(layout, words[0])
 	if err != nil {
 		return err
 	}
@@ -187,7 +186,8 @@ func (a *app) run(c *cli.Context) error {
 	for i, v := range vars {
 		env[i] = v.Name + "=" + v.Value
 	}
-	code, err := proc.Foreground(context.WithoutCancel(c.Context), words[1:], place.Directory(words[0]), env, a.Stdin, a.Stdout, a.Stderr)
+	silo, _ := layout.Find(words[0])
+	code, err := proc.Foreground(context.WithoutCancel(c.Context), words[1:], silo.Dir, env, a.Stdin, a.Stdout, a.Stderr)
 	if err != nil {
 		return exitWith(code, err.Error())
 	}

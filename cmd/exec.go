@@ -13,6 +13,7 @@ import (
 	"silo/api"
 	"silo/orchestrator"
 	"silo/proc"
+	"silo/sentry"
 	"silo/state"
 	"silo/wait"
 )
@@ -248,7 +249,7 @@ func execEnviron(base []string, dir *state.Dir, s *state.Snapshot) []string {
 	})
 	env = append(env, "SILO_INSTANCE="+dir.Key, "SILO_RUN_ID="+s.RunID, "SILO_FILE="+dir.Topology)
 	for _, silo := range s.Silos {
-		env = append(env, orchestrator.URLVariable(silo.Name)+"="+silo.URL)
+		env = append(env, sentry.URLVariable(silo.Name)+"="+silo.URL)
 	}
 	return env
 }

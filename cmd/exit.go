@@ -13,6 +13,7 @@ import (
 	"silo/client"
 	"silo/databases"
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/ports"
 	"silo/sentry"
 	"silo/state"
@@ -124,7 +125,7 @@ func timeoutText(err error) string {
 
 func usage(err error) *exitStatus {
 	var e *usageError
-	var unknown *orchestrator.UnknownSiloError
+	var unknown *plan.UnknownSiloError
 	switch {
 	case errors.As(err, &e):
 		v := &exitStatus{Code: exitUsage, Text: e.text}
@@ -166,7 +167,7 @@ func invalid(err error) *exitStatus {
 func (a *app) conflict(err error) *exitStatus {
 	var taken ports.Conflicts
 	var claimed *state.ClaimedError
-	var whole *orchestrator.WholeError
+	var whole *plan.ImmutableError
 	var running *databases.RunningError
 	switch {
 	case errors.As(err, &taken):

@@ -35,7 +35,7 @@ func (a *app) guard(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ended, err := orchestrator.Bury(context.WithoutCancel(c.Context), dir, left)
+	ended, err := orchestrator.CleanUp(context.WithoutCancel(c.Context), dir, left)
 	if err != nil {
 		ended = append(ended, err.Error())
 	}

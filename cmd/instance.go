@@ -127,8 +127,8 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 }
 
 // site is where a plan of this topology is carried out.
-func (a *app) host(dir *state.Dir) orchestrator.Site {
-	return orchestrator.Site{
+func (a *app) host(dir *state.Dir) orchestrator.Host {
+	return orchestrator.Host{
 		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(), Guard: guardArgs(dir),
 		Root: os.Geteuid() == 0, Warn: func(line string) { a.logLine(levelWarn, line) }, Trace: func(line string) { a.logLine(levelDebug, line) },
 	}

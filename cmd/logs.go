@@ -15,7 +15,7 @@ import (
 
 	"silo/api"
 	"silo/logs"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/state"
 	"silo/topology"
 	"silo/ui"
@@ -48,7 +48,7 @@ func (a *app) logs(c *cli.Context) error {
 	known := a.logged(dir.Logs(), dir.Topology)
 	for _, name := range query.Silos {
 		if !slices.Contains(known, name) {
-			return &orchestrator.UnknownSiloError{Name: name, Known: known}
+			return &plan.UnknownSiloError{Name: name, Known: known}
 		}
 	}
 	if len(query.Silos) == 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"silo/client"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 )
 
@@ -219,12 +219,12 @@ func (a *app) siloClient(c *cli.Context, name string) (*client.Client, error) {
 			}
 		}
 		if !slices.Contains(known, as) {
-			return nil, &orchestrator.UnknownSiloError{Name: as, Known: known}
+			return nil, &plan.UnknownSiloError{Name: as, Known: known}
 		}
 	}
 	silo, err := client.New(c.Context, name, o)
 	if unknown, ok := errors.AsType[*client.UnknownError](err); ok {
-		return nil, &orchestrator.UnknownSiloError{Name: unknown.Name, Known: unknown.Known}
+		return nil, &plan.UnknownSiloError{Name: unknown.Name, Known: unknown.Known}
 	}
 	return silo, err
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"silo/api"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/scaffold"
+	"silo/sentry"
 	"silo/state"
 	"silo/topology"
 )
@@ -137,7 +138,7 @@ func (a *app) addresses(c *cli.Context) (addresses, error) {
 }
 
 // planned are the silos of a plan with their places, where place is not nil.
-func planned(place *orchestrator.Placement, plan orchestrator.Plan) addresses {
+func planned(place *plan.Layout, plan plan.Plan) addresses {
 	var list addresses
 	for i, s := range plan.Silos {
 		one := address{Name: s.Name, Mode: s.Mode, Port: s.Port}
@@ -158,7 +159,7 @@ func planned(place *orchestrator.Placement, plan orchestrator.Plan) addresses {
 
 func (a *app) printVariables(all addresses) error {
 	for _, one := range all {
-		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", orchestrator.URLVariable(one.Name), one.URL); err != nil {
+		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", sentry.URLVariable(one.Name), one.URL); err != nil {
 			return err
 		}
 	}

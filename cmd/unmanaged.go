@@ -3,14 +3,14 @@ package cmd
 import (
 	"slices"
 
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/state"
 	"silo/ui"
 )
 
 // printUnmanaged tells how silos are started that are the user's to start, but for
 // those that are there already. s is nil where nobody knows.
-func (a *app) printUnmanaged(plan orchestrator.Plan, program string, s *state.Snapshot) {
+func (a *app) printUnmanaged(plan plan.Plan, program string, s *state.Snapshot) {
 	if plan.Topology.Sentry.Managed || a.quiet {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"silo/dashboard"
 	"silo/logs"
 	"silo/orchestrator"
+	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
@@ -56,7 +57,7 @@ silo up --demo             # no file, no Sentry, no account`,
 
 // upRequest is what `up` was asked for.
 type upRequest struct {
-	plan      orchestrator.Plan
+	plan      plan.Plan
 	dir       *state.Dir
 	timeout   time.Duration
 	keepGoing bool
@@ -149,18 +150,18 @@ func (a *app) topologyOrDemo(c *cli.Context) (*topology.Topology, error) {
 }
 
 // plan finds the dialect and plans the silos.
-func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, only []string) (orchestrator.Plan, error) {
+func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, only []string) (plan.Plan, error) {
 	choice, err := sentry.Choose(ctx, t.Sentry.Dialect, sentry.Finder{
 		Dir: t.Sentry.Dir, Command: t.Sentry.Command, Env: a.sentryEnv(t),
 		Run: a.capture,
 	})
 	if err != nil {
-		return orchestrator.Plan{}, err
+		return plan.Plan{}, err
 	}
 	if choice.Warning != "" && !a.quiet {
 		a.messages.Warn(choice.Warning)
 	}
-	return orchestrator.NewPlan(t, choice, monolith, only)
+	return plan.New(t, choice, monolith, only)
 }
 
 // capture runs a program for its output.
@@ -211,7 +212,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 // prepare takes a plan up to launch and opens the dashboard and the control socket.
 func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
 	site := a.host(r.dir)
-	site.Colour = mux != nil && a.results.Color()
+	site.Color = mux != nil && a.results.Color()
 	in, err := orchestrator.Prepare(ctx, r.plan, site, mux)
 	if err != nil {
 		return nil, err
@@ -242,17 +243,17 @@ func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instanc
 
 // replan reads the topology again, for a later `up` beside this supervisor.
 func (a *app) replan(r *upRequest) api.Replan {
-	return func(ctx context.Context, only []string, monolith bool) (orchestrator.Plan, error) {
+	return func(ctx context.Context, only []string, monolith bool) (plan.Plan, error) {
 		t, err := topology.Load(r.plan.Topology.File, a.lookup)
 		if err != nil {
-			return orchestrator.Plan{}, err
+			return plan.Plan{}, err
 		}
 		return a.plan(ctx, t, monolith, only)
 	}
 }
 
 // startNotes say what a start found and did: to somebody's file above all.
-func startNotes(plan orchestrator.Plan, in *orchestrator.Instance) []string {
+func startNotes(plan plan.Plan, in *orchestrator.Instance) []string {
 	notes, change := in.Displaced, in.Change
 	if plan.Topology.Sentry.Dialect == "auto" {
 		notes = append(notes, fmt.Sprintf("dialect %s: %s", plan.Choice.Dialect.Name, plan.Choice.Found))

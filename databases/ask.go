@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 )
 
@@ -51,15 +51,15 @@ func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
 
 // groups partitions the silos by configuration: silos with the same environment of
 // their own, directory and command share one Python process.
-func (s *Set) groups() [][]orchestrator.Placed {
-	var groups [][]orchestrator.Placed
+func (s *Set) groups() [][]plan.Placed {
+	var groups [][]plan.Placed
 	for _, silo := range s.silos {
-		i := slices.IndexFunc(groups, func(group []orchestrator.Placed) bool {
+		i := slices.IndexFunc(groups, func(group []plan.Placed) bool {
 			first := group[0]
 			return maps.Equal(first.Env, silo.Env) && first.Dir == silo.Dir && slices.Equal(first.Command, silo.Command)
 		})
 		if i < 0 {
-			groups = append(groups, []orchestrator.Placed{silo})
+			groups = append(groups, []plan.Placed{silo})
 		} else {
 			groups[i] = append(groups[i], silo)
 		}
@@ -67,7 +67,7 @@ func (s *Set) groups() [][]orchestrator.Placed {
 	return groups
 }
 
-func (s *Set) askGroup(ctx context.Context, verb string, group []orchestrator.Placed) ([]sentry.Database, error) {
+func (s *Set) askGroup(ctx context.Context, verb string, group []plan.Placed) ([]sentry.Database, error) {
 	program, err := s.program(group[0])
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *Set) askGroup(ctx context.Context, verb string, group []orchestrator.Pl
 		names = append(names, silo.Name)
 	}
 	config := s.place.Topology.Sentry.Config
-	argv, err := sentry.DatabaseArgv(program, verb, config, s.place.Dir.Key, names)
+	argv, err := sentry.DatabaseArgv(program, verb, config, s.dir.Key, names)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 )
@@ -25,21 +25,23 @@ type Run func(ctx context.Context, argv []string, dir string, env []string) ([]b
 
 // Set is the databases of some silos of one instance.
 type Set struct {
-	place *orchestrator.Placement // its ports and addresses are made up
-	silos []orchestrator.Placed
+	dir   *state.Dir
+	place *plan.Layout // its ports and addresses are made up
+	silos []plan.Placed
 	run   Run
 }
 
-// New returns the databases of the silos that plan starts, whether they exist or
-// not. It has no side effects. run executes Sentry's Python.
-func New(plan orchestrator.Plan, site orchestrator.Site, run Run) *Set {
+// New returns the databases of the silos that p starts, whether they exist or
+// not. It has no side effects. env describes their environments, and run executes
+// Sentry's Python.
+func New(p plan.Plan, dir *state.Dir, env plan.Run, run Run) *Set {
 	// No command on a database uses a port or an address, but a placement needs them.
 	snapshot := &state.Snapshot{RunID: "db"}
-	for i, s := range plan.Silos {
+	for i, s := range p.Silos {
 		port := cmp.Or(s.Port, 8000+2*i)
 		snapshot.Silos = append(snapshot.Silos, state.Silo{Name: s.Name, Port: port, HealthPort: port, URL: fmt.Sprintf("http://127.0.0.1:%d", port)})
 	}
-	s := &Set{place: orchestrator.Recall(plan, site, snapshot), run: run}
+	s := &Set{dir: dir, place: plan.FromSnapshot(p, env, snapshot), run: run}
 	for _, silo := range s.place.Placed {
 		if silo.Wanted {
 			s.silos = append(s.silos, silo)
@@ -49,16 +51,16 @@ func New(plan orchestrator.Plan, site orchestrator.Site, run Run) *Set {
 }
 
 // Dir returns the directory of the instance.
-func (s *Set) Dir() *state.Dir { return s.place.Dir }
+func (s *Set) Dir() *state.Dir { return s.dir }
 
 // Lock locks the databases for changes until release is called or the process
 // ends, and loads the instance's secrets, creating them if there are none. It does
 // not wait: the error wraps state.ErrDatabasesBusy if another process has the lock.
 func (s *Set) Lock() (release func(), err error) {
-	if err := s.place.Share(); err != nil {
+	if s.place.Run.Secrets, err = s.dir.Secrets(); err != nil {
 		return nil, err
 	}
-	unlock, err := s.place.Dir.LockDatabases()
+	unlock, err := s.dir.LockDatabases()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +68,7 @@ func (s *Set) Lock() (release func(), err error) {
 }
 
 func (s *Set) index(name string) int {
-	return slices.IndexFunc(s.silos, func(p orchestrator.Placed) bool { return p.Name == name })
+	return slices.IndexFunc(s.silos, func(p plan.Placed) bool { return p.Name == name })
 }
 
 // environ returns a silo's environment, as a list and as a lookup function.
@@ -81,7 +83,7 @@ func (s *Set) environ(name string) ([]string, state.Lookup) {
 }
 
 // program returns the Sentry that a silo runs.
-func (s *Set) program(silo orchestrator.Placed) (sentry.Program, error) {
+func (s *Set) program(silo plan.Placed) (sentry.Program, error) {
 	_, env := s.environ(silo.Name)
 	p, err := sentry.Finder{Dir: silo.Dir, Command: silo.Command, Env: env}.Sentry()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
@@ -65,26 +65,29 @@ func (b *fixture) set(separate bool, names ...string) *Set {
 			text += fmt.Sprintf("env = {WHO = %q}\n", name)
 		}
 	}
-	site := orchestrator.Site{Env: func(name string) (string, bool) { value, ok := vars[name]; return value, ok }}
+	env := func(name string) (string, bool) { value, ok := vars[name]; return value, ok }
+	var run plan.Run
 	for name, value := range vars {
-		site.Environ = append(site.Environ, name+"="+value)
+		run.Environ = append(run.Environ, name+"="+value)
 	}
-	t, err := topology.Parse(filepath.Join(b.dir, "silo.toml"), []byte(text), nil, site.Env)
+	t, err := topology.Parse(filepath.Join(b.dir, "silo.toml"), []byte(text), nil, env)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if site.Dir, err = state.For(site.Env, t.File); err != nil {
-		b.Fatal(err)
-	}
-	choice, err := sentry.Choose(b.Context(), "dict", sentry.Finder{Env: site.Env})
+	dir, err := state.For(env, t.File)
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan, err := orchestrator.NewPlan(t, choice, false, names)
+	run.Instance = dir.Key
+	choice, err := sentry.Choose(b.Context(), "dict", sentry.Finder{Env: env})
 	if err != nil {
 		b.Fatal(err)
 	}
-	return New(plan, site, b.run)
+	p, err := plan.New(t, choice, false, names)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return New(p, dir, run, b.run)
 }
 
 // locked returns the databases of all silos, locked for the test.

@@ -40,7 +40,7 @@ func (s *Set) Migrate(ctx context.Context, all []sentry.Database, force <-chan s
 	if missing := FindProblems(all).Missing; len(missing) > 0 {
 		return nil, &MissingError{missing}
 	}
-	scratch := filepath.Join(s.place.Dir.Databases(), "conf")
+	scratch := filepath.Join(s.dir.Databases(), "conf")
 	conf, err := s.overlay(scratch)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (j *job) upgrade(ctx context.Context, force <-chan struct{}) (err error) {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(j.set.place.Dir.Databases(), j.database.Silo+".log")
+	name := filepath.Join(j.set.dir.Databases(), j.database.Silo+".log")
 	if j.log, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600); err != nil {
 		return fmt.Errorf("open the migration's log: %w", err)
 	}
@@ -154,7 +154,7 @@ func (j *job) spec() (proc.Spec, error) {
 	env = slices.DeleteFunc(env, func(entry string) bool {
 		return strings.HasPrefix(entry, "SENTRY_REGION=") || strings.HasPrefix(entry, "SENTRY_LOCAL_CELL=")
 	})
-	marker := "SILO_PROCESS=" + j.set.place.Dir.Mark() + "/" + name + "/migrate"
+	marker := "SILO_PROCESS=" + j.set.dir.Mark() + "/" + name + "/migrate"
 	return proc.Spec{
 		Argv:   slices.Concat(program.Argv, []string{"upgrade"}, j.database.Upgrade),
 		Dir:    silo.Dir,

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"silo/databases"
-	"silo/orchestrator"
+	"silo/plan"
 	"silo/sentry"
 )
 
@@ -57,12 +57,12 @@ func (e *examination) inspectDatabases(ctx context.Context) ([]sentry.Database, 
 	if err != nil {
 		return nil, err
 	}
-	plan, err := orchestrator.NewPlan(e.Topology, choice, false, nil)
+	p, err := plan.New(e.Topology, choice, false, nil)
 	if err != nil {
 		return nil, err
 	}
-	site := orchestrator.Site{Dir: e.Instance, Environ: e.Environ, Env: e.Env, Warn: func(string) {}, Trace: func(string) {}}
-	return databases.New(plan, site, e.Exec).Inspect(ctx)
+	run := plan.Run{Instance: e.Instance.Key, Environ: e.Environ}
+	return databases.New(p, e.Instance, run, e.Exec).Inspect(ctx)
 }
 
 // explainedElsewhere reports whether another check explains why the databases could

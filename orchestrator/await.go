@@ -9,14 +9,14 @@ import (
 	"silo/state"
 )
 
-// FailedError says which silos have failed, and shows their last words.
+// FailedError names the silos that have failed, with the end of their output.
 type FailedError struct {
 	Silos     []Failure
-	TimedOut  bool // all of them failed by not being ready in time
-	Unmanaged bool // silo has started none of them
+	TimedOut  bool // all of them were not ready in time
+	Unmanaged bool // silo did not start them
 }
 
-// Failure is one silo's.
+// Failure is one silo that failed or is not ready.
 type Failure struct {
 	Name, Reason string
 	Tail         []string // its last lines
@@ -30,10 +30,10 @@ func (e *FailedError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// NotReadyError says who was not ready when the time was up.
+// NotReadyError names the silos that were not ready in time.
 type NotReadyError struct {
 	Silos     []Failure
-	Unmanaged bool // they are not silo's to start
+	Unmanaged bool // silo does not start them
 }
 
 func (e *NotReadyError) Error() string {
@@ -44,11 +44,10 @@ func (e *NotReadyError) Error() string {
 	return "not ready in time: " + strings.Join(parts, ", ")
 }
 
-// Outcome judges a snapshot for somebody who waits for silos to be ready: done
-// once all are, an error once one never will be. No name means all that are not
-// at rest.
-func Outcome(s *state.Snapshot, names []string) (done bool, failed []state.Silo) {
-	done = true
+// Outcome returns the silos of a snapshot that have failed, and reports whether all are
+// ready. It considers the named silos, or without names all that are not stopped.
+func Outcome(s *state.Snapshot, names []string) (ready bool, failed []state.Silo) {
+	ready = true
 	for _, silo := range s.Silos {
 		if len(names) > 0 && !slices.Contains(names, silo.Name) {
 			continue
@@ -58,25 +57,25 @@ func Outcome(s *state.Snapshot, names []string) (done bool, failed []state.Silo)
 			failed = append(failed, silo)
 		case state.Ready:
 		case state.Stopped:
-			done = done && len(names) == 0
+			ready = ready && len(names) == 0
 		case state.Planned, state.Starting, state.Unready, state.Backoff, state.Stopping:
-			done = false
+			ready = false
 		}
 	}
-	return done, failed
+	return ready, failed
 }
 
-// Await blocks until the named silos are ready. It fails with a *FailedError
-// once one has failed for good, with a *NotReadyError when ctx ends first, and
-// with ErrEnded when the instance ends.
+// Await blocks until the named silos, or all, are ready. It fails with a *FailedError
+// once one has failed, with a *NotReadyError when ctx ends first, and with ErrEnded when
+// the instance ends.
 func (s *Supervisor) Await(ctx context.Context, names ...string) error {
 	for {
 		snapshot, replaced := s.Next()
-		done, failed := Outcome(snapshot, names)
+		ready, failed := Outcome(snapshot, names)
 		if len(failed) > 0 {
-			return s.failure(failed)
+			return s.failedError(failed)
 		}
-		if done {
+		if ready {
 			return nil
 		}
 		select {
@@ -84,35 +83,35 @@ func (s *Supervisor) Await(ctx context.Context, names ...string) error {
 		case <-s.ended:
 			return ErrEnded
 		case <-ctx.Done():
-			return s.notReady(names)
+			return s.notReadyError(names)
 		}
 	}
 }
 
-func (s *Supervisor) failure(silos []state.Silo) error {
-	e := &FailedError{TimedOut: true, Unmanaged: !s.now().Topology.Sentry.Managed}
+func (s *Supervisor) failedError(silos []state.Silo) error {
+	e := &FailedError{TimedOut: true, Unmanaged: !s.placement().Managed()}
 	for _, silo := range silos {
-		f := Failure{Name: silo.Name, Tail: s.Tail(silo.Name, lastLines)}
-		if silo.Reason != nil {
-			f.Reason = *silo.Reason
-		}
 		e.TimedOut = e.TimedOut && silo.TimedOut
-		e.Silos = append(e.Silos, f)
+		e.Silos = append(e.Silos, s.failure(silo, ""))
 	}
 	return e
 }
 
-func (s *Supervisor) notReady(names []string) error {
-	e := &NotReadyError{Unmanaged: !s.now().Topology.Sentry.Managed}
+func (s *Supervisor) notReadyError(names []string) error {
+	e := &NotReadyError{Unmanaged: !s.placement().Managed()}
 	for _, silo := range s.Snapshot().Silos {
 		if silo.State == state.Ready || silo.State == state.Stopped || len(names) > 0 && !slices.Contains(names, silo.Name) {
 			continue
 		}
-		f := Failure{Name: silo.Name, Reason: string(silo.State), Tail: s.Tail(silo.Name, lastLines)}
-		if silo.Reason != nil {
-			f.Reason = *silo.Reason
-		}
-		e.Silos = append(e.Silos, f)
+		e.Silos = append(e.Silos, s.failure(silo, string(silo.State)))
 	}
 	return e
+}
+
+// failure describes a silo, with a reason if its snapshot has none.
+func (s *Supervisor) failure(silo state.Silo, reason string) Failure {
+	if silo.Reason != nil {
+		reason = *silo.Reason
+	}
+	return Failure{Name: silo.Name, Reason: reason, Tail: s.Tail(silo.Name, failureLines)}
 }

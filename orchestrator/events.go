@@ -6,28 +6,27 @@ import (
 	"silo/state"
 )
 
-// event is what the supervisor's goroutine is told. An event about a process
-// carries the incarnation it speaks of; a stale one is dropped.
+// event is an input of step. Events about a process carry its incarnation; outdated
+// ones are dropped.
 type event interface{ isEvent() }
 
 type (
-	// wantEvent asks for silos to run (up), to rest, or to be stopped and started again.
-	wantEvent struct {
-		names []string
-		want  want
-		seen  chan<- struct{} // closed once a snapshot shows it, or nil
+	// commandEvent starts, stops or restarts silos.
+	commandEvent struct {
+		names   []string
+		command command
+		shown   chan<- struct{} // closed once a snapshot shows the effect; may be nil
 	}
-	// applyEvent tells that another topology counts now: silos that are gone, that
-	// are new, and that have to be started again.
+	// applyEvent replaces the placement.
 	applyEvent struct {
-		place *Placement // what the supervisor goes by from then on
-		order []silo     // all silos, in their new order; one that is known is only given its policy
-		again []string
-		seen  chan<- struct{}
+		placement *placement
+		silos     []silo // all silos in order; of known ones, only the policies count
+		restart   []string
+		shown     chan<- struct{}
 	}
-	// downEvent asks for the end of the instance.
+	// downEvent stops the instance, with kill at once.
 	downEvent struct{ kill bool }
-	// launchedEvent tells that the process is there.
+	// launchedEvent reports a new process.
 	launchedEvent struct {
 		name        string
 		incarnation int
@@ -35,76 +34,76 @@ type (
 		processTime string
 		at          time.Time
 	}
-	// exitedEvent tells that the process ended by itself, and that nothing of its tree is left.
+	// launchFailedEvent reports that no process was started.
+	launchFailedEvent struct {
+		name        string
+		incarnation int
+		reason      string
+	}
+	// exitedEvent reports that a process has ended by itself, and its children with it.
 	exitedEvent struct {
 		name        string
 		incarnation int
 		exit        state.Exit
 	}
-	// unlaunchedEvent tells that there never was a process.
-	unlaunchedEvent struct {
-		name        string
-		incarnation int
-		reason      string
-	}
-	// probedEvent tells what a probe of the silo's own port found.
-	probedEvent struct {
-		name        string
-		incarnation int
-		ready       bool
-		fatal       bool // the answer proves that this can never become ready
-		reason      string
-		role        string // of another mode's answer
-		holder      int    // the process that answers, of an unmanaged silo; 0: not told
-		at          time.Time
-	}
-	// roleEvent tells in which mode a silo answers; empty: its answers do not say.
-	roleEvent struct {
-		name        string
-		incarnation int
-		role        string
-	}
-	// overdueEvent tells that ready.timeout has run out.
-	overdueEvent struct {
-		name        string
-		incarnation int
-	}
-	// endedEvent tells that a stop has come to its end: nothing of the tree is left.
-	endedEvent struct {
+	// stoppedEvent reports the end of a stop: the process tree is gone.
+	stoppedEvent struct {
 		name        string
 		incarnation int
 		exit        state.Exit
 		killed      bool
 	}
-	// backoffEvent tells that a backoff is over.
-	backoffEvent struct {
+	// probedEvent is the result of a probe.
+	probedEvent struct {
+		name        string
+		incarnation int
+		ready       bool
+		wrongMode   bool   // the answers prove that the process runs in another mode
+		role        string // that mode
+		reason      string // why it is not ready
+		pid         int    // process that answers for an unmanaged silo; 0 if unknown
+		at          time.Time
+	}
+	// roleEvent reports in which mode a silo answers.
+	roleEvent struct {
+		name        string
+		incarnation int
+		role        string
+	}
+	// readyTimeoutEvent reports that ready.timeout has passed.
+	readyTimeoutEvent struct {
+		name        string
+		incarnation int
+	}
+	// backoffOverEvent reports the end of a backoff.
+	backoffOverEvent struct {
 		name    string
 		backoff int
 	}
 )
 
-func (wantEvent) isEvent()       {}
-func (applyEvent) isEvent()      {}
-func (downEvent) isEvent()       {}
-func (launchedEvent) isEvent()   {}
-func (exitedEvent) isEvent()     {}
-func (unlaunchedEvent) isEvent() {}
-func (probedEvent) isEvent()     {}
-func (roleEvent) isEvent()       {}
-func (overdueEvent) isEvent()    {}
-func (endedEvent) isEvent()      {}
-func (backoffEvent) isEvent()    {}
+func (commandEvent) isEvent()      {}
+func (applyEvent) isEvent()        {}
+func (downEvent) isEvent()         {}
+func (launchedEvent) isEvent()     {}
+func (launchFailedEvent) isEvent() {}
+func (exitedEvent) isEvent()       {}
+func (stoppedEvent) isEvent()      {}
+func (probedEvent) isEvent()       {}
+func (roleEvent) isEvent()         {}
+func (readyTimeoutEvent) isEvent() {}
+func (backoffOverEvent) isEvent()  {}
 
-type want int
+type command int
 
 const (
-	wantUp want = iota
-	wantRest
-	wantAgain
-	wantNothing
+	commandNone command = iota // only waits for a snapshot
+	commandStart
+	commandStop
+	commandRestart
 )
 
-// action is what the supervisor is to do; data, so that step stays pure.
+// action is an output of step, which Run executes.
 type action interface{ isAction() }
 
 type (
@@ -112,28 +111,29 @@ type (
 		name        string
 		incarnation int
 	}
-	// seekAction looks out for an unmanaged silo, in place of any look-out there is.
-	seekAction struct {
-		name        string
-		incarnation int
-	}
-	// leaveAction ends the look-out for an unmanaged silo.
-	leaveAction struct{ name string }
-	// stopAction ends a process tree; kill cuts a stop that is under way short.
+	// stopAction stops a process tree. With kill it also ends the grace of a stop
+	// that is under way.
 	stopAction struct {
 		name        string
 		incarnation int
 		kill        bool
 	}
-	armAction struct {
+	// watchAction probes an unmanaged silo until it is ready, instead of any earlier watch.
+	watchAction struct {
+		name        string
+		incarnation int
+	}
+	unwatchAction struct{ name string }
+	// backoffAction sends a backoffOverEvent after a wait.
+	backoffAction struct {
 		name    string
 		backoff int
-		after   time.Duration
+		wait    time.Duration
 	}
 )
 
-func (launchAction) isAction() {}
-func (seekAction) isAction()   {}
-func (leaveAction) isAction()  {}
-func (stopAction) isAction()   {}
-func (armAction) isAction()    {}
+func (launchAction) isAction()  {}
+func (stopAction) isAction()    {}
+func (watchAction) isAction()   {}
+func (unwatchAction) isAction() {}
+func (backoffAction) isAction() {}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"silo/logs"
+	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
@@ -80,8 +81,8 @@ type bench struct {
 	notes  *strings.Builder
 	ran    chan error
 	config string
-	plan   func(more string) Plan // with lines after the topology's own
-	before atomic.Pointer[func()] // is called before each fork, where it is set
+	plan   func(more string) plan.Plan // with lines after the topology's own
+	before atomic.Pointer[func()]      // is called before each fork, where it is set
 }
 
 // start prepares and runs an instance: control and one region, us, that play
@@ -120,17 +121,17 @@ env = { %s = %q }
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok
 	}
-	planned := func(more string) Plan {
+	planned := func(more string) plan.Plan {
 		topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text+more), nil, env)
 		must(t, err)
 		choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Finder{Dir: home, Command: topo.Sentry.Command, Env: env})
 		must(t, err)
-		plan, err := NewPlan(topo, choice, false, nil)
+		p, err := plan.New(topo, choice, false, nil)
 		must(t, err)
-		return plan
+		return p
 	}
-	plan := planned("")
-	dir, err := state.For(env, plan.Topology.File)
+	first := planned("")
+	dir, err := state.For(env, first.Topology.File)
 	must(t, err)
 	b := &bench{plan: planned, dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
 	mux := logs.NewMux(io.Discard, func(name string) string {
@@ -139,7 +140,7 @@ env = { %s = %q }
 		}
 		return name + " | "
 	})
-	b.Instance, err = Prepare(t.Context(), plan, Site{
+	b.Instance, err = Prepare(t.Context(), first, Host{
 		Dir: dir, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GORACE=atexit_sleep_ms=0"}, Env: env,
 		Version: "test", Warn: func(string) {}, Trace: func(string) {},
 	}, mux)
@@ -229,7 +230,7 @@ func TestUpToReadyAndDownToNothing(t *testing.T) {
 func TestTheInstanceIsOnlyOnce(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
-	if _, err := Prepare(t.Context(), b.now().Plan, b.now().Site, nil); !errors.Is(err, state.ErrRunning) {
+	if _, err := Prepare(t.Context(), b.placement().Plan, b.placement().Host, nil); !errors.Is(err, state.ErrRunning) {
 		t.Fatalf("a second one: %v", err)
 	}
 }
@@ -316,7 +317,7 @@ func TestStopAndStartKeepTheAddress(t *testing.T) {
 	if got := b.us(); got.URL != url || got.Restarts != 0 {
 		t.Fatalf("%+v, once at %s", got, url)
 	}
-	var unknown *UnknownSiloError
+	var unknown *plan.UnknownSiloError
 	if err := b.Restart("nosuch"); !errors.As(err, &unknown) {
 		t.Fatalf("got %v", err)
 	}
@@ -328,7 +329,7 @@ func TestCleanEndsWhatAKilledRunLeft(t *testing.T) {
 	env := func(name string) (string, bool) { return home, name == "SILO_STATE_DIR" }
 	dir, err := state.For(env, filepath.Join(home, "silo.toml"))
 	must(t, err)
-	marked, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}, Env: append(os.Environ(), marker(dir))})
+	marked, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}, Env: append(os.Environ(), instanceMarker(dir))})
 	must(t, err)
 	recorded, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}})
 	must(t, err)

@@ -11,59 +11,58 @@ import (
 	"silo/logs"
 )
 
-// tailBytes is how much of a process's end is kept at hand for its last lines.
+// tailBytes is how much of a process's latest output is kept in memory.
 const tailBytes = 8 << 10
 
-// output is where one silo's processes write: the raw file, the joined lines
-// that somebody may read along, and the last few for when it fails.
+// output receives what one silo's processes write. It goes to the log, as whole lines to
+// the terminal, and the latest part is kept for failure messages. A nil output is empty.
 type output struct {
 	silo string
-	raw  *logs.Writer
-	mux  *logs.Mux                      // nil where nobody reads along
+	log  *logs.Writer
+	mux  *logs.Mux                      // may be nil
 	line io.WriteCloser                 // the present process's stream into mux
-	lost atomic.Pointer[logs.LossError] // why output is not kept at the moment; nil: it is
+	loss atomic.Pointer[logs.LossError] // why output cannot be logged; nil if it is
 	mu   sync.Mutex                     // guards kept
 	kept []byte
 }
 
-// newOutput opens a silo's log. note takes what is to be said of it, and changed is
-// called when trouble begins or is over.
-func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, note func(string), changed func()) (*output, error) {
-	raw, err := logs.Open(dir, silo, limits)
+// newOutput opens a silo's log. It calls warn and changed when logging fails, and when it
+// works again.
+func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, warn func(string), changed func()) (*output, error) {
+	log, err := logs.Open(dir, silo, limits)
 	if err != nil {
 		return nil, err
 	}
-	o := &output{silo: silo, raw: raw, mux: mux}
-	raw.OnError = func(err error) {
-		note(err.Error())
+	o := &output{silo: silo, log: log, mux: mux}
+	log.OnError = func(err error) {
+		warn(err.Error())
 		loss, lost := errors.AsType[*logs.LossError](err)
 		if !lost || loss.Over {
 			loss = nil
 		}
-		o.lost.Store(loss)
+		o.loss.Store(loss)
 		changed()
 	}
 	return o, nil
 }
 
-// trouble says why output is not being kept; empty while it is.
-func (o *output) trouble() string {
+// problem explains why output is not logged at the moment; it is empty if it is.
+func (o *output) problem() string {
 	if o == nil {
 		return ""
 	}
-	if loss := o.lost.Load(); loss != nil {
+	if loss := o.loss.Load(); loss != nil {
 		return "its output is not being kept: " + loss.Err.Error()
 	}
 	return ""
 }
 
-// Write takes a block of a process's output. The raw file comes first: what is
-// accepted is on disk before anybody sees it.
+// Write logs a block before anyone can read it.
 func (o *output) Write(block []byte) (int, error) {
-	_, _ = o.raw.Write(block) // reports its trouble by itself and goes on
+	_, _ = o.log.Write(block) // reports its errors to OnError
 	o.keep(block)
 	if o.line != nil {
-		_, _ = o.line.Write(block) // a reader that is gone must not stop the silo
+		_, _ = o.line.Write(block) // a closed terminal must not stop the silo
 	}
 	return len(block), nil
 }
@@ -71,19 +70,14 @@ func (o *output) Write(block []byte) (int, error) {
 func (o *output) keep(block []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(block) >= tailBytes {
-		o.kept = append(o.kept[:0], block[len(block)-tailBytes:]...)
-		return
-	}
-	if over := len(o.kept) + len(block) - tailBytes; over > 0 {
+	o.kept = append(o.kept, block...)
+	if over := len(o.kept) - tailBytes; over > 0 {
 		o.kept = append(o.kept[:0], o.kept[over:]...)
 	}
-	o.kept = append(o.kept, block...)
 }
 
-// fresh makes room for the next process: an earlier one's lines are forgotten,
-// and one that it did not finish is not gone on with. No process runs meanwhile.
-func (o *output) fresh() {
+// reset prepares for the next process. It must not be called while one writes.
+func (o *output) reset() {
 	if o.mux != nil {
 		o.closeLine()
 		o.line = o.mux.Stream(o.silo)
@@ -94,6 +88,9 @@ func (o *output) fresh() {
 }
 
 func (o *output) tail(n int) []string {
+	if o == nil {
+		return nil
+	}
 	o.mu.Lock()
 	text := string(bytes.TrimRight(o.kept, "\r\n"))
 	o.mu.Unlock()
@@ -112,12 +109,15 @@ func (o *output) lastLine() string {
 }
 
 func (o *output) close() {
-	_ = o.raw.Close() // what it could not keep has been said
+	if o == nil {
+		return
+	}
+	_ = o.log.Close() // its errors were reported to OnError
 	o.closeLine()
 }
 
 func (o *output) closeLine() {
 	if o.line != nil {
-		_ = o.line.Close() // a reader that is gone needs no last line
+		_ = o.line.Close() // a closed terminal needs no last line
 	}
 }

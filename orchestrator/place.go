@@ -4,268 +4,131 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"net"
 	"runtime"
-	"slices"
-	"strconv"
 	"time"
 
+	"silo/plan"
 	"silo/ports"
 	"silo/sentry"
 	"silo/state"
 	"silo/tunnels"
 )
 
-// edgeBase and edgeSpan bound the ports on which the local provider prefers to
-// give addresses: below Linux's and macOS's ephemeral ranges, above what
-// developers' tools use.
-const (
-	edgeBase  = 20000
-	edgeSpan  = 10000
-	edgeBlock = 20 // of them for each instance
-)
+// closeTimeout bounds the end of a provider: a dead tunnel service must not block a stop.
+const closeTimeout = 2 * time.Second
 
-// edgePrefix tells an edge's port from its silo's among remembered ports; no
-// silo's name holds a colon.
-const edgePrefix = "edge:"
-
-// frontPort is what the port that routes by host is remembered as, and frontOffset
-// its place in an instance's block of ports: the last.
-const (
-	frontPort   = edgePrefix + "*"
-	frontOffset = edgeBlock - 1
-)
-
-// Site is where a plan is carried out: the instance's directory and the
-// caller's environment.
-type Site struct {
-	Dir     *state.Dir
-	Environ []string // the caller's, as os.Environ gives it
-	Env     state.Lookup
-	Version string
-	Guard   []string     // the command that calls Bury once this process is dead; empty: none
-	Root    bool         // the effective user is root
-	Colour  bool         // silos are asked for colour, which their pipes do not: somebody sees it
-	Warn    func(string) // takes what a user should know; never nil
-	Trace   func(string) // takes what only somebody who looks for a fault wants to know; never nil
-}
-
-// Placement is a Plan with a port and an address for every silo. It is frozen;
-// the ports stay reserved until their silos start, the tunnels are open.
-type Placement struct {
-	Plan
-	Site
-	RunID   string
-	Secrets state.Secrets
-	Placed  []Placed // as Plan.Silos
+// placement is a layout whose ports are reserved and whose tunnels are open. It is
+// immutable once newPlacement or replace has returned it.
+type placement struct {
+	plan.Layout
+	Host
 
 	fingerprint string
-	urls        []string     // every silo's address as an entry of an environment
 	block       sentry.Block // the region config; empty for a monolith
+	open        map[string]resources
 	provider    tunnels.Provider
-	front       *tunnels.HostRouter // of provider local, else nil
-	frontAt     int                 // its port
-	board       *board
-	gate        *gate
+	router      *tunnels.HostRouter // of provider local, else nil
+	routerPort  int
+	hub         *snapshotHub
+	traffic     *trafficObserver
 }
 
-// Placed is one silo with its place.
-type Placed struct {
-	Planned
-	Port       int
-	HealthPort int    // where its backend answers
-	URL        string // its address
-	BrowseURL  string // its address for browsers, by name; empty where there is none
-	Preferred  int    // the port that it would have, were that not somebody else's; 0: it has it, or any would do
-	Tunnel     tunnels.Tunnel
-
-	held *ports.Reservation // of its ports
-	out  *output            // where its processes write; nil before there is a supervisor
+// resources are what is open for one silo.
+type resources struct {
+	ports  *ports.Reservation
+	tunnel tunnels.Tunnel
+	output *output // nil before there is a supervisor
 }
 
-// Bind is the address that the silo's devserver is told to listen on.
-func (p Placed) Bind() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port)) }
-
-func (p Placed) health() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.HealthPort)) }
-
-// wants are the ports that silos of a plan need. A port that the topology does
-// not write is asked for as remembered from the last run, so that it stays the same.
-func wants(p Plan, site Site, silos []Planned) []ports.Request {
-	remembered := site.Dir.Ports()
-	var list []ports.Request
-	for _, s := range silos {
-		want := ports.Request{Name: s.Name, Port: s.Port, Fixed: s.PortFixed, Span: span(s)}
-		if last := remembered[s.Name]; !s.PortFixed && last != 0 {
-			want.Port = last
-		}
-		list = append(list, want)
-	}
-	if p.Topology.Tunnels.Provider != tunnels.Local {
-		return list
-	}
-	for _, s := range silos {
-		i := slices.Index(p.Names(), s.Name)
-		want := ports.Request{Name: edgePrefix + s.Name, Port: edgePort(site.Dir.Key, i), Span: 1}
-		if last := remembered[want.Name]; last != 0 {
-			want.Port = last
-		}
-		list = append(list, want)
-	}
-	if len(silos) > 0 && silos[0].Name == p.Silos[0].Name { // which is there from the start: there is one for all
-		want := ports.Request{Name: frontPort, Port: edgePort(site.Dir.Key, frontOffset), Span: 1}
-		if last := remembered[frontPort]; last != 0 {
-			want.Port = last
-		}
-		list = append(list, want)
-	}
-	return list
-}
-
-// span is how many ports a silo takes: with watchers its own is webpack's, and
-// the next one its backend's.
-func span(s Planned) int {
-	if s.Watchers {
-		return 2
-	}
-	return 1
-}
-
-// edgePort is the port that an instance's i-th edge prefers before any was
-// remembered: a block of its own for each instance, as far as a hash can.
-func edgePort(key string, i int) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(key)) // never fails, says package hash
-	return edgeBase + (int(h.Sum32()%(edgeSpan/edgeBlock))*edgeBlock+i)%edgeSpan
-}
-
-// Place reserves the ports and opens all tunnels at once. Nothing that failed
-// leaves anything behind. It blocks as long as the slowest tunnel, bounded by
-// ctx and by the provider.
-func Place(ctx context.Context, plan Plan, site Site) (*Placement, error) {
-	p := &Placement{Plan: plan, Site: site, RunID: runID(), board: newBoard()}
-	if plan.Topology.Tunnels.Provider == tunnels.Local {
-		p.front = tunnels.NewHostRouter()
-	}
-	p.gate = newGate(p)
-	config, err := p.tunnelConfig()
+// newPlacement reserves the ports and opens all tunnels at once. If it fails, nothing
+// stays open and no file was written. It blocks as long as the slowest tunnel, bounded
+// by ctx and by the provider.
+func newPlacement(ctx context.Context, layout plan.Plan, host Host) (*placement, error) {
+	p := &placement{Layout: plan.Layout{Plan: layout, Run: host.NewRun()}, Host: host, hub: newSnapshotHub(), open: map[string]resources{}}
+	p.traffic = newTrafficObserver(p)
+	config, err := tunnelConfig(layout, host)
 	if err != nil {
 		return nil, err
 	}
+	if layout.Topology.Tunnels.Provider == tunnels.Local {
+		p.router = tunnels.NewHostRouter()
+	}
+	config.HostRouter, config.Recording = p.router, p.traffic.recording()
+	config.Changed = func(string, tunnels.Status) { p.hub.nudge() }
 	if p.provider, err = tunnels.New(config); err != nil {
 		return nil, err
 	}
-	if p.Placed, err = p.settle(ctx, plan.Silos); err != nil {
+	if p.Placed, err = p.openSilos(ctx, layout.Silos); err != nil {
 		closeProvider(ctx, p.provider)
 		return nil, err
 	}
-	// Only now: what is refused before has written nothing.
-	if p.Secrets, err = site.Dir.RenewSecrets(); err == nil {
-		err = p.finish()
+	if p.Run.Secrets, err = host.Dir.RenewSecrets(); err == nil { // the first write to disk
+		err = p.complete()
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.leave(ctx))
+		return nil, errors.Join(err, p.close(ctx))
 	}
 	return p, nil
 }
 
-// finish works out what follows from the places.
-func (p *Placement) finish() (err error) {
-	p.fingerprint, p.urls = p.Fingerprint(), nil
-	for name, url := range p.addresses() {
-		p.urls = append(p.urls, name+"="+url)
-	}
-	if !p.Monolith { // a monolith has no regions to write down
+// complete computes what follows from the layout, and remembers the ports.
+func (p *placement) complete() (err error) {
+	p.fingerprint = p.Fingerprint()
+	if !p.Monolith {
 		p.block, err = p.RegionConfig()
 	}
-	p.remember()
+	remembered := p.Dir.Ports()
+	for _, s := range p.Placed {
+		remembered[s.Name] = s.Port
+		if edge := p.open[s.Name].ports.Port(edgeKey + s.Name); edge != 0 {
+			remembered[edgeKey+s.Name] = edge
+		}
+	}
+	if p.routerPort != 0 {
+		remembered[routerKey] = p.routerPort
+	}
+	if err := p.Dir.SavePorts(remembered); err != nil {
+		p.Warn("the next run may have other ports: " + err.Error())
+	}
 	return err
 }
 
-// leave gives all ports and tunnels back.
-func (p *Placement) leave(ctx context.Context) error {
+// close closes all tunnels, ports and logs.
+func (p *placement) close(ctx context.Context) error {
 	closeProvider(ctx, p.provider)
-	return release(p.Placed)
-}
-
-// release gives the ports of silos back, as far as they are still held.
-func release(placed []Placed) error {
 	var errs []error
-	for _, s := range placed {
-		errs = append(errs, s.held.Close())
+	for _, r := range p.open {
+		errs = append(errs, r.ports.Close())
+		r.output.close()
 	}
 	return errors.Join(errs...)
 }
 
-// settle gives silos their ports and tunnels, or nothing at all.
-func (p *Placement) settle(ctx context.Context, silos []Planned) ([]Placed, error) {
-	list := wants(p.Plan, p.Site, silos)
-	reserved, there, err := reserveFor(ctx, p.Plan, p.Site, silos, list)
+func closeProvider(ctx context.Context, provider tunnels.Provider) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	_ = provider.Close(ctx) // nothing can be done about a tunnel that does not close
+}
+
+// openSilos gives silos their ports and tunnels, or none of them anything.
+func (p *placement) openSilos(ctx context.Context, silos []plan.Silo) ([]plan.Placed, error) {
+	reserved, placed, err := reserve(ctx, p.Plan, p.Host, silos, edgeWants(p.Plan, p.Host, silos))
 	if err != nil {
 		return nil, err
 	}
-	if err := p.openFront(ctx, reserved); err != nil {
-		return nil, errors.Join(err, reserved.Close())
-	}
-	placed := make([]Placed, len(silos))
-	for i, s := range silos {
-		port := portOf(reserved, there, s.Name)
-		placed[i] = Placed{Planned: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port), held: reserved}
-		placed[i].BrowseURL = p.browseURL(s)
-		placed[i].Preferred = displacedFrom(list[i], port)
-	}
-	if err := p.open(ctx, placed); err != nil {
+	if err := p.openTunnels(ctx, reserved, placed); err != nil {
 		return nil, errors.Join(err, reserved.Close())
 	}
 	return placed, nil
 }
 
-// displacedFrom is the port that was wanted, where it is another.
-func displacedFrom(want ports.Request, port int) int {
-	if want.Port == port {
-		return 0
+func (p *placement) openTunnels(ctx context.Context, reserved *ports.Reservation, placed []plan.Placed) (err error) {
+	if err := p.serveRouter(ctx, reserved); err != nil {
+		return err
 	}
-	return want.Port
-}
-
-// Displaced tells, in words, of silos whose ports are not those that they would have
-// had, and who has those.
-func Displaced(list []Placed) (what []string) {
-	for _, s := range list {
-		if s.Preferred == 0 {
-			continue
-		}
-		text := fmt.Sprintf("port of %s is %d: %d is taken", s.Name, s.Port, s.Preferred)
-		if holders := ports.Holders(s.Preferred); len(holders) > 0 {
-			text += fmt.Sprintf(" by %s (pid %d)", holders[0].Program, holders[0].PID)
-		}
-		what = append(what, text)
-	}
-	return what
-}
-
-// remember keeps the ports for the next run.
-func (p *Placement) remember() {
-	kept := p.Dir.Ports()
-	for _, s := range p.Placed {
-		kept[s.Name] = s.Port
-		if edge := s.held.Port(edgePrefix + s.Name); edge != 0 {
-			kept[edgePrefix+s.Name] = edge
-		}
-	}
-	if p.frontAt != 0 {
-		kept[frontPort] = p.frontAt
-	}
-	if err := p.Dir.SavePorts(kept); err != nil {
-		p.Warn("the next run may have other ports: " + err.Error())
-	}
-}
-
-// open gives silos their tunnels, all at once.
-func (p *Placement) open(ctx context.Context, placed []Placed) (err error) {
 	specs := make([]tunnels.Spec, len(placed))
 	for i, s := range placed {
-		if specs[i], err = p.tunnelSpec(s); err != nil {
+		if specs[i], err = p.tunnelSpec(s, reserved); err != nil {
 			return err
 		}
 	}
@@ -273,38 +136,58 @@ func (p *Placement) open(ctx context.Context, placed []Placed) (err error) {
 	if err != nil {
 		return err
 	}
-	for i := range placed {
-		placed[i].Tunnel, placed[i].URL = opened[i], opened[i].URL()
+	for i, t := range opened {
+		s := &placed[i]
+		s.URL, s.BrowseURL = t.URL(), p.BrowseURL(s.Silo, p.routerPort)
+		p.open[s.Name] = resources{ports: reserved, tunnel: t}
 	}
 	return nil
 }
 
-// closeProvider ends a provider in bounded time: a dead edge must not hold a
-// teardown up.
-func closeProvider(ctx context.Context, provider tunnels.Provider) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	_ = provider.Close(ctx) // nothing can be done about a tunnel that will not close
+// serveRouter serves the port that routes by host, if it is among those reserved.
+func (p *placement) serveRouter(ctx context.Context, reserved *ports.Reservation) error {
+	port := reserved.Port(routerKey)
+	if port == 0 {
+		return nil
+	}
+	listeners, err := reserved.Listeners(routerKey)
+	if err != nil {
+		return fmt.Errorf("serve host names: %w", err)
+	}
+	p.routerPort = port
+	p.router.Serve(ctx, listeners, func(err error) { p.Warn("browsers no longer find silos by name: " + err.Error()) })
+	return nil
 }
 
-func (p *Placement) tunnelConfig() (tunnels.Config, error) {
+func (p *placement) tunnelSpec(s plan.Placed, reserved *ports.Reservation) (tunnels.Spec, error) {
+	spec := tunnels.Spec{
+		Name: s.Name, Upstream: func() string { return p.hub.upstream(s.Name) },
+		Starting: func() (string, bool) { return p.hub.starting(s.Name) },
+		Domain:   s.Domain, URL: s.Silo.URL, HostHeader: s.HostHeader, Hosts: []string{p.BrowseHost(s.Silo), s.Domain},
+		TrafficPolicy: s.TrafficPolicy, BasicAuth: s.BasicAuth, AllowCIDRs: s.AllowCIDRs,
+	}
+	switch p.Topology.Tunnels.Provider {
+	case tunnels.None:
+		spec.Upstream = s.Bind // the address is the port itself
+	case tunnels.Local:
+		listener, err := reserved.Listener(edgeKey + s.Name)
+		if err != nil {
+			return spec, fmt.Errorf("serve the address of %s: %w", s.Name, err)
+		}
+		spec.Listener = listener
+	}
+	return spec, nil
+}
+
+// tunnelConfig returns the provider's configuration, as far as the plan determines it.
+func tunnelConfig(p plan.Plan, host Host) (tunnels.Config, error) {
 	t := p.Topology.Tunnels
-	config := tunnels.Config{
-		Provider: t.Provider, Version: p.Version, Log: p.Trace, Warn: p.Warn, HostRouter: p.front,
-		Changed: func(string, tunnels.Status) {
-			if p.board != nil {
-				p.board.nudge()
-			}
-		},
-	}
-	if p.gate != nil {
-		config.Recording = p.gate.recording()
-	}
+	config := tunnels.Config{Provider: t.Provider, Version: host.Version, Log: host.Trace, Warn: host.Warn}
 	if t.Provider != tunnels.Ngrok {
 		return config, nil
 	}
-	home, _ := p.Env("HOME")
-	token, source, err := tunnels.FindToken(t.Ngrok.Authtoken, p.Env, home, runtime.GOOS)
+	home, _ := host.Env("HOME")
+	token, source, err := tunnels.FindToken(t.Ngrok.Authtoken, host.Env, home, runtime.GOOS)
 	if err != nil {
 		return config, err
 	}
@@ -315,23 +198,28 @@ func (p *Placement) tunnelConfig() (tunnels.Config, error) {
 	return config, nil
 }
 
-func (p *Placement) tunnelSpec(s Placed) (tunnels.Spec, error) {
-	spec := tunnels.Spec{
-		Name: s.Name, Upstream: func() string { return p.board.upstream(s.Name) },
-		Starting: func() (string, bool) { return p.board.starting(s.Name) },
-		Domain:   s.Domain, URL: s.Silo.URL, HostHeader: s.HostHeader,
-		Hosts:         []string{p.browseHost(s.Name, s.IsControl()), s.Domain},
-		TrafficPolicy: s.TrafficPolicy, BasicAuth: s.BasicAuth, AllowCIDRs: s.AllowCIDRs,
+// writeConfig writes the region config. A monolith has none.
+func (p *placement) writeConfig(ctx context.Context) (sentry.Change, error) {
+	if p.Monolith {
+		return sentry.Change{}, nil
 	}
-	if p.Topology.Tunnels.Provider == tunnels.None {
-		spec.Upstream = s.Bind // its address is its port, before anything listens there too
-	}
-	if p.Topology.Tunnels.Provider == tunnels.Local {
-		listener, err := s.held.Listener(edgePrefix + s.Name)
-		if err != nil {
-			return spec, fmt.Errorf("hand over the edge of %s: %w", s.Name, err)
+	return sentry.Write(ctx, p.Topology.Sentry.Config, p.block)
+}
+
+// renewsSecrets reports whether rotated secrets wait for the next start of all silos.
+func (p *placement) renewsSecrets() bool {
+	return p.Choice.Dialect.Secrets && p.Dir.RotatedSecrets()
+}
+
+// clusterSilos returns the silos of a plan as step sees them before their first start.
+func clusterSilos(p plan.Plan) []silo {
+	silos := make([]silo, len(p.Silos))
+	for i, s := range p.Silos {
+		phase := state.Stopped
+		if s.Wanted {
+			phase = state.Planned
 		}
-		spec.Listener = listener
+		silos[i] = silo{name: s.Name, control: s.IsControl(), unmanaged: !p.Managed(), policy: s.Restart, grace: s.Stop.Grace, phase: phase}
 	}
-	return spec, nil
+	return silos
 }

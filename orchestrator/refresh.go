@@ -3,61 +3,72 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
 )
 
-// refresh asks Run for the processes that are worth a look.
-type refresh struct{ reply chan<- []look }
+const (
+	// statusTimeout bounds the probes of Refresh.
+	statusTimeout = 250 * time.Millisecond
+	// modeTimeout bounds the requests for a silo's mode, which no one waits for. The
+	// first requests of a silo can take seconds (Sentry 23.7.1: region to control).
+	modeTimeout = 10 * time.Second
+	// modeWait is how long Refresh waits for a silo's mode: enough for the stand-in.
+	modeWait = 20 * time.Millisecond
+)
 
-// look is a process that is worth one.
-type look struct {
+// refresh asks Run for the silos that have been ready.
+type refresh struct{ reply chan<- []runningSilo }
+
+// runningSilo is a silo that is ready or unready.
+type runningSilo struct {
 	*job
-	ready bool // what is known of it so far
+
+	ready bool
 	pid   int
-	told  <-chan struct{} // closed once it has told its mode; nil: nobody asks now
+	mode  <-chan struct{} // closed once it was asked for its mode; nil if it is not being asked
 }
 
-// Refresh looks at every silo once, bounded at 250 ms, and returns a snapshot
-// that has what was found: health, and what each process tree uses. It is the
-// only probing after a silo has become ready: nothing polls while nobody asks.
+// Refresh probes every silo once, for 250 ms at most, and returns a snapshot with the
+// results and with the resources that the process trees use. No other probes are sent
+// once a silo is ready.
 func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
-	looks, ok := s.looks()
+	silos, ok := s.runningSilos()
 	if !ok {
 		return s.Snapshot()
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	var probes sync.WaitGroup
-	for _, l := range looks {
-		if placed := s.placed(l.name); !placed.Ready.Off || l.process == nil {
-			probes.Go(func() { s.reprobe(ctx, l, placed) })
+	for _, r := range silos {
+		if placed, known := s.placement().Find(r.name); known && (!placed.Ready.Off || r.process == nil) {
+			probes.Go(func() { s.reprobe(ctx, r, placed) })
 		}
 	}
-	usage := s.usage(slices.Clone(looks))
+	usage := measure(silos)
 	probes.Wait()
-	_ = s.ask(wantNothing, nil) // once this has passed, the probes' findings have too
-	return s.measured(usage)
+	_ = s.sendCommand(commandNone, nil) // by then, the results of the probes are in a snapshot
+	return s.withUsage(usage)
 }
 
-// Measure is Refresh without a probe, for when all silos have just been probed.
+// Measure is Refresh without probes, for use right after all silos became ready.
 func (s *Supervisor) Measure() *state.Snapshot {
-	looks, ok := s.looks()
+	silos, ok := s.runningSilos()
 	if !ok {
 		return s.Snapshot()
 	}
-	return s.measured(s.usage(looks))
+	return s.withUsage(measure(silos))
 }
 
-// looks are the processes worth one; false: the instance has ended.
-func (s *Supervisor) looks() ([]look, bool) {
-	reply := make(chan []look, 1)
+// runningSilos returns the silos that have been ready, and false if the instance has ended.
+func (s *Supervisor) runningSilos() ([]runningSilo, bool) {
+	reply := make(chan []runningSilo, 1)
 	select {
 	case s.refreshes <- refresh{reply}:
 		return <-reply, true
@@ -66,149 +77,112 @@ func (s *Supervisor) looks() ([]look, bool) {
 	}
 }
 
-func (s *Supervisor) measured(usage map[string]use) *state.Snapshot {
-	fresh := withUsage(s.Snapshot(), usage)
-	fresh.Config.InStep = s.inStep()
-	return fresh
-}
-
-// running are the jobs whose process is up. Those that nobody has asked yet are
-// asked which mode they answer in: once, and once control is ready, since a region
-// may ask control who calls before it answers.
-func (s *Supervisor) running(ctx context.Context, c cluster) []look {
-	var looks []look
-	ask := !s.now().Monolith && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.control && s.phase != state.Ready })
-	for i := range c.silos {
-		silo := &c.silos[i]
+// running is runningSilos on Run's goroutine. Each process is asked for its mode once,
+// and only once control is ready: a region may call control before it answers.
+func (s *Supervisor) running(ctx context.Context, c cluster) []runningSilo {
+	var list []runningSilo
+	askModes := !s.placement().Monolith && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.control && s.phase != state.Ready })
+	for _, silo := range c.silos {
 		if silo.phase != state.Ready && silo.phase != state.Unready {
 			continue
 		}
-		l := look{job: s.jobs[silo.name], ready: silo.phase == state.Ready, pid: silo.pid}
-		if ask && l.ready && l.asked != l.pid {
-			l.asked = l.pid
-			told := make(chan struct{})
-			l.told = told
-			s.workers.Go(func() { defer close(told); s.learn(ctx, l.job) })
+		r := runningSilo{job: s.jobs[silo.name], ready: silo.phase == state.Ready, pid: silo.pid}
+		if askModes && r.ready && r.askedMode != r.pid {
+			r.askedMode = r.pid
+			asked := make(chan struct{})
+			r.mode = asked
+			s.goroutines.Go(func() {
+				defer close(asked)
+				s.learnMode(ctx, r.job)
+			})
 		}
-		looks = append(looks, l)
+		list = append(list, r)
 	}
-	return looks
+	return list
 }
 
-// learn asks a silo which mode it answers in, and tells it where it says so.
-func (s *Supervisor) learn(ctx context.Context, j *job) {
-	if mode := fullRole(ctx, s.now().Choice.Dialect, s.placed(j.name)); mode != "" {
-		s.send(roleEvent{j.name, j.incarnation, mode})
-	}
-}
-
-// reprobe tells what has changed: no news makes no snapshot.
-func (s *Supervisor) reprobe(ctx context.Context, l look, placed Placed) {
-	if l.process == nil {
-		s.look(ctx, l, placed)
-	}
-	err := healthy(ctx, placed)
-	if l.told != nil {
-		s.hear(ctx, l.told)
-	}
-	if (err == nil) == l.ready || l.process == nil {
-		return
-	}
-	finding := probedEvent{name: l.name, incarnation: l.incarnation, ready: err == nil, at: time.Now()}
-	if err != nil {
-		finding.reason = err.Error()
-	}
-	s.send(finding)
-}
-
-// hear gives a silo a moment to tell its mode; a later answer is for the next look.
-func (s *Supervisor) hear(ctx context.Context, told <-chan struct{}) {
-	moment := time.NewTimer(hearTime)
-	defer moment.Stop()
-	select {
-	case <-told:
-	case <-moment.C:
-	case <-ctx.Done():
+// learnMode asks a silo for its mode.
+func (s *Supervisor) learnMode(ctx context.Context, j *job) {
+	p := s.placement()
+	if placed, known := p.Find(j.name); known {
+		if mode := knownMode(ctx, p.Choice.Dialect, placed); mode != "" {
+			s.send(roleEvent{j.name, j.incarnation, mode})
+		}
 	}
 }
 
-// learnTimeout bounds a request that nobody waits for: the first ones of a silo
-// take seconds, as those of a region to control do (Sentry 23.7.1).
-const learnTimeout = 10 * time.Second
+// reprobe sends an event if a silo's health has changed.
+func (s *Supervisor) reprobe(ctx context.Context, r runningSilo, placed plan.Placed) {
+	var result probedEvent
+	changed := false
+	if r.process == nil {
+		result = s.probeUnmanaged(ctx, r.job, placed)
+		changed = result.wrongMode || result.ready != r.ready || result.ready && result.pid != r.pid
+	} else {
+		err := checkHealth(ctx, placed)
+		result = probedEvent{name: r.name, incarnation: r.incarnation, ready: err == nil, at: time.Now()}
+		if err != nil {
+			result.reason = err.Error()
+		}
+		changed = result.ready != r.ready
+	}
+	if changed {
+		s.send(result)
+	}
+	if r.mode != nil {
+		select {
+		case <-r.mode:
+		case <-time.After(modeWait):
+		case <-ctx.Done():
+		}
+	}
+}
 
-// hearTime is enough for what answers by itself.
-const hearTime = 20 * time.Millisecond
-
-// inStep tells whether the region config's file still holds what was written;
-// nil where that cannot be told, or a monolith reads none.
+// inStep reports whether the region config's file still holds what was written; nil if
+// that is unknown, or in monolith mode.
 func (s *Supervisor) inStep() *bool {
-	if s.now().Monolith {
+	p := s.placement()
+	if p.Monolith {
 		return nil
 	}
-	_, same, err := sentry.Diff(s.now().Topology.Sentry.Config, s.now().block)
+	_, same, err := sentry.Diff(p.Topology.Sentry.Config, p.block)
 	if err != nil && !errors.Is(err, sentry.ErrMissing) && !errors.Is(err, sentry.ErrMarkers) {
 		return nil
 	}
 	return &same
 }
 
-// use is what one silo's process tree uses.
-type use struct {
-	cpu float64 // per cent of one core, since its start
+// usage is what one silo's process tree uses.
+type usage struct {
+	cpu float64 // percent of one core since its launch
 	rss int64   // bytes
 }
 
-// usage measures all trees in one look at the process table.
-func (s *Supervisor) usage(looks []look) map[string]use {
-	looks = slices.DeleteFunc(looks, func(l look) bool { return l.process == nil }) // not silo's to measure
-	list := make([]*proc.Process, len(looks))
-	for i, l := range looks {
-		list[i] = l.process
+// measure measures the process trees of managed silos.
+func measure(silos []runningSilo) map[string]usage {
+	silos = slices.DeleteFunc(slices.Clone(silos), func(r runningSilo) bool { return r.process == nil })
+	processes := make([]*proc.Process, len(silos))
+	for i, r := range silos {
+		processes[i] = r.process
 	}
-	uses := map[string]use{}
-	for i, load := range proc.Measure(list) {
-		lived := time.Since(looks[i].started).Seconds()
-		uses[looks[i].name] = use{cpu: 100 * load.CPU.Seconds() / lived, rss: load.RSS}
+	usages := map[string]usage{}
+	for i, load := range proc.Measure(processes) {
+		lifetime := time.Since(silos[i].started).Seconds()
+		usages[silos[i].name] = usage{cpu: 100 * load.CPU.Seconds() / lifetime, rss: load.RSS}
 	}
-	return uses
+	return usages
 }
 
-// withUsage is a copy of a snapshot that has the measured use.
-func withUsage(s *state.Snapshot, uses map[string]use) *state.Snapshot {
-	measured := *s
-	measured.Silos = make([]state.Silo, len(s.Silos))
-	for i, silo := range s.Silos {
-		if u, ok := uses[silo.Name]; ok && silo.PID != nil {
+// withUsage returns a copy of the latest snapshot with usages and Config.InStep.
+func (s *Supervisor) withUsage(usages map[string]usage) *state.Snapshot {
+	measured := *s.Snapshot()
+	measured.Silos = slices.Clone(measured.Silos)
+	for i := range measured.Silos {
+		silo := &measured.Silos[i]
+		if u, known := usages[silo.Name]; known && silo.PID != nil {
 			silo.CPUPercent, silo.RSSBytes = &u.cpu, &u.rss
 		}
-		measured.Silos[i] = silo
 	}
+	measured.Config.InStep = s.inStep()
 	return &measured
-}
-
-// fullRole asks a healthy silo which mode it answers in, for people to see; empty:
-// its answers do not say. What only a Sentry answers to is asked first: of any
-// other program that is all.
-func fullRole(ctx context.Context, dialect sentry.Dialect, placed Placed) string {
-	got := make([]int, len(dialect.Probes))
-	for _, missing := range []bool{false, true} {
-		for i, probe := range dialect.Probes {
-			want := probe.Region
-			if placed.IsControl() {
-				want = probe.Control
-			}
-			if (want == http.StatusNotFound) != missing {
-				continue
-			}
-			status, err := statusOf(ctx, learnTimeout, placed.health(), probe.Path)
-			if err != nil || !missing && status != want && status != http.StatusForbidden {
-				return ""
-			}
-			got[i] = status
-		}
-	}
-	if mode, conclusive := dialect.ClassifyMode(got); conclusive {
-		return mode
-	}
-	return ""
 }

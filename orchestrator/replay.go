@@ -10,11 +10,10 @@ import (
 	"silo/traffic"
 )
 
-// ErrNotKept says that the log of what passed has no such exchange: there never was
-// one, or it has made room for later ones.
-var ErrNotKept = errors.New("not kept, or not any more")
+// ErrNotKept is returned for an exchange that never existed or was already discarded.
+var ErrNotKept = errors.New("not kept, or no longer kept")
 
-// UnrepeatableError says that a request cannot be made again.
+// UnrepeatableError explains why a request cannot be sent again.
 type UnrepeatableError struct {
 	ID  uint64
 	Why string
@@ -24,15 +23,14 @@ func (e *UnrepeatableError) Error() string {
 	return fmt.Sprintf("request %d cannot be sent again: %s", e.ID, e.Why)
 }
 
-// Traffic holds what passes the tunnels of the instance: the same log as long as it
-// runs.
-func (s *Supervisor) Traffic() *traffic.Log { return s.now().gate.log }
+// Traffic returns the log of the exchanges that pass the tunnels.
+func (s *Supervisor) Traffic() *traffic.Log { return s.placement().traffic.log }
 
-// Replay makes a recorded request again, as it came, of the silo to or, where that
-// is empty, of the one that it was for, and returns its exchange once that has
-// ended, well or not. It is recorded like any other. Who asks for it is the user:
-// it never crosses. The error is ErrNotKept, an *UnrepeatableError, an
-// *UnknownSiloError, or why there is nothing to send it through.
+// Replay sends a recorded request again, to the silo to, or if that is empty to the silo
+// that it was sent to. It returns the new exchange once that has ended, whether or not it
+// succeeded. The new exchange is recorded too; the user is its caller, so that it never
+// counts as a call between regions. The error is ErrNotKept, an *UnrepeatableError, a
+// *plan.UnknownSiloError, or explains why the request could not be sent.
 func (s *Supervisor) Replay(ctx context.Context, id uint64, to string) (traffic.Exchange, error) {
 	e, kept := s.Traffic().Get(id)
 	if !kept {
@@ -44,18 +42,19 @@ func (s *Supervisor) Replay(ctx context.Context, id uint64, to string) (traffic.
 	if to == "" {
 		to = e.Silo
 	}
-	if _, err := s.check([]string{to}); err != nil {
+	p := s.placement()
+	if err := p.CheckNames([]string{to}); err != nil {
 		return traffic.Exchange{}, err
 	}
 	pid, program := os.Getpid(), "silo"
-	again, err := s.placed(to).Tunnel.Replay(ctx, e, traffic.Caller{PID: &pid, Program: &program})
+	again, err := p.open[to].tunnel.Replay(ctx, e, traffic.Caller{PID: &pid, Program: &program})
 	if err != nil {
 		return again, fmt.Errorf("send request %d again: %w", id, err)
 	}
 	return again, nil
 }
 
-// unrepeatable is why a request cannot be made again; empty: it can.
+// unrepeatable explains why a request cannot be sent again; it is empty if it can.
 func unrepeatable(e traffic.Exchange) string {
 	switch {
 	case e.State == traffic.Open:
@@ -63,7 +62,7 @@ func unrepeatable(e traffic.Exchange) string {
 	case e.Status == http.StatusSwitchingProtocols:
 		return "it became another protocol's connection"
 	case e.Request.Truncated:
-		return "its body was kept in part only"
+		return "only part of its body was kept"
 	}
 	return ""
 }

@@ -7,17 +7,25 @@ import (
 	"silo/state"
 )
 
-// saver writes the latest snapshot to disk while a supervisor runs, so that
-// what it knew outlives it. It writes when something has changed, and skips
-// what has been overtaken meanwhile.
+const (
+	// saveInterval bounds how often the snapshots of starting silos are saved.
+	saveInterval = 250 * time.Millisecond
+	// saveRetry is the wait before a snapshot that could not be saved is tried again.
+	saveRetry = time.Second
+)
+
+// saver writes the latest snapshot to disk whenever it changes, so that it survives the
+// supervisor. It skips snapshots that are replaced before it gets to them.
 type saver struct {
-	place *Placement
-	quit  chan struct{}
-	done  sync.WaitGroup
+	dir  *state.Dir
+	hub  *snapshotHub
+	warn func(string)
+	quit chan struct{}
+	done sync.WaitGroup
 }
 
-func startSaver(place *Placement) *saver {
-	s := &saver{place: place, quit: make(chan struct{})}
+func startSaver(p *placement) *saver {
+	s := &saver{dir: p.Dir, hub: p.hub, warn: p.Warn, quit: make(chan struct{})}
 	s.done.Go(s.run)
 	return s
 }
@@ -25,44 +33,41 @@ func startSaver(place *Placement) *saver {
 func (s *saver) run() {
 	failing := false
 	for {
-		latest := s.place.board.latest.Load()
-		if latest.snapshot != nil {
-			err := s.place.Dir.Save(latest.snapshot)
-			if err != nil && !failing {
-				s.place.Warn("the silos live on, but their state is not recorded: " + err.Error())
-			}
-			failing = err != nil
+		latest := s.hub.latest.Load()
+		err := s.dir.Save(latest.snapshot)
+		if err != nil && !failing {
+			s.warn("the silos go on, but their state is not saved: " + err.Error())
 		}
-		var again <-chan time.Time
+		failing = err != nil
+		var retry <-chan time.Time
 		if failing {
-			again = time.After(saveAgain)
+			retry = time.After(saveRetry)
 		}
 		select {
 		case <-latest.replaced:
-		case <-again:
+		case <-retry:
 		case <-s.quit:
 			return
 		}
-		if !s.rest() {
+		if !s.pauseWhileStarting() {
 			return
 		}
 	}
 }
 
-// rest keeps a burst of changes from becoming a burst of files: hundreds of
-// silos that start make thousands of snapshots. That they have started is
-// recorded at once.
-func (s *saver) rest() bool {
-	timer := time.NewTimer(saveEvery)
-	defer timer.Stop()
+// pauseWhileStarting waits for saveInterval, or until the instance is no longer
+// starting: many silos that start publish thousands of snapshots. It reports false at
+// the end.
+func (s *saver) pauseWhileStarting() bool {
+	pause := time.After(saveInterval)
 	for {
-		latest := s.place.board.latest.Load()
+		latest := s.hub.latest.Load()
 		if latest.snapshot.State != state.InstanceStarting {
 			return true
 		}
 		select {
 		case <-latest.replaced:
-		case <-timer.C:
+		case <-pause:
 			return true
 		case <-s.quit:
 			return false
@@ -70,15 +75,9 @@ func (s *saver) rest() bool {
 	}
 }
 
-// saveEvery bounds how often the state of silos that start is recorded.
-const saveEvery = 250 * time.Millisecond
-
-// saveAgain is how long a record that could not be written waits for the next try.
-const saveAgain = time.Second
-
-// stop ends the saver and records the last word.
+// stop ends the saver and saves the last snapshot.
 func (s *saver) stop(last *state.Snapshot) error {
 	close(s.quit)
 	s.done.Wait()
-	return s.place.Dir.Conclude(last)
+	return s.dir.SaveLast(last)
 }

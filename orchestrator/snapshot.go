@@ -1,121 +1,91 @@
 package orchestrator
 
 import (
+	"cmp"
 	"os"
-	"time"
 
+	"silo/plan"
 	"silo/state"
 	"silo/tunnels"
 )
 
-// publish makes a snapshot of the cluster and pins it.
-func (s *Supervisor) publish(c cluster) { s.board.publish(s.snapshot(c)) }
+// publish publishes a snapshot of a cluster.
+func (s *Supervisor) publish(c cluster) { s.hub.publish(s.snapshot(c)) }
 
-// snapshot is everything that is known, as one immutable value.
 func (s *Supervisor) snapshot(c cluster) *state.Snapshot {
-	pid := os.Getpid()
-	p := s.now()
-	snap := &state.Snapshot{
+	p, pid := s.placement(), os.Getpid()
+	snapshot := &state.Snapshot{
 		SchemaVersion: state.SchemaVersion, Name: p.Topology.Name, PID: &pid,
 		File: p.Topology.File, StartedAt: &s.startedAt, Provider: p.Topology.Tunnels.Provider,
 		Dialect: p.Choice.Dialect.Name, Config: state.Config{Path: p.Topology.Sentry.Config},
-		Topology: p.fingerprint, Mode: "silos", Version: p.Version, Found: p.Choice.Found, RunID: p.RunID,
-		ProcessTime: s.born, Managed: new(p.Topology.Sentry.Managed), Dashboard: s.dashboard,
-		Silos: make([]state.Silo, len(p.Placed)),
+		Topology: p.fingerprint, Mode: "silos", Version: p.Version, Found: p.Choice.Found, RunID: p.Run.ID,
+		ProcessTime: s.processTime, Managed: new(p.Managed()), Dashboard: s.dashboard,
+		Silos: make([]state.Silo, len(p.Placed)), State: state.InstanceReady,
 	}
 	if p.Monolith {
-		snap.Mode = "monolith"
+		snapshot.Mode = "monolith"
 	}
-	known := make([]*silo, len(p.Placed))
-	for i := range p.Placed {
-		known[i] = c.at(i, p.Placed[i].Name)
-		snap.Silos[i] = view(&p.Placed[i], *known[i])
-	}
-	snap.State = condition(c, known, snap.Silos)
-	return snap
-}
-
-// at is the named silo, which is nearly always the i-th.
-func (c *cluster) at(i int, name string) *silo {
-	if i < len(c.silos) && c.silos[i].name == name {
-		return &c.silos[i]
-	}
-	return c.named(name)
-}
-
-// condition sums the silos up.
-func condition(c cluster, known []*silo, silos []state.Silo) state.Condition {
-	if c.stopping {
-		return state.InstanceStopping
-	}
-	sum := state.InstanceReady
-	for i := range silos {
-		s := &silos[i]
-		switch s.State {
-		case state.Planned, state.Starting, state.Stopping:
-			if !known[i].everReady {
-				return state.InstanceStarting
-			}
-			sum = state.InstanceDegraded
-		case state.Unready, state.Backoff, state.Failed:
-			sum = state.InstanceDegraded
-		case state.Stopped:
-			if known[i].quit { // nobody asked it to
-				sum = state.InstanceDegraded
-			}
-		case state.Ready:
-		}
-		if s.Tunnel.State == state.TunnelLost || s.Tunnel.State == state.TunnelReconnecting {
-			sum = state.InstanceDegraded
+	starting := false
+	for i, placed := range p.Placed {
+		live := *c.named(placed.Name)
+		view := siloSnapshot(placed, p.open[placed.Name], live)
+		snapshot.Silos[i] = view
+		starting = starting || isStarting(live)
+		if isDegraded(view, live) {
+			snapshot.State = state.InstanceDegraded
 		}
 	}
-	return sum
+	switch {
+	case c.stopping:
+		snapshot.State = state.InstanceStopping
+	case starting:
+		snapshot.State = state.InstanceStarting
+	}
+	return snapshot
 }
 
-// view is one silo as a snapshot shows it.
-func view(p *Placed, s silo) state.Silo {
+// isStarting reports whether a silo is on the way to be ready for the first time.
+func isStarting(s silo) bool {
+	active := s.phase == state.Planned || s.phase == state.Starting || s.phase == state.Stopping
+	return active && !s.everReady
+}
+
+// isDegraded reports whether a silo keeps its instance from being ready.
+func isDegraded(view state.Silo, s silo) bool {
+	tunnel := view.Tunnel.State
+	return tunnel == state.TunnelLost || tunnel == state.TunnelReconnecting ||
+		s.phase != state.Ready && (s.phase != state.Stopped || s.quit)
+}
+
+// siloSnapshot returns one silo as a snapshot shows it.
+func siloSnapshot(p plan.Placed, r resources, s silo) state.Silo {
 	v := state.Silo{
 		Name: p.Name, Mode: p.Mode, State: s.phase, Port: p.Port, Bind: p.Bind(), URL: p.URL,
-		Tunnel: tunnel(p.Tunnel), Restarts: s.restarts, Exit: s.exit, HealthPort: p.HealthPort,
-		StartedAt: moment(s.startedAt), ReadyAt: moment(s.readyAt), TimedOut: s.timedOut, KillAt: moment(s.killAt),
+		Tunnel: tunnelSnapshot(r.tunnel), Restarts: s.restarts, Exit: s.exit, HealthPort: p.HealthPort,
+		StartedAt: nonZero(s.startedAt), ReadyAt: nonZero(s.readyAt), TimedOut: s.timedOut, KillAt: nonZero(s.killAt),
+		BrowseURL: nonZero(p.BrowseURL), Role: nonZero(s.role), Reason: nonZero(cmp.Or(s.reason, r.output.problem())),
+		PID: nonZero(s.pid),
 	}
 	if !p.IsControl() {
 		v.RegionID, v.Category = &p.ID, &p.Category
 	}
-	if s.pid != 0 {
-		v.PID = &s.pid
-		if !s.loose { // whoever clears up after this supervisor ends what has both
-			v.ProcessTime = &s.processTime
-		}
-	}
-	if p.BrowseURL != "" {
-		v.BrowseURL = &p.BrowseURL
-	}
-	if s.role != "" {
-		v.Role = &s.role
-	}
-	reason := s.reason
-	if reason == "" {
-		reason = p.out.trouble()
-	}
-	if reason != "" {
-		v.Reason = &reason
+	if s.pid != 0 && !s.unmanaged { // a cleanup ends processes that have both PID and time
+		v.ProcessTime = &s.processTime
 	}
 	return v
 }
 
-func moment(t time.Time) *time.Time {
-	if t.IsZero() {
+// nonZero returns a pointer to a value, or nil for the zero value.
+func nonZero[T comparable](v T) *T {
+	var zero T
+	if v == zero {
 		return nil
 	}
-	return &t
+	return &v
 }
 
-// tunnel puts a tunnel's status into the words of a snapshot.
-func tunnel(t tunnels.Tunnel) state.Tunnel {
-	if t == nil {
-		return state.Tunnel{State: state.TunnelNone}
-	}
+// tunnelSnapshot returns a tunnel's status as a snapshot shows it.
+func tunnelSnapshot(t tunnels.Tunnel) state.Tunnel {
 	status := t.Status()
 	v := state.Tunnel{State: state.TunnelState(status.State), Attempt: status.Attempt}
 	if e := status.Err; e != nil {

@@ -5,143 +5,98 @@ import (
 	"time"
 
 	"silo/state"
-	"silo/topology"
 )
 
-// cluster is the state of all silos. One goroutine owns it; step is the only
-// way from one to the next.
+// cluster is the state of all silos. Run's goroutine owns it; only step changes it.
 type cluster struct {
 	silos    []silo
-	stopping bool // the instance is to end: regions first, then control
-	killing  bool // and without grace
-	spent    int  // incarnations and backoffs of silos that have left: one that comes back counts on from here
+	stopping bool // regions end first, then control
+	killing  bool // everything ends at once
+	spent    int  // highest incarnation or backoff of removed silos: a silo that returns counts from here
 }
 
-// silo is one silo's part of a cluster.
-type silo struct {
-	name    string
-	control bool
-	loose   bool // unmanaged: somebody else starts and ends it
-	policy  topology.Restart
-	grace   time.Duration // between the request to end and the kill
-
-	phase       state.Phase
-	wanted      bool // it is to run
-	alive       bool // a process of this incarnation is there, or being started; of a loose one: looked out for
-	incarnation int  // counts the processes that were started
-	everReady   bool // the restart policy applies only from then on
-
-	restarts int         // automatic ones, in all
-	recent   []time.Time // automatic ones within the policy's window
-	attempt  int         // doublings of the backoff since it was last ready
-	backoff  int         // tells one backoff timer from an earlier one
-
-	pid         int
-	processTime string
-	startedAt   time.Time
-	readyAt     time.Time
-	killAt      time.Time // of one that is stopping
-	exit        *state.Exit
-	reason      string
-	leaving     bool   // gone from the topology: forgotten once it has ended
-	quit        bool   // it ended by itself, though without a failure
-	doomed      bool   // its stop ends in failed
-	timedOut    bool   // because it was not ready in time
-	role        string // the mode that its answers tell; empty: none
-}
-
-// step is the supervisor's whole decision logic. It returns the cluster after an
-// event and the actions to execute. It is pure.
+// step is the supervisor's whole decision logic: it returns the cluster after an event,
+// and the actions to execute. It is pure.
 func step(c cluster, now time.Time, e event) (cluster, []action) {
 	c.silos = slices.Clone(c.silos)
-	return c, c.take(e, now)
+	actions := c.react(e, now)
+	c.forgetRemoved()
+	actions = append(actions, c.drain()...)
+	for i := range c.silos {
+		c.silos[i].setKillAt(now)
+	}
+	return c, actions
 }
 
-// take carries one event out on a cluster that nobody else sees.
-func (c *cluster) take(e event, now time.Time) []action {
-	var todo []action
+// react applies an event to a cluster that is not shared.
+func (c *cluster) react(e event, now time.Time) (actions []action) {
 	switch e := e.(type) {
-	case wantEvent:
+	case commandEvent:
 		for i := range c.silos {
-			if slices.Contains(e.names, c.silos[i].name) {
-				todo = append(todo, c.silos[i].ask(e.want, c.stopping)...)
+			if slices.Contains(e.names, c.silos[i].name) && !c.stopping {
+				actions = append(actions, c.silos[i].obey(e.command)...)
 			}
 		}
 	case applyEvent:
-		todo = append(todo, c.apply(e)...)
+		return c.apply(e)
 	case downEvent:
-		c.stopping = true
-		for i := range c.silos { // a restart that is half done is not gone on with
-			c.silos[i].wanted = false
-		}
-		if e.kill && !c.killing {
-			c.killing = true
-			todo = append(todo, c.cutShort()...)
-		}
+		return c.goDown(e.kill)
 	case launchedEvent:
 		if s := c.find(e.name, e.incarnation); s != nil {
 			s.pid, s.processTime, s.startedAt = e.pid, e.processTime, e.at
 		}
-	case unlaunchedEvent:
+	case launchFailedEvent:
 		if s := c.find(e.name, e.incarnation); s != nil {
 			s.alive, s.pid = false, 0
-			todo = append(todo, s.rest(now, e.reason, true, c.stopping)...)
+			return s.exited(now, e.reason, true, c.stopping)
 		}
 	case exitedEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
-			s.alive, s.pid = false, 0
-			s.exit = &e.exit
-			todo = append(todo, s.rest(now, describe(e.exit), failure(e.exit), c.stopping)...)
+			s.alive, s.pid, s.exit = false, 0, &e.exit
+			return s.exited(now, describeExit(e.exit), isFailure(e.exit), c.stopping)
 		}
-	case endedEvent:
+	case stoppedEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
-			s.alive, s.pid = false, 0
-			s.exit = &e.exit
-			todo = append(todo, s.settle(e.killed)...)
+			s.alive, s.pid, s.exit = false, 0, &e.exit
+			return s.stopped(e.killed)
 		}
 	case probedEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && !c.stopping {
-			todo = append(todo, s.probed(e)...)
+			return s.probed(e)
 		}
 	case roleEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
 			s.role = e.role
 		}
-	case overdueEvent:
+	case readyTimeoutEvent:
 		if s := c.find(e.name, e.incarnation); s != nil && s.phase == state.Starting && !c.stopping {
 			s.timedOut = true
-			todo = append(todo, s.giveUp(late(s.reason))...)
+			return s.fail(timeoutReason(s.reason))
 		}
-	case backoffEvent:
+	case backoffOverEvent:
 		if s := c.named(e.name); s != nil && s.phase == state.Backoff && s.backoff == e.backoff && !c.stopping {
-			todo = append(todo, s.launch())
+			return []action{s.launch()}
 		}
 	}
-	c.leave()
-	todo = append(todo, c.drain()...)
-	for i := range c.silos {
-		c.silos[i].countDown(now)
-	}
-	return todo
+	return actions
 }
 
-// apply makes the cluster that of another topology. Silos that are gone should
-// rest by now; one that was started meanwhile stays until its process has ended.
-func (c *cluster) apply(e applyEvent) []action {
-	var todo []action
-	next := slices.Clone(e.order)
+// apply changes the silos to those of another topology. Removed silos should be stopped
+// by now; one that was started meanwhile stays until its process has ended.
+func (c *cluster) apply(e applyEvent) (actions []action) {
+	next := slices.Clone(e.silos)
 	for i, s := range next {
 		if known := c.named(s.name); known != nil {
 			next[i] = *known
-			next[i].policy, next[i].grace, next[i].leaving = s.policy, s.grace, false
+			next[i].policy, next[i].grace, next[i].removed = s.policy, s.grace, false
 		} else {
 			next[i].incarnation, next[i].backoff = c.spent, c.spent
 		}
 	}
 	for _, s := range c.silos {
 		if !slices.ContainsFunc(next, func(n silo) bool { return n.name == s.name }) {
-			s.leaving = true
-			todo = append(todo, s.end(c.killing)...)
+			s.removed = true
+			actions = append(actions, s.end(c.killing)...)
 			next = append(next, s)
 		}
 	}
@@ -150,30 +105,44 @@ func (c *cluster) apply(e applyEvent) []action {
 		s := &c.silos[i]
 		runs := s.alive || s.phase == state.Backoff || s.phase == state.Failed
 		switch {
-		case slices.Contains(e.again, s.name) && runs:
-			s.everReady = false // what is launched otherwise has yet to show that it can be
-			todo = append(todo, s.ask(wantAgain, c.stopping)...)
+		case c.stopping:
+		case slices.Contains(e.restart, s.name) && runs:
+			s.everReady = false // the changed command may not work
+			actions = append(actions, s.obey(commandRestart)...)
 		case s.phase == state.Planned:
-			todo = append(todo, s.ask(wantUp, c.stopping)...)
+			actions = append(actions, s.obey(commandStart)...)
 		}
 	}
-	return todo
+	return actions
 }
 
-// leave forgets silos that are gone from the topology and have ended.
-func (c *cluster) leave() {
-	gone := false
+// goDown begins to stop the instance. With kill, it also ends the grace of stops that
+// are under way.
+func (c *cluster) goDown(kill bool) (actions []action) {
+	c.stopping = true
 	for i := range c.silos {
-		if s := &c.silos[i]; s.leaving && !s.alive {
-			c.spent, gone = max(c.spent, s.incarnation, s.backoff), true
+		s := &c.silos[i]
+		s.wanted = false // also ends a restart
+		if kill && !c.killing && s.phase == state.Stopping && s.alive {
+			actions = append(actions, stopAction{s.name, s.incarnation, true})
 		}
 	}
-	if gone { // seldom: there is no need to move hundreds of silos at each event
-		c.silos = slices.DeleteFunc(c.silos, func(s silo) bool { return s.leaving && !s.alive })
-	}
+	c.killing = c.killing || kill
+	return actions
 }
 
-// find is the silo whose present process an event speaks of, or nil for a stale one.
+// forgetRemoved drops removed silos that have ended.
+func (c *cluster) forgetRemoved() {
+	c.silos = slices.DeleteFunc(c.silos, func(s silo) bool {
+		gone := s.removed && !s.alive
+		if gone {
+			c.spent = max(c.spent, s.incarnation, s.backoff)
+		}
+		return gone
+	})
+}
+
+// find returns the silo if the incarnation is its present one, or nil.
 func (c *cluster) find(name string, incarnation int) *silo {
 	if s := c.named(name); s != nil && s.incarnation == incarnation {
 		return s
@@ -190,48 +159,26 @@ func (c *cluster) named(name string) *silo {
 	return nil
 }
 
-// drain carries a stopping instance on: regions first, control once no region
-// is left, everything at once when killing.
-func (c *cluster) drain() []action {
+// drain continues to stop an instance: regions first, control once all regions have
+// ended, or all at once when killing.
+func (c *cluster) drain() (actions []action) {
 	if !c.stopping {
 		return nil
 	}
-	var todo []action
-	regions := false
-	for i := range c.silos {
-		if s := &c.silos[i]; !s.control {
-			todo = append(todo, s.end(c.killing)...)
-			regions = regions || s.alive
+	for _, control := range []bool{false, true} {
+		if control && !c.killing && slices.ContainsFunc(c.silos, func(s silo) bool { return !s.control && s.alive }) {
+			break
+		}
+		for i := range c.silos {
+			if s := &c.silos[i]; s.control == control {
+				actions = append(actions, s.end(c.killing)...)
+			}
 		}
 	}
-	for i := range c.silos {
-		if s := &c.silos[i]; s.control && (!regions || c.killing) {
-			todo = append(todo, s.end(c.killing)...)
-		}
-	}
-	return todo
+	return actions
 }
 
-// cutShort turns every stop that is under way into a kill.
-func (c *cluster) cutShort() []action {
-	var todo []action
-	for _, s := range c.silos {
-		if s.phase == state.Stopping && s.alive {
-			todo = append(todo, stopAction{s.name, s.incarnation, true})
-		}
-	}
-	return todo
-}
-
-// done tells that a stopping instance has nothing left.
+// done reports whether a stopping instance has ended.
 func (c *cluster) done() bool {
-	if !c.stopping {
-		return false
-	}
-	for i := range c.silos {
-		if c.silos[i].alive {
-			return false
-		}
-	}
-	return true
+	return c.stopping && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.alive })
 }

@@ -39,7 +39,7 @@ func newWorld(t *rapid.T, steps *int) *world {
 	w.loose, w.seeks = rapid.Bool().Draw(t, "unmanaged"), map[string]int{}
 	for i, name := range []string{"control", "us", "eu"} {
 		w.c.silos = append(w.c.silos, silo{
-			loose: w.loose, name: name, control: i == 0, phase: state.Planned,
+			unmanaged: w.loose, name: name, control: i == 0, phase: state.Planned,
 			policy: topology.Restart{
 				Policy: rapid.SampledFrom(policies).Draw(t, "policy"), Max: rapid.IntRange(0, 3).Draw(t, "max"),
 				Backoff: time.Second, BackoffMax: 4 * time.Second, Window: time.Minute,
@@ -66,15 +66,15 @@ func (w *world) tell(e event) {
 
 // carry does what an action asks for, and refuses what must never be asked for.
 func (w *world) carry(a action) {
-	if _, seeks := a.(seekAction); w.loose != seeks {
-		if _, leaves := a.(leaveAction); w.loose != leaves {
+	if _, seeks := a.(watchAction); w.loose != seeks {
+		if _, leaves := a.(unwatchAction); w.loose != leaves {
 			w.t.Fatalf("%T of silos that are unmanaged: %v", a, w.loose)
 		}
 	}
 	switch a := a.(type) {
-	case seekAction:
+	case watchAction:
 		w.seek(a)
-	case leaveAction:
+	case unwatchAction:
 		if w.seeks[a.name] == 0 {
 			w.t.Fatalf("%s is left, and was not looked out for", a.name)
 		}
@@ -102,13 +102,13 @@ func (w *world) carry(a action) {
 			}
 		}
 		w.stops[a.name] = a.incarnation
-	case armAction:
+	case backoffAction:
 		w.timers[a.name] = a.backoff
 	}
 }
 
 // seek is the wait for a silo that is not the supervisor's to start.
-func (w *world) seek(a seekAction) {
+func (w *world) seek(a watchAction) {
 	if w.down {
 		w.t.Fatalf("%s is looked out for while the instance is going down", a.name)
 	}
@@ -122,7 +122,7 @@ func (w *world) seek(a seekAction) {
 func (w *world) hold() {
 	for _, s := range w.c.silos {
 		_, lives := w.live[s.name]
-		if s.loose {
+		if s.unmanaged {
 			_, lives = w.seeks[s.name]
 		}
 		if s.alive != lives {
@@ -141,10 +141,10 @@ func (w *world) hold() {
 		if s.phase == state.Stopping && w.stops[s.name] != s.incarnation {
 			w.t.Fatalf("%s is stopping, but nobody stops it", s.name)
 		}
-		if s.loose && (s.pid != 0) != (s.phase == state.Ready) {
+		if s.unmanaged && (s.pid != 0) != (s.phase == state.Ready) {
 			w.t.Fatalf("%s is %s as process %d", s.name, s.phase, s.pid)
 		}
-		if s.loose && (s.phase == state.Stopping || s.phase == state.Backoff || s.restarts > 0) {
+		if s.unmanaged && (s.phase == state.Stopping || s.phase == state.Backoff || s.restarts > 0) {
 			w.t.Fatalf("%s is %s after %d restarts, and nobody's to restart", s.name, s.phase, s.restarts)
 		}
 		if len(s.recent) > s.policy.Max {
@@ -160,12 +160,12 @@ func (w *world) end(name string, exit state.Exit) {
 	stopped := w.stops[name] == incarnation && incarnation != 0
 	delete(w.stops, name)
 	if stopped && rapid.Bool().Draw(w.t, "told as the stop's end") {
-		w.tell(endedEvent{name, incarnation, exit, rapid.Bool().Draw(w.t, "killed")})
+		w.tell(stoppedEvent{name, incarnation, exit, rapid.Bool().Draw(w.t, "killed")})
 		w.tell(exitedEvent{name, incarnation, exit}) // the reaper has its word, too
 		return
 	}
 	w.tell(exitedEvent{name, incarnation, exit})
-	w.tell(endedEvent{name, incarnation, exit, false})
+	w.tell(stoppedEvent{name, incarnation, exit, false})
 }
 
 func exitCode(code int) state.Exit { return state.Exit{Code: &code} }
@@ -184,8 +184,8 @@ func (w *world) play(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"control", "us", "eu"})
 	t.Repeat(map[string]func(*rapid.T){
 		"want": func(t *rapid.T) {
-			wish := rapid.SampledFrom([]want{wantUp, wantRest, wantAgain}).Draw(t, "want")
-			w.tell(wantEvent{names: []string{name.Draw(t, "silo")}, want: wish})
+			wish := rapid.SampledFrom([]command{commandStart, commandStop, commandRestart}).Draw(t, "want")
+			w.tell(commandEvent{names: []string{name.Draw(t, "silo")}, command: wish})
 		},
 		"exit": func(t *rapid.T) {
 			if n := name.Draw(t, "silo"); w.live[n] != 0 {
@@ -194,11 +194,11 @@ func (w *world) play(t *rapid.T) {
 		},
 		"launch fails": func(t *rapid.T) {
 			n := name.Draw(t, "silo")
-			if s := w.c.named(n); s != nil && !s.loose && s.alive && s.pid == 0 {
+			if s := w.c.named(n); s != nil && !s.unmanaged && s.alive && s.pid == 0 {
 				inc := w.live[n]
 				delete(w.live, n)
 				delete(w.stops, n)
-				w.tell(unlaunchedEvent{n, inc, "no such program"})
+				w.tell(launchFailedEvent{n, inc, "no such program"})
 			}
 		},
 		"launched": func(t *rapid.T) {
@@ -208,18 +208,18 @@ func (w *world) play(t *rapid.T) {
 		},
 		"probe": func(t *rapid.T) {
 			n := name.Draw(t, "silo")
-			w.tell(probedEvent{name: n, incarnation: w.launched[n], ready: rapid.Bool().Draw(t, "ready"), fatal: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, holder: rapid.IntRange(1, 3).Draw(t, "pid")})
+			w.tell(probedEvent{name: n, incarnation: w.launched[n], ready: rapid.Bool().Draw(t, "ready"), wrongMode: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, pid: rapid.IntRange(1, 3).Draw(t, "pid")})
 		},
 		"apply": func(t *rapid.T) {
 			var order []silo
 			for _, n := range []string{"control", "us", "eu"} {
 				if n == "control" || rapid.Bool().Draw(t, "has "+n) {
-					order = append(order, silo{loose: w.loose, name: n, control: n == "control", phase: state.Planned, policy: topology.Restart{Policy: "always", Max: 3, Backoff: time.Second, BackoffMax: time.Second, Window: time.Minute}})
+					order = append(order, silo{unmanaged: w.loose, name: n, control: n == "control", phase: state.Planned, policy: topology.Restart{Policy: "always", Max: 3, Backoff: time.Second, BackoffMax: time.Second, Window: time.Minute}})
 				}
 			}
-			w.tell(applyEvent{order: order, again: rapid.SliceOf(name).Draw(t, "again")})
+			w.tell(applyEvent{silos: order, restart: rapid.SliceOf(name).Draw(t, "again")})
 		},
-		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.tell(overdueEvent{n, w.launched[n]}) },
+		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.tell(readyTimeoutEvent{n, w.launched[n]}) },
 		"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
 		"backoff over": func(t *rapid.T) { w.ring(name.Draw(t, "silo")) },
 		"time passes":  func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "s")) * time.Second) },
@@ -269,7 +269,7 @@ func (w *world) forget() {
 func (w *world) ring(name string) {
 	if backoff, armed := w.timers[name]; armed {
 		delete(w.timers, name)
-		w.tell(backoffEvent{name, backoff})
+		w.tell(backoffOverEvent{name, backoff})
 	}
 }
 
@@ -300,14 +300,14 @@ func TestStopDuringBackoffWins(t *testing.T) {
 		name: "us", phase: state.Planned,
 		policy: topology.Restart{Policy: "on-failure", Max: 5, Backoff: time.Second, BackoffMax: 8 * time.Second, Window: time.Minute},
 	}}}
-	c, _ = step(c, epoch, wantEvent{names: []string{"us"}, want: wantUp})
+	c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStart})
 	c, _ = step(c, epoch, probedEvent{name: "us", incarnation: 1, ready: true, at: epoch})
 	c, todo := step(c, epoch, exitedEvent{"us", 1, exitCode(1)})
 	if c.silos[0].phase != state.Backoff || len(todo) != 1 {
 		t.Fatalf("a crash of a ready silo is in %s, with %v", c.silos[0].phase, todo)
 	}
-	c, _ = step(c, epoch, wantEvent{names: []string{"us"}, want: wantRest})
-	c, todo = step(c, epoch, backoffEvent{"us", 1})
+	c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStop})
+	c, todo = step(c, epoch, backoffOverEvent{"us", 1})
 	if c.silos[0].phase != state.Stopped || len(todo) != 0 {
 		t.Fatalf("a stopped silo is %s after its backoff, with %v", c.silos[0].phase, todo)
 	}
@@ -332,11 +332,11 @@ func TestASiloThatIsGivenUpKeepsTheReason(t *testing.T) {
 	signal := "TERM"
 	killed := state.Exit{Signal: &signal}
 	for _, order := range [][]event{
-		{exitedEvent{"us", 1, killed}, endedEvent{"us", 1, killed, false}},
-		{endedEvent{"us", 1, killed, true}, exitedEvent{"us", 1, killed}},
+		{exitedEvent{"us", 1, killed}, stoppedEvent{"us", 1, killed, false}},
+		{stoppedEvent{"us", 1, killed, true}, exitedEvent{"us", 1, killed}},
 	} {
 		c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
-		for _, e := range append([]event{wantEvent{names: []string{"us"}, want: wantUp}, overdueEvent{"us", 1}}, order...) {
+		for _, e := range append([]event{commandEvent{names: []string{"us"}, command: commandStart}, readyTimeoutEvent{"us", 1}}, order...) {
 			c, _ = step(c, epoch, e)
 		}
 		if s := c.silos[0]; s.phase != state.Failed || s.reason != "not ready in time" || !s.timedOut {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,190 +17,165 @@ import (
 	"silo/state"
 )
 
-// eventBuffer lets the processes' watchers go on while the owner is busy.
-const eventBuffer = 256
+const (
+	// eventBuffer lets senders of events continue while Run is busy.
+	eventBuffer = 256
+	// failureLines is how much of a failed silo's output an error holds.
+	failureLines = 20
+)
 
-// Supervisor runs the silos of one placement. Its Run goroutine owns their
-// state; every method is a message to it or a look at the last snapshot.
+// ErrEnded is returned if the instance has ended.
+var ErrEnded = errors.New("the instance has ended")
+
+// Supervisor runs the silos of one instance. The goroutine of Run owns their state;
+// every method sends it a message or reads the latest snapshot.
 type Supervisor struct {
-	place    atomic.Pointer[Placement] // what is to run; Run's goroutine replaces it
-	board    *board
-	mux      *logs.Mux  // whole lines of all silos, or nil where nobody reads along
-	applying sync.Mutex // held while one changed topology is applied: the next one waits
+	current  atomic.Pointer[placement] // replaced only by Run's goroutine
+	hub      *snapshotHub
+	mux      *logs.Mux  // receives the output of all silos as whole lines; may be nil
+	applying sync.Mutex // held while a placement is replaced, so that changes run one by one
 
-	events    chan event
-	refreshes chan refresh
-	seen      []chan<- struct{} // wishes to acknowledge once a snapshot shows them; Run's own
-	ended     chan struct{}     // closed when Run has returned
-	workers   sync.WaitGroup    // everything that Run has started
+	events     chan event
+	refreshes  chan refresh
+	unshown    []chan<- struct{} // closed after the next snapshot; Run's own
+	ended      chan struct{}     // closed when Run has returned
+	goroutines sync.WaitGroup    // those that Run has started
 
-	startedAt time.Time
-	dashboard *string         // where the page is, without its token; nil: nowhere
-	born      string          // start time of this process, as the kernel tells it
-	jobs      map[string]*job // the latest incarnation of each silo; Run's own
+	startedAt   time.Time
+	dashboard   *string         // address of the page, without its token; may be nil
+	processTime string          // start time of this process, as the kernel gives it
+	jobs        map[string]*job // the latest incarnation of each silo; Run's own
 }
 
-// NewSupervisor makes a supervisor of a placement whose region config is
-// written. lines takes the silos' output as whole lines, or is nil. Nothing
-// runs before Run.
-func NewSupervisor(place *Placement, lines *logs.Mux) (*Supervisor, error) {
+// newSupervisor opens the silos' logs. Nothing runs before Run.
+func newSupervisor(p *placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
-		board: place.board, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
+		hub: p.hub, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
 		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
-	s.born, _ = proc.StartTime(os.Getpid()) // without it this process cannot be told from another of its number
-	if err := s.openOutputs(place, place.Placed); err != nil {
+	s.processTime, _ = proc.StartTime(os.Getpid()) // only helps to detect a reused PID
+	if err := s.openOutputs(p, p.Names()); err != nil {
 		return nil, err
 	}
-	s.place.Store(place)
-	s.publish(s.initial())
+	s.current.Store(p)
+	s.publish(cluster{silos: clusterSilos(p.Plan)})
 	return s, nil
 }
 
-// ShowDashboard puts the page's address into all snapshots from now on: it is for
-// everybody to see, and so has no token. It is to be called before Run.
+// ShowDashboard adds the page's address to all snapshots. Everyone can read them, so it
+// must not hold the token. It must be called before Run.
 func (s *Supervisor) ShowDashboard(address string) {
 	s.dashboard = &address
-	s.publish(s.initial())
+	s.publish(cluster{silos: clusterSilos(s.placement().Plan)})
 }
 
-// now is the placement that counts at this moment.
-func (s *Supervisor) now() *Placement { return s.place.Load() }
+func (s *Supervisor) placement() *placement { return s.current.Load() }
 
-// openOutputs gives silos the files that they write to.
-func (s *Supervisor) openOutputs(place *Placement, placed []Placed) (err error) {
-	limits := logs.Limits{Max: place.Topology.Logs.Max, Keep: place.Topology.Logs.Keep}
-	for i := range placed {
-		if placed[i].out, err = newOutput(place.Dir.Logs(), placed[i].Name, limits, s.mux, place.Warn, place.board.nudge); err != nil {
-			closeOutputs(placed[:i])
+// openOutputs opens the logs of silos.
+func (s *Supervisor) openOutputs(p *placement, names []string) error {
+	limits := logs.Limits{Max: p.Topology.Logs.Max, Keep: p.Topology.Logs.Keep}
+	for _, name := range names {
+		r := p.open[name]
+		var err error
+		if r.output, err = newOutput(p.Dir.Logs(), name, limits, s.mux, p.Warn, p.hub.nudge); err != nil {
 			return err
 		}
+		p.open[name] = r
 	}
 	return nil
 }
 
-func closeOutputs(placed []Placed) {
-	for _, p := range placed {
-		p.out.close()
-	}
-}
-
-// initial is the cluster before anything has happened.
-func (s *Supervisor) initial() cluster {
-	var c cluster
-	for _, p := range s.now().Placed {
-		c.silos = append(c.silos, newSilo(p.Planned, s.now().Topology.Sentry.Managed))
-	}
-	return c
-}
-
-func newSilo(p Planned, managed bool) silo {
-	phase := state.Planned
-	if !p.Wanted {
-		phase = state.Stopped
-	}
-	return silo{name: p.Name, control: p.IsControl(), loose: !managed, policy: p.Restart, grace: p.Stop.Grace, phase: phase}
-}
-
-// Run starts the wanted silos and returns once everything has ended: no process
-// is left, every tunnel is closed and the last snapshot says stopped. When ctx
-// ends, the instance stops in order; Down(true) cuts that short.
+// Run starts the wanted silos, and returns once no process is left, every tunnel is
+// closed and the last snapshot is stopped. When ctx ends, the instance stops in order;
+// Down(true) kills what is left.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer close(s.ended)
-	saver := startSaver(s.now())
+	saver := startSaver(s.placement())
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := proc.BecomeSubreaper(); err != nil {
-		s.now().Warn("what leaves its silo's session is found by its environment alone: " + err.Error())
+		s.placement().Warn("processes that leave their silo's session are found only by their environment: " + err.Error())
 	}
-	s.workers.Go(func() { proc.Reap(work) })
-	c := s.take(work, s.initial(), wantEvent{names: s.wanted(), want: wantUp})
-	down := ctx.Done()
+	s.goroutines.Go(func() { proc.Reap(work) })
+	first := s.placement().Plan
+	c := s.handle(work, cluster{silos: clusterSilos(first)}, commandEvent{names: first.WantedNames(), command: commandStart})
+	interrupted := ctx.Done()
 	for !c.done() {
 		select {
 		case e := <-s.events:
-			c = s.take(work, c, e)
+			c = s.handle(work, c, e)
 		case r := <-s.refreshes:
 			r.reply <- s.running(work, c)
 			continue
-		case <-s.board.nudges:
-		case <-down:
-			down = nil
-			c = s.take(work, c, downEvent{})
+		case <-s.hub.nudges:
+		case <-interrupted:
+			interrupted = nil
+			c = s.handle(work, c, downEvent{})
 		}
 		s.publish(c)
-		s.acknowledge()
+		s.confirmShown()
 	}
 	cancel()
-	err := s.clear(ctx)
+	err := s.tearDown(ctx)
 	last := s.snapshot(c).AsStopped()
-	s.board.publish(last)
+	s.hub.publish(last)
 	return errors.Join(err, saver.stop(last))
 }
 
-// clear ends all that is not a silo, once no silo is left.
-func (s *Supervisor) clear(ctx context.Context) error {
+// handle makes one step and executes its actions.
+func (s *Supervisor) handle(ctx context.Context, c cluster, e event) cluster {
+	switch e := e.(type) {
+	case commandEvent:
+		if e.shown != nil {
+			s.unshown = append(s.unshown, e.shown)
+		}
+	case applyEvent:
+		s.current.Store(e.placement)
+		e.placement.traffic.setIsolation(e.placement.Topology.Isolation)
+		s.unshown = append(s.unshown, e.shown)
+	}
+	c, actions := step(c, time.Now(), e)
+	s.execute(ctx, actions)
+	return c
+}
+
+// confirmShown releases those who wait until a snapshot shows their command.
+func (s *Supervisor) confirmShown() {
+	for _, shown := range s.unshown {
+		close(shown)
+	}
+	s.unshown = nil
+}
+
+// tearDown ends what is left once all silos have ended.
+func (s *Supervisor) tearDown(ctx context.Context) error {
 	idle := make(chan struct{})
-	go func() { s.workers.Wait(); close(idle) }()
+	go func() { s.goroutines.Wait(); close(idle) }()
 	for waiting := true; waiting; {
 		select {
-		case <-s.events: // a watcher's last word, which nobody needs
+		case <-s.events: // too late to matter
 		case <-idle:
 			waiting = false
 		}
 	}
-	s.acknowledge()
-	closeOutputs(s.now().Placed)
-	// By now nothing of this run should live; what a daemon hid is found by its marker.
+	s.confirmShown()
 	ctx = context.WithoutCancel(ctx)
-	closeProvider(ctx, s.now().provider)
+	p := s.placement()
+	closeErr := p.close(ctx)
+	// No process of this run should be left, but a daemon can hide from its silo.
 	strays, strayErr := proc.KillOrphans(ctx)
 	var marked []proc.Info
-	var err error
-	if mark := marker(s.now().Dir); len(proc.FindMarked(mark)) > 0 { // one look, where all is well
-		marked, err = proc.KillMarked(ctx, mark)
+	var markedErr error
+	if marker := instanceMarker(p.Dir); len(proc.FindMarked(marker)) > 0 {
+		marked, markedErr = proc.KillMarked(ctx, marker)
 	}
 	for _, info := range slices.Concat(marked, strays) {
-		s.now().Warn(fmt.Sprintf("ended %v, which had left its silo", info))
+		p.Warn(fmt.Sprintf("ended %v, which had left its silo", info))
 	}
-	err = errors.Join(err, strayErr)
-	return errors.Join(err, release(s.now().Placed))
+	return errors.Join(closeErr, strayErr, markedErr)
 }
 
-func (s *Supervisor) acknowledge() {
-	for _, seen := range s.seen {
-		close(seen)
-	}
-	s.seen = nil
-}
-
-func (s *Supervisor) take(ctx context.Context, c cluster, e event) cluster {
-	switch wish := e.(type) {
-	case wantEvent:
-		if wish.seen != nil {
-			s.seen = append(s.seen, wish.seen)
-		}
-	case applyEvent:
-		s.place.Store(wish.place)
-		wish.place.gate.isolate(wish.place.Topology.Isolation)
-		s.seen = append(s.seen, wish.seen)
-	}
-	c, todo := step(c, time.Now(), e)
-	s.carryOut(ctx, todo)
-	return c
-}
-
-func (s *Supervisor) wanted() []string {
-	var names []string
-	for _, p := range s.now().Placed {
-		if p.Wanted {
-			names = append(names, p.Name)
-		}
-	}
-	return names
-}
-
-// send hands an event to the owner; after the end it is dropped.
+// send hands an event to Run. After the end it is dropped.
 func (s *Supervisor) send(e event) {
 	select {
 	case s.events <- e:
@@ -207,94 +183,121 @@ func (s *Supervisor) send(e event) {
 	}
 }
 
-// marker is the environment entry by which every process that an instance has
-// launched, in whatever run, is found; what `silo run` starts has none.
-func marker(dir *state.Dir) string { return "SILO_SUPERVISED=" + dir.Mark() }
+// Snapshot returns the latest snapshot. It never blocks.
+func (s *Supervisor) Snapshot() *state.Snapshot { return s.hub.latest.Load().snapshot }
 
-// Snapshot is the latest one; it never blocks.
-func (s *Supervisor) Snapshot() *state.Snapshot { return s.board.latest.Load().snapshot }
-
-// Next is the latest snapshot and a channel that is closed once there is a newer one.
+// Next returns the latest snapshot and a channel that is closed once there is a newer one.
 func (s *Supervisor) Next() (*state.Snapshot, <-chan struct{}) {
-	latest := s.board.latest.Load()
+	latest := s.hub.latest.Load()
 	return latest.snapshot, latest.replaced
 }
 
-// Ended is closed when Run has returned.
+// Ended returns a channel that is closed when Run has returned.
 func (s *Supervisor) Ended() <-chan struct{} { return s.ended }
 
-// Block is the region config that matches the live tunnels.
-func (s *Supervisor) Block() sentry.Block { return s.now().block }
+// Block returns the region config of the open tunnels.
+func (s *Supervisor) Block() sentry.Block { return s.placement().block }
 
-// LastLine is the last line that a silo wrote, whole or not.
-func (s *Supervisor) LastLine(name string) string {
-	if p := s.placed(name); p.out != nil {
-		return p.out.lastLine()
-	}
-	return ""
-}
+// LastLine returns the last line that a silo wrote, even if it is incomplete.
+func (s *Supervisor) LastLine(name string) string { return s.placement().open[name].output.lastLine() }
 
-// Tail are the last n lines of the silo's present or last process.
+// Tail returns the last n lines of the silo's present or last process.
 func (s *Supervisor) Tail(name string, n int) []string {
-	if p := s.placed(name); p.out != nil {
-		return p.out.tail(n)
-	}
-	return nil
+	return s.placement().open[name].output.tail(n)
 }
 
-// check refuses names that are not silos of this instance.
-func (s *Supervisor) check(names []string) ([]string, error) {
-	known := s.now().Names()
-	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return nil, &UnknownSiloError{name, known}
-		}
-	}
+// resolve returns all silos for no names, and an *UnknownSiloError for an unknown one.
+func (s *Supervisor) resolve(names []string) ([]string, error) {
+	p := s.placement().Plan
 	if len(names) == 0 {
-		return known, nil
+		return p.Names(), nil
 	}
-	return names, nil
+	return names, p.CheckNames(names)
 }
 
-// Start asks for silos to run, and returns once a snapshot shows it; Await tells
-// when they do. No name means every silo. Unmanaged silos are an UnmanagedError to
-// Start, Stop and Restart.
-func (s *Supervisor) Start(names ...string) error { return s.command(wantUp, names) }
+// UnmanagedError is returned instead of starting or stopping unmanaged silos.
+type UnmanagedError struct{ Names []string }
 
-// Stop asks silos to rest. Their tunnels and addresses stay.
-func (s *Supervisor) Stop(names ...string) error { return s.command(wantRest, names) }
+func (e *UnmanagedError) Error() string {
+	verb := "is"
+	if len(e.Names) > 1 {
+		verb = "are"
+	}
+	return fmt.Sprintf("%s %s not managed by silo: sentry.managed = false", strings.Join(e.Names, ", "), verb)
+}
 
-// Restart asks silos to be stopped and started again. All of them together take
-// secrets that were rotated meanwhile.
+// Start starts silos, all of them without a name. It returns once a snapshot shows it;
+// Await waits until they are ready. Start, Stop and Restart return an *UnmanagedError
+// for unmanaged silos.
+func (s *Supervisor) Start(names ...string) error { return s.manage(commandStart, names) }
+
+// Stop stops silos. Their tunnels and addresses stay.
+func (s *Supervisor) Stop(names ...string) error { return s.manage(commandStop, names) }
+
+// Restart stops silos and starts them again. If it restarts all of them, they get
+// rotated secrets.
 func (s *Supervisor) Restart(names ...string) error {
-	if all, err := s.check(names); err == nil && s.now().renews() && len(all) == len(s.now().Names()) {
-		if err := s.renew(); err != nil {
+	p := s.placement()
+	if all, err := s.resolve(names); err == nil && p.renewsSecrets() && len(all) == len(p.Silos) {
+		if err := s.renewSecrets(); err != nil {
 			return err
 		}
 	}
-	return s.command(wantAgain, names)
+	return s.manage(commandRestart, names)
 }
 
-func (s *Supervisor) ask(w want, names []string) error {
-	names, err := s.check(names)
+// Up is Start that also accepts unmanaged silos: it waits for those again that it had
+// given up on.
+func (s *Supervisor) Up(names ...string) error {
+	names, err := s.resolve(names)
+	if err == nil && s.placement().Managed() {
+		err = s.checkPorts(s.notRunning(names)...)
+	}
 	if err != nil {
 		return err
 	}
-	seen := make(chan struct{})
-	s.send(wantEvent{names: names, want: w, seen: seen})
-	select { // so that whoever looks next sees what was asked for, not what was before
-	case <-seen:
+	return s.sendCommand(commandStart, names)
+}
+
+// Down stops the instance, in order or, with kill, at once. It does not wait; Ended does.
+func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
+
+// manage sends a command to managed silos.
+func (s *Supervisor) manage(c command, names []string) error {
+	names, err := s.resolve(names)
+	if err == nil && !s.placement().Managed() {
+		err = &UnmanagedError{names}
+	}
+	if err == nil && c != commandStop {
+		err = s.checkPorts(s.notRunning(names)...)
+	}
+	if err != nil {
+		return err
+	}
+	return s.sendCommand(c, names)
+}
+
+// sendCommand sends a command and waits until a snapshot shows it.
+func (s *Supervisor) sendCommand(c command, names []string) error {
+	names, err := s.resolve(names)
+	if err != nil {
+		return err
+	}
+	shown := make(chan struct{})
+	s.send(commandEvent{names: names, command: c, shown: shown})
+	select {
+	case <-shown:
 	case <-s.ended:
 	}
 	return nil
 }
 
-// Down asks for the end of the instance: in order, or at once and without grace.
-// It does not wait; Ended does.
-func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
-
-// ErrEnded says that the instance has ended meanwhile.
-var ErrEnded = errors.New("the instance has ended")
-
-// lastLines is how much of a failed silo's output is shown.
-const lastLines = 20
+// notRunning returns the silos among names that are stopped or have failed.
+func (s *Supervisor) notRunning(names []string) (list []string) {
+	for _, silo := range s.Snapshot().Silos {
+		if slices.Contains(names, silo.Name) && (silo.State == state.Stopped || silo.State == state.Failed) {
+			list = append(list, silo.Name)
+		}
+	}
+	return list
+}

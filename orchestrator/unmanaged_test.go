@@ -89,7 +89,7 @@ func TestAnUnmanagedSiloOfAnotherModeFailsAndIsLookedForAgain(t *testing.T) {
 	b.until(t, "looked for", func() bool { return b.us().Reason != nil })
 	end := byHand(t, b.us().Bind, "CONTROL")
 	var failed *FailedError
-	if err := b.Await(t.Context(), "us"); !errors.As(err, &failed) || !failed.Unmanaged || failed.Silos[0].Reason != wrongMode+": CONTROL" {
+	if err := b.Await(t.Context(), "us"); !errors.As(err, &failed) || !failed.Unmanaged || failed.Silos[0].Reason != wrongModeReason("CONTROL") {
 		t.Fatalf("got %v", err)
 	}
 	if s := b.us(); s.Role == nil || *s.Role != "CONTROL" {

@@ -208,10 +208,10 @@ func (d *Dir) SupervisorLog() string { return filepath.Join(d.Path, "supervisor.
 // Save records a snapshot, whole or not at all.
 func (d *Dir) Save(s *Snapshot) error { return d.saveJSON("snapshot.json", s) }
 
-// Conclude records the last snapshot of a run. Where there is no room for it beside
+// SaveLast records the last snapshot of a run. Where there is no room for it beside
 // the one before, which is wrong by now, that one makes way; where there is none
 // even so, nothing is recorded, as of an instance that has not run.
-func (d *Dir) Conclude(s *Snapshot) error {
+func (d *Dir) SaveLast(s *Snapshot) error {
 	err := d.Save(s)
 	if err == nil {
 		return nil

@@ -1,4 +1,4 @@
-package orchestrator
+package plan
 
 import (
 	"strings"
@@ -9,9 +9,9 @@ import (
 	"silo/topology"
 )
 
-// What silos call one another by follows from sentry.addresses, the provider and
-// the dialect; what browsers are told is always the silo's address.
-func TestRegionConfigHasTheAddressesThatWereAskedFor(t *testing.T) {
+// The addresses for calls between silos depend on sentry.addresses, the provider and the
+// dialect. Browsers always get the silo's own address.
+func TestRegionConfigAddresses(t *testing.T) {
 	t.Parallel()
 	const public, backend = "https://us.acme.ngrok.app", "http://127.0.0.1:8003"
 	for _, c := range []struct{ addresses, provider, dialect, want string }{
@@ -30,9 +30,9 @@ func TestRegionConfigHasTheAddressesThatWereAskedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		topo := &topology.Topology{Name: "acme", File: "/x/silo.toml", Sentry: topology.Sentry{Addresses: c.addresses}, Tunnels: topology.Tunnels{Provider: c.provider}}
-		p := &Placement{Plan: Plan{Topology: topo, Choice: choice}, Placed: []Placed{
-			{Planned: Planned{Silo: topology.Silo{Name: "control"}, Mode: state.Control}, Port: 8000, HealthPort: 8001, URL: "https://acme.ngrok.app"},
-			{Planned: Planned{Silo: topology.Silo{Name: "us", ID: 1, Category: "MULTI_TENANT"}, Mode: state.Region}, Port: 8002, HealthPort: 8003, URL: public},
+		p := &Layout{Plan: Plan{Topology: topo, Choice: choice}, Placed: []Placed{
+			{Silo: Silo{Silo: topology.Silo{Name: "control"}, Mode: state.Control}, Port: 8000, HealthPort: 8001, URL: "https://acme.ngrok.app"},
+			{Silo: Silo{Silo: topology.Silo{Name: "us", ID: 1, Category: "MULTI_TENANT"}, Mode: state.Region}, Port: 8002, HealthPort: 8003, URL: public},
 		}}
 		block, err := p.RegionConfig()
 		if err != nil {

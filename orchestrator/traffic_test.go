@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"silo/plan"
 	"silo/state"
 	"silo/traffic"
 )
@@ -178,7 +179,7 @@ func TestReplayRefuses(t *testing.T) {
 		e.State = traffic.Done
 		log.End(&e)
 	}
-	for id, words := range map[uint64]string{open: "has not ended", cut: "in part only", upgraded: "another protocol"} {
+	for id, words := range map[uint64]string{open: "has not ended", cut: "only part", upgraded: "another protocol"} {
 		var refused *UnrepeatableError
 		if _, err := b.Replay(t.Context(), id, ""); !errors.As(err, &refused) || refused.ID != id || !strings.Contains(err.Error(), words) {
 			t.Errorf("%d: %v", id, err)
@@ -187,7 +188,7 @@ func TestReplayRefuses(t *testing.T) {
 	if _, err := b.Replay(t.Context(), 4711, ""); !errors.Is(err, ErrNotKept) {
 		t.Errorf("got %v", err)
 	}
-	var unknown *UnknownSiloError
+	var unknown *plan.UnknownSiloError
 	if _, err := b.Replay(t.Context(), plain, "nosuch"); !errors.As(err, &unknown) {
 		t.Errorf("got %v", err)
 	}

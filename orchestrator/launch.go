@@ -1,0 +1,210 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"silo/ports"
+	"silo/proc"
+	"silo/state"
+	"silo/topology"
+	"silo/wait"
+)
+
+// job is one incarnation of a silo. Run's goroutine owns it, except for fields that say
+// otherwise.
+type job struct {
+	name        string
+	incarnation int
+
+	launched chan struct{} // closed when the launch has succeeded or failed
+	process  *proc.Process // nil if there is none; valid once launched is closed
+	stop     topology.Stop // as launched; valid once launched is closed
+	started  time.Time     // valid once launched is closed
+
+	ctx       context.Context //nolint:containedctx // the scope of the job's goroutines: ends when a stop begins
+	cancel    context.CancelFunc
+	stopping  bool
+	skipGrace context.CancelFunc // valid while stopping
+	askedMode int                // PID of the process that was asked for its mode, or 0
+}
+
+func newJob(ctx context.Context, name string, incarnation int) *job {
+	j := &job{name: name, incarnation: incarnation, launched: make(chan struct{})}
+	j.ctx, j.cancel = context.WithCancel(ctx)
+	return j
+}
+
+// execute starts actions. It never blocks: the goroutines that it starts send events,
+// and Run waits for them.
+func (s *Supervisor) execute(ctx context.Context, actions []action) {
+	var launches []*job
+	for _, a := range actions {
+		switch a := a.(type) {
+		case launchAction:
+			j := newJob(ctx, a.name, a.incarnation)
+			s.jobs[a.name] = j
+			launches = append(launches, j)
+		case watchAction:
+			s.unwatch(a.name)
+			j := newJob(ctx, a.name, a.incarnation)
+			s.jobs[a.name] = j
+			s.goroutines.Go(func() { s.watch(j) })
+		case unwatchAction:
+			s.unwatch(a.name)
+		case stopAction:
+			s.stop(ctx, a)
+		case backoffAction:
+			s.goroutines.Go(func() {
+				if wait.Sleep(ctx, a.wait) {
+					s.send(backoffOverEvent{a.name, a.backoff})
+				}
+			})
+		}
+	}
+	if len(launches) > 0 {
+		s.goroutines.Go(func() { s.launchAll(ctx, launches) })
+	}
+}
+
+// launchAll launches the first job, which is control if it is among them, and then
+// the others in order, a few at a time.
+func (s *Supervisor) launchAll(ctx context.Context, jobs []*job) {
+	s.launch(ctx, jobs[0])
+	var launches errgroup.Group
+	launches.SetLimit(runtime.GOMAXPROCS(0))
+	for _, j := range jobs[1:] {
+		launches.Go(func() error { s.launch(ctx, j); return nil })
+	}
+	_ = launches.Wait() // no launch returns an error
+}
+
+// launch starts a silo's process and the goroutines that watch it.
+func (s *Supervisor) launch(ctx context.Context, j *job) {
+	defer close(j.launched)
+	if err := s.startProcess(j); err != nil { //nolint:contextcheck // checking ports takes a moment
+		s.send(launchFailedEvent{j.name, j.incarnation, err.Error()})
+		return
+	}
+	j.started = time.Now()
+	s.send(launchedEvent{j.name, j.incarnation, j.process.PID(), j.process.StartTime(), j.started})
+	s.goroutines.Go(func() { s.reap(ctx, j) })
+	s.goroutines.Go(func() { s.probeUntilReady(j) })
+}
+
+func (s *Supervisor) startProcess(j *job) error {
+	p := s.placement()
+	placed, known := p.Find(j.name)
+	switch {
+	case j.ctx.Err() != nil:
+		return errors.New("stopped before it was started")
+	case !known:
+		return errors.New("removed from the topology")
+	}
+	r := p.open[j.name]
+	if err := s.releasePorts(j.name, r.ports); err != nil {
+		return err
+	}
+	r.output.reset()
+	marker := fmt.Sprintf("SILO_PROCESS=%s/%s/%d", p.Run.ID, j.name, j.incarnation) // inherited by its whole process tree
+	process, err := proc.Start(proc.Spec{
+		Argv: placed.Argv, Dir: placed.Dir, Env: append(p.Layout.Environ(j.name), instanceMarker(p.Dir), marker),
+		Marker: marker, Output: r.output, DeathSignal: "TERM", TTY: placed.TTY,
+	})
+	if err == nil {
+		j.process, j.stop = process, placed.Stop
+	}
+	return err
+}
+
+// releasePorts closes the listeners that reserve the ports of a silo. If an earlier
+// process had the ports, it checks that they are free instead.
+func (s *Supervisor) releasePorts(name string, reserved *ports.Reservation) (err error) {
+	if !reserved.Holds(name) {
+		return s.checkPorts(name)
+	}
+	proc.WithForkLock(func() { err = reserved.Release(name) })
+	return err
+}
+
+// checkPorts returns a ports.Conflicts if other processes hold the ports of silos that
+// do not run.
+func (s *Supervisor) checkPorts(names ...string) (err error) {
+	p := s.placement()
+	var wants []ports.Request
+	for _, name := range names {
+		if placed, known := p.Find(name); known && !p.open[name].ports.Holds(name) {
+			wants = append(wants, ports.Request{Name: name, Port: placed.Port, Fixed: true, Span: placed.PortCount()})
+		}
+	}
+	if len(wants) == 0 {
+		return nil
+	}
+	proc.WithForkLock(func() { // else a child could inherit the listeners of this check
+		var free *ports.Reservation
+		if free, err = ports.Reserve(context.Background(), wants); err == nil {
+			err = free.Close()
+		}
+	})
+	return err
+}
+
+// reap waits for a process that ends by itself, and kills what it leaves behind. If the
+// silo is being stopped, the stop does that: its children get the same grace.
+func (s *Supervisor) reap(ctx context.Context, j *job) {
+	<-j.process.Done()
+	if j.ctx.Err() != nil {
+		return
+	}
+	j.cancel()
+	j.process.Sweep(context.WithoutCancel(ctx))
+	s.send(exitedEvent{j.name, j.incarnation, exitOf(j.process.Exit())})
+}
+
+func exitOf(e proc.Exit) state.Exit {
+	exit := state.Exit{At: e.At}
+	if e.Signal != "" {
+		exit.Signal = &e.Signal
+	} else {
+		exit.Code = &e.Code
+	}
+	return exit
+}
+
+// stop begins to stop a silo's process tree. A later stop with kill ends the grace.
+func (s *Supervisor) stop(ctx context.Context, a stopAction) {
+	j := s.jobs[a.name]
+	if j == nil || j.incarnation != a.incarnation {
+		return
+	}
+	if !j.stopping {
+		j.stopping = true
+		j.cancel()
+		var grace context.Context
+		grace, j.skipGrace = context.WithCancel(context.WithoutCancel(ctx))
+		s.goroutines.Go(func() { s.stopProcess(grace, j) })
+	}
+	if a.kill {
+		j.skipGrace()
+	}
+}
+
+// stopProcess signals a process tree and waits until it has ended.
+func (s *Supervisor) stopProcess(grace context.Context, j *job) {
+	defer j.skipGrace()
+	<-j.launched
+	if j.process == nil {
+		return // launch has sent an event
+	}
+	policy := j.stop
+	if placed, known := s.placement().Find(j.name); known {
+		policy = placed.Stop
+	}
+	result := j.process.Stop(grace, policy.Signal, policy.Grace, nil)
+	s.send(stoppedEvent{j.name, j.incarnation, exitOf(j.process.Exit()), result.Killed})
+}

@@ -1,0 +1,223 @@
+package orchestrator
+
+import (
+	"slices"
+	"time"
+
+	"silo/state"
+	"silo/topology"
+)
+
+// silo is the state of one silo in a cluster.
+type silo struct {
+	name      string
+	control   bool
+	unmanaged bool // a user starts and stops it
+	policy    topology.Restart
+	grace     time.Duration // between the stop signal and the kill
+
+	phase       state.Phase
+	wanted      bool // it should run
+	alive       bool // there is a process, or a launch; of an unmanaged silo, a watch
+	incarnation int  // number of launches, or of watches
+	everReady   bool // the restart policy applies from then on
+
+	restarts int         // automatic ones
+	recent   []time.Time // automatic restarts within policy.Window
+	attempt  int         // backoffs since it was last ready
+	backoff  int         // number of the latest backoff timer
+
+	pid         int
+	processTime string
+	startedAt   time.Time
+	readyAt     time.Time
+	killAt      time.Time // while stopping
+	exit        *state.Exit
+	reason      string
+	removed     bool   // no longer in the topology
+	quit        bool   // ended by itself, and is not restarted
+	failing     bool   // becomes failed when its stop is over
+	timedOut    bool   // because it was not ready in time
+	role        string // mode in which it answers; empty if unknown
+}
+
+// obey carries out a command.
+func (s *silo) obey(c command) []action {
+	switch c {
+	case commandNone:
+	case commandStop:
+		return s.end(false)
+	case commandRestart:
+		actions := s.end(false)
+		s.wanted, s.attempt, s.recent = true, 0, nil
+		if s.alive {
+			return actions // stopped launches it again
+		}
+		return append(actions, s.launch())
+	case commandStart:
+		s.wanted = true
+		if !s.alive && s.phase != state.Backoff {
+			s.attempt, s.recent = 0, nil
+			return []action{s.launch()}
+		}
+	}
+	return nil
+}
+
+// launch begins the next incarnation. An unmanaged silo is watched instead.
+func (s *silo) launch() action {
+	s.incarnation++
+	s.alive, s.wanted = true, true
+	s.phase = state.Starting
+	s.pid, s.processTime = 0, ""
+	s.startedAt, s.readyAt = time.Time{}, time.Time{}
+	s.reason, s.quit, s.failing, s.timedOut = "", false, false, false
+	s.role = ""
+	if s.unmanaged {
+		return watchAction{s.name, s.incarnation}
+	}
+	return launchAction{s.name, s.incarnation}
+}
+
+// end stops a live silo, or keeps a dead one down.
+func (s *silo) end(kill bool) []action {
+	s.wanted = false
+	switch {
+	case s.alive && s.unmanaged:
+		s.alive, s.pid, s.reason = false, 0, ""
+		s.phase = state.Stopped
+		return []action{unwatchAction{s.name}}
+	case s.alive && s.phase != state.Stopping:
+		s.phase = state.Stopping
+		if !s.failing { // why it was not ready no longer matters
+			s.reason = ""
+		}
+		return []action{stopAction{s.name, s.incarnation, kill}}
+	case !s.alive && s.phase != state.Failed:
+		s.phase = state.Stopped
+	}
+	return nil
+}
+
+// stopped handles the end of a stop.
+func (s *silo) stopped(killed bool) []action {
+	s.phase = state.Stopped
+	switch {
+	case s.wanted:
+		return []action{s.launch()}
+	case s.failing:
+		s.phase = state.Failed
+	case killed:
+		s.reason = "had to be killed"
+	}
+	return nil
+}
+
+// exited handles the end of a process that was not stopped. The restart policy decides
+// what follows.
+func (s *silo) exited(now time.Time, reason string, failed, instanceStopping bool) []action {
+	if s.phase == state.Stopping { // the exit was seen before the stop was over
+		return s.stopped(false)
+	}
+	s.reason, s.wanted = reason, false
+	switch {
+	case instanceStopping: // control, while the regions end
+		s.phase = state.Stopped
+		return nil
+	case !s.everReady: // the user should see why the first start failed
+		s.phase = state.Failed
+		return nil
+	case s.policy.Policy == "no", s.policy.Policy == "on-failure" && !failed:
+		s.phase, s.quit = state.Stopped, true
+		if failed {
+			s.phase = state.Failed
+		}
+		return nil
+	}
+	return s.backOff(now)
+}
+
+// backOff waits before an automatic restart, or gives up after too many of them.
+func (s *silo) backOff(now time.Time) []action {
+	s.recent = slices.DeleteFunc(slices.Clone(s.recent), func(t time.Time) bool { return now.Sub(t) > s.policy.Window })
+	if len(s.recent) >= s.policy.Max {
+		s.phase = state.Failed
+		s.reason += "; gave up after " + plural(len(s.recent), "restart") + " in " + s.policy.Window.String()
+		return nil
+	}
+	s.recent = append(s.recent, now)
+	wait := backoff(s.policy, s.attempt)
+	s.restarts++
+	s.backoff++
+	s.attempt++
+	s.phase, s.wanted = state.Backoff, true
+	return []action{backoffAction{s.name, s.backoff, wait}}
+}
+
+// backoff doubles the policy's first wait with each attempt, up to its longest.
+func backoff(p topology.Restart, attempt int) time.Duration {
+	wait := p.Backoff
+	for range attempt {
+		if wait >= p.BackoffMax {
+			break
+		}
+		wait *= 2
+	}
+	return min(wait, p.BackoffMax)
+}
+
+// probed handles the result of a probe.
+func (s *silo) probed(e probedEvent) []action {
+	switch {
+	case s.phase == state.Stopping, !s.alive:
+	case e.wrongMode:
+		s.role = e.role
+		return s.fail(wrongModeReason(e.role))
+	case e.ready && (s.phase == state.Starting || s.phase == state.Unready):
+		if s.readyAt.IsZero() {
+			s.readyAt = e.at
+		}
+		s.phase, s.everReady, s.reason, s.attempt = state.Ready, true, "", 0
+		s.setUnmanagedProcess(e)
+	case e.ready && s.unmanaged && e.pid != s.pid:
+		s.setUnmanagedProcess(e)
+	case !e.ready && s.phase == state.Ready && s.unmanaged: // its watch ended when it was ready
+		watch := s.launch()
+		s.phase, s.reason = state.Unready, e.reason
+		return []action{watch}
+	case !e.ready:
+		if s.phase == state.Ready {
+			s.phase = state.Unready
+		}
+		s.reason = e.reason
+	}
+	return nil
+}
+
+// setUnmanagedProcess records the process that answers for an unmanaged silo.
+func (s *silo) setUnmanagedProcess(e probedEvent) {
+	if s.unmanaged {
+		s.pid, s.startedAt, s.readyAt = e.pid, e.at, e.at
+		s.role = ""
+	}
+}
+
+// setKillAt sets the time at which a stopping silo is killed.
+func (s *silo) setKillAt(now time.Time) {
+	switch {
+	case s.phase != state.Stopping:
+		s.killAt = time.Time{}
+	case s.killAt.IsZero():
+		s.killAt = now.Add(s.grace)
+	}
+}
+
+// fail stops a process that cannot become ready.
+func (s *silo) fail(reason string) []action {
+	actions := s.end(false)
+	s.reason, s.failing = reason, true
+	if s.unmanaged { // there is no process to stop
+		s.phase = state.Failed
+	}
+	return actions
+}

@@ -1,0 +1,242 @@
+package orchestrator
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"silo/plan"
+	"silo/ports"
+	"silo/sentry"
+	"silo/state"
+	"silo/wait"
+)
+
+const (
+	// firstInterval is the wait between probes of a silo that has just been launched.
+	firstInterval = 10 * time.Millisecond
+	// probesPerSecond bounds the probes of all starting silos together.
+	probesPerSecond = 2000
+	// intervalShare makes the interval grow with the start: it is at least this part of
+	// the time since the launch.
+	intervalShare = 50
+	// probeTimeout bounds one request. uWSGI accepts requests seconds before the app is
+	// loaded, and answers them then: a request should wait for that, but a lost one must
+	// not block the next probe for long.
+	probeTimeout = time.Second
+)
+
+// probeInterval returns the wait between two probes of a silo that was launched some
+// time ago: ready.interval, and less at first.
+func probeInterval(sinceLaunch, configured time.Duration, silos int) time.Duration {
+	return min(configured, max(firstInterval, time.Duration(silos)*time.Second/probesPerSecond, sinceLaunch/intervalShare))
+}
+
+// probeUntilReady probes a silo until it is ready, then stops.
+func (s *Supervisor) probeUntilReady(j *job) {
+	placed, _ := s.placement().Find(j.name)
+	if placed.Ready.Off {
+		s.send(probedEvent{name: j.name, incarnation: j.incarnation, ready: true, at: time.Now()})
+		return
+	}
+	ctx, cancel := context.WithTimeout(j.ctx, placed.Ready.Timeout)
+	defer cancel()
+	last := probedEvent{name: j.name, incarnation: j.incarnation, reason: errNotListening(placed.HealthAddr()).Error()}
+	s.send(last)
+	for launched := time.Now(); ; {
+		result := s.probe(ctx, j, placed)
+		if ctx.Err() != nil {
+			break
+		}
+		if s.sendIfNew(result, &last) {
+			return
+		}
+		if !wait.Sleep(ctx, probeInterval(time.Since(launched), placed.Ready.Interval, len(s.placement().Placed))) {
+			break
+		}
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		s.send(readyTimeoutEvent{j.name, j.incarnation})
+	}
+}
+
+// sendIfNew sends a result that differs from the last one, and reports whether it is final.
+func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final bool) {
+	final = result.ready || result.wrongMode
+	if final || result.reason != last.reason {
+		s.send(result)
+	}
+	*last = result
+	return final
+}
+
+// probe requests a silo's health page, checks that its own process tree answers, and in
+// which mode.
+func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) probedEvent {
+	err := checkHealth(ctx, placed)
+	result := probedEvent{name: j.name, incarnation: j.incarnation, at: time.Now()}
+	if err == nil {
+		err = checkOwner(j, placed)
+	}
+	if err == nil {
+		err = checkWebpack(ctx, placed)
+	}
+	if err != nil {
+		result.reason = err.Error()
+		return result
+	}
+	result.role = wrongMode(ctx, s.placement().Choice.Dialect, placed)
+	result.wrongMode = result.role != ""
+	result.ready = !result.wrongMode
+	return result
+}
+
+func checkHealth(ctx context.Context, placed plan.Placed) error {
+	status, err := getStatus(ctx, probeTimeout, placed.HealthAddr(), placed.Ready.Path)
+	switch {
+	case err != nil:
+		return err
+	case status != placed.Ready.Status:
+		return fmt.Errorf("%s answers %d, not %d", placed.Ready.Path, status, placed.Ready.Status)
+	}
+	return nil
+}
+
+// checkWebpack checks that webpack, which with watchers has the first port, accepts
+// connections.
+func checkWebpack(ctx context.Context, placed plan.Placed) error {
+	if placed.Port == placed.HealthPort {
+		return nil
+	}
+	if dial(ctx, placed.Bind()) != nil {
+		return fmt.Errorf("port %d (webpack's) does not answer", placed.Port)
+	}
+	return nil
+}
+
+// dial checks that something accepts connections on an address.
+func dial(ctx context.Context, addr string) error {
+	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return describeNoAnswer(addr, err)
+	}
+	return conn.Close()
+}
+
+// checkOwner rejects an answer from a process outside of the silo's process tree, such
+// as one that an earlier run left.
+func checkOwner(j *job, placed plan.Placed) error {
+	port := placed.HealthPort
+	if ports.Listens(port, j.process.PID()) { // the common case, and much cheaper than the rest
+		return nil
+	}
+	holders := ports.Holders(port)
+	if len(holders) == 0 {
+		return fmt.Errorf("port %d is answered, but by no process of this silo", port)
+	}
+	if slices.ContainsFunc(holders, func(h ports.Holder) bool { return j.process.Owns(h.PID) }) {
+		return nil
+	}
+	return fmt.Errorf("port %d is answered by %s (pid %d), which does not belong to this silo", port, holders[0].Program, holders[0].PID)
+}
+
+// wrongMode returns the mode that a healthy silo's answers prove if it is not its own,
+// else "". It requests the paths first that its own mode does not have, and is
+// content with one 404: the others make a region ask control who the caller is, which
+// fails while control starts (Sentry 23.7.1: status 500 and a traceback in the log).
+func wrongMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed) string {
+	if placed.Mode == state.Monolith {
+		return ""
+	}
+	mode := askMode(ctx, dialect, placed, probeTimeout, true, func(status, want int) bool { return status == want })
+	if mode == string(placed.Mode) {
+		return ""
+	}
+	return mode
+}
+
+// knownMode returns the mode that a healthy silo's answers prove, for display, or "". It
+// requests the paths first that its mode has: any program other than Sentry fails those.
+func knownMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed) string {
+	return askMode(ctx, dialect, placed, modeTimeout, false, func(status, want int) bool {
+		return status != want && status != http.StatusForbidden
+	})
+}
+
+// askMode sends the dialect's probes, those that the silo's own mode answers with 404
+// first or last, and returns the mode that the answers prove, or "". If enough reports
+// true for an answer of the first group, the rest is not sent.
+func askMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed, timeout time.Duration, missingFirst bool, enough func(status, want int) bool) string {
+	got := make([]int, len(dialect.Probes))
+	for _, first := range []bool{true, false} {
+		for i, probe := range dialect.Probes {
+			want := probe.Region
+			if placed.IsControl() {
+				want = probe.Control
+			}
+			if missing := want == http.StatusNotFound; (missing == missingFirst) != first {
+				continue
+			}
+			status, err := getStatus(ctx, timeout, placed.HealthAddr(), probe.Path)
+			if err != nil || first && enough(status, want) {
+				return ""
+			}
+			got[i] = status
+		}
+	}
+	mode, conclusive := dialect.ClassifyMode(got)
+	if !conclusive {
+		return ""
+	}
+	return mode
+}
+
+// getStatus returns the HTTP status of one GET. It uses a new connection, to reach the
+// process that listens now, and follows no redirect. http.Transport would start two
+// goroutines for each probe.
+func getStatus(ctx context.Context, timeout time.Duration, addr, path string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("User-Agent", "silo-probe")
+	request.Close = true
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return 0, describeNoAnswer(addr, err)
+	}
+	defer func() { _ = conn.Close() }() // only the status matters
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if err := request.Write(conn); err != nil {
+		return 0, describeNoAnswer(addr, err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	if err != nil {
+		return 0, describeNoAnswer(addr, err)
+	}
+	defer func() { _ = response.Body.Close() }() // only the status matters
+	return response.StatusCode, nil
+}
+
+// errNoAnswer is returned for a port that accepts a request and does not answer in time.
+var errNoAnswer = errors.New("takes requests but does not answer yet")
+
+// describeNoAnswer explains briefly why there was no answer.
+func describeNoAnswer(addr string, err error) error {
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+		return fmt.Errorf("%s %w", addr, errNoAnswer)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return errNotListening(addr)
+	}
+	return fmt.Errorf("%s closes the connection without an answer", addr)
+}
+
+func errNotListening(addr string) error { return fmt.Errorf("nothing listens on %s yet", addr) }
