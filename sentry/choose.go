@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"silo/topology"
 )
 
 // Choice is the dialect to speak, and why.
@@ -76,7 +78,7 @@ func (l Finder) elsewhere(chosen Choice) string {
 
 // chooseNamed follows what the topology says.
 func chooseNamed(want string) (Choice, error) {
-	r, notRelease := ParseRelease(want)
+	r, notRelease := topology.ParseRelease(want)
 	if notRelease != nil {
 		d, err := DialectNamed(want)
 		return Choice{Dialect: d, Found: "for Sentry " + d.Range() + asSaid}, err
@@ -132,7 +134,7 @@ func (l Finder) ask(ctx context.Context) (Choice, error) {
 	if m == nil {
 		return guess(fmt.Sprintf("%s --version names no release", program))
 	}
-	r, err := ParseRelease(string(m[1]))
+	r, err := topology.ParseRelease(string(m[1]))
 	if err != nil {
 		return guess(fmt.Sprintf("%s --version: %v", program, err))
 	}
@@ -161,7 +163,7 @@ func guess(why string) (Choice, error) {
 
 // choice is the dialect of a sentry package.
 func (s source) choice() (Choice, error) {
-	r, err := ParseRelease(s.version)
+	r, err := topology.ParseRelease(s.version)
 	known := err == nil // by a version; a checkout may have none
 	c := Choice{Found: "sentry at " + s.pkg}
 	if known {

@@ -75,9 +75,9 @@ func DatabaseSuffix(silo string) string { return strings.ReplaceAll(silo, "-", "
 
 // What is done to silos' own databases.
 const (
-	DatabaseInspect   = "look"   // nothing
-	DatabaseCreate = "create" // what is missing is made, and marked as the silo's own
-	DatabaseDrop   = "drop"   // what carries that mark is dropped, and nothing else
+	DatabaseInspect = "look"   // nothing
+	DatabaseCreate  = "create" // what is missing is made, and marked as the silo's own
+	DatabaseDrop    = "drop"   // what carries that mark is dropped, and nothing else
 )
 
 // Database is a silo's own database as Sentry's Python has found or left it.
@@ -85,8 +85,8 @@ type Database struct {
 	Silo     string   `json:"silo"`
 	Name     string   `json:"name"`
 	Exists   bool     `json:"exists"`
-	Comment     string   `json:"mark"`     // its comment
-	Owned     bool     `json:"ours"`     // silo made it, for this silo of this instance
+	Comment  string   `json:"mark"`     // its comment
+	Owned    bool     `json:"ours"`     // silo made it, for this silo of this instance
 	Migrated bool     `json:"migrated"` // by look: a migration has been run on it
 	Result   string   `json:"result"`   // created, present, dropped or absent
 	Error    string   `json:"error"`    // what went wrong; else empty

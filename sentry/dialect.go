@@ -5,7 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"silo/topology"
 )
+
+// Release is a calendar version of Sentry.
+type Release = topology.Release
+
+// anyPatch is the last patch of a month that has no known last one.
+const anyPatch = 99
 
 var (
 	// ErrUnsupported is wrapped by every error about a Sentry that has no dialect,

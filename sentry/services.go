@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"silo/templates"
+	"silo/topology"
 )
 
 // Services are what a Sentry's settings name, and how it answered to Sentry's own
@@ -31,19 +32,19 @@ type Services struct {
 
 // Service is one server that the settings name.
 type Service struct {
-	Name     string  `json:"name"` // the database's alias, or the cluster's
-	Kind     string  `json:"kind"` // postgres, redis, amqp, …
-	Host     string  `json:"host"` // or the path of a unix socket
-	Port     int     `json:"port"`
-	Database string  `json:"database"`
-	User     string  `json:"user"`
-	Version  string  `json:"version"`  // of the server; empty where it did not answer
-	Error    string  `json:"error"`    // what the client said; empty: it answered
-	Migrated bool    `json:"migrated"` // the database has been through `sentry upgrade`
+	Name      string  `json:"name"` // the database's alias, or the cluster's
+	Kind      string  `json:"kind"` // postgres, redis, amqp, …
+	Host      string  `json:"host"` // or the path of a unix socket
+	Port      int     `json:"port"`
+	Database  string  `json:"database"`
+	User      string  `json:"user"`
+	Version   string  `json:"version"`  // of the server; empty where it did not answer
+	Error     string  `json:"error"`    // what the client said; empty: it answered
+	Migrated  bool    `json:"migrated"` // the database has been through `sentry upgrade`
 	Pending   int     `json:"behind"`   // how many of Sentry's migrations came after it
-	Used     bool    `json:"used"`     // a setting names the cluster
-	Clustered    bool    `json:"whole"`    // it is one of several nodes of a Redis Cluster
-	Seconds  float64 `json:"seconds"`
+	Used      bool    `json:"used"`     // a setting names the cluster
+	Clustered bool    `json:"whole"`    // it is one of several nodes of a Redis Cluster
+	Seconds   float64 `json:"seconds"`
 }
 
 // Watcher is what devserver runs beside itself with watchers (SENTRY_WATCHERS).
@@ -60,7 +61,7 @@ type Failure string
 const (
 	Refused      Failure = "refused"       // nobody listens
 	Unresolved   Failure = "unresolved"    // its host has no address
-	TimedOut       Failure = "silent"        // nobody answers in time
+	TimedOut     Failure = "silent"        // nobody answers in time
 	NoDatabase   Failure = "no database"   // the server has none of that name
 	NoRole       Failure = "no role"       // the server has no such user
 	Unauthorized Failure = "not permitted" // the password is wrong or missing
@@ -166,7 +167,7 @@ func (c Choice) ServicesUp(dir string) string {
 			return "devservices up"
 		}
 	}
-	r, err := ParseRelease(c.Release)
+	r, err := topology.ParseRelease(c.Release)
 	if err != nil {
 		r = c.Dialect.First
 	}

@@ -128,14 +128,13 @@ func settingsFile(path string) string {
 }
 
 func (b *builder) dialect(s *node) string {
-	text := s.string("dialect")
-	r, rest, ok := parseRelease(text)
-	if !ok || rest != "" {
-		return text
+	n := s.get("dialect")
+	r, err := ParseRelease(n.text())
+	if err != nil {
+		return n.text()
 	}
-	if newest, _, _ := parseRelease(NewestRelease); slices.Compare(r[:], newest[:]) > 0 {
-		n := s.get("dialect")
-		b.warnings.add(n.at, n.path, "release "+r.String()+" is newer than "+NewestRelease+", the newest known release, and gets the same dialect", `dialect = "auto"`)
+	if r.Compare(newestRelease) > 0 {
+		b.warnings.add(n.at, n.path, "release "+r.String()+" is newer than "+newestRelease.String()+", the newest known release, and gets the same dialect", `dialect = "auto"`)
 	}
 	return r.String()
 }

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,37 +9,52 @@ import (
 	"strings"
 )
 
-const (
-	// OldestRelease is the first Sentry release whose regions have an id (PR 39356).
-	OldestRelease = "22.10.0"
-	// NewestRelease is the newest Sentry release with a known region config, that
-	// of the strict cells (PRs 117558, 118016). A newer release is treated like this
-	// one, with a warning.
-	NewestRelease = "26.7.0"
+// Release is a calendar version of Sentry: year, month, patch.
+type Release struct {
+	Year, Month, Patch int
+	Dev                bool // a checkout before this release ("22.12.0.dev0")
+}
+
+var (
+	// oldestRelease is the first Sentry release whose regions have an id (PR 39356).
+	oldestRelease = Release{Year: 22, Month: 10}
+	// newestRelease is the newest Sentry release with a known region config, that of
+	// the strict cells (PRs 117558, 118016). A newer release is treated like this one,
+	// with a warning.
+	newestRelease = Release{Year: 26, Month: 7}
 )
 
-var releaseRE = regexp.MustCompile(`^v?([0-9]{2})\.([0-9]{1,2})(?:\.([0-9]{1,3}))?`)
+var releaseRE = regexp.MustCompile(`^(\d{1,4})\.(\d{1,2})(?:\.(\d{1,6}))?(\.?dev\d*|rc\d+|[+-].*)?$`)
 
-// release is a Sentry release: year, month and number (CalVer).
-type release [3]int
+// ParseRelease parses "22.11.0", "22.11", "22.12.0.dev0", and the suffixes that
+// `sentry --version` and wheel names may have. A missing patch is 0.
+func ParseRelease(s string) (Release, error) {
+	m := releaseRE.FindStringSubmatch(s)
+	if m == nil {
+		return Release{}, fmt.Errorf("parse Sentry release %q: expected a version such as 22.11.0", s)
+	}
+	number := func(digits string) int {
+		n, _ := strconv.Atoi(digits) // at most six digits, or none for a missing patch
+		return n
+	}
+	r := Release{Year: number(m[1]), Month: number(m[2]), Patch: number(m[3])}
+	r.Dev = m[4] != "" && m[4][0] != '+' && m[4][0] != '-'
+	return r, nil
+}
 
-func (r release) String() string { return fmt.Sprintf("%d.%d.%d", r[0], r[1], r[2]) }
+// String is the release as Sentry writes it.
+func (r Release) String() string {
+	s := fmt.Sprintf("%d.%d.%d", r.Year, r.Month, r.Patch)
+	if r.Dev {
+		s += ".dev0"
+	}
+	return s
+}
 
-// parseRelease reads a release such as "22.10.0" or "22.10" at the beginning of
-// text, and returns the rest.
-func parseRelease(text string) (r release, rest string, ok bool) {
-	parts := releaseRE.FindStringSubmatch(text)
-	if parts == nil {
-		return r, "", false
-	}
-	for i, digits := range parts[1:] {
-		r[i], _ = strconv.Atoi(digits) // digits, or "" for 0
-	}
-	rest = text[len(parts[0]):]
-	if strings.HasPrefix(text, "v") {
-		rest = text
-	}
-	return r, rest, r[1] >= 1 && r[1] <= 12
+// Compare orders releases by year, month and patch. A development version equals
+// its release.
+func (r Release) Compare(other Release) int {
+	return cmp.Or(cmp.Compare(r.Year, other.Year), cmp.Compare(r.Month, other.Month), cmp.Compare(r.Patch, other.Patch))
 }
 
 func checkDialect(text string) *invalid {
@@ -46,19 +62,19 @@ func checkDialect(text string) *invalid {
 	if slices.Contains(names, text) {
 		return nil
 	}
-	oldest, _, _ := parseRelease(OldestRelease)
-	r, rest, ok := parseRelease(text)
+	r, err := ParseRelease(strings.TrimPrefix(text, "v"))
+	r.Dev = false
 	switch {
-	case ok && rest != "":
+	case err != nil, r.Year < 10, r.Month < 1, r.Month > 12:
+		return &invalid{
+			text: quote(text) + " is not auto, a release or one of " + strings.Join(dialects(), ", "),
+			fix:  nearest(text, names),
+			hint: "silo config dialects lists them with their releases",
+		}
+	case !strings.HasPrefix(r.String(), text):
 		return &invalid{text: quote(text) + " is not a release", fix: r.String()}
-	case ok && slices.Compare(r[:], oldest[:]) < 0:
-		return &invalid{text: "release " + r.String() + " is older than " + OldestRelease + ", the first whose regions have an id"}
-	case ok:
-		return nil
+	case r.Compare(oldestRelease) < 0:
+		return &invalid{text: "release " + r.String() + " is older than " + oldestRelease.String() + ", the first whose regions have an id"}
 	}
-	return &invalid{
-		text: quote(text) + " is not auto, a release or one of " + strings.Join(dialects(), ", "),
-		fix:  nearest(text, names),
-		hint: "silo config dialects lists them with their releases",
-	}
+	return nil
 }
