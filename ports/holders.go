@@ -1,18 +1,17 @@
 package ports
 
-// Holder is a process that listens on a port.
+// Holder is a process that listens on a port, or has a connection open.
 type Holder struct {
 	PID     int
 	Program string // the kernel's short name of it
-	Args    string // its command line, cut where it is long
+	Args    string // its command line, truncated to 300 bytes
 }
 
-// argsMax is how many bytes of a command line a Holder carries.
-const argsMax = 300
+const maxArgs = 300
 
-func cut(text string) string {
-	if len(text) <= argsMax {
-		return text
+func truncate(args string) string {
+	if len(args) <= maxArgs {
+		return args
 	}
-	return text[:argsMax] + "…"
+	return args[:maxArgs] + "…"
 }

@@ -2,25 +2,40 @@ package ports
 
 import (
 	"context"
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	psnet "github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// Silent are those of ports on which nothing would take a connection to 127.0.0.1, as
-// far as the kernel tells. Here only an attempt to connect tells: there are none.
-func Silent(...int) []int { return nil }
+const (
+	dialTimeout = 200 * time.Millisecond
+	lsofTimeout = 3 * time.Second
+)
 
-// lookLimit bounds one look, which asks lsof.
-const lookLimit = 3 * time.Second
+// accepts reports whether a port accepts connections. On macOS the bind of a
+// loopback address succeeds beside a listener on all addresses, and clients would
+// then reach either.
+func accepts(ctx context.Context, port int) bool {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			_ = conn.Close()
+			return true
+		}
+	}
+	return false
+}
 
-// Holders are the processes that listen on a TCP port, on whatever local address,
-// by ascending PID: a listener that was inherited has several. Those that this user
-// may not look into are not among them.
+// Holders returns the processes that listen on a TCP port, on any local address, by
+// ascending PID: several processes can inherit one listener. Those that this user
+// may not inspect are missing.
 func Holders(port int) []Holder {
-	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), lsofTimeout)
 	defer cancel()
 	var holders []Holder
 	for _, pid := range listeners(ctx, port, 0) {
@@ -29,17 +44,17 @@ func Holders(port int) []Holder {
 	return holders
 }
 
-// Listens tells whether a process listens on a TCP port, on whatever local address.
+// Listens reports whether a process listens on a TCP port, on any local address.
 func Listens(port, pid int) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), lsofTimeout)
 	defer cancel()
 	return len(listeners(ctx, port, pid)) > 0
 }
 
-// listeners are the processes that listen on a port, in order; pid restricts the
-// search to one, 0 does not.
+// listeners returns the processes that listen on a port, in order; only pid, unless
+// it is 0.
 func listeners(ctx context.Context, port, pid int) (found []int) {
-	connections, _ := psnet.ConnectionsPidWithContext(ctx, "tcp", int32(pid)) //nolint:gosec // G115: a PID is 32 bits; one that has ended has none
+	connections, _ := psnet.ConnectionsPidWithContext(ctx, "tcp", int32(pid)) //nolint:gosec // G115: a PID is 32 bits; an ended process has none
 	for _, c := range connections {
 		if c.Status == "LISTEN" && int(c.Laddr.Port) == port {
 			found = append(found, int(c.Pid))
@@ -51,7 +66,7 @@ func listeners(ctx context.Context, port, pid int) (found []int) {
 
 func describe(ctx context.Context, pid int) Holder {
 	p := &process.Process{Pid: int32(pid)} //nolint:gosec // G115: a PID is 32 bits
-	name, _ := p.NameWithContext(ctx)      // what has ended meanwhile has no name
+	name, _ := p.NameWithContext(ctx)      // empty if it has ended meanwhile
 	args, _ := p.CmdlineWithContext(ctx)
-	return Holder{PID: pid, Program: name, Args: cut(args)}
+	return Holder{PID: pid, Program: name, Args: truncate(args)}
 }

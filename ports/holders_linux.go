@@ -1,139 +1,110 @@
 package ports
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"fmt"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// Holders are the processes that listen on a TCP port, on whatever local address,
-// by ascending PID: a listener that was inherited has several. Those that this user
-// may not look into are not among them.
+// accepts always reports false on Linux. There the bind of one address fails if a
+// socket listens on all addresses (net/ipv4/inet_connection_sock.c,
+// inet_csk_bind_conflict).
+func accepts(context.Context, int) bool { return false }
+
+// Holders returns the processes that listen on a TCP port, on any local address, by
+// ascending PID: several processes can inherit one listener. Those that this user
+// may not inspect are missing.
 func Holders(port int) []Holder {
-	listeners := map[string]bool{} // by what a descriptor links to
-	each(port, func(socket string) bool { listeners[socket] = true; return true })
-	if len(listeners) == 0 {
+	var sockets []string
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(file) // there may be no IPv6
+		sockets = append(sockets, listeningSockets(string(text), port)...)
+	}
+	if len(sockets) == 0 {
 		return nil
 	}
-	var found []int
-	for socket, pids := range sockets(entries("/proc")) {
-		if listeners[socket] {
-			found = append(found, pids...)
-		}
-	}
-	slices.Sort(found)
 	var holders []Holder
-	for _, pid := range slices.Compact(found) {
-		holders = append(holders, describe(pid))
+	for _, pid := range processes() {
+		if hasOpen(pid, sockets...) {
+			holders = append(holders, describe(pid))
+		}
 	}
 	return holders
 }
 
-// Listens tells whether a process listens on a TCP port, on whatever local address.
-// That is cheap, however many processes there are and whatever listens beside it.
+// Listens reports whether a process has the socket open that a connection to
+// 127.0.0.1:port would reach. It is quick, and false if the kernel refuses the
+// query; Holders needs more time and finds every listener.
 func Listens(port, pid int) bool {
-	if inode, err := inodeOn(port); err == nil {
-		search := search{link: []byte(link(inode))}
-		if search.in(pid) {
+	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)) //nolint:gosec // G115: a port is 16 bits
+	s, err := findSocket(local, netip.AddrPort{})
+	return err == nil && s.State == tcpListen && hasOpen(pid, s.link())
+}
+
+// listeningSockets returns the sockets in state LISTEN on a port, by their names in
+// /proc/PID/fd, from the text of /proc/net/tcp or tcp6
+// (Documentation/networking/proc_net_tcp.rst).
+func listeningSockets(text string, port int) (sockets []string) {
+	state := fmt.Sprintf("%02X", tcpListen)
+	suffix := fmt.Sprintf(":%04X", port)
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) >= 10 && fields[3] == state && strings.HasSuffix(fields[1], suffix) {
+			sockets = append(sockets, socketLink(fields[9]))
+		}
+	}
+	return sockets
+}
+
+// socketLink returns the link target of a socket's descriptor (proc_pid_fd(5)).
+func socketLink(inode string) string { return "socket:[" + inode + "]" }
+
+// processes returns all PIDs, ascending.
+func processes() []int {
+	var pids []int
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		if pid, err := strconv.Atoi(filepath.Base(folder)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// hasOpen reports whether a process has one of the sockets open. It is false for a
+// process of another user.
+func hasOpen(pid int, sockets ...string) bool {
+	folder, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = folder.Close() }()
+	names, _ := folder.Readdirnames(-1) // the process may end meanwhile
+	target := make([]byte, 64)
+	for _, name := range names {
+		n, err := unix.Readlinkat(int(folder.Fd()), name, target)
+		if err == nil && slices.Contains(sockets, string(target[:n])) {
 			return true
 		}
 	}
-	own := sockets([]int{pid})
-	found := false
-	each(port, func(socket string) bool {
-		found = own[socket] != nil
-		return !found
-	})
-	return found
-}
-
-// each passes on what listens on a port, until one is enough.
-func each(port int, more func(socket string) bool) {
-	enough := false
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		listening(file, port, func(inode string) bool {
-			enough = !more(link(inode))
-			return !enough
-		})
-		if enough {
-			return
-		}
-	}
-}
-
-// link is what a socket's descriptor links to (man 5 proc).
-func link(inode string) string { return "socket:[" + inode + "]" }
-
-// stateListen is TCP_LISTEN (include/net/tcp_states.h).
-const stateListen = "0A"
-
-// listening passes on, by inode, the sockets in LISTEN on a port that
-// /proc/net/tcp or tcp6 shows (Documentation/networking/proc_net_tcp.rst), until
-// one is enough. The listening ones come first (net/ipv4/tcp_ipv4.c,
-// tcp_seq_start); to reach the end, or to read ahead, makes the kernel walk its
-// whole table of connections, which takes milliseconds.
-func listening(file string, port int, more func(inode string) bool) {
-	text, err := os.Open(file)
-	if err != nil {
-		return // no IPv6
-	}
-	defer func() { _ = text.Close() }()
-	suffix := fmt.Appendf(nil, ":%04X", port)
-	lines := bufio.NewReaderSize(text, 256) // one or two lines
-	for number := 0; ; number++ {
-		line, err := lines.ReadSlice('\n')
-		fields := bytes.Fields(line)
-		if err != nil || number > 0 && (len(fields) < 10 || string(fields[3]) != stateListen) {
-			return
-		}
-		if number > 0 && bytes.HasSuffix(fields[1], suffix) && !more(string(fields[9])) {
-			return
-		}
-	}
-}
-
-// sockets are the sockets that processes hold open, with who holds each.
-func sockets(pids []int) map[string][]int {
-	owners := map[string][]int{}
-	for _, pid := range pids {
-		folder := "/proc/" + strconv.Itoa(pid) + "/fd"
-		for _, fd := range entries(folder) {
-			if target, err := os.Readlink(folder + "/" + strconv.Itoa(fd)); err == nil && strings.HasPrefix(target, "socket:") {
-				owners[target] = append(owners[target], pid)
-			}
-		}
-	}
-	return owners
+	return false
 }
 
 func describe(pid int) Holder {
 	folder := "/proc/" + strconv.Itoa(pid)
-	name, _ := os.ReadFile(folder + "/comm") // what has ended meanwhile has no name
+	name, _ := os.ReadFile(folder + "/comm") // empty if it has ended meanwhile
 	args, _ := os.ReadFile(folder + "/cmdline")
 	return Holder{
 		PID:     pid,
 		Program: strings.TrimSpace(string(name)),
-		Args:    cut(strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")),
+		Args:    truncate(strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")),
 	}
-}
-
-// entries are the names in a directory that are numbers.
-func entries(folder string) []int {
-	dir, err := os.Open(folder)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = dir.Close() }()
-	names, _ := dir.Readdirnames(-1) // as far as it comes: a process may end meanwhile
-	var numbers []int
-	for _, name := range names {
-		if n, err := strconv.Atoi(name); err == nil {
-			numbers = append(numbers, n)
-		}
-	}
-	return numbers
 }

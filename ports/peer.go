@@ -7,24 +7,24 @@ import (
 )
 
 var (
-	// ErrGone says that the far end of a connection has been closed, by a process of
-	// this machine or by its end.
+	// ErrGone reports that the far end of a connection has been closed or has ended.
 	ErrGone = errors.New("the far end is gone")
 
-	// ErrHidden says that nobody can be named at the far end of a connection.
+	// ErrHidden reports that the process at the far end of a connection cannot be
+	// determined.
 	ErrHidden = errors.New("the far end cannot be seen")
 )
 
-// Peer is the process at the far end of a TCP connection between two processes of
-// this machine, by the addresses of this end and of that; of several that share the
-// end, one. first are PIDs that are looked at before all others, the newest of which
-// come first. ErrGone: there is none any more. ErrHidden: the far end is on another
-// machine, or its process is one that this user may not look into; on macOS, also
-// that there is none.
+// Peer returns the process at the far end of a TCP connection on this machine, given
+// the addresses of this end and the far end; if several processes share the far
+// end, one of them. It checks the PIDs in first before all others, of which the
+// newest come first. It returns ErrGone if no process has the far end open, and
+// ErrHidden if that is on another machine or this user may not inspect its process.
+// On macOS it returns ErrHidden in both cases.
 //
-// It costs some tens of microseconds where it is one of a few first, else as many
-// milliseconds as there are hundreds of processes. On macOS, where lsof is asked,
-// it takes some tenths of a second, at most 3 s.
+// It takes less than a millisecond if the process is in first, otherwise some
+// milliseconds for each hundred processes. On macOS it runs lsof, which takes some
+// tenths of a second and at most 3 s.
 func Peer(local, remote net.Addr, first []int) (Holder, error) {
 	here, there := addrPort(local), addrPort(remote)
 	if !here.IsValid() || !there.IsValid() || !there.Addr().IsLoopback() && here.Addr() != there.Addr() {

@@ -1,216 +1,209 @@
-// Package ports reserves loopback ports, holds them until they are handed over,
-// and names who holds a taken one.
+// Package ports reserves loopback ports, holds them until they are handed over, and
+// finds the processes that use them.
 //
-// It knows sockets. It must not know who wants a port or what will be served
-// there.
+// It knows sockets. It must not know what a port is for.
 package ports
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 )
 
-// last is the highest port there is.
-const last = 65535
+const maxPort = 65535
 
-// Request is one thing that needs a port, or two that follow one another.
+// Request asks for a port, or for two consecutive ones.
 type Request struct {
-	Name  string // unique among the wants of a call
-	Port  int    // the first port; 0: any free one
-	Fixed bool   // Port and no other
+	Name  string // unique among the requests of a call
+	Port  int    // the preferred first port; 0: any free one
+	Fixed bool   // only Port will do
 	Span  int    // 1 (also 0): Port; 2: Port and Port+1
 }
 
-// Reservation is ports that are held open on both loopback families, so that no
-// other process can take them. Its methods may be called from any goroutine.
+// Reservation is a set of ports that are held open on both loopback addresses, so
+// that no other process can take them. Its methods may be called from any goroutine.
 type Reservation struct {
-	ports map[string]int // never changes once Reserve has returned
+	ports map[string]int // does not change once Reserve has returned
 
 	mu   sync.Mutex                // guards held
 	held map[string][]net.Listener // by name; IPv4 first; nil once handed over
 }
 
-// Reserve takes a port for every want, or none at all. A port counts as taken if
-// somebody listens on it on 127.0.0.1, on ::1 (where the machine has IPv6) or on a
+// Reserve reserves a port for every request, or none at all. A port is taken if a
+// socket listens on it on 127.0.0.1, on ::1 (if the machine has IPv6) or on a
 // wildcard address.
 //
-// A fixed port that is taken is a conflict; the error is then a Conflicts that
-// names all of them. Other wants get the port they prefer; where that is taken,
-// the next free one above in steps of Span, which is nobody else's preference, and
-// beyond the last any free one. Where two prefer the same, the earlier want gets it.
-// The caller ends the Reservation with Close.
-func Reserve(ctx context.Context, wants []Request) (*Reservation, error) {
-	wants, err := valid(wants)
+// If a fixed port is taken, the error is a Conflicts with all of them. Other
+// requests get the port they prefer. If that is taken, they get the next free one
+// above it, in steps of Span, that no other request prefers, and as a last resort
+// any free one. If two requests prefer the same port, the first one gets it. The
+// caller ends the Reservation with Close.
+func Reserve(ctx context.Context, requests []Request) (*Reservation, error) {
+	requests, err := validate(requests)
 	if err != nil {
 		return nil, err
 	}
-	k, err := learn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reserve ports: %w", err)
-	}
 	r := &Reservation{ports: map[string]int{}, held: map[string][]net.Listener{}}
-	if err := r.place(ctx, k, wants); err != nil {
+	if err := r.place(ctx, requests); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-func valid(wants []Request) ([]Request, error) {
-	wants = slices.Clone(wants)
+func validate(requests []Request) ([]Request, error) {
+	requests = slices.Clone(requests)
 	names := map[string]bool{}
-	for i, w := range wants {
-		if w.Span == 0 {
-			w.Span = 1
+	for i, q := range requests {
+		if q.Span == 0 {
+			q.Span = 1
 		}
 		switch {
-		case names[w.Name]:
-			return nil, fmt.Errorf("reserve ports: two wants are called %q", w.Name)
-		case w.Span != 1 && w.Span != 2:
-			return nil, fmt.Errorf("reserve ports for %s: a span of %d", w.Name, w.Span)
-		case w.Port < 0 || w.Port+w.Span-1 > last || w.Fixed && w.Port == 0:
-			return nil, fmt.Errorf("reserve ports for %s: no such port: %d", w.Name, w.Port)
+		case names[q.Name]:
+			return nil, fmt.Errorf("reserve ports: two requests are named %q", q.Name)
+		case q.Span != 1 && q.Span != 2:
+			return nil, fmt.Errorf("reserve ports for %s: invalid span %d", q.Name, q.Span)
+		case q.Port < 0 || q.Port+q.Span-1 > maxPort || q.Fixed && q.Port == 0:
+			return nil, fmt.Errorf("reserve ports for %s: invalid port %d", q.Name, q.Port)
 		}
-		names[w.Name] = true
-		wants[i] = w
+		names[q.Name] = true
+		requests[i] = q
 	}
-	return wants, nil
+	return requests, nil
 }
 
-// place serves the wants in the order of how little choice they have: the fixed,
-// then those whose preference is free, then the rest.
-func (r *Reservation) place(ctx context.Context, k kernel, wants []Request) error {
-	if err := r.placeFixed(ctx, k, wants); err != nil {
+// place serves the requests with the least choice first: fixed ports, then
+// preferences that are free, then the rest.
+func (r *Reservation) place(ctx context.Context, requests []Request) error {
+	if err := r.placeFixed(ctx, requests); err != nil {
 		return err
 	}
-	for _, w := range wants {
-		if w.Fixed || w.Port == 0 {
+	for _, q := range requests {
+		if q.Fixed || q.Port == 0 {
 			continue
 		}
-		if _, err := r.try(ctx, k, w, w.Port); err != nil {
+		if _, err := r.try(ctx, q, q.Port); err != nil {
 			return err
 		}
 	}
-	for _, w := range wants {
-		if _, placed := r.ports[w.Name]; placed {
+	for _, q := range requests {
+		if _, placed := r.ports[q.Name]; placed {
 			continue
 		}
-		if err := r.placeAnywhere(ctx, k, w); err != nil {
+		if err := r.placeAnywhere(ctx, q); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Reservation) placeFixed(ctx context.Context, k kernel, wants []Request) error {
+func (r *Reservation) placeFixed(ctx context.Context, requests []Request) error {
 	var conflicts Conflicts
-	for _, w := range wants {
-		if !w.Fixed {
+	for _, q := range requests {
+		if !q.Fixed {
 			continue
 		}
-		listeners, taken, err := k.hold(ctx, w.Port, w.Span)
+		listeners, taken, err := listenSpan(ctx, q.Port, q.Span)
 		if err != nil {
-			return fmt.Errorf("reserve port %d for %s: %w", w.Port, w.Name, err)
+			return fmt.Errorf("reserve port %d for %s: %w", q.Port, q.Name, err)
 		}
 		for _, port := range taken {
-			conflicts = append(conflicts, Conflict{Name: w.Name, Port: port, With: r.owner(wants, port)})
+			conflict := Conflict{Name: q.Name, Port: port, With: r.requestOn(requests, port)}
+			if conflict.With == "" {
+				if holders := Holders(port); len(holders) > 0 {
+					conflict.Holder = &holders[0]
+				}
+			}
+			conflicts = append(conflicts, conflict)
 		}
 		if len(taken) == 0 {
-			r.keep(w.Name, w.Port, listeners)
+			r.hold(q.Name, q.Port, listeners)
 		}
 	}
 	if conflicts == nil {
 		return nil
 	}
-	for i, c := range conflicts {
-		if c.With != "" {
-			continue
-		}
-		if holders := Holders(c.Port); len(holders) > 0 {
-			conflicts[i].Holder = &holders[0]
-		}
-	}
 	return conflicts
 }
 
-// owner is which want this reservation already holds a port for.
-func (r *Reservation) owner(wants []Request, port int) string {
-	for _, w := range wants {
-		if first, placed := r.ports[w.Name]; placed && port >= first && port < first+w.Span {
-			return w.Name
+// requestOn returns the name of the request that has already been given a port.
+func (r *Reservation) requestOn(requests []Request, port int) string {
+	for _, q := range requests {
+		if first, placed := r.ports[q.Name]; placed && port >= first && port < first+q.Span {
+			return q.Name
 		}
 	}
 	return ""
 }
 
-// climb is how many ports above a preferred one are tried before any will do.
-const climb = 1000
+// maxSteps is how many ports above the preferred one are tried.
+const maxSteps = 1000
 
-func (r *Reservation) placeAnywhere(ctx context.Context, k kernel, w Request) error {
-	if w.Port != 0 {
-		for port, tried := w.Port+w.Span, 0; port+w.Span-1 <= last && tried < climb; port, tried = port+w.Span, tried+1 {
-			if placed, err := r.try(ctx, k, w, port); placed || err != nil {
+func (r *Reservation) placeAnywhere(ctx context.Context, q Request) error {
+	if q.Port != 0 {
+		for step := 1; step <= maxSteps && q.Port+step*q.Span+q.Span-1 <= maxPort; step++ {
+			if placed, err := r.try(ctx, q, q.Port+step*q.Span); placed || err != nil {
 				return err
 			}
 		}
 	}
-	port, listeners, err := k.holdAny(ctx, w.Span)
+	port, listeners, err := listenAny(ctx, q.Span)
 	if err != nil {
-		return fmt.Errorf("reserve a port for %s: %w", w.Name, err)
+		return fmt.Errorf("reserve a port for %s: %w", q.Name, err)
 	}
-	r.keep(w.Name, port, listeners)
+	r.hold(q.Name, port, listeners)
 	return nil
 }
 
-// try takes a port if it can be had. One that this user may not have is as good as taken.
-func (r *Reservation) try(ctx context.Context, k kernel, w Request, port int) (bool, error) {
-	listeners, taken, err := k.hold(ctx, port, w.Span)
-	if errors.Is(err, errForbidden) || len(taken) > 0 {
+// try takes a port if it is free and this user may listen on it.
+func (r *Reservation) try(ctx context.Context, q Request, port int) (bool, error) {
+	listeners, taken, err := listenSpan(ctx, port, q.Span)
+	if errors.Is(err, fs.ErrPermission) || len(taken) > 0 {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reserve port %d for %s: %w", port, w.Name, err)
+		return false, fmt.Errorf("reserve port %d for %s: %w", port, q.Name, err)
 	}
-	r.keep(w.Name, port, listeners)
+	r.hold(q.Name, port, listeners)
 	return true, nil
 }
 
-func (r *Reservation) keep(name string, port int, listeners []net.Listener) {
+func (r *Reservation) hold(name string, port int, listeners []net.Listener) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ports[name], r.held[name] = port, listeners
 }
 
-// Port is the first port that was reserved for name; 0 if there was no such want.
+// Port returns the first port that was reserved for name, or 0 if there was no such
+// request.
 func (r *Reservation) Port(name string) int { return r.ports[name] }
 
-// Holds tells whether the ports of name have neither been released nor handed over.
+// Holds reports whether the ports of name have been neither released nor handed over.
 func (r *Reservation) Holds(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.held[name]) > 0
 }
 
-// Release gives the ports of name up, for the process that is started next to
-// take. It does nothing if they have been handed over already.
+// Release closes the ports of name, so that the process that is started next can
+// listen on them. It does nothing if they have already been handed over.
 func (r *Reservation) Release(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	listeners, wanted := r.held[name]
-	if !wanted {
+	listeners, requested := r.held[name]
+	if !requested {
 		return fmt.Errorf("release ports of %s: none were reserved", name)
 	}
 	r.held[name] = nil
 	return closeAll(listeners)
 }
 
-// Listener hands over the listener on 127.0.0.1, which is the caller's to close
-// from now on; the one on ::1 is closed. It is for wants of one port that have not
-// been released.
+// Listener returns the listener on 127.0.0.1, which the caller then closes, and
+// closes the one on ::1. It fails for a span of two, and after Release.
 func (r *Reservation) Listener(name string) (net.Listener, error) {
 	listeners, err := r.Listeners(name)
 	if err != nil {
@@ -219,8 +212,8 @@ func (r *Reservation) Listener(name string) (net.Listener, error) {
 	return listeners[0], closeAll(listeners[1:])
 }
 
-// Listeners hands over the listeners on 127.0.0.1 and, where the machine has IPv6,
-// on ::1, in this order; else it is as Listener.
+// Listeners returns the listeners on 127.0.0.1 and, if the machine has IPv6, on ::1,
+// in this order. Otherwise it is like Listener.
 func (r *Reservation) Listeners(name string) ([]net.Listener, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,7 +228,7 @@ func (r *Reservation) Listeners(name string) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// Close gives up every port that has not been handed over. It may be called again.
+// Close closes every port that has not been handed over. It may be called again.
 func (r *Reservation) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -247,15 +240,15 @@ func (r *Reservation) Close() error {
 	return err
 }
 
-// Conflict is a fixed port that cannot be had.
+// Conflict is a fixed port that is taken.
 type Conflict struct {
-	Name   string  // the want
+	Name   string  // of the request
 	Port   int     // which of its ports
-	With   string  // the other want that has it, if it is one of the same call
-	Holder *Holder // who listens there; nil where the kernel does not tell, as of other users' processes
+	With   string  // the other request of the same call that has the port, if any
+	Holder *Holder // the process that listens there; nil if unknown, such as another user's
 }
 
-// String is "port 8000 of control is taken by python3 (pid 4711)".
+// String returns "port 8000 of control is taken by python3 (pid 4711)".
 func (c Conflict) String() string {
 	text := fmt.Sprintf("port %d of %s is taken", c.Port, c.Name)
 	switch {
@@ -267,8 +260,8 @@ func (c Conflict) String() string {
 	return text
 }
 
-// Conflicts are all fixed ports of a call that cannot be had, in the order of the wants.
-type Conflicts []Conflict //nolint:errname // it is the list that callers go through, and an error besides
+// Conflicts are all fixed ports of a call that are taken, in the order of the requests.
+type Conflicts []Conflict //nolint:errname // callers use it as a list as well
 
 // Error names every conflict.
 func (c Conflicts) Error() string {

@@ -1,0 +1,138 @@
+package ports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// errNoPort reports that no free port, or no two consecutive ones, were found.
+var errNoPort = errors.New("no free port was found")
+
+// hasIPv6 reports whether ::1 can be listened on.
+var hasIPv6 = sync.OnceValue(func() bool {
+	l, err := listen(context.Background(), "tcp6", "::1", 0)
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
+})
+
+// listenSpan listens on span ports from first. taken are those that other sockets
+// use. If there are any, or on an error, it listens on none.
+func listenSpan(ctx context.Context, first, span int) (listeners []net.Listener, taken []int, err error) {
+	for port := first; port < first+span; port++ {
+		both, err := listenBoth(ctx, port)
+		switch {
+		case errors.Is(err, unix.EADDRINUSE):
+			taken = append(taken, port)
+		case err != nil:
+			return nil, nil, errors.Join(err, closeAll(listeners))
+		}
+		listeners = append(listeners, both...)
+	}
+	if len(taken) > 0 {
+		return nil, taken, closeAll(listeners)
+	}
+	return listeners, nil, nil
+}
+
+// listenBoth listens on both loopback addresses. Port 0 is one of the kernel's choice.
+func listenBoth(ctx context.Context, port int) ([]net.Listener, error) {
+	if port != 0 && accepts(ctx, port) {
+		return nil, unix.EADDRINUSE
+	}
+	four, err := listen(ctx, "tcp4", "127.0.0.1", port)
+	if err != nil {
+		return nil, err
+	}
+	if !hasIPv6() {
+		return []net.Listener{four}, nil
+	}
+	six, err := listen(ctx, "tcp6", "::1", portOf(four))
+	if err != nil {
+		return nil, errors.Join(err, four.Close())
+	}
+	return []net.Listener{four, six}, nil
+}
+
+// Any free port is looked for below those that Linux and macOS give to outgoing
+// connections: such a connection could take the port between its release and the
+// bind of a devserver, seconds later.
+const (
+	anyFirst = 10000
+	anyCount = 10000
+	maxTries = 100
+)
+
+// listenAny listens on span random ports or, if it finds none, on ports of the
+// kernel's choice.
+func listenAny(ctx context.Context, span int) (int, []net.Listener, error) {
+	for range maxTries {
+		first := anyFirst + rand.IntN(anyCount) //nolint:gosec // G404: it need not be unpredictable
+		listeners, taken, err := listenSpan(ctx, first, span)
+		if err == nil && len(taken) == 0 {
+			return first, listeners, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return 0, nil, err
+		}
+	}
+	return listenEphemeral(ctx, span)
+}
+
+// listenEphemeral listens on span ports of the kernel's choice.
+func listenEphemeral(ctx context.Context, span int) (int, []net.Listener, error) {
+	for range maxTries {
+		listeners, err := listenBoth(ctx, 0)
+		if errors.Is(err, unix.EADDRINUSE) { // on ::1
+			continue
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		first := portOf(listeners[0])
+		if span == 1 {
+			return first, listeners, nil
+		}
+		next, taken, err := listenSpan(ctx, min(first+1, maxPort), span-1)
+		if err == nil && len(taken) == 0 {
+			return first, append(listeners, next...), nil
+		}
+		if err := errors.Join(err, closeAll(listeners)); err != nil {
+			return 0, nil, err
+		}
+	}
+	return 0, nil, errNoPort
+}
+
+func listen(ctx context.Context, network, host string, port int) (net.Listener, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("listen on port %d: %w", port, context.Cause(ctx))
+	}
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // it is of no use on loopback
+	return config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+func portOf(l net.Listener) int {
+	if addr, ok := l.Addr().(*net.TCPAddr); ok {
+		return addr.Port
+	}
+	return 0
+}
+
+func closeAll(listeners []net.Listener) error {
+	var err error
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
