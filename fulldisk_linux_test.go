@@ -129,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("up: %v", err)
 	}
 	in.gone(in.run, time.Now(), "down")
-	for _, once := range []string{full("control"), full("us"), "not recorded"} {
+	for _, once := range []string{full("control"), full("us"), "not saved"} {
 		if n := strings.Count(output.String(), once); n != 1 {
 			t.Errorf("%q is reported %d times", once, n)
 		}

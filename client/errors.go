@@ -19,7 +19,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("no silo is called %q (there are %s)", e.Name, strings.Join(e.Known, ", "))
+	return fmt.Sprintf("unknown silo %q (have: %s)", e.Name, strings.Join(e.Known, ", "))
 }
 
 func unknown(name string, s *state.Snapshot) error {

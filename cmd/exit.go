@@ -135,7 +135,7 @@ func usage(err error) *exitStatus {
 		return v
 	case errors.As(err, &unknown):
 		return &exitStatus{
-			Code: exitUsage, Text: fmt.Sprintf("no silo is called %q", unknown.Name),
+			Code: exitUsage, Text: fmt.Sprintf("unknown silo %q", unknown.Name),
 			Hints: []string{suggest(unknown.Name, unknown.Known, "the silos are "+strings.Join(unknown.Known, ", "))},
 		}
 	}
