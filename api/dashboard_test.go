@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestThePageIsToldOnTheSocket(t *testing.T) {
+func TestDashboardURL(t *testing.T) {
 	t.Parallel()
 	_, _, client := serve(t)
 	url, err := client.DashboardURL(t.Context())
@@ -16,14 +16,14 @@ func TestThePageIsToldOnTheSocket(t *testing.T) {
 	once, err := client.OneTimeDashboardURL(t.Context())
 	must(t, err)
 	if url != "http://127.0.0.1:1/token/" || once != "http://127.0.0.1:1/ticket" {
-		t.Errorf("the page is at %s, once at %s", url, once)
+		t.Errorf("the dashboard is at %s, once at %s", url, once)
 	}
 }
 
-// Who may ask from elsewhere is not told where the page is, nor anything of files.
-func TestWhatIsForTheSocketAlone(t *testing.T) {
+// The routes for browsers reveal neither the token nor files.
+func TestPublicRoutes(t *testing.T) {
 	t.Parallel()
-	s := newServer(nil, Options{Page: Page{URL: "secret"}}, "", patient())
+	s := newServer(nil, Options{Page: Page{URL: "secret"}}, "", defaultTimeouts())
 	for _, path := range []string{"/v1/dashboard", "/v1/config", "/v1/tail", "/v1/up"} {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, http.NoBody))
@@ -33,15 +33,15 @@ func TestWhatIsForTheSocketAlone(t *testing.T) {
 	}
 }
 
-func TestAnInstanceMayHaveNoPage(t *testing.T) {
+func TestNoDashboard(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
 	t.Cleanup(func() { i.end(t) })
 	i.server.options.Page = Page{}
 	if url, err := i.client.DashboardURL(t.Context()); !errors.Is(err, ErrNoDashboard) {
-		t.Errorf("it is at %q, %v", url, err)
+		t.Errorf("DashboardURL returns %q, %v", url, err)
 	}
 	if url, err := i.client.OneTimeDashboardURL(t.Context()); !errors.Is(err, ErrNoDashboard) {
-		t.Errorf("once it is at %q, %v", url, err)
+		t.Errorf("once DashboardURL returns %q, %v", url, err)
 	}
 }

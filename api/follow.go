@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -11,15 +12,14 @@ import (
 	"silo/traffic"
 )
 
-// lasting is how long an exchange is open until it is worth a word by itself: a
-// stream, a debugger.
-const lasting = time.Second
+// longOpen is how long an exchange is open before it is reported, such as a stream
+// or a request that stopped in a debugger.
+const longOpen = time.Second
 
-// FollowRequests hands over the latest n exchanges that filter lets through and
-// goes on with those that are still to come: each once it has ended, and one that
-// stays open for a second once before that, as it stands. It ends when see returns
-// false (nil), when ctx ends, or with the instance (ErrNotRunning). A reader who
-// takes long is caught up with from where he was.
+// FollowRequests passes the latest n exchanges that match the filter to see, and
+// then new ones: each once it has ended, and one that is open for a second also
+// before that, as it is. It returns when see returns false (nil), when ctx ends, or
+// with the instance (ErrNotRunning). A slow reader continues where it stopped.
 func (c *Client) FollowRequests(ctx context.Context, filter traffic.Filter, n int, see func(traffic.Exchange) bool) error {
 	list, version, err := c.Requests(ctx, filter, n)
 	if err != nil {
@@ -27,26 +27,31 @@ func (c *Client) FollowRequests(ctx context.Context, filter traffic.Filter, n in
 	}
 	f := newFollower(version)
 	for _, e := range list {
-		if f.take(requestUpdate{version, e}) && !see(e) {
+		if f.add(requestUpdate{version, e}) && !see(e) {
 			return nil
 		}
 	}
 	for {
-		more, err := c.followOn(ctx, f, filter, see)
-		if !more || !errors.Is(err, ErrNotRunning) || c.ending(ctx) {
+		more, err := c.followStream(ctx, f, filter, see)
+		if !more || !errors.Is(err, ErrNotRunning) || c.hasEnded(ctx) {
 			return err
 		}
 	}
 }
 
-// followOn follows one stream to its end. more: see wants to see more.
-func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filter, see func(traffic.Exchange) bool) (more bool, err error) {
-	ctx, leave := context.WithCancel(ctx)
-	updates, ended, since := make(chan requestUpdate), make(chan struct{}), f.version
-	var broke error // why the stream has ended
+// watchRequests passes exchanges that begin, change or end after a version to see,
+// until see returns false (nil), ctx ends, or the stream does (ErrNotRunning).
+func (c *Client) watchRequests(ctx context.Context, since uint64, filter traffic.Filter, see func(requestUpdate) bool) error {
+	return watch(ctx, c, fmt.Sprintf("/v1/requests/watch?since=%d&%s", since, encodeFilter(filter)), see)
+}
+
+// followStream follows one stream to its end. more reports whether see wants more.
+func (c *Client) followStream(ctx context.Context, f *follower, filter traffic.Filter, see func(traffic.Exchange) bool) (more bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	updates, ended, since := make(chan requestUpdate), make(chan error, 1), f.version
 	go func() {
-		defer close(ended)
-		broke = c.watchUpdates(ctx, since, filter, func(u requestUpdate) bool {
+		defer close(updates)
+		ended <- c.watchRequests(ctx, since, filter, func(u requestUpdate) bool {
 			select {
 			case updates <- u:
 				return true
@@ -55,20 +60,26 @@ func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filte
 			}
 		})
 	}()
-	defer func() { leave(); <-ended }()
-	for {
-		var told []traffic.Exchange
-		select {
-		case u := <-updates:
-			if f.take(u) {
-				told = append(told, u.Request)
-			}
-		case <-f.due(time.Now()):
-			told = f.lasting(time.Now())
-		case <-ended:
-			return true, broke
+	defer func() {
+		cancel()
+		for range updates { // until the goroutine has ended
+			continue
 		}
-		for _, e := range told {
+	}()
+	for {
+		var report []traffic.Exchange
+		select {
+		case u, ok := <-updates:
+			if !ok {
+				return true, <-ended
+			}
+			if f.add(u) {
+				report = []traffic.Exchange{u.Request}
+			}
+		case <-f.nextLong(time.Now()):
+			report = f.takeLong(time.Now())
+		}
+		for _, e := range report {
 			if !see(e) {
 				return false, nil
 			}
@@ -76,73 +87,70 @@ func (c *Client) followOn(ctx context.Context, f *follower, filter traffic.Filte
 	}
 }
 
-// follower knows which exchanges are still to be told.
+// follower decides which exchanges to report. Each is reported once when it has
+// ended, although a stream that broke off may repeat some.
 type follower struct {
-	version uint64                      // all up to it was taken
-	open    map[uint64]traffic.Exchange // not told yet
-	lasted  map[uint64]bool             // told while they were open, and may still end
-	newest  uint64                      // ID of all taken
-	batch   map[uint64]bool             // ended and told since version: they may come again
+	version  uint64                      // all up to it has been added
+	open     map[uint64]traffic.Exchange // not yet reported
+	reported map[uint64]traffic.State    // as it was last reported
+	newest   uint64                      // the highest ID
 }
 
 func newFollower(version uint64) *follower {
-	return &follower{version: version, open: map[uint64]traffic.Exchange{}, lasted: map[uint64]bool{}, batch: map[uint64]bool{}}
+	return &follower{version: version, open: map[uint64]traffic.Exchange{}, reported: map[uint64]traffic.State{}}
 }
 
-// take takes one line of a watch, and tells whether it is to be told now.
-func (f *follower) take(u requestUpdate) bool {
-	again := f.batch[u.Request.ID]
-	f.newest = max(f.newest, u.Request.ID)
-	if u.Version != f.version {
-		f.version = u.Version
-		clear(f.batch)
-	}
-	if u.Request.State == traffic.Open {
-		if !f.lasted[u.Request.ID] {
-			f.open[u.Request.ID] = u.Request // what is known of it by now
+// add adds one line of a watch and reports whether to report its exchange now.
+func (f *follower) add(u requestUpdate) bool {
+	e := u.Request
+	f.version, f.newest = u.Version, max(f.newest, e.ID)
+	before := f.reported[e.ID]
+	if e.State == traffic.Open {
+		if before == "" {
+			f.open[e.ID] = e
 		}
 		return false
 	}
-	delete(f.open, u.Request.ID)
-	delete(f.lasted, u.Request.ID)
-	f.batch[u.Request.ID] = true
-	return !again
+	delete(f.open, e.ID)
+	f.reported[e.ID] = e.State
+	f.prune()
+	return before == "" || before == traffic.Open
 }
 
-// due is a channel that says when an exchange has been open for long; nil: none is.
-func (f *follower) due(now time.Time) <-chan time.Time {
-	var first *time.Time
-	for _, e := range f.open {
-		if at := e.Started.Add(lasting); first == nil || at.Before(*first) {
-			first = &at
-		}
-	}
-	if first == nil {
+// nextLong returns a channel that receives when an exchange has been open for
+// long, or nil if none is open.
+func (f *follower) nextLong(now time.Time) <-chan time.Time {
+	if len(f.open) == 0 {
 		return nil
 	}
-	return time.After(first.Sub(now))
-}
-
-// lasting are the exchanges that have been open for long by now. They are not told
-// again until they end.
-func (f *follower) lasting(now time.Time) []traffic.Exchange {
-	var list []traffic.Exchange
-	for id, e := range maps.All(f.open) {
-		if !e.Started.Add(lasting).After(now) {
-			list = append(list, e)
-			delete(f.open, id)
-			f.lasted[id] = true
+	first := now
+	for _, e := range f.open {
+		if e.Started.Before(first) {
+			first = e.Started
 		}
 	}
-	f.forget()
+	return time.After(first.Add(longOpen).Sub(now))
+}
+
+// takeLong returns the exchanges that have been open for long. They are not
+// reported again until they end.
+func (f *follower) takeLong(now time.Time) []traffic.Exchange {
+	var list []traffic.Exchange
+	for id, e := range f.open {
+		if !e.Started.Add(longOpen).After(now) {
+			list = append(list, e)
+			delete(f.open, id)
+			f.reported[id] = traffic.Open
+		}
+	}
+	f.prune()
 	slices.SortFunc(list, func(a, b traffic.Exchange) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 
-// forget drops what is not kept any more, once that is much: nothing is told of its
-// end.
-func (f *follower) forget() {
-	if len(f.lasted) > 2*traffic.MaxExchanges {
-		maps.DeleteFunc(f.lasted, func(id uint64, _ bool) bool { return id+traffic.MaxExchanges < f.newest })
+// prune forgets exchanges that the log no longer keeps: their end is never sent.
+func (f *follower) prune() {
+	if len(f.reported) > 2*traffic.MaxExchanges {
+		maps.DeleteFunc(f.reported, func(id uint64, _ traffic.State) bool { return id+traffic.MaxExchanges < f.newest })
 	}
 }

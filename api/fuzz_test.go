@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// FuzzRequest holds, for any bytes that a program of this user may send: the server
-// hangs up or answers within seconds, panics at nothing, answers a good request
-// afterwards, and keeps no goroutine for a caller that has left.
+// FuzzRequest sends any bytes. The server must respond or disconnect within
+// seconds, must not panic, must answer a valid request afterwards, and must keep no
+// goroutine for a client that has left.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []struct{ method, target, header, body string }{
 		{"GET", "/v1/snapshot", "", ""},
@@ -66,17 +66,17 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(seed.method, seed.target, seed.header, []byte(seed.body))
 	}
-	house := &stage{home: f.TempDir()}
-	f.Cleanup(func() { house.clear(f) })
+	fuzzed := &stage{home: f.TempDir()}
+	f.Cleanup(func() { fuzzed.clear(f) })
 	f.Fuzz(func(t *testing.T, method, target, header string, body []byte) {
-		house.set(t)
-		house.exchange(t, wire(method, target, header, body))
-		house.settle(t)
+		fuzzed.set(t)
+		fuzzed.exchange(t, rawRequest(method, target, header, body))
+		fuzzed.check(t)
 	})
 }
 
-// wire is what goes over the socket, broken where its parts are.
-func wire(method, target, header string, body []byte) []byte {
+// rawRequest returns a request as bytes, malformed if its parts are.
+func rawRequest(method, target, header string, body []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: silo\r\n", method, target)
 	if lower := strings.ToLower(header); !strings.Contains(lower, "content-length") && !strings.Contains(lower, "transfer-encoding") && method != http.MethodGet {
@@ -90,17 +90,16 @@ func wire(method, target, header string, body []byte) []byte {
 	return b.Bytes()
 }
 
-// stage is one running instance for many requests, and another once one of them
-// has asked for its end.
+// stage is one running instance for many requests. After a shutdown it is replaced.
 type stage struct {
 	instance
-	home   string // the inputs' own directories go with them
+	home   string // each input's own directory is removed with it
 	server *Server
-	talk   *scribe
+	log    *logBuffer
 	socket string
 }
 
-// limit is what anything may take: on a busy machine more than it should.
+// limit bounds every operation, generously for a busy machine.
 const limit = 20 * time.Second
 
 func (s *stage) set(t testing.TB) {
@@ -108,13 +107,13 @@ func (s *stage) set(t testing.TB) {
 	if s.server != nil {
 		return
 	}
-	home, err := os.MkdirTemp(s.home, "") //nolint:usetesting // t's own goes with the input, and the instance stays
+	home, err := os.MkdirTemp(s.home, "") //nolint:usetesting // t's directory is removed with the input, and the instance stays
 	must(t, err)
 	s.instance = launch(t, home)
-	s.talk = &scribe{}
-	// A second server of the same supervisor, whose patience is a test's.
-	s.server = newServer(s.Supervisor, s.options, s.dir.Logs(), patience{ask: time.Second, listen: time.Second, pulse: 20 * time.Millisecond})
-	s.server.http.ErrorLog = log.New(s.talk, "", 0)
+	s.log = &logBuffer{}
+	// A second server of the same supervisor, with short timeouts.
+	s.server = newServer(s.Supervisor, s.options, s.dir.Logs(), timeouts{read: time.Second, write: time.Second, heartbeat: 20 * time.Millisecond})
+	s.server.http.ErrorLog = log.New(s.log, "", 0)
 	s.socket = s.dir.Socket + "f"
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", s.socket)
 	must(t, err)
@@ -139,16 +138,16 @@ func (s *stage) dial(t testing.TB) *net.UnixConn {
 	return conn
 }
 
-// exchange says all of it, and listens until the server has answered.
+// exchange sends a request and reads until the server has responded.
 func (s *stage) exchange(t testing.TB, raw []byte) {
 	t.Helper()
 	conn := s.dial(t)
-	var speaking sync.WaitGroup
-	speaking.Go(func() {
-		_, _ = conn.Write(raw) // the server may hang up on it
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		_, _ = conn.Write(raw) // the server may disconnect
 		_ = conn.CloseWrite()
 	})
-	defer speaking.Wait()
+	defer sending.Wait()
 	defer func() { _ = conn.Close() }()
 	answers := bufio.NewReader(conn)
 	for {
@@ -157,10 +156,10 @@ func (s *stage) exchange(t testing.TB, raw []byte) {
 			if timedOut(err) {
 				t.Fatalf("no answer to %q", raw)
 			}
-			return // it has hung up
+			return // disconnected
 		}
 		watching := response.Header.Get("Content-Type") == "application/jsonl"
-		if watching { // which goes on for as long as somebody listens
+		if watching { // a stream without end
 			_, err = response.Body.Read(make([]byte, 1))
 			_ = conn.Close()
 		} else {
@@ -181,11 +180,11 @@ func timedOut(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// settle wants the server to be well, and the instance to be there or at its end.
-func (s *stage) settle(t testing.TB) {
+// check makes sure that the server still works, or that the instance shuts down.
+func (s *stage) check(t testing.TB) {
 	t.Helper()
-	if said := s.talk.String(); strings.Contains(said, "panic") {
-		t.Fatal(said)
+	if text := s.log.String(); strings.Contains(text, "panic") {
+		t.Fatal(text)
 	}
 	conn := s.dial(t)
 	defer func() { _ = conn.Close() }()
@@ -195,7 +194,7 @@ func (s *stage) settle(t testing.TB) {
 	must(t, err)
 	defer func() { _ = response.Body.Close() }() // read below
 	if body, err := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || err != nil {
-		t.Fatalf("afterwards a good request is answered %d: %s, %v", response.StatusCode, body, err)
+		t.Fatalf("a valid request gets %d: %s, %v", response.StatusCode, body, err)
 	}
 	for end := time.Now().Add(limit); runtime.NumGoroutine() > 100; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -208,19 +207,19 @@ func (s *stage) settle(t testing.TB) {
 	}
 }
 
-// scribe keeps what the server says of itself.
-type scribe struct {
+// logBuffer keeps the server's log.
+type logBuffer struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
 }
 
-func (s *scribe) Write(p []byte) (int, error) {
+func (s *logBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.Write(p)
 }
 
-func (s *scribe) String() string {
+func (s *logBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()

@@ -10,12 +10,12 @@ import (
 	"silo/traffic"
 )
 
-// latest is how many exchanges are listed where nobody says how many.
-const latest = 100
+// defaultLimit is how many exchanges are listed without a number in the query.
+const defaultLimit = 100
 
-// queryOf writes a filter, and how many exchanges are wanted, as the server reads
-// them. No number leaves the server's own.
-func queryOf(f traffic.Filter, n ...int) string {
+// encodeFilter returns the query of a filter and of a number of exchanges. Without
+// a number the server's default applies.
+func encodeFilter(f traffic.Filter, n ...int) string {
 	q := url.Values{}
 	for name, value := range map[string]string{
 		"from": f.From, "method": f.Method, "path": f.Path, "status": f.Statuses.String(),
@@ -36,26 +36,30 @@ func queryOf(f traffic.Filter, n ...int) string {
 	return q.Encode()
 }
 
-// filter reads what queryOf wrote. What is not understood is answered, and not ok.
-func (s *Server) filter(w http.ResponseWriter, r *http.Request) (f traffic.Filter, ok bool) {
+// filter parses the query of encodeFilter; the number's parameter and default are
+// given. If it is invalid, it responds and ok is false.
+func (s *Server) filter(w http.ResponseWriter, r *http.Request, parameter string, otherwise int) (f traffic.Filter, n int, ok bool) {
 	q := r.URL.Query()
 	f = traffic.Filter{Silos: q["silo"], From: q.Get("from"), Method: q.Get("method"), Path: q.Get("path"), Crossing: q.Get("crossing") == "1"}
 	var err error
 	if f.Statuses, err = traffic.ParseStatuses(q.Get("status")); err != nil {
-		answer(w, http.StatusBadRequest, refusal{Error: err.Error()})
-		return f, false
+		badRequest(w, err.Error())
+		return f, 0, false
 	}
-	silos := s.names()
-	for _, call := range s.supervisor.Traffic().Calls() { // of silos that are gone, too
+	silos := s.siloNames()
+	for _, call := range s.supervisor.Traffic().Calls() { // includes silos that no longer exist
 		if !slices.Contains(silos, call.To) {
 			silos = append(silos, call.To)
 		}
 	}
-	return f, known(w, f.Silos, silos)
+	if !checkNames(w, f.Silos, silos) {
+		return f, 0, false
+	}
+	n, ok = number(w, r, parameter, otherwise)
+	return f, n, ok
 }
 
-// names are the silos that there are.
-func (s *Server) names() []string {
+func (s *Server) siloNames() []string {
 	silos := s.supervisor.Snapshot().Silos
 	names := make([]string, len(silos))
 	for i, silo := range silos {
@@ -64,19 +68,19 @@ func (s *Server) names() []string {
 	return names
 }
 
-// known refuses names that are none of the known ones.
-func known(w http.ResponseWriter, names, known []string) bool {
+// checkNames reports whether all names are known. If not, it responds.
+func checkNames(w http.ResponseWriter, names, known []string) bool {
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			refuse(w, &plan.UnknownSiloError{Name: name, Known: known})
+			writeError(w, &plan.UnknownSiloError{Name: name, Known: known})
 			return false
 		}
 	}
 	return true
 }
 
-// number reads a parameter that is a whole number of at least 0. What is not is
-// answered, and not ok.
+// number parses a parameter that is a whole number of at least 0. If it is
+// invalid, it responds and ok is false.
 func number(w http.ResponseWriter, r *http.Request, name string, otherwise int) (n int, ok bool) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -84,7 +88,7 @@ func number(w http.ResponseWriter, r *http.Request, name string, otherwise int) 
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		answer(w, http.StatusBadRequest, refusal{Error: name + " is not a number of 0 or more"})
+		badRequest(w, name+" is not a number of 0 or more")
 		return 0, false
 	}
 	return n, true

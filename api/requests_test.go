@@ -19,7 +19,7 @@ import (
 	"silo/traffic"
 )
 
-// planted is what no answer may hold.
+// planted is a secret that no response may contain.
 const planted = "PLANTED"
 
 func pass(log *traffic.Log, silo, path string, status int) {
@@ -32,7 +32,7 @@ func pass(log *traffic.Log, silo, path string, status int) {
 	log.End(&e)
 }
 
-func TestRequestsAreListedByFilter(t *testing.T) {
+func TestRequestsFilter(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
 	for _, path := range []string{"/a", "/b", "/c"} {
@@ -51,7 +51,7 @@ func TestRequestsAreListedByFilter(t *testing.T) {
 		"of a silo":    {traffic.Filter{Silos: []string{"us"}, Path: "/c"}, 0, []uint64{3}},
 		"of two":       {traffic.Filter{Silos: []string{"us", "control"}, Path: "/a"}, 0, []uint64{1, 4}},
 		"that failed":  {traffic.Filter{Statuses: bad, From: "outside", Method: "GET"}, 0, []uint64{4}},
-		"of no caller": {traffic.Filter{From: "nobody"}, 0, nil},
+		"of no caller": {traffic.Filter{From: "none"}, 0, nil},
 		"crossings":    {traffic.Filter{Crossing: true}, 0, nil},
 	} {
 		list, version, err := client.Requests(t.Context(), test.filter, test.n)
@@ -73,7 +73,7 @@ func TestRequestsAreListedByFilter(t *testing.T) {
 	}
 }
 
-func TestOneExchangeComesWholeAndMasked(t *testing.T) {
+func TestExchange(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
 	pass(in.Traffic(), "us", "/a", http.StatusOK)
@@ -83,10 +83,10 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	if _, err := client.Exchange(t.Context(), 2); !errors.Is(err, orchestrator.ErrNotKept) {
-		t.Errorf("one that never was: %v", err)
+		t.Errorf("an unknown exchange: %v", err)
 	}
 	if _, err := client.Replay(t.Context(), 2, ""); !errors.Is(err, orchestrator.ErrNotKept) {
-		t.Errorf("a replay of one that never was: %v", err)
+		t.Errorf("replay of an unknown exchange: %v", err)
 	}
 	cut := traffic.Exchange{Silo: "us", Started: time.Now(), Request: traffic.Message{Bytes: 1 << 20, Truncated: true}}
 	in.Traffic().Begin(&cut)
@@ -94,7 +94,7 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 	in.Traffic().End(&cut)
 	var no *orchestrator.UnrepeatableError
 	if _, err := client.Replay(t.Context(), cut.ID, ""); !errors.As(err, &no) || no.ID != cut.ID || no.Why == "" {
-		t.Errorf("a replay of one that is kept in part: %v", err)
+		t.Errorf("replay of a truncated exchange: %v", err)
 	}
 	har, err := client.HAR(t.Context(), traffic.Filter{}, 0)
 	must(t, err)
@@ -104,14 +104,14 @@ func TestOneExchangeComesWholeAndMasked(t *testing.T) {
 	one, err := client.ExchangeHAR(t.Context(), 1)
 	must(t, err)
 	if !json.Valid(one) || strings.Count(string(one), `"startedDateTime"`) != 1 || strings.Contains(string(one), planted) {
-		t.Errorf("exported alone: %s", one)
+		t.Errorf("exported one: %s", one)
 	}
 	if _, err := client.ExchangeHAR(t.Context(), 99); !errors.Is(err, orchestrator.ErrNotKept) {
-		t.Errorf("an export of one that never was: %v", err)
+		t.Errorf("export of an unknown exchange: %v", err)
 	}
 }
 
-func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
+func TestWatchRequests(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
 	pass(in.Traffic(), "us", "/before", http.StatusOK)
@@ -121,7 +121,7 @@ func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
 	in.Traffic().Begin(&open)
 	in.Traffic().Begin(&traffic.Exchange{Silo: "control"})
 	var seen []traffic.State
-	err = client.watchUpdates(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(u requestUpdate) bool {
+	err = client.watchRequests(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(u requestUpdate) bool {
 		e := u.Request
 		if e.ID != open.ID {
 			t.Errorf("got %+v", e)
@@ -136,28 +136,28 @@ func TestAWatcherOfRequestsSeesThemBeginAndEnd(t *testing.T) {
 	if len(seen) != 2 {
 		t.Errorf("seen: %v", seen)
 	}
-	// What another supervisor had counted up to is no reason to be silent.
-	err = client.watchUpdates(t.Context(), version+1000, traffic.Filter{}, func(requestUpdate) bool { return false })
+	// A version of another supervisor starts from the beginning.
+	err = client.watchRequests(t.Context(), version+1000, traffic.Filter{}, func(requestUpdate) bool { return false })
 	must(t, err)
 	err = client.FollowRequests(t.Context(), traffic.Filter{}, 1, func(traffic.Exchange) bool {
 		must(t, client.Down(t.Context(), true))
 		return true
 	})
 	if !errors.Is(err, ErrNotRunning) {
-		t.Errorf("it ends with %v", err)
+		t.Errorf("FollowRequests returns %v", err)
 	}
 }
 
-// A watcher who is dropped goes on from the version of his last line, and misses
-// nothing: it counts only once all that came with it is written.
-func TestVersionsOfAWatchMissNothing(t *testing.T) {
+// A disconnected watcher continues from the version of its last line. Only the last
+// line of an update has its version, so that none is missed.
+func TestWatchVersions(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
 	defer i.end(t)
 	for _, path := range []string{"/a", "/b", "/c"} {
 		pass(i.Traffic(), "us", path, http.StatusOK)
 	}
-	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patient())
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), defaultTimeouts())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	near, far := net.Pipe()
@@ -180,14 +180,14 @@ func TestVersionsOfAWatchMissNothing(t *testing.T) {
 		}
 	}
 	cancel()
-	_ = response.Body.Close() // a stream that is left
+	_ = response.Body.Close() // the stream goes on
 	must(t, s.Close(context.Background()))
 }
 
-// answers is what the handler for pages says to a GET.
-func answers(t *testing.T, i instance, path string) (status int, body string) {
+// publicGet returns the response of the public handler.
+func publicGet(t *testing.T, i instance, path string) (status int, body string) {
 	t.Helper()
-	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patient())
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), defaultTimeouts())
 	page := httptest.NewServer(s.Handler())
 	defer page.Close()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page.URL+path, nil)
@@ -200,7 +200,7 @@ func answers(t *testing.T, i instance, path string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-func TestPagesAreAnsweredAsTheSocketIs(t *testing.T) {
+func TestPublicHandler(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
 	defer i.end(t)
@@ -208,8 +208,8 @@ func TestPagesAreAnsweredAsTheSocketIs(t *testing.T) {
 	must(t, os.WriteFile(i.dir.Logs()+"/us.log", []byte("one\n\x1b[1mtwo\nthree\n"), 0o600))
 	must(t, os.WriteFile(i.dir.Logs()+"/gone.log", []byte("of old\n"), 0o600))
 	for path, want := range map[string]struct {
-		status int
-		holds  string
+		status   int
+		contains string
 	}{
 		"/v1/snapshot":                     {200, `"run_id"`},
 		"/v1/requests":                     {200, `"version":2,"requests":[{"id":1,`},
@@ -236,17 +236,17 @@ func TestPagesAreAnsweredAsTheSocketIs(t *testing.T) {
 		"/v1/requests/watch?silo=nosuch":   {404, `"silo":"nosuch"`},
 		"/v1/requests/watch?status=server": {400, `server`},
 	} {
-		status, body := answers(t, i, path)
-		if status != want.status || !strings.Contains(body, want.holds) || strings.Contains(body, planted) {
+		status, body := publicGet(t, i, path)
+		if status != want.status || !strings.Contains(body, want.contains) || strings.Contains(body, planted) {
 			t.Errorf("%s: %d, %s", path, status, body)
 		}
 	}
 }
 
-func TestLogsAreFollowedToTheEnd(t *testing.T) {
+func TestFollowLogs(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
-	s := newServer(i.Supervisor, i.options, i.dir.Logs(), patient())
+	s := newServer(i.Supervisor, i.options, i.dir.Logs(), defaultTimeouts())
 	page := httptest.NewServer(s.Handler())
 	defer page.Close()
 	must(t, os.WriteFile(i.dir.Logs()+"/us.log", []byte("one\n"), 0o600))
@@ -272,17 +272,21 @@ func TestLogsAreFollowedToTheEnd(t *testing.T) {
 	}
 }
 
-// Who has just been answered finds his request ended, and what lasts holds up nobody.
-func TestRequestsThatAreAboutToEndAreWaitedFor(t *testing.T) {
+// A client finds its answered request ended, and a long exchange delays no one.
+func TestWaitForRecent(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
 	in.Traffic().Begin(&traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
 	e := traffic.Exchange{Silo: "us", Started: time.Now()}
 	in.Traffic().Begin(&e)
-	_, _, asked := in.Traffic().Since(0, traffic.Filter{})
+	_, _, queried := in.Traffic().Since(0, traffic.Filter{})
 	go func() {
 		in.Traffic().Begin(&traffic.Exchange{Silo: "us", Path: "/stream", Started: time.Now().Add(-time.Hour)})
-		<-asked
+		select {
+		case <-queried:
+		case <-t.Context().Done():
+			return
+		}
 		e.State = traffic.Done
 		in.Traffic().End(&e)
 	}()

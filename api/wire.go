@@ -1,47 +1,33 @@
-// Package control carries snapshots, requests, traffic and logs between the
+// Package api carries snapshots, requests, traffic and logs between the
 // supervisor of an instance and every other command, over the instance's unix
-// socket: HTTP with JSON under /v1/, one server and one client.
+// socket: HTTP with JSON under /v1/, with one server and one client.
 //
-// It must not know how silos are run or drawn.
+// The package must not know how silos are run or drawn.
 package api
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"time"
 
-	"silo/plan"
+	"silo/logs"
 	"silo/ports"
 	"silo/state"
+	"silo/traffic"
 )
-
-// ErrNotRunning says that no supervisor answers on the instance's socket.
-var ErrNotRunning = errors.New("nothing is running")
-
-// ErrDeaf says that a supervisor holds the instance's lock and does not answer: its
-// socket was removed, by who clears /tmp perhaps, or it is silent.
-var ErrUnresponsive = errors.New("the supervisor holds its lock but does not answer")
-
-// ErrSilent is an ErrDeaf of one that has its socket: it is stopped (Ctrl-Z), or hangs.
-var ErrHung = fmt.Errorf("%w: nothing has come in %v", ErrUnresponsive, greetBound)
 
 // Update is one line of the watch stream.
 type Update struct {
 	Snapshot  *state.Snapshot   `json:"snapshot"`
-	LastLines map[string]string `json:"last_lines,omitempty"` // of silos that are not ready yet
+	LastLines map[string]string `json:"last_lines,omitempty"` // output of silos that start or stop
 }
 
-// request is the body of every POST.
-type request struct {
+// commandBody is the body of every POST except a replay.
+type commandBody struct {
 	Silos []string `json:"silos,omitempty"` // none means all
 	Kill  bool     `json:"kill,omitempty"`  // down: without grace
 
-	Monolith bool `json:"monolith,omitempty"` // up: what was asked for
-	Dry      bool `json:"dry,omitempty"`      // up: tell what would change, no more
+	Monolith bool `json:"monolith,omitempty"` // up: the requested mode
+	Dry      bool `json:"dry,omitempty"`      // up: only report what would change
 }
-
-// Replan makes a plan of the topology as it is now, for the named silos or all.
-type Replan func(ctx context.Context, silos []string, monolith bool) (plan.Plan, error)
 
 // configBody is the region config that matches the live tunnels.
 type configBody struct {
@@ -49,32 +35,66 @@ type configBody struct {
 	Marked string `json:"marked"` // with them
 }
 
-// tailBody are a silo's last lines.
+// tailBody holds a silo's last lines.
 type tailBody struct {
 	Lines []string `json:"lines"`
 }
 
-// refusal is the body of every answer that is not a success.
-type refusal struct {
+// dashboardBody is an address of the instance's dashboard.
+type dashboardBody struct {
+	URL string `json:"url"`
+}
+
+// requestsBody holds exchanges without their bodies, and the version from which a
+// watch continues.
+type requestsBody struct {
+	Version  uint64             `json:"version"`
+	Requests []traffic.Exchange `json:"requests"`
+}
+
+// requestUpdate is one line of a watch of requests. A watch that continues from
+// its version misses nothing, and may repeat some lines with that version.
+type requestUpdate struct {
+	Version uint64           `json:"version"`
+	Request traffic.Exchange `json:"request"`
+}
+
+// callsBody counts the requests between each caller and silo.
+type callsBody struct {
+	Calls []traffic.Call `json:"calls"`
+}
+
+// replayBody asks to send the request of an exchange again.
+type replayBody struct {
+	ID uint64 `json:"id"`
+	To string `json:"to,omitempty"` // empty: to the same silo
+}
+
+// LogLine is a line of a silo's output, or a piece of a very long one, for
+// programs.
+type LogLine struct {
+	Silo string    `json:"silo"`
+	At   time.Time `json:"at"`
+	Text string    `json:"text"` // without escape sequences
+}
+
+// NewLogLine converts a line. stripEscapes removes escape sequences.
+func NewLogLine(l logs.Line, stripEscapes func([]byte) []byte) LogLine {
+	return LogLine{l.Silo, l.At, string(stripEscapes(l.Text))}
+}
+
+// errorBody is the body of every response that is not a success.
+type errorBody struct {
 	Error     string   `json:"error"`
-	Silo      string   `json:"silo,omitempty"`      // the name that is unknown
-	Known     []string `json:"known,omitempty"`     // the names there are
-	Unmanaged []string `json:"unmanaged,omitempty"` // silos that somebody else starts and ends
-	Whole     []string `json:"whole,omitempty"`     // what cannot be changed while the instance runs
-	NotKept   bool     `json:"not_kept,omitempty"`  // of a request: orchestrator.ErrNotKept
+	Silo      string   `json:"silo,omitempty"`      // the unknown name
+	Known     []string `json:"known,omitempty"`     // the valid names
+	Unmanaged []string `json:"unmanaged,omitempty"` // silos that the user starts and stops
+	Whole     []string `json:"whole,omitempty"`     // what cannot change while the instance runs
+	NotKept   bool     `json:"not_kept,omitempty"`  // orchestrator.ErrNotKept
 	Request   uint64   `json:"request,omitempty"`   // the one that cannot be sent again
-	Why       string   `json:"why,omitempty"`       // it cannot
-	Missing   bool     `json:"missing,omitempty"`   // of the region config's file: sentry.ErrMissing
-	Markers   bool     `json:"markers,omitempty"`   // in it: sentry.ErrMarkers
+	Why       string   `json:"why,omitempty"`       // and the reason
+	Missing   bool     `json:"missing,omitempty"`   // sentry.ErrMissing: no region config file
+	Markers   bool     `json:"markers,omitempty"`   // sentry.ErrMarkers: broken markers in it
 
-	Conflicts ports.Conflicts `json:"conflicts,omitempty"` // who has the ports that silos need
+	Conflicts ports.Conflicts `json:"conflicts,omitempty"` // the processes that hold the silos' ports
 }
-
-// toldError is an error that callers know, in the server's words.
-type toldError struct {
-	text  string
-	known error
-}
-
-func (e *toldError) Error() string { return e.text }
-func (e *toldError) Unwrap() error { return e.known }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -18,11 +17,12 @@ import (
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
+	"silo/wait/waittest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// instance is one of two processes that only sleep, with its socket.
+// instance is an instance of two processes that only sleep, with its socket.
 type instance struct {
 	*orchestrator.Instance
 	dir     *state.Dir
@@ -43,7 +43,7 @@ func launch(t testing.TB, home string) instance {
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok
 	}
-	ctx := context.Background() // a fuzzed instance outlives the request that it was started for
+	ctx := context.Background() // a fuzzed instance outlives the input that it was started for
 	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
 	must(t, err)
 	choice, err := sentry.Choose(ctx, "tuple-id", sentry.Finder{Dir: home, Env: env})
@@ -76,13 +76,13 @@ func (i instance) end(t testing.TB) {
 	t.Helper()
 	i.client.Close()
 	i.Down(true)
-	must(t, <-i.ran)
+	must(t, waittest.Receive(t, i.ran, "the end of the instance"))
 }
 
-// ending tells whether somebody has asked for the end.
+// ending reports whether the instance is shutting down.
 func (i instance) ending() bool {
-	at := i.Snapshot().State
-	return at == state.InstanceStopping || at == state.InstanceStopped
+	now := i.Snapshot().State
+	return now == state.InstanceStopping || now == state.InstanceStopped
 }
 
 func serve(t *testing.T) (*state.Dir, *orchestrator.Instance, *Client) {
@@ -100,7 +100,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestASnapshotComesOverTheSocketAsItIs(t *testing.T) {
+func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	dir, in, client := serve(t)
 	got, err := client.Snapshot(t.Context(), true)
@@ -115,7 +115,7 @@ func TestASnapshotComesOverTheSocketAsItIs(t *testing.T) {
 	}
 }
 
-func TestWishesAreCarriedAndRefused(t *testing.T) {
+func TestCommands(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)
 	var unknown *plan.UnknownSiloError
@@ -127,12 +127,12 @@ func TestWishesAreCarriedAndRefused(t *testing.T) {
 	changes, err := client.Up(t.Context(), false)
 	must(t, err)
 	if changes.Any() {
-		t.Errorf("nothing has changed, but %+v", changes)
+		t.Errorf("nothing has changed, but Up reports %+v", changes)
 	}
 	must(t, in.Await(t.Context(), "us"))
 }
 
-func TestAWatcherSeesTheEnd(t *testing.T) {
+func TestWatchEndsWithTheInstance(t *testing.T) {
 	t.Parallel()
 	dir, _, client := serve(t)
 	var last *state.Snapshot
@@ -144,22 +144,18 @@ func TestAWatcherSeesTheEnd(t *testing.T) {
 		return true
 	})
 	if !errors.Is(err, ErrNotRunning) || last.State != state.InstanceStopped {
-		t.Errorf("it ends with %v, at %+v", err, last.State)
+		t.Errorf("Watch returns %v, the last state is %v", err, last.State)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	for dir.Running() {
-		must(t, ctx.Err())
-	}
+	waittest.Until(t, "the release of the lock", func() bool { return !dir.Running() })
 	if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("afterwards: %v", err)
+		t.Errorf("Dial after the end: %v", err)
 	}
 	if _, err := os.Stat(dir.Socket); err == nil {
-		t.Error("the socket is still there")
+		t.Error("the socket still exists")
 	}
 }
 
-// raw posts what no client of ours would.
+// raw posts a body that the client would not send.
 func raw(t *testing.T, dir *state.Dir, path string, body []byte) int {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{
@@ -176,7 +172,7 @@ func raw(t *testing.T, dir *state.Dir, path string, body []byte) int {
 	return response.StatusCode
 }
 
-func TestBadRequestsAreRefused(t *testing.T) {
+func TestInvalidBodies(t *testing.T) {
 	t.Parallel()
 	dir, in, _ := serve(t)
 	for _, body := range []string{"", "{", `{"silos": 1}`, `{"silo": ["us"]}`, `[]`, "\x00"} {
@@ -185,9 +181,9 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		}
 	}
 	if got := raw(t, dir, "/v1/restart", bytes.Repeat([]byte(" "), 2*maxBody)); got != http.StatusBadRequest {
-		t.Errorf("a body without end: %d", got)
+		t.Errorf("an oversized body: %d", got)
 	}
 	if in.Snapshot().State != state.InstanceReady {
-		t.Error("a refused request has had an effect")
+		t.Error("a rejected request had an effect")
 	}
 }
