@@ -25,7 +25,5 @@ nightly:
 	go test -run '^$$' -fuzz FuzzPlace -fuzztime 60s ./sentry
 	go test -run '^$$' -fuzz FuzzRequest -fuzztime 60s ./api
 	go test -run '^$$' -fuzz FuzzMaskJSON -fuzztime 60s ./traffic
-	go test -run '^$$' -fuzz FuzzHeads -fuzztime 60s ./proxy
-	go test -run '^$$' -fuzz FuzzAnswers -fuzztime 60s ./proxy
 	CHAOS_ROUNDS=500 go test -count=1 -run TestChaos -timeout 30m -v .
 	SILO_NGROK_DROPS=100 SILO_NGROK_BYTES=1073741824 go test -count=1 -v -run 'TestNgrok(ComesBackFromEveryDrop|HoldsNoBodyInMemory)' ./tunnels

@@ -87,7 +87,7 @@ func TestASlowRequestIs408(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	p, url := front(t, func() string { return server.URL }, 0)
-	p.patience = 100 * time.Millisecond
+	p.bodyTimeout = 100 * time.Millisecond
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestASlowRequestIs408(t *testing.T) {
 	}
 	said, _ := io.ReadAll(answer.Body)
 	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusRequestTimeout || !answer.Close || !bytes.Contains(said, []byte("did not come in time")) {
+	if answer.StatusCode != http.StatusRequestTimeout || !answer.Close || !bytes.Contains(said, []byte("did not arrive in time")) {
 		t.Errorf("%s, %v: %s", answer.Status, answer.Header, said)
 	}
 	<-ended
@@ -119,7 +119,7 @@ func TestAPatientRequestPasses(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	p, url := front(t, func() string { return server.URL }, 0)
-	p.patience = 300 * time.Millisecond
+	p.bodyTimeout = 300 * time.Millisecond
 	reader, writer := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(writer, "one ")

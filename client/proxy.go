@@ -15,70 +15,69 @@ import (
 	"silo/sentry"
 )
 
-// slowBody is how long a client may pause within its request's body: what nginx,
-// which answers 408 too, gives it by default (client_body_timeout).
-const slowBody = time.Minute
+// bodyTimeout is how long a client may pause within its request's body: nginx's
+// default for the same (client_body_timeout).
+const bodyTimeout = time.Minute
 
-// Proxy is a handler that hands whole requests on to one silo, as the
-// proxy_request of Sentry's silo clients and as its gateway do: method, path,
-// query, body and trailers, streams and upgrades included, with the headers that
-// sentry.CleanRequest leaves. Answers come back as the silo gave them, less what
-// sentry.CleanResponse takes out, and with sentry.HeaderProxyURL; redirects are
-// not followed, nothing is sent twice. A status comes with its usual reason,
-// whatever the silo's was: net/http knows no other, and HTTP no use for it
-// (RFC 9112, section 4).
+// Proxy is a handler that forwards whole requests to one silo, as Sentry's gateway
+// and the proxy_request of its silo clients do: method, path, query, body, trailers,
+// streams and upgrades, with the headers that sentry.CleanRequest leaves. The response
+// has the silo's status, body and trailers, the headers that sentry.CleanResponse
+// leaves, and sentry.HeaderProxyURL. Redirects are not followed, and nothing is sent
+// twice.
 //
-// Where the silo gives no answer, the Proxy does, marked with proxy.ErrorHeader:
-// 503 without a connection, also while the silo starts and while the instance
-// rests; 504 where the silo takes too long; 502 where anything else breaks
-// (src/apigw/proxy.py, 2026; the older gateway of 23.7.1 answers 408 for 504);
-// and 408 where the body of the request itself does not come (RFC 9110, section
-// 15.5.9). What a tunnel answers in the silo's place is no answer of the silo.
+// If the silo does not answer, the Proxy does, and sets proxy.ErrorHeader: 503 without
+// a connection, while the silo starts and while nothing runs; 504 if the silo takes
+// too long; 502 for any other failure (src/apigw/proxy.py, 2026; the older gateway of
+// 23.7.1 answers 408 for 504); 408 if the request's own body does not arrive (RFC
+// 9110, section 15.5.9). A tunnel's error page is a failure, too.
 //
-// It asks for the silo's address anew for each request, and so outlives restarts.
+// It looks up the silo's address for each request, and so outlives restarts.
 type Proxy struct {
-	client   *Client
-	forward  *proxy.Proxy
-	patience time.Duration // with a pause in a request's body
+	client      *Client
+	forward     *proxy.Proxy
+	bodyTimeout time.Duration
 }
 
-// Proxy makes one for the client's silo. patience bounds the wait for an answer
-// to begin; zero waits for ever. Close gives its connections back.
-func (c *Client) Proxy(patience time.Duration) *Proxy {
-	p := &Proxy{client: c, patience: slowBody}
+// Proxy returns a handler for the client's silo. timeout bounds the wait for a
+// response to begin; zero means no limit. Close closes its idle connections.
+func (c *Client) Proxy(timeout time.Duration) *Proxy {
+	p := &Proxy{client: c, bodyTimeout: bodyTimeout}
 	p.forward = proxy.New(proxy.Options{
-		Silo: c.name, HeaderTimeout: patience, Once: true,
-		Rules: &proxy.Gateway{
-			Route: p.route, Request: request, Response: p.response,
-			Statuses: map[proxy.Fault]int{proxy.Down: http.StatusServiceUnavailable},
+		Silo: c.name, HeaderTimeout: timeout,
+		Gateway: &proxy.Gateway{
+			Target:         p.target,
+			Rewrite:        func(out *http.Request) { cleanHeader(out.Header, sentry.CleanRequest) },
+			ModifyResponse: p.modifyResponse,
+			Statuses:       map[proxy.Fault]int{proxy.Down: http.StatusServiceUnavailable},
 		},
 	})
 	return p
 }
 
-// Close drops idle connections. Requests in flight go on.
+// Close closes idle connections. Requests in flight go on.
 func (p *Proxy) Close() { p.forward.Close() }
 
-// ServeHTTP hands one request on.
+// ServeHTTP forwards one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
-		ctx, giveUp := context.WithCancelCause(r.Context())
-		body := &patientBody{ReadCloser: r.Body, patience: p.patience, giveUp: func() {
-			giveUp(&proxy.FaultError{Fault: proxy.Slow, Detail: proxy.Slow.Message(p.client.name)})
-			// Ends the Read that waits, and the server's own of what is left.
+		ctx, cancel := context.WithCancelCause(r.Context())
+		body := &timedBody{ReadCloser: r.Body, timeout: p.bodyTimeout, expired: func() {
+			cancel(&proxy.FaultError{Fault: proxy.Slow, Detail: proxy.Slow.Message(p.client.name)})
+			// This ends the Read that waits, and the server's own of the rest.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 		}}
-		body.timer = time.AfterFunc(p.patience, body.late)
-		body.timer.Stop() // until somebody reads
-		defer body.end()
+		body.timer = time.AfterFunc(p.bodyTimeout, body.expire)
+		body.timer.Stop() // until the first Read
+		defer body.stop()
 		r = r.WithContext(ctx)
 		r.Body = body
 	}
 	p.forward.ServeHTTP(w, r)
 }
 
-// route says where a request goes, or why it goes nowhere.
-func (p *Proxy) route(r *http.Request) (*url.URL, error) {
+// target returns the silo's present address.
+func (p *Proxy) target(r *http.Request) (*url.URL, error) {
 	at, err := p.client.target(r.Context())
 	switch {
 	case errors.Is(err, api.ErrNotRunning):
@@ -92,38 +91,30 @@ func (p *Proxy) route(r *http.Request) (*url.URL, error) {
 	return at.base, nil
 }
 
-// request has the last word on what is sent. An upgrade is asked for anew, of the
-// next hop.
-func request(out, _ *http.Request) {
-	upgrade := out.Header.Get("Upgrade")
-	sentry.CleanRequest(out.Header)
-	if upgrade != "" {
-		out.Header.Set("Connection", "Upgrade")
-		out.Header.Set("Upgrade", upgrade)
+// modifyResponse refuses a tunnel's error page and cleans the silo's own response.
+func (p *Proxy) modifyResponse(response *http.Response) error {
+	at := text(response.Request.URL)
+	var tunnel *TunnelError
+	if !p.client.options.Direct && errors.As(tunnelled(p.client.name, at, response.StatusCode, response.Header), &tunnel) {
+		return tunnel.failure()
 	}
-}
-
-// response has the last word on what goes back.
-func (p *Proxy) response(answer *http.Response) error {
-	at := text(answer.Request.URL)
-	var instead *TunnelError
-	if !p.client.options.Direct && errors.As(tunnelled(p.client.name, at, answer.StatusCode, answer.Header), &instead) {
-		return instead.failure()
-	}
-	if answer.StatusCode == http.StatusSwitchingProtocols {
-		for name := range answer.Header {
-			if sentry.IsInternalHeader(name) {
-				delete(answer.Header, name)
-			}
-		}
-	} else {
-		sentry.CleanResponse(answer.Header)
-	}
-	answer.Header.Set(sentry.HeaderProxyURL, at)
+	cleanHeader(response.Header, sentry.CleanResponse)
+	response.Header.Set(sentry.HeaderProxyURL, at)
 	return nil
 }
 
-// failure is what the Proxy answers where a tunnel did.
+// cleanHeader cleans a header but keeps an upgrade, which proxy has made that of the
+// next hop.
+func cleanHeader(header http.Header, clean func(http.Header)) {
+	upgrade := header.Get("Upgrade")
+	clean(header)
+	if upgrade != "" {
+		header.Set("Connection", "Upgrade")
+		header.Set("Upgrade", upgrade)
+	}
+}
+
+// failure is what the Proxy answers instead of a tunnel's error page.
 func (e *TunnelError) failure() *proxy.FaultError {
 	f := &proxy.FaultError{Fault: proxy.Fault(e.Code), Detail: e.Error(), Hint: "silo status"}
 	switch {
@@ -135,35 +126,35 @@ func (e *TunnelError) failure() *proxy.FaultError {
 	return f
 }
 
-// patientBody is a request's body that gives up where its client pauses too long.
-type patientBody struct {
+// timedBody is a request's body that expires when its client pauses too long.
+type timedBody struct {
 	io.ReadCloser
 
-	patience time.Duration
-	timer    *time.Timer // runs while a Read waits
-	giveUp   func()
+	timeout time.Duration
+	timer   *time.Timer // runs while a Read waits
+	expired func()
 
-	mu   sync.Mutex // guards over
-	over bool       // the handler has returned: the connection is another request's
+	mu      sync.Mutex // guards stopped
+	stopped bool       // the handler has returned: the connection serves another request
 }
 
-func (b *patientBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.patience)
+func (b *timedBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.timeout)
 	defer b.timer.Stop()
 	return b.ReadCloser.Read(p)
 }
 
-func (b *patientBody) late() {
+func (b *timedBody) expire() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.over {
-		b.giveUp()
+	if !b.stopped {
+		b.expired()
 	}
 }
 
-func (b *patientBody) end() {
+func (b *timedBody) stop() {
 	b.timer.Stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.over = true
+	b.stopped = true
 }

@@ -40,7 +40,7 @@ func front(t *testing.T, address func() string, patience time.Duration) (*Proxy,
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- proxy.Serve(ctx, edge, p) }()
+	go func() { done <- proxy.Serve(ctx, edge, p, func(line string) { t.Error(line) }) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {

@@ -56,7 +56,7 @@ func (a *app) proxy(c *cli.Context) error {
 		return err
 	}
 	a.note("requests there go to " + silo.Name() + "; Ctrl-C ends it")
-	return proxy.Serve(c.Context, listener, forward)
+	return proxy.Serve(c.Context, listener, forward, a.note)
 }
 
 // listenAt opens --listen. On loopback whoever has the port is named.

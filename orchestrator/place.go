@@ -155,7 +155,7 @@ func (p *placement) serveRouter(ctx context.Context, reserved *ports.Reservation
 		return fmt.Errorf("serve host names: %w", err)
 	}
 	p.routerPort = port
-	p.router.Serve(ctx, listeners, func(err error) { p.Warn("browsers no longer find silos by name: " + err.Error()) })
+	p.router.Serve(ctx, listeners, p.Warn)
 	return nil
 }
 

@@ -1,112 +1,83 @@
-// Package proxy forwards HTTP to one silo and answers in its place while it
-// cannot: starting, down, too slow.
+// Package proxy forwards HTTP to one silo, and answers for it with an error page
+// while it is starting, down or too slow.
 //
-// It must not know who gave the silo its address, nor anything of Sentry.
+// It knows neither how the silo got its address nor anything about Sentry.
+//
+// A request passes server.go, forward.go, record.go, client.go and upstream.go, in
+// this order; errors.go answers it if the silo does not.
 package proxy
 
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 )
 
-const bufferSize = 16 << 10
-
-// Host header policies. Any other value of Options.HostHeader is a host that
-// is sent as it stands.
+// Host header policies. Any other value of Options.HostHeader is a host that is sent
+// literally.
 const (
 	HostPreserve = "preserve" // as the client sent it
 	HostRewrite  = "rewrite"  // the silo's own host:port
 )
 
-// Options say what a Proxy forwards to and how. Target or Gateway must be set. The
-// functions are called from many goroutines at once and must not block.
+// Options configure a Proxy. Target or Gateway must be set. The functions are called
+// from many goroutines at once and must not block.
 type Options struct {
-	// Silo is the name that answers speak of.
+	// Silo is the name that error pages show.
 	Silo string
-	// Target is where the silo listens now, as host:port, or empty while it has
-	// no port to be asked on. It is asked for each request.
+	// Target returns the host:port on which the silo listens now, or "" if it has no
+	// port yet. It is called for each request.
 	Target func() string
-	// Starting tells whether the silo is on its way up, and in which step (one
-	// line, may be empty). Asked only after a failure. Nil is never starting.
+	// Starting reports whether the silo is starting, and the current step (one line,
+	// may be empty). It is called only after a failure. Nil means never.
 	Starting func() (step string, starting bool)
-	// HostHeader is HostPreserve (also when empty), HostRewrite or a host.
+	// HostHeader is HostPreserve (the default), HostRewrite or a host.
 	HostHeader string
-	// TrustForwarded keeps X-Forwarded-For, -Host, -Proto and Forwarded of a
-	// trusted front (a tunnel service) and sets those X- headers it left out.
-	// Otherwise what the client sent is dropped and all four are set afresh
-	// (Forwarded: RFC 7239).
+	// TrustForwarded keeps X-Forwarded-For, -Host, -Proto and Forwarded as a trusted
+	// tunnel service sent them, and adds the X- headers that it left out. Otherwise
+	// all four are replaced (Forwarded: RFC 7239).
 	TrustForwarded bool
-	// HeaderTimeout bounds the wait for a response's header. Zero waits for
-	// ever: a devserver may stand in a debugger.
+	// HeaderTimeout bounds the wait for a response's header. Zero means no limit: a
+	// devserver may have stopped in a debugger.
 	HeaderTimeout time.Duration
-	// Once gives each request a connection of its own. Else a GET, HEAD, OPTIONS or
-	// TRACE without a body may go on one that has been used before, and is sent
-	// again where the silo then hangs up without an answer.
-	Once bool
-	// Recording, where set, has each exchange kept.
+	// Recording, if set, records each exchange.
 	Recording *Recording
-	// Gateway, where set, make the Proxy a gateway.
-	Rules *Gateway
+	// Gateway, if set, makes the Proxy a gateway.
+	Gateway *Gateway
 }
 
-// Proxy is a handler that forwards each request to one silo: body, query,
-// escapes, trailers and upgrades (WebSocket) as they came, streams unbuffered.
-// The silo is spoken to in HTTP/1.1, or in HTTP/2 without TLS where it turns out to
-// know nothing else: with the first request that has no body. gRPC is HTTP/2 at once.
+// Proxy is a handler that forwards each request to one silo: target, headers, body
+// and trailers unchanged, streams unbuffered, upgrades (WebSocket) included. It
+// speaks HTTP/1.1 to the silo. If the silo's answer to a request without a body shows
+// that it speaks only HTTP/2, the Proxy speaks HTTP/2 without TLS from then on; gRPC
+// always goes by HTTP/2.
 //
-// Where the silo gives no answer it answers itself and marks that with the
-// header ErrorHeader. It is safe for concurrent use.
+// If the silo does not answer, the Proxy does, and marks its answer with ErrorHeader.
+// It is safe for concurrent use.
 type Proxy struct {
-	options Options
-	lines   *lines
+	options  Options
+	upstream *upstream
 }
 
-// New makes a Proxy. It opens nothing until the first request; Close gives its
-// idle connections back.
-func New(options Options) *Proxy { return &Proxy{options: options, lines: newLines(options)} }
+// New makes a Proxy. It opens no connection before the first request.
+func New(options Options) *Proxy { return &Proxy{options: options, upstream: newUpstream(options)} }
 
-// ServeHTTP forwards one request.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p.options.Recording != nil {
-		p.record(w, r)
-		return
+// Close closes idle connections to the silo. Requests in flight go on, and the Proxy
+// remains usable.
+func (p *Proxy) Close() { p.upstream.closeIdle() }
+
+// errNoTarget reports that the silo has no port.
+var errNoTarget = errors.New("the silo has no port")
+
+// target returns the scheme, host and port to which r goes.
+func (p *Proxy) target(r *http.Request) (*url.URL, error) {
+	if p.options.Gateway != nil {
+		return p.options.Gateway.Target(r)
 	}
-	p.serve(w, r)
+	host := p.options.Target()
+	if host == "" {
+		return nil, errNoTarget
+	}
+	return &url.URL{Scheme: "http", Host: host}, nil
 }
-
-func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	scheme, host, err := p.route(r)
-	if err != nil {
-		p.answer(w, r, err)
-		return
-	}
-	// Or net/http reads what is left of a request's body and throws it away as
-	// soon as the silo begins to answer (go.dev/issue/15527). A writer that
-	// cannot be told so (HTTP/2, a recorder) does not do that.
-	_ = http.NewResponseController(w).EnableFullDuplex()
-	p.forward(w, r, scheme, host)
-}
-
-// route says where r goes.
-func (p *Proxy) route(r *http.Request) (scheme, host string, err error) {
-	if p.options.Rules != nil {
-		base, err := p.options.Rules.Route(r)
-		if err != nil {
-			return "", "", err
-		}
-		return base.Scheme, base.Host, nil
-	}
-	target := p.options.Target()
-	if target == "" {
-		return "", "", errNoTarget
-	}
-	return "http", target, nil
-}
-
-// errNoTarget says that the silo has no port to be asked on.
-var errNoTarget = errors.New("the silo listens nowhere")
-
-// Close drops idle connections to the silo. Requests in flight go on, and the
-// Proxy stays usable.
-func (p *Proxy) Close() { p.lines.close() }

@@ -1,11 +1,12 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,343 +14,356 @@ import (
 	"silo/traffic"
 )
 
-// Recording says where a Proxy keeps what it forwards, and how it tells who calls.
-// The functions are called from many goroutines at once.
+// Recording configures what a Proxy records. The functions are called from many
+// goroutines at once.
 type Recording struct {
-	// Log keeps each exchange: it is there from the arrival of the request's header,
-	// and complete once the answer has ended and its caller is known.
+	// Log keeps each exchange from the arrival of the request's header on. An
+	// exchange ends in it once the response has ended and the caller is known.
 	Log *traffic.Log
-	// Caller tells which process is at the far end of a connection, by the addresses
-	// of this end and of that. It is asked once for each connection, beside the first
-	// request, whose answer waits for it at its end, 10 ms at most. Nil: not told. Where
-	// forwarding headers are trusted it is not asked: the first hop of X-Forwarded-For
-	// is the caller.
+	// Caller returns the process at the far end of a connection, given the addresses
+	// of its local and its remote end. It is called once per connection, concurrently
+	// with its first request, and delays the end of that response by at most 10 ms.
+	// Nil means that callers are not looked up. It is not called if forwarding headers
+	// are trusted: then the caller is the first address in X-Forwarded-For.
 	Caller func(local, remote net.Addr) traffic.Caller
-	// Crosses tells whether a call from one silo to another is one that must not
-	// be. It is asked once for each exchange whose caller is a silo. Nil: none is.
+	// Crosses reports whether a call from one silo to another crosses regions. It is
+	// called once for each exchange whose caller is a silo. Nil means never.
 	Crosses func(from, to string) bool
-	// Blocks tells whether such calls are answered with Isolated in place of being
-	// forwarded. Requests then wait until their caller is known. Nil: no.
+	// Blocks reports whether crossing calls are answered with Isolated instead of
+	// being forwarded. Then each request waits until its caller is known. Nil means no.
 	Blocks func() bool
 }
 
-// errClosing is why requests end that the end of Serve has cut.
-var errClosing = errors.New("the tunnel was closed")
+const isolatedHint = "[isolation] regions in silo.toml"
 
-// record is serve with a witness.
-func (p *Proxy) record(w http.ResponseWriter, r *http.Request) {
-	seen := p.witness(w, r)
-	defer seen.testify(r.Context())
-	if seen.sent != nil {
-		r = r.WithContext(r.Context()) // the server looks at the body of its own again (Expect: 100-continue)
-		r.Body = seen.sent
+// record forwards r, unless isolation blocks it, and records the exchange.
+func (p *Proxy) record(client *clientWriter, r *http.Request) {
+	rec := p.newRecorder(client, r)
+	defer func() {
+		v := recover()
+		rec.panicked = v != nil && v != http.ErrAbortHandler //nolint:errorlint // the very value
+		rec.finish(r.Context())
+		if v != nil {
+			panic(v) // the server logs it, with the stack of the first panic
+		}
+	}()
+	if rec.requestBody != nil {
+		r.Body = rec.requestBody
 	}
-	if seen.barred(r.Context()) {
-		p.answer(seen, r, &FaultError{Fault: Isolated, Detail: isolated(*seen.Caller.Silo, p.options.Silo), Hint: isolatedHint})
+	if rec.blocked(r.Context()) {
+		from := *rec.Caller.Silo
+		p.answerError(rec, r, &FaultError{
+			Fault: Isolated, Hint: isolatedHint,
+			Detail: "region " + from + " may not call region " + rec.Silo + ": in production regions cannot reach one another",
+		})
 	} else {
-		p.serve(seen, r)
+		p.forward(rec, r)
 	}
-	seen.returned = true
+	rec.returned = true
 }
 
-// witness notes one exchange as it passes: it stands for the client's
-// ResponseWriter, and has a tape in the request's body. What is noted at once is in
-// its Exchange, the rest is added when the handler has ended.
+// recorder records one exchange as it passes. It is the response's ResponseWriter and
+// reads along with the request's body.
 //
-// Headers are kept as they are, not copied. Those of the request are net/http's,
-// made anew for each request, and nobody behind a Proxy may change them: what is
-// sent on is a clone. Those of the answer belong to the handler until it has ended,
-// and to nobody after (net/http sends a clone of its own).
-type witness struct {
-	http.ResponseWriter
+// Headers are not copied. The server makes those of a request afresh, and ReverseProxy
+// clones what it sends on. Those of the response belong to the handler, and nothing
+// changes them after it.
+type recorder struct {
+	*clientWriter
 	traffic.Exchange
 
-	recording *Recording
-	request   *http.Request
-	again     *replay // nil: it is none
-	unmet     *peer   // who will tell the caller; nil: that was known at once, or is not told
-	sent      *sentBody
-	answered  tape
-	line      *upgradedConn // once upgraded
-	header    http.Header   // a copy for a header that trailers will be added to
-	failed    error         // of writing to the client
-	returned  bool          // the handler has, and has not panicked
+	recording    *Recording
+	replay       *replay       // nil unless the request is a replay
+	lookup       *callerLookup // nil if the caller is known from the start, or never
+	requestBody  *recordedBody // nil if the request has none
+	responseBody bodyCapture
+	header       http.Header // a copy of the final header, to tell trailers from it
+	writeErr     error       // of writing to the client
+	returned     bool        // the handler has returned, not panicked
+	panicked     bool        // other than with http.ErrAbortHandler
 
-	mu    sync.Mutex // guards Caller and Crossing, and all below
-	known bool       // both count
-	over  bool       // the handler has ended, and all else is noted
+	mu         sync.Mutex // guards Caller and Crossing, and all below
+	identified bool       // both are final
+	finished   bool       // all else is
 }
 
-func (p *Proxy) witness(w http.ResponseWriter, r *http.Request) *witness {
-	seen := &witness{ResponseWriter: w, recording: p.options.Recording, request: r}
-	seen.Exchange = traffic.Exchange{
+func (p *Proxy) newRecorder(client *clientWriter, r *http.Request) *recorder {
+	rec := &recorder{clientWriter: client, recording: p.options.Recording}
+	rec.Exchange = traffic.Exchange{
 		Silo: p.options.Silo, Caller: traffic.Caller{Address: r.RemoteAddr}, Started: time.Now(),
 		Method: r.Method, Host: r.Host, Path: r.RequestURI, Proto: r.Proto,
 	}
-	seen.Request.Header = r.Header
-	if r.Body != nil && r.Body != http.NoBody {
-		seen.sent = &sentBody{ReadCloser: r.Body, declared: r.ContentLength}
+	rec.Request.Header = r.Header
+	if client.body != nil {
+		rec.requestBody = &recordedBody{ReadCloser: client.body, length: r.ContentLength}
 	}
-	p.recognise(seen, r)
-	seen.recording.Log.Begin(&seen.Exchange)
-	if seen.unmet != nil {
-		seen.unmet.tell(seen.meet)
+	rec.identify(r, p.options.TrustForwarded)
+	rec.recording.Log.Begin(&rec.Exchange)
+	if rec.lookup != nil {
+		rec.lookup.then(rec.setCaller)
 	}
-	return seen
+	return rec
 }
 
-// recognise notes who calls, or who will tell.
-func (p *Proxy) recognise(seen *witness, r *http.Request) {
-	seen.again, _ = r.Context().Value(replayKey{}).(*replay)
-	peer, served := r.Context().Value(peerKey{}).(*peer) // or another server than Serve has it
+// identify sets the caller if it is known, and otherwise starts its lookup.
+func (w *recorder) identify(r *http.Request, trustForwarded bool) {
+	w.replay, _ = r.Context().Value(replayKey{}).(*replay)
+	lookup, _ := r.Context().Value(callerKey{}).(*callerLookup) // only Serve sets it
 	switch {
-	case seen.again != nil:
-		of := seen.again.of
-		seen.ReplayOf, seen.Caller = &of, seen.again.caller
-	case p.options.TrustForwarded:
-		seen.Caller.Address = firstHop(r)
-	case seen.recording.Caller != nil && served:
-		caller, found := peer.look(seen.recording.Caller)
-		if !found {
-			seen.unmet = peer
+	case w.replay != nil:
+		of := w.replay.of
+		w.ReplayOf, w.Caller = &of, w.replay.caller
+	case trustForwarded:
+		hop, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
+		if hop = strings.TrimSpace(hop); hop != "" {
+			w.Caller.Address = hop
+		}
+	case w.recording.Caller != nil && lookup != nil:
+		lookup.start(w.recording.Caller)
+		select {
+		case <-lookup.done:
+			w.classify(lookup.caller)
+		default:
+			w.lookup = lookup
 			return
 		}
-		seen.judge(caller)
 	}
-	seen.known = true
+	w.identified = true
 }
 
-// firstHop is whom a trusted front names as the client.
-func firstHop(r *http.Request) string {
-	hop, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
-	if hop = strings.TrimSpace(hop); hop != "" {
-		return hop
-	}
-	return r.RemoteAddr
-}
-
-// judge notes the caller. It needs mu, once there is anybody else.
-func (w *witness) judge(caller traffic.Caller) {
+// classify records the caller, and whether its call crosses regions. Once the recorder
+// is shared, it needs mu.
+func (w *recorder) classify(caller traffic.Caller) {
 	caller.Address = w.Caller.Address
-	w.Caller, w.known = caller, true
+	w.Caller, w.identified = caller, true
 	w.Crossing = caller.Silo != nil && w.recording.Crosses != nil && w.recording.Crosses(*caller.Silo, w.Silo)
 }
 
-// meet is told the caller, at whatever time that is found. It counts once.
-func (w *witness) meet(caller traffic.Caller) {
+// setCaller records the caller once the lookup is done. Only its first call counts.
+func (w *recorder) setCaller(caller traffic.Caller) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.known {
+	if w.identified {
 		return
 	}
-	w.judge(caller)
-	if w.over {
+	w.classify(caller)
+	if w.finished {
 		w.end()
 		return
 	}
 	w.recording.Log.Update(w.ID, func(e *traffic.Exchange) { e.Caller, e.Crossing = w.Caller, w.Crossing })
 }
 
-// barred tells whether the request is not to be forwarded.
-func (w *witness) barred(ctx context.Context) bool {
+// awaitCaller blocks until the caller is known. It reports false if ctx ended first.
+func (w *recorder) awaitCaller(ctx context.Context) bool {
+	if w.lookup == nil {
+		return true
+	}
+	select {
+	case <-w.lookup.done:
+		w.setCaller(w.lookup.caller)
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// blocked reports whether isolation forbids forwarding the request.
+func (w *recorder) blocked(ctx context.Context) bool {
 	if w.recording.Blocks == nil || !w.recording.Blocks() {
 		return false
 	}
-	if !w.await(ctx) {
-		panic(http.ErrAbortHandler) // the client is gone, or the server closes
+	if !w.awaitCaller(ctx) || w.Caller.Gone {
+		// The client has closed its connection, and might be one to block.
+		panic(http.ErrAbortHandler)
 	}
-	if w.Caller.Gone {
-		panic(http.ErrAbortHandler) // nobody waits for an answer, and it may have been one to be barred
-	}
-	w.Blocked = w.Crossing // which never changes once it counts
+	w.Blocked = w.Crossing
 	return w.Blocked
 }
 
-// await waits until the caller is known; false: ctx ended first.
-func (w *witness) await(ctx context.Context) bool {
-	if w.unmet == nil {
-		return true
-	}
-	caller, found := w.unmet.await(ctx)
-	if found {
-		w.meet(caller)
-	}
-	return found
-}
+// callerDelay bounds how long the end of a response waits for the lookup: a client
+// that has it all may disconnect at once, and then cannot be found.
+const callerDelay = 10 * time.Millisecond
 
-// joinLimit bounds how long the end of a connection's first answer is held back for
-// the caller's sake: he may hang up the moment he has it, and is then not found any
-// more. Mostly he has been found by then.
-const joinLimit = 10 * time.Millisecond
-
-// join waits a moment for the caller, where an answer is about to end.
-func (w *witness) join(ctx context.Context) {
-	if w.unmet == nil || !w.returned || w.failed != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, joinLimit)
-	defer cancel()
-	w.await(ctx)
-}
-
-// testify ends the exchange, once its handler has returned or panicked. Where the
-// caller is not known by then, meet has the last word.
-func (w *witness) testify(ctx context.Context) {
+// finish completes the exchange after the handler has returned or panicked. If the
+// caller is still unknown, setCaller ends it later.
+func (w *recorder) finish(ctx context.Context) {
 	total := time.Since(w.Started).Seconds()
-	w.join(ctx)
+	if w.returned && w.writeErr == nil {
+		wait, cancel := context.WithTimeout(ctx, callerDelay)
+		w.awaitCaller(wait)
+		cancel()
+	}
 	w.Total = &total
 	w.State = traffic.Done
-	if reason := w.reason(ctx); reason != "" {
+	if reason := w.failure(ctx); reason != "" {
 		w.State, w.Error = traffic.Broken, &reason
 	} else if w.Status == 0 {
-		w.note(http.StatusOK) // net/http says so where a handler says nothing
+		w.begin(http.StatusOK) // as net/http does for a handler that writes nothing
 	}
-	w.developRequest()
-	w.developResponse()
+	w.finishRequest()
+	w.finishResponse()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.over = true
-	if w.known {
+	w.finished = true
+	if w.identified {
 		w.end()
 	}
 }
 
-func (w *witness) end() {
-	if w.again != nil {
-		w.again.outcome = w.Exchange
+// end needs mu.
+func (w *recorder) end() {
+	if w.replay != nil {
+		w.replay.outcome = w.Exchange
 	}
 	w.recording.Log.End(&w.Exchange)
 }
 
-// reason is why an exchange is broken; empty: it is not.
-func (w *witness) reason(ctx context.Context) string {
+// failure returns why the exchange is broken, or "".
+func (w *recorder) failure(ctx context.Context) string {
 	switch {
-	case w.line != nil, w.returned && w.failed == nil:
+	case w.upgraded != nil, w.returned && w.writeErr == nil:
 		return ""
+	case w.panicked:
+		return "silo's proxy failed; its log has the stack"
 	case errors.Is(context.Cause(ctx), errClosing):
 		return errClosing.Error()
-	case w.failed != nil, ctx.Err() != nil:
-		return "the client has gone"
+	case w.writeErr != nil, ctx.Err() != nil:
+		return "the client disconnected"
 	}
 	return "silo " + w.Silo + " broke off within its answer"
 }
 
-func (w *witness) developRequest() {
-	if w.sent == nil {
+func (w *recorder) finishRequest() {
+	if w.requestBody == nil {
 		return
 	}
-	var ended bool
-	w.Request.Body, w.Request.Bytes, ended = w.sent.stop()
-	whole := ended || w.sent.declared >= 0 && w.Request.Bytes == w.sent.declared
-	w.Request.Truncated = !whole || w.Request.Bytes > int64(len(w.Request.Body))
-	if ended && len(w.request.Trailer) > 0 {
-		w.Request.Trailer = w.request.Trailer // net/http fills it in up to the end of the body
+	capture, ended := w.requestBody.stop()
+	w.Request.Body, w.Request.Bytes = capture.kept, capture.bytes
+	whole := ended || w.requestBody.length >= 0 && capture.bytes == w.requestBody.length
+	w.Request.Truncated = !whole || capture.truncated()
+	if trailer := w.request.Trailer; ended && len(trailer) > 0 {
+		w.Request.Trailer = trailer // complete once the body has been read
 	}
 }
 
-func (w *witness) developResponse() {
-	if w.line != nil {
+func (w *recorder) finishResponse() {
+	switch {
+	case w.upgraded != nil:
 		w.Response.Header = w.Header()
-		w.Request.Bytes, w.Response.Bytes = w.line.counted()
-		return
+		w.Request.Bytes, w.Response.Bytes = w.upgraded.received.Load(), w.upgraded.returned.Load()
+	case w.Status != 0:
+		w.Response.Body, w.Response.Bytes = w.responseBody.kept, w.responseBody.bytes
+		w.Response.Truncated = w.State == traffic.Broken || w.responseBody.truncated()
+		w.Response.Header, w.Response.Trailer = w.header, trailers(w.header, w.Header())
 	}
-	if w.Status == 0 {
-		return
-	}
-	w.Response.Body, w.Response.Bytes = w.answered.kept, w.answered.bytes
-	w.Response.Truncated = w.State == traffic.Broken || w.answered.bytes > int64(len(w.answered.kept))
-	w.Response.Header, w.Response.Trailer = trailers(w.header, w.Header())
 }
 
-// trailers parts what a handler left in its header map. before is a copy from when
-// the header was sent, where trailers were announced, or nil.
-func trailers(before, after http.Header) (header, trailer http.Header) {
-	if before != nil {
-		trailer = http.Header{}
-		for _, list := range before["Trailer"] {
-			for name := range strings.SplitSeq(list, ",") {
-				name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-				if values := after[name]; len(values) > len(before[name]) {
-					trailer[name] = values[len(before[name]):]
-				} else if !slices.Equal(values, before[name]) {
-					trailer[name] = values // it stands in the place of a field of the header
-				}
+// trailers returns the trailers in after, a handler's header map at its end. before is
+// a copy from when the header was sent.
+func trailers(before, after http.Header) http.Header {
+	trailer := http.Header{}
+	for _, list := range before["Trailer"] {
+		for name := range strings.SplitSeq(list, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if values := after[name]; len(values) > len(before[name]) { // ReverseProxy appends
+				trailer[name] = values[len(before[name]):]
 			}
 		}
 	}
-	header = after
-	for key := range after {
-		name, late := strings.CutPrefix(key, http.TrailerPrefix)
-		if !late {
-			continue
+	for key, values := range after {
+		if name, ok := strings.CutPrefix(key, http.TrailerPrefix); ok {
+			trailer[name] = values
 		}
-		if trailer == nil {
-			trailer = http.Header{}
-		}
-		trailer[name] = after[key]
-		if before == nil {
-			before = after.Clone()
-		}
-		delete(before, key)
 	}
-	if before != nil {
-		header = before
+	if len(trailer) == 0 {
+		return nil
 	}
-	return header, trailer
+	return trailer
 }
 
-// instead notes that an answer is given in the silo's place.
-func (w *witness) instead(fault Fault) {
-	word := string(fault)
-	w.Fault = &word
-}
-
-// note is the moment of the answer's header.
-func (w *witness) note(status int) {
+// begin records that the final header is being sent.
+func (w *recorder) begin(status int) {
 	if w.Status != 0 {
 		return
 	}
 	first := time.Since(w.Started).Seconds()
-	w.Status, w.FirstByte = status, &first
-	if len(w.Header()["Trailer"]) > 0 {
-		w.header = w.Header().Clone()
-	}
-	if lasts(status, w.Header()) {
-		header := w.Header().Clone() // the handler still has it
+	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
+	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {
+		// The end may be far off: show the beginning.
 		w.recording.Log.Update(w.ID, func(e *traffic.Exchange) {
-			e.Status, e.FirstByte, e.Response.Header = status, &first, header
+			e.Status, e.FirstByte, e.Response.Header = status, &first, w.header
 		})
 	}
 }
 
-// lasts tells of an answer whose end may be long in coming: it is worth to show how
-// it begins.
-func lasts(status int, header http.Header) bool {
-	return status == http.StatusSwitchingProtocols || strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
-}
-
-// WriteHeader notes the last status: others before it, below 200, are news.
-func (w *witness) WriteHeader(status int) {
-	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
-		w.note(status)
+// WriteHeader records the final status.
+func (w *recorder) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.begin(status)
 	}
-	w.ResponseWriter.WriteHeader(status)
+	w.clientWriter.WriteHeader(status)
 }
 
-func (w *witness) Write(p []byte) (int, error) {
-	w.note(http.StatusOK)
-	n, err := w.ResponseWriter.Write(p)
-	w.answered.take(p[:n], w.declared)
+func (w *recorder) Write(p []byte) (int, error) {
+	w.begin(http.StatusOK)
+	n, err := w.clientWriter.Write(p)
+	w.responseBody.add(p[:n])
 	if err != nil {
-		w.failed = err
+		w.writeErr = err
 	}
 	return n, err
 }
 
-func (w *witness) adopt(header http.Header) { adopt(w.ResponseWriter, header) }
+// Hijack records an upgrade.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := w.clientWriter.Hijack()
+	if err == nil {
+		w.begin(http.StatusSwitchingProtocols)
+	}
+	return conn, buffered, err
+}
 
-// declared is how long the answer's body says it is; 0: it does not.
-func (w *witness) declared() int64 { return declaredIn(w.Header()) }
+// bodyCapture keeps the beginning of a body and counts all of it.
+type bodyCapture struct {
+	bytes int64
+	kept  []byte
+}
 
-// Unwrap lets http.ResponseController reach what flushes.
-func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (c *bodyCapture) add(p []byte) {
+	c.bytes += int64(len(p))
+	c.kept = append(c.kept, p[:min(len(p), traffic.BodyLimit-len(c.kept))]...)
+}
+
+func (c *bodyCapture) truncated() bool { return c.bytes > int64(len(c.kept)) }
+
+// recordedBody captures a request's body while the transport reads it.
+type recordedBody struct {
+	io.ReadCloser
+
+	length int64 // -1: unknown
+
+	mu      sync.Mutex // guards all below: a Read may outlive the handler (go.dev/issue/46866)
+	capture bodyCapture
+	ended   bool // it has been read to its end
+	stopped bool
+}
+
+func (b *recordedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopped {
+		b.capture.add(p[:n])
+		b.ended = errors.Is(err, io.EOF)
+	}
+	return n, err
+}
+
+// stop returns what has been captured. Later reads are not recorded.
+func (b *recordedBody) stop() (capture bodyCapture, ended bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
+	return b.capture, b.ended
+}

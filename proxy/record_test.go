@@ -184,7 +184,7 @@ func TestRecords(t *testing.T) {
 
 func TestRecordsWhatIsAnsweredInPlaceOfTheSilo(t *testing.T) {
 	t.Parallel()
-	e := recorded(t, proxy.Options{Target: nobody(t)}, func(edge string) {
+	e := recorded(t, proxy.Options{Target: closedPort(t)}, func(edge string) {
 		speak(t, edge, "GET / HTTP/1.1\nHost: x\nConnection: close\n\n")
 	})
 	if e.State != traffic.Done || e.Status != http.StatusBadGateway || e.Fault == nil || *e.Fault != string(proxy.Down) {
@@ -237,7 +237,7 @@ func TestRecordsAClientThatLeaves(t *testing.T) {
 				}
 				_ = conn.Close()
 			})
-			if e.State != traffic.Broken || *e.Error != "the client has gone" || (e.Status == 200) != begun {
+			if e.State != traffic.Broken || *e.Error != "the client disconnected" || (e.Status == 200) != begun {
 				t.Errorf("got %+v", e)
 			}
 		})
@@ -281,7 +281,7 @@ func TestRecordsAStream(t *testing.T) {
 func TestRecordsAnUpgrade(t *testing.T) {
 	t.Parallel()
 	e := recorded(t, proxy.Options{Target: silo(t, echoUpgrade)}, func(edge string) {
-		conn, reader := upgraded(t, edge)
+		conn, reader := dialUpgraded(t, edge)
 		fmt.Fprintln(conn, "hello")
 		if line, err := reader.ReadString('\n'); err != nil || line != "hello\n" {
 			t.Fatalf("got %q, %v", line, err)
@@ -307,7 +307,7 @@ func TestRecordsTheEndOfATunnel(t *testing.T) {
 	edge := listen(t)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- proxy.Serve(ctx, edge, p) }()
+	go func() { done <- proxy.Serve(ctx, edge, p, nil) }()
 	conn, err := net.Dial("tcp", edge.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestRecordsTheEndOfATunnel(t *testing.T) {
 }
 
 // caller tells that all connections are of one silo.
-func caller(name string) func(net.Addr, net.Addr) traffic.Caller {
+func callerIs(name string) func(net.Addr, net.Addr) traffic.Caller {
 	pid := 4711
 	return func(net.Addr, net.Addr) traffic.Caller { return traffic.Caller{Silo: &name, PID: &pid} }
 }
@@ -341,23 +341,23 @@ func TestCallers(t *testing.T) {
 		record  proxy.Recording
 		want    func(e traffic.Exchange) bool
 	}{
-		"a silo": {false, proxy.Recording{Caller: caller("us")}, func(e traffic.Exchange) bool {
+		"a silo": {false, proxy.Recording{Caller: callerIs("us")}, func(e traffic.Exchange) bool {
 			return e.Caller.Name() == "us" && *e.Caller.PID == 4711 && strings.HasPrefix(e.Caller.Address, "127.0.0.1:") && !e.Crossing
 		}},
 		"not told": {false, proxy.Recording{}, func(e traffic.Exchange) bool {
 			return e.Caller.Name() == "outside" && strings.HasPrefix(e.Caller.Address, "127.0.0.1:")
 		}},
-		"a trusted front's word": {true, proxy.Recording{Caller: caller("us")}, func(e traffic.Exchange) bool {
+		"a trusted front's word": {true, proxy.Recording{Caller: callerIs("us")}, func(e traffic.Exchange) bool {
 			return e.Caller.Name() == "outside" && e.Caller.Address == "9.9.9.9"
 		}},
-		"crossing": {false, proxy.Recording{Caller: caller("us"), Crosses: crossing}, func(e traffic.Exchange) bool {
+		"crossing": {false, proxy.Recording{Caller: callerIs("us"), Crosses: usToEU}, func(e traffic.Exchange) bool {
 			return e.Crossing && !e.Blocked && e.Status == 200
 		}},
-		"blocked": {false, proxy.Recording{Caller: caller("us"), Crosses: crossing, Blocks: yes}, func(e traffic.Exchange) bool {
+		"blocked": {false, proxy.Recording{Caller: callerIs("us"), Crosses: usToEU, Blocks: func() bool { return true }}, func(e traffic.Exchange) bool {
 			return e.Crossing && e.Blocked && e.Status == 403 && *e.Fault == string(proxy.Isolated) &&
 				strings.Contains(string(e.Response.Body), "region us may not call region eu")
 		}},
-		"not blocked": {false, proxy.Recording{Caller: caller("control"), Crosses: crossing, Blocks: yes}, func(e traffic.Exchange) bool {
+		"not blocked": {false, proxy.Recording{Caller: callerIs("control"), Crosses: usToEU, Blocks: func() bool { return true }}, func(e traffic.Exchange) bool {
 			return !e.Crossing && !e.Blocked && e.Status == 200
 		}},
 	}
@@ -380,8 +380,7 @@ func TestCallers(t *testing.T) {
 	}
 }
 
-func crossing(from, to string) bool { return from == "us" && to == "eu" }
-func yes() bool                     { return true }
+func usToEU(from, to string) bool { return from == "us" && to == "eu" }
 
 // To look for who calls delays no request, and is done once for a connection.
 func TestACallerIsFoundBesideTheRequest(t *testing.T) {
@@ -390,7 +389,7 @@ func TestACallerIsFoundBesideTheRequest(t *testing.T) {
 	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: func(net.Addr, net.Addr) traffic.Caller {
 		looks <- struct{}{}
 		<-found
-		return caller("us")(nil, nil)
+		return callerIs("us")(nil, nil)
 	}}
 	edge := serve(t, proxy.Options{Silo: "eu", Target: silo(t, func(http.ResponseWriter, *http.Request) {}), Recording: record})
 	client := &http.Client{Transport: &http.Transport{}}
@@ -425,7 +424,7 @@ func TestAnOpenExchangeIsShown(t *testing.T) {
 	found, release := make(chan struct{}), make(chan struct{})
 	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: func(net.Addr, net.Addr) traffic.Caller {
 		<-found
-		return caller("us")(nil, nil)
+		return callerIs("us")(nil, nil)
 	}}
 	edge := serve(t, proxy.Options{Silo: "eu", Recording: record, Target: silo(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -461,7 +460,7 @@ func TestReplay(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %s %s %s", r.Method, r.RequestURI, r.Host, r.Header.Get("Authorization"), body, r.Trailer.Get("Sum"))
 	})
-	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: caller("us"), Crosses: crossing, Blocks: func() bool { return false }}
+	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: callerIs("us"), Crosses: usToEU, Blocks: func() bool { return false }}
 	p := proxy.New(proxy.Options{Silo: "eu", Target: target, Recording: record})
 	t.Cleanup(p.Close)
 	for name, request := range map[string]string{

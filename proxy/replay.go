@@ -11,50 +11,50 @@ import (
 	"silo/traffic"
 )
 
-// replayKey is where a request's context keeps its *replay.
+// replayKey is the context key of a request's *replay.
 type replayKey struct{}
 
-// replay is a request that is made again, and what comes of it.
+// replay is a repeated request and its outcome.
 type replay struct {
 	of      uint64
 	caller  traffic.Caller
 	outcome traffic.Exchange
 }
 
-// errUnrecorded is of a Proxy without a Recording.
-var errUnrecorded = errors.New("nothing is recorded here")
+var errNotRecorded = errors.New("requests are not recorded")
 
-// Replay makes the request of an exchange again, of this Proxy's silo: with the
-// headers that the client sent then and with the body that is kept, whole or not.
-// It is recorded as any other, with ReplayOf and as caller's, who need not be
-// anybody's process; it never crosses. Replay returns the exchange once that has
-// ended, also a broken one. When ctx ends, so does the exchange.
+// Replay sends the request of an exchange again, to this Proxy's silo: with the
+// client's headers, and with the part of the body that was kept. It is recorded as
+// a request of caller with ReplayOf set, and never counts as crossing. Replay returns
+// the exchange once it has ended, also if it broke. It ends at the latest with ctx.
 func (p *Proxy) Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
 	if p.options.Recording == nil {
-		return traffic.Exchange{}, errUnrecorded
+		return traffic.Exchange{}, errNotRecorded
 	}
 	again := &replay{of: e.ID, caller: caller}
-	request, err := repeat(context.WithValue(ctx, replayKey{}, again), e)
+	ctx = context.WithValue(ctx, replayKey{}, again)
+	// ReverseProxy aborts a broken response only if there is a server.
+	ctx = context.WithValue(ctx, http.ServerContextKey, new(http.Server))
+	request, err := newReplayRequest(ctx, e)
 	if err != nil {
 		return traffic.Exchange{}, err
 	}
-	p.unheard(request)
+	p.serveDiscarding(request)
 	return again.outcome, nil
 }
 
-// unheard forwards a request whose answer only its witness hears.
-func (p *Proxy) unheard(r *http.Request) {
+// serveDiscarding forwards a request and drops the response, which is recorded.
+func (p *Proxy) serveDiscarding(r *http.Request) {
 	defer func() {
-		// What a Proxy panics with where a server would have to hang up.
-		if why := recover(); why != nil && why != http.ErrAbortHandler { //nolint:errorlint // the very value
-			panic(why)
+		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the very value
+			panic(v)
 		}
 	}()
-	p.ServeHTTP(&silence{header: http.Header{}}, r)
+	p.ServeHTTP(&discardWriter{header: http.Header{}}, r)
 }
 
-// repeat is the request of an exchange as the server that took it had it.
-func repeat(ctx context.Context, e traffic.Exchange) (*http.Request, error) {
+// newReplayRequest returns the request of an exchange as its server received it.
+func newReplayRequest(ctx context.Context, e traffic.Exchange) (*http.Request, error) {
 	target, err := url.ParseRequestURI(e.Path)
 	if err != nil {
 		return nil, err
@@ -71,21 +71,14 @@ func repeat(ctx context.Context, e traffic.Exchange) (*http.Request, error) {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(e.Request.Body)), int64(len(e.Request.Body))
 	}
 	if len(r.Trailer) > 0 {
-		r.ContentLength = -1 // trailers go with chunks alone (RFC 9112, section 7.1.2)
+		r.ContentLength = -1 // only chunked bodies have trailers (RFC 9112, section 7.1.2)
 	}
 	return r, nil
 }
 
-// silence is a ResponseWriter that nobody is behind.
-type silence struct{ header http.Header }
+// discardWriter is a ResponseWriter without a client.
+type discardWriter struct{ header http.Header }
 
-func (s *silence) Header() http.Header         { return s.header }
-func (s *silence) WriteHeader(int)             {}
-func (s *silence) Write(p []byte) (int, error) { return len(p), nil }
-
-// isolatedHint is what helps who is held up.
-const isolatedHint = "[isolation] regions in silo.toml"
-
-func isolated(from, to string) string {
-	return "region " + from + " may not call region " + to + ": in production regions cannot reach one another"
-}
+func (d *discardWriter) Header() http.Header         { return d.header }
+func (d *discardWriter) WriteHeader(int)             {}
+func (d *discardWriter) Write(p []byte) (int, error) { return len(p), nil }

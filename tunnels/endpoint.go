@@ -140,7 +140,7 @@ func (e *endpoint) hold(l *leg) bool {
 
 func (e *endpoint) serve(life context.Context) {
 	defer e.forward.Close()
-	_ = proxy.Serve(life, e.came, e.forward) // the listener does not fail
+	_ = proxy.Serve(life, e.came, e.forward, e.provider.config.Warn) // the listener does not fail
 }
 
 func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.ConflictGrace) }

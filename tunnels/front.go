@@ -36,9 +36,9 @@ type door struct {
 func NewHostRouter() *HostRouter { return &HostRouter{} }
 
 // Serve serves on listeners, which it owns, until Close; it returns at once, and
-// the end of ctx ends nothing. failed gets the error of one that fails, from a
-// goroutine of the HostRouter's.
-func (f *HostRouter) Serve(ctx context.Context, listeners []net.Listener, failed func(error)) {
+// the end of ctx ends nothing. warn gets a line if a listener fails, and what
+// proxy.Serve reports; it is called from other goroutines.
+func (f *HostRouter) Serve(ctx context.Context, listeners []net.Listener, warn func(line string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, listener := range listeners {
@@ -49,8 +49,8 @@ func (f *HostRouter) Serve(ctx context.Context, listeners []net.Listener, failed
 		life, stop := context.WithCancel(context.WithoutCancel(ctx))
 		f.stops = append(f.stops, stop)
 		f.serving.Go(func() {
-			if err := proxy.Serve(life, listener, f); err != nil {
-				failed(err)
+			if err := proxy.Serve(life, listener, f, warn); err != nil {
+				warn("browsers no longer find silos by name: " + err.Error())
 			}
 		})
 	}

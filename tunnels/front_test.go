@@ -41,7 +41,7 @@ func TestAFrontRoutesByHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front.Serve(t.Context(), []net.Listener{at}, func(err error) { t.Error(err) })
+	front.Serve(t.Context(), []net.Listener{at}, func(line string) { t.Error(line) })
 	control, eu := silo(t, "control"), silo(t, "eu")
 	control.Hosts = []string{"acme.localhost", ""}
 	eu.Hosts = []string{"eu.acme.localhost", "eu.acme.test"}

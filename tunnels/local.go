@@ -84,7 +84,7 @@ func (l *local) remove(e *edge) {
 
 func (e *edge) serve(life context.Context, listener net.Listener, handler http.Handler) {
 	defer e.forward.Close()
-	if err := proxy.Serve(life, listener, handler); err != nil {
+	if err := proxy.Serve(life, listener, handler, e.of.config.Warn); err != nil {
 		e.show(Lost, &Error{Code: codeEdge, Text: err.Error(), Class: Fatal, Hint: "silo down && silo up"})
 	}
 }

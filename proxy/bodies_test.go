@@ -30,7 +30,7 @@ func sum(r io.Reader) string {
 // compressed ones as they are.
 func TestBytesInAreBytesOut(t *testing.T) {
 	t.Parallel()
-	target := speaking(t, spoken(true, true), func(w http.ResponseWriter, r *http.Request) {
+	target := siloSpeaking(t, protocols(true, true), func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut {
 			fmt.Fprint(w, sum(r.Body))
 			return
@@ -49,7 +49,7 @@ func TestBytesInAreBytesOut(t *testing.T) {
 		_, _ = io.Copy(w, noise(n))
 	})
 	edge := "http://" + serve(t, proxy.Options{Target: target})
-	clients := map[string]*http.Client{"1": client(t, spoken(true, false)), "2": client(t, spoken(false, true))}
+	clients := map[string]*http.Client{"1": clientSpeaking(t, protocols(true, false)), "2": clientSpeaking(t, protocols(false, true))}
 	sizes := []int64{0, 1, 511, 4095, 4096, 4097, 16384, 65537, 1<<20 + 1, 3 << 20}
 	type job struct {
 		protocol, how string
