@@ -20,14 +20,14 @@ type target struct {
 }
 
 // target asks where the silo is now.
-func (c *Client) target(ctx context.Context) (target, error) {
+func (c *Client) findTarget(ctx context.Context) (target, error) {
 	snapshot, err := c.options.Snapshot(ctx)
 	if err != nil {
 		return target{}, err
 	}
 	i := slices.IndexFunc(snapshot.Silos, func(s state.Silo) bool { return s.Name == c.name })
 	if i < 0 {
-		return target{}, unknown(c.name, snapshot)
+		return target{}, unknownSilo(c.name, snapshot)
 	}
 	silo := snapshot.Silos[i]
 	address := silo.URL
@@ -55,10 +55,10 @@ func ngrokHost(host string) bool {
 
 // skipWarning, with whatever value, keeps ngrok from asking a browser first
 // whether it means to go there (ERR_NGROK_6024).
-const skipWarning = "Ngrok-Skip-Browser-Warning" //nolint:gosec // a header, and no password
+const skipWarningHeader = "Ngrok-Skip-Browser-Warning" //nolint:gosec // a header, and no password
 
 // to is the URL of a path and its query, which are sent as they are written.
-func (t target) to(path string) *url.URL {
+func (t target) resolve(path string) *url.URL {
 	at := *t.base
 	at.Path, at.RawQuery, at.ForceQuery = path, "", false
 	if before, query, asked := strings.Cut(path, "?"); asked {
@@ -75,7 +75,7 @@ func (t target) to(path string) *url.URL {
 }
 
 // text is a URL in full, also one that to has made.
-func text(u *url.URL) string {
+func urlString(u *url.URL) string {
 	if u.Opaque == "" || u.Host == "" {
 		return u.String()
 	}

@@ -52,7 +52,7 @@ func (e *RefusedError) Error() string {
 
 // may is nil where the caller may call a silo (sentry/silo/client.py, the
 // access_modes of its clients, 22.11 on).
-func (c Caller) may(to state.Silo) error {
+func (c Caller) mayCall(to state.Silo) error {
 	switch {
 	case c == Caller{},
 		c.Mode == state.Control && to.Mode == state.Region,

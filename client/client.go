@@ -86,10 +86,10 @@ func dial(ctx context.Context, o Options, name string, is func(state.Silo) bool)
 	}
 	i := slices.IndexFunc(snapshot.Silos, is)
 	if i < 0 {
-		return nil, unknown(name, snapshot)
+		return nil, unknownSilo(name, snapshot)
 	}
 	silo := snapshot.Silos[i]
-	if err := o.From.may(silo); err != nil {
+	if err := o.From.mayCall(silo); err != nil {
 		return nil, err
 	}
 	return &Client{name: silo.Name, options: o, http: newHTTP()}, nil

@@ -22,7 +22,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("unknown silo %q (have: %s)", e.Name, strings.Join(e.Known, ", "))
 }
 
-func unknown(name string, s *state.Snapshot) error {
+func unknownSilo(name string, s *state.Snapshot) error {
 	e := &UnknownError{Name: name}
 	for _, silo := range s.Silos {
 		e.Known = append(e.Known, silo.Name)
@@ -92,7 +92,7 @@ func (e *TunnelError) Timeout() bool { return e.Code == string(proxy.Timeout) }
 const ngrokError = "Ngrok-Error-Code"
 
 // tunnelled finds out by its header an answer that is not the silo's.
-func tunnelled(silo, at string, status int, header http.Header) error {
+func tunnelError(silo, at string, status int, header http.Header) error {
 	for _, name := range []string{ngrokError, proxy.ErrorHeader} {
 		if code := header.Get(name); code != "" {
 			return &TunnelError{Silo: silo, URL: at, Status: status, Code: code}
@@ -106,7 +106,7 @@ var errLate = errors.New("out of time")
 
 // kind makes an error of net/http one of this package's; a wish to end stays what
 // it is.
-func kind(ctx context.Context, silo, at string, err error) error {
+func classify(ctx context.Context, silo, at string, err error) error {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(context.Cause(ctx), errLate):

@@ -78,7 +78,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // target returns the silo's present address.
 func (p *Proxy) target(r *http.Request) (*url.URL, error) {
-	at, err := p.client.target(r.Context())
+	at, err := p.client.findTarget(r.Context())
 	switch {
 	case errors.Is(err, api.ErrNotRunning):
 		return nil, &proxy.FaultError{Fault: proxy.Down, Detail: fmt.Sprintf("silo %s is down: nothing is running", p.client.name), Hint: "silo up"}
@@ -86,16 +86,16 @@ func (p *Proxy) target(r *http.Request) (*url.URL, error) {
 		return nil, &proxy.FaultError{Fault: proxy.Down, Detail: err.Error()}
 	}
 	if at.ngrok {
-		r.Header.Set(skipWarning, "1") // a browser cannot
+		r.Header.Set(skipWarningHeader, "1") // a browser cannot
 	}
 	return at.base, nil
 }
 
 // modifyResponse refuses a tunnel's error page and cleans the silo's own response.
 func (p *Proxy) modifyResponse(response *http.Response) error {
-	at := text(response.Request.URL)
+	at := urlString(response.Request.URL)
 	var tunnel *TunnelError
-	if !p.client.options.Direct && errors.As(tunnelled(p.client.name, at, response.StatusCode, response.Header), &tunnel) {
+	if !p.client.options.Direct && errors.As(tunnelError(p.client.name, at, response.StatusCode, response.Header), &tunnel) {
 		return tunnel.failure()
 	}
 	cleanHeader(response.Header, sentry.CleanResponse)

@@ -47,7 +47,7 @@ type Response struct {
 // nothing is ever sent twice. Errors are a HostError, a TimeoutError, a
 // TunnelError, control.ErrNotRunning, or wrap ErrRequest or sentry.ErrUnsigned.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
-	at, err := c.target(ctx)
+	at, err := c.findTarget(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -60,13 +60,13 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	answer, err := c.http.Do(sent)
 	if err != nil {
 		defer watch.end()
-		return nil, kind(ctx, c.name, text(sent.URL), err)
+		return nil, classify(ctx, c.name, urlString(sent.URL), err)
 	}
 	watch.begun()
-	whence := text(answer.Request.URL)
-	answer.Body = &body{ReadCloser: answer.Body, watch: watch, kind: func(err error) error { return kind(ctx, c.name, whence, err) }}
+	whence := urlString(answer.Request.URL)
+	answer.Body = &body{ReadCloser: answer.Body, watch: watch, kind: func(err error) error { return classify(ctx, c.name, whence, err) }}
 	if !c.options.Direct {
-		if err := tunnelled(c.name, whence, answer.StatusCode, answer.Header); err != nil {
+		if err := tunnelError(c.name, whence, answer.StatusCode, answer.Header); err != nil {
 			_ = answer.Body.Close() // nobody wants it
 			return nil, err
 		}
@@ -94,7 +94,7 @@ func (c *Client) prepare(ctx context.Context, at target, r Request) (*http.Reque
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	sent.URL, sent.Host = at.to(r.Path), r.Host
+	sent.URL, sent.Host = at.resolve(r.Path), r.Host
 	for name, values := range r.Header {
 		if len(values) == 0 {
 			sent.Header[http.CanonicalHeaderKey(name)] = nil // not even by default
@@ -116,7 +116,7 @@ func (c *Client) prepare(ctx context.Context, at target, r Request) (*http.Reque
 		}
 	}
 	if at.ngrok {
-		sent.Header.Set(skipWarning, "1")
+		sent.Header.Set(skipWarningHeader, "1")
 	}
 	return sent, nil
 }
