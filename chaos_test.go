@@ -117,7 +117,7 @@ func newTestInstance(t *testing.T) *testInstance {
 			t.Error(err)
 		}
 	})
-	dir, err := state.For(func(key string) (string, bool) {
+	dir, err := state.DirFor(func(key string) (string, bool) {
 		for _, entry := range in.env {
 			if value, ok := strings.CutPrefix(entry, key+"="); ok {
 				return value, true

@@ -16,7 +16,7 @@ import (
 
 // awaitState waits for a state of the instance: await-state STATE.
 func awaitState(ts *testscript.TestScript, _ bool, args []string) {
-	await(ts, args[0], func() bool { return snapshot(ts).State == state.Condition(args[0]) })
+	await(ts, args[0], func() bool { return snapshot(ts).State == state.InstanceState(args[0]) })
 }
 
 // awaitSilo waits for a state of a silo: await-silo SILO STATE.

@@ -51,7 +51,7 @@ func launch(t testing.TB, home string) instance {
 	p, err := plan.New(topo, choice, false, nil)
 	must(t, err)
 	i := instance{ran: make(chan error, 1)}
-	i.dir, err = state.For(env, topo.File)
+	i.dir, err = state.DirFor(env, topo.File)
 	must(t, err)
 	i.Instance, err = orchestrator.Prepare(ctx, p, orchestrator.Host{
 		Dir: i.dir, Environ: os.Environ(), Env: env, Warn: func(string) {}, Trace: func(string) {},

@@ -115,7 +115,7 @@ func TestCompleteByTheLastSnapshot(t *testing.T) {
 	if got := answered(a.complete(a.program(), words)); got != "words" {
 		t.Errorf("before the first run: %q", got)
 	}
-	place, err := state.For(a.lookup, filepath.Join(dir, "silo.toml"))
+	place, err := state.DirFor(a.lookup, filepath.Join(dir, "silo.toml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (a *app) outOfStep(c *cli.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	err = dir.Unclaimed(file.Path)
+	err = dir.CheckClaim(file.Path)
 	if taken, ok := errors.AsType[*state.ClaimedError](err); ok && taken.Holder != dir.Topology {
 		return exitWith(exitNotReady, path+" is out of step with the topology: "+taken.Error(), a.classify(err).Hints...)
 	}

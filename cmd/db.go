@@ -55,7 +55,7 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := state.For(a.lookup, t.File)
+	dir, err := state.DirFor(a.lookup, t.File)
 	if err != nil {
 		return nil, nil, err
 	}

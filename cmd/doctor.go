@@ -90,7 +90,7 @@ func (a *app) patient(c *cli.Context) (doctor.Target, error) {
 		return p, err
 	}
 	p.File = file
-	if p.Instance, err = state.For(a.lookup, file); err != nil {
+	if p.Instance, err = state.DirFor(a.lookup, file); err != nil {
 		return p, err
 	}
 	p.Topology, p.TopologyErr = topology.Load(file, a.lookup)

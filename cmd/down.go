@@ -178,7 +178,7 @@ func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 	for _, what := range ended {
 		a.messages.Warn("ended " + what + ", which a killed supervisor had left running")
 	}
-	told := last != nil && last.AsLeft().Reason != nil
+	told := last != nil && last.AsFound().Reason != nil
 	switch {
 	case len(ended) > 0 || err != nil:
 	case told:
@@ -187,7 +187,7 @@ func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 		a.note("nothing is running")
 	}
 	if told && err == nil {
-		err = dir.SaveLast(last.AsCleared())
+		err = dir.SaveLast(last.AsCleanedUp())
 	}
 	return errors.Join(err, dir.Release())
 }

@@ -71,7 +71,7 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 func (a *app) previewFirst(ctx context.Context, r *upRequest) (*plan.Layout, error) {
 	site := a.host(r.dir)
 	if file, err := sentry.ReadFile(r.plan.Topology.Sentry.Config); err == nil { // else Preflight tells
-		if err := r.dir.Unclaimed(file.Path); err != nil {
+		if err := r.dir.CheckClaim(file.Path); err != nil {
 			return nil, err
 		}
 	}

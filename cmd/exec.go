@@ -85,7 +85,7 @@ func (a *app) execInstance(c *cli.Context) (*state.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return state.For(a.lookup, file)
+	return state.DirFor(a.lookup, file)
 }
 
 // findCommand refuses a CMD that is not there before silos are started for it.

@@ -215,7 +215,7 @@ func (a *app) describeConflicts(taken ports.Conflicts) string {
 // that is killed is started again by its supervisor.
 func (a *app) freePortHint(c ports.Conflict) string {
 	if s, ours := a.holdingInstance(c); ours {
-		if dir, err := state.For(a.lookup, s.File); err == nil {
+		if dir, err := state.DirFor(a.lookup, s.File); err == nil {
 			return a.commandForDir(dir, false) + " down ends " + s.Name
 		}
 	}
@@ -229,7 +229,7 @@ func (a *app) holdingInstance(c ports.Conflict) (state.Snapshot, bool) {
 	if c.Holder == nil {
 		return state.Snapshot{}, false
 	}
-	return state.Holding(a.lookup, c.Holder.PID, c.Port)
+	return state.FindByPort(a.lookup, c.Holder.PID, c.Port)
 }
 
 func notReady(err error) *exitStatus {

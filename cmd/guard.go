@@ -27,7 +27,7 @@ func (a *app) guard(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return &usageError{text: "silo guard takes the path of a topology"}
 	}
-	dir, err := state.For(a.lookup, c.Args().First())
+	dir, err := state.DirFor(a.lookup, c.Args().First())
 	if err != nil {
 		return err
 	}

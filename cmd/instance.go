@@ -61,7 +61,7 @@ func (a *app) commandForDir(dir *state.Dir, demo bool) string {
 	if errors.Is(err, topology.ErrNotFound) && demo {
 		return "silo" // where there is no topology the demo is found
 	}
-	if found, forErr := state.For(a.lookup, file); err != nil || forErr != nil || found.Key != dir.Key {
+	if found, forErr := state.DirFor(a.lookup, file); err != nil || forErr != nil || found.Key != dir.Key {
 		return "silo -f " + dir.Topology
 	}
 	return "silo"
@@ -91,7 +91,7 @@ func (a *app) load(c *cli.Context) (*topology.Topology, error) {
 func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 	file, err := a.topologyPath(c)
 	if err == nil {
-		return state.For(a.lookup, file)
+		return state.DirFor(a.lookup, file)
 	}
 	if !errors.Is(err, topology.ErrNotFound) {
 		return nil, err
@@ -101,7 +101,7 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 		return nil, dirErr
 	}
 	for ; ; dir = filepath.Dir(dir) { // a file that is gone may have left an instance
-		d, err := state.For(a.lookup, filepath.Join(dir, "silo.toml"))
+		d, err := state.DirFor(a.lookup, filepath.Join(dir, "silo.toml"))
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 	if demoErr != nil {
 		return nil, demoErr
 	}
-	d, forErr := state.For(a.lookup, demo)
+	d, forErr := state.DirFor(a.lookup, demo)
 	if forErr != nil {
 		return nil, forErr
 	}

@@ -42,7 +42,7 @@ func (a *app) ls(c *cli.Context) error {
 			continue
 		}
 		hints := a.classify(api.ErrHung).Hints[:1]
-		if dir, err := state.For(a.lookup, s.File); err == nil {
+		if dir, err := state.DirFor(a.lookup, s.File); err == nil {
 			hints = append(hints, a.commandForDir(dir, false)+" down ends it")
 		}
 		a.messages.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
@@ -65,7 +65,7 @@ func (a *app) silent(ctx context.Context, instances []state.Snapshot) map[string
 			continue
 		}
 		asked.Go(func() {
-			dir, err := state.For(a.lookup, s.File)
+			dir, err := state.DirFor(a.lookup, s.File)
 			if err != nil {
 				return
 			}

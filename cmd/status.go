@@ -128,7 +128,7 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	if err != nil {
 		return a.never(dir), nil
 	}
-	return last.AsLeft(), nil
+	return last.AsFound(), nil
 }
 
 // never is the snapshot of an instance that has not run yet.

@@ -102,7 +102,7 @@ type address struct {
 type addresses []address
 
 // MarshalJSON has null for what is not known, as a snapshot has.
-func (a addresses) MarshalJSON() ([]byte, error) { return state.WithNulls([]address(a)) }
+func (a addresses) MarshalJSON() ([]byte, error) { return state.MarshalWithNulls([]address(a)) }
 
 func addressesOf(s *state.Snapshot) addresses {
 	list := make(addresses, len(s.Silos))

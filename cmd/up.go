@@ -129,7 +129,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := state.For(a.lookup, t.File)
+	dir, err := state.DirFor(a.lookup, t.File)
 	if err != nil {
 		return nil, err
 	}

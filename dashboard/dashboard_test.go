@@ -26,7 +26,7 @@ func must(t *testing.T, err error) {
 func instance(t *testing.T) *state.Dir {
 	t.Helper()
 	root := t.TempDir()
-	dir, err := state.For(func(name string) (string, bool) { return root, name == "SILO_STATE_DIR" }, filepath.Join(root, "silo.toml"))
+	dir, err := state.DirFor(func(name string) (string, bool) { return root, name == "SILO_STATE_DIR" }, filepath.Join(root, "silo.toml"))
 	must(t, err)
 	return dir
 }

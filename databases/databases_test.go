@@ -74,7 +74,7 @@ func (b *fixture) set(separate bool, names ...string) *Set {
 	if err != nil {
 		b.Fatal(err)
 	}
-	dir, err := state.For(env, t.File)
+	dir, err := state.DirFor(env, t.File)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -154,7 +154,7 @@ func (j *job) spec() (proc.Spec, error) {
 	env = slices.DeleteFunc(env, func(entry string) bool {
 		return strings.HasPrefix(entry, "SENTRY_REGION=") || strings.HasPrefix(entry, "SENTRY_LOCAL_CELL=")
 	})
-	marker := "SILO_PROCESS=" + j.set.dir.Mark() + "/" + name + "/migrate"
+	marker := "SILO_PROCESS=" + j.set.dir.Marker() + "/" + name + "/migrate"
 	return proc.Spec{
 		Argv:   slices.Concat(program.Argv, []string{"upgrade"}, j.database.Upgrade),
 		Dir:    silo.Dir,

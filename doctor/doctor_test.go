@@ -72,7 +72,7 @@ func (b *fixture) topology(text string) {
 	b.t.Helper()
 	b.Topology, b.TopologyErr = topology.Parse(b.File, []byte(text), nil, b.Env)
 	var err error
-	if b.Instance, err = state.For(b.Env, b.File); err != nil {
+	if b.Instance, err = state.DirFor(b.Env, b.File); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -219,7 +219,7 @@ func TestConfigOfAnotherRunningInstance(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t, head+tail, answered)
 	path := filepath.Join(b.dir, "sentry.conf.py")
-	other, err := state.For(b.Env, filepath.Join(b.dir, "other", "silo.toml"))
+	other, err := state.DirFor(b.Env, filepath.Join(b.dir, "other", "silo.toml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestLeftovers(t *testing.T) {
 	if err := b.Instance.Save(last); err != nil {
 		t.Fatal(err)
 	}
-	left, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}, Env: append(os.Environ(), "SILO_SUPERVISED="+b.Instance.Mark())})
+	left, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}, Env: append(os.Environ(), "SILO_SUPERVISED="+b.Instance.Marker())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func checkLeftovers(_ context.Context, e *examination, c *Check) {
 			running++
 			continue
 		}
-		dir, err := state.For(e.Env, s.File)
+		dir, err := state.DirFor(e.Env, s.File)
 		if err != nil {
 			continue
 		}
@@ -38,7 +38,7 @@ func checkLeftovers(_ context.Context, e *examination, c *Check) {
 			fix = "silo down, or silo up"
 		}
 		var left []string
-		for _, p := range orchestrator.Left(dir) {
+		for _, p := range orchestrator.FindProcesses(dir) {
 			left = append(left, fmt.Sprintf("%s (pid %d)", p.Name, p.PID))
 		}
 		switch {

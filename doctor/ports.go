@@ -67,7 +67,7 @@ func (e *examination) addConflicts(s topology.Silo, conflicts ports.Conflicts, c
 		if holder := conflict.Holder; holder != nil {
 			fix = fmt.Sprintf("kill %d, to stop %s", holder.PID, strings.TrimSpace(holder.Args))
 			// A silo of another instance would be restarted if it were killed.
-			if other, ok := state.Holding(e.Env, holder.PID, conflict.Port); ok {
+			if other, ok := state.FindByPort(e.Env, holder.PID, conflict.Port); ok {
 				fix = "silo -f " + other.File + " down, to stop " + other.Name
 			}
 		}

@@ -87,7 +87,7 @@ func Clean(ctx context.Context, dir *state.Dir) ([]string, error) {
 		return ended, fmt.Errorf("end processes left by a killed supervisor: %w", err)
 	}
 	if len(last.Silos) > 0 {
-		err = dir.SaveLast(last.AsLeft())
+		err = dir.SaveLast(last.AsFound())
 	}
 	return ended, errors.Join(err, removeSocket(dir))
 }

@@ -37,8 +37,8 @@ func (h Host) NewRun() plan.Run {
 
 // instanceMarker is the environment entry of every process that silo launches for an
 // instance, in any run. Commands of `silo run` do not have it.
-func instanceMarker(dir *state.Dir) string { return "SILO_SUPERVISED=" + dir.Mark() }
+func instanceMarker(dir *state.Dir) string { return "SILO_SUPERVISED=" + dir.Marker() }
 
-// Left returns the living processes of an instance's silos. If the instance does not
+// FindProcesses returns the living processes of an instance's silos. If the instance does not
 // run, a killed supervisor left them, and Clean ends them.
-func Left(dir *state.Dir) []proc.Info { return proc.FindMarked(instanceMarker(dir)) }
+func FindProcesses(dir *state.Dir) []proc.Info { return proc.FindMarked(instanceMarker(dir)) }

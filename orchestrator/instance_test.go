@@ -131,7 +131,7 @@ env = { %s = %q }
 		return p
 	}
 	first := planned("")
-	dir, err := state.For(env, first.Topology.File)
+	dir, err := state.DirFor(env, first.Topology.File)
 	must(t, err)
 	b := &bench{plan: planned, dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
 	mux := logs.NewMux(io.Discard, func(name string) string {
@@ -327,7 +327,7 @@ func TestCleanEndsWhatAKilledRunLeft(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
 	env := func(name string) (string, bool) { return home, name == "SILO_STATE_DIR" }
-	dir, err := state.For(env, filepath.Join(home, "silo.toml"))
+	dir, err := state.DirFor(env, filepath.Join(home, "silo.toml"))
 	must(t, err)
 	marked, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}, Env: append(os.Environ(), instanceMarker(dir))})
 	must(t, err)

@@ -208,7 +208,7 @@ func (p *placement) writeConfig(ctx context.Context) (sentry.Change, error) {
 
 // renewsSecrets reports whether rotated secrets wait for the next start of all silos.
 func (p *placement) renewsSecrets() bool {
-	return p.Choice.Dialect.Secrets && p.Dir.RotatedSecrets()
+	return p.Choice.Dialect.Secrets && p.Dir.SecretsRotated()
 }
 
 // clusterSilos returns the silos of a plan as step sees them before their first start.

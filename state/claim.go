@@ -53,9 +53,9 @@ func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
 	return &Claim{lock: lock}, nil
 }
 
-// Unclaimed is a *ClaimedError where Claim would fail with one now; other errors are
+// CheckClaim is a *ClaimedError where Claim would fail with one now; other errors are
 // of the file system. It leaves nothing behind.
-func (d *Dir) Unclaimed(file string) error {
+func (d *Dir) CheckClaim(file string) error {
 	path := d.claimPath(file)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil // nobody has ever claimed it

@@ -58,9 +58,9 @@ func Root(env Lookup) (string, error) {
 	return filepath.Join(home, ".local", "state", "silo"), nil
 }
 
-// For gives the Dir of the instance whose topology is the file at an absolute
+// DirFor gives the Dir of the instance whose topology is the file at an absolute
 // path. Two paths to one file by symbolic links are one instance.
-func For(env Lookup, file string) (*Dir, error) {
+func DirFor(env Lookup, file string) (*Dir, error) {
 	root, err := Root(env)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (d *Dir) Acquire(ctx context.Context) error {
 	switch {
 	case held:
 		d.lock = lock
-		d.sweep()
+		d.removeTempFiles()
 		return nil
 	case err == nil, errors.Is(err, context.DeadlineExceeded):
 		return ErrRunning
@@ -161,7 +161,7 @@ func (d *Dir) Acquire(ctx context.Context) error {
 
 // sweep removes what writes of a process that was killed have left: secrets among it.
 // Its caller has the lock, so that no write is under way.
-func (d *Dir) sweep() {
+func (d *Dir) removeTempFiles() {
 	entries, _ := os.ReadDir(d.Path) // what cannot be read is not swept
 	for _, entry := range entries {
 		if left, _ := filepath.Match(".*.json[0-9]*", entry.Name()); left { // as renameio names them
@@ -195,9 +195,9 @@ func (d *Dir) Running() bool {
 	return err == nil && !got
 }
 
-// Mark tells this instance's processes from those of every other one, also of
+// Marker tells this instance's processes from those of every other one, also of
 // the same topology under another state root.
-func (d *Dir) Mark() string { return digest(d.Path)[:16] }
+func (d *Dir) Marker() string { return digest(d.Path)[:16] }
 
 // Logs is the directory of the silos' raw log files.
 func (d *Dir) Logs() string { return filepath.Join(d.Path, "logs") }
@@ -253,17 +253,17 @@ func (d *Dir) Ports() map[string]int {
 type Secrets struct {
 	RPC    string `json:"rpc"`    // signs what silos ask of one another
 	Subnet string `json:"subnet"` // signs what regions send out through control
-	// Before is the RPC secret before this one: still accepted, never signed with.
-	Before string `json:"before,omitempty"`
+	// Previous is the RPC secret before this one: still accepted, never signed with.
+	Previous string `json:"before,omitempty"`
 }
 
 // Accepted are the RPC secrets that a silo takes, parted by commas: the first is
 // what it signs with.
 func (s Secrets) Accepted() string {
-	if s.Before == "" {
+	if s.Previous == "" {
 		return s.RPC
 	}
-	return s.RPC + "," + s.Before
+	return s.RPC + "," + s.Previous
 }
 
 func newSecrets() Secrets {
@@ -272,7 +272,7 @@ func newSecrets() Secrets {
 
 // kept is the file of the secrets: those that count, and those that take their
 // place as soon as no silo runs with the former.
-type kept struct {
+type storedSecrets struct {
 	Secrets
 
 	Next *Secrets `json:"next,omitempty"`
@@ -310,22 +310,22 @@ func (d *Dir) RenewSecrets() (Secrets, error) {
 	if k.Next == nil {
 		return d.Secrets()
 	}
-	k.Next.Before = k.RPC
-	return *k.Next, d.saveJSON(secretsFile, kept{Secrets: *k.Next})
+	k.Next.Previous = k.RPC
+	return *k.Next, d.saveJSON(secretsFile, storedSecrets{Secrets: *k.Next})
 }
 
-// RotatedSecrets tells whether secrets wait for RenewSecrets.
-func (d *Dir) RotatedSecrets() bool {
+// SecretsRotated tells whether secrets wait for RenewSecrets.
+func (d *Dir) SecretsRotated() bool {
 	k, err := d.kept()
 	return err == nil && k.Next != nil
 }
 
 const secretsFile = "secrets.json"
 
-func (d *Dir) kept() (kept, error) {
-	var k kept
+func (d *Dir) kept() (storedSecrets, error) {
+	var k storedSecrets
 	if err := d.loadJSON(secretsFile, &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return kept{}, fmt.Errorf("%w (remove the file to have new secrets made)", err)
+		return storedSecrets{}, fmt.Errorf("%w (remove the file to have new secrets made)", err)
 	}
 	return k, nil
 }

@@ -22,7 +22,7 @@ func envOf(root string, more ...string) Lookup {
 
 func dirOf(t *testing.T, root, file string) *Dir {
 	t.Helper()
-	d, err := For(envOf(root), file)
+	d, err := DirFor(envOf(root), file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestAnInstanceIsItsFile(t *testing.T) {
 	if other := dirOf(t, root, filepath.Join(home, "other.toml")); other.Key == d.Key {
 		t.Error("two files of one directory are one instance")
 	}
-	if other := dirOf(t, t.TempDir(), file); other.Socket == d.Socket || other.Mark() == d.Mark() {
+	if other := dirOf(t, t.TempDir(), file); other.Socket == d.Socket || other.Marker() == d.Marker() {
 		t.Error("two state roots share a socket or a mark")
 	}
 }
@@ -80,7 +80,7 @@ func TestSocketPathsAreShort(t *testing.T) {
 	t.Parallel()
 	long := "/" + strings.Repeat("long/", 40)
 	for _, runtime := range []string{"/run/user/1000", long, "relative", ""} {
-		d, err := For(envOf(t.TempDir(), "XDG_RUNTIME_DIR="+runtime), filepath.Join(long, "silo.toml"))
+		d, err := DirFor(envOf(t.TempDir(), "XDG_RUNTIME_DIR="+runtime), filepath.Join(long, "silo.toml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestClaimsNameTheirHolder(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	a, b := dirOf(t, root, "/a/silo.toml"), dirOf(t, root, "/b/silo.toml")
-	if err := b.Unclaimed("/conf.py"); err != nil {
+	if err := b.CheckClaim("/conf.py"); err != nil {
 		t.Errorf("nobody has claimed it: %v", err)
 	}
 	claim, err := a.Claim(t.Context(), "/conf.py")
@@ -129,7 +129,7 @@ func TestClaimsNameTheirHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var claimed *ClaimedError
-	if err := b.Unclaimed("/conf.py"); !errors.As(err, &claimed) || claimed.Holder != "/a/silo.toml" {
+	if err := b.CheckClaim("/conf.py"); !errors.As(err, &claimed) || claimed.Holder != "/a/silo.toml" {
 		t.Errorf("got %v", err)
 	}
 	if _, err := b.Claim(t.Context(), "/conf.py"); !errors.As(err, &claimed) || claimed.Holder != "/a/silo.toml" {
@@ -138,7 +138,7 @@ func TestClaimsNameTheirHolder(t *testing.T) {
 	if err := claim.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Unclaimed("/conf.py"); err != nil {
+	if err := b.CheckClaim("/conf.py"); err != nil {
 		t.Errorf("it has been released: %v", err)
 	}
 	again, err := b.Claim(t.Context(), "/conf.py")
@@ -231,7 +231,7 @@ func TestWhatEndedWithoutAWordSaysSo(t *testing.T) {
 		{Name: "us", State: Failed, Reason: &gone, Exit: &Exit{Code: &code}},
 		{Name: "eu", State: Stopped},
 	}}
-	left := s.AsLeft()
+	left := s.AsFound()
 	control, us, eu := left.Silos[0], left.Silos[1], left.Silos[2]
 	if left.State != InstanceStopped || left.Reason == nil || control.Reason == nil || control.Exit != nil {
 		t.Errorf("of what ran it is not told: %+v", left)
@@ -239,14 +239,14 @@ func TestWhatEndedWithoutAWordSaysSo(t *testing.T) {
 	if *us.Reason != gone || us.Exit == nil || eu.Reason != nil {
 		t.Errorf("of what had ended before it is told: %+v", left)
 	}
-	if again := left.AsLeft(); again.Reason == nil || again.Silos[0].Reason == nil {
+	if again := left.AsFound(); again.Reason == nil || again.Silos[0].Reason == nil {
 		t.Errorf("once it is recorded it is forgotten: %+v", again)
 	}
 	s.Managed = new(false)
-	if theirs := s.AsLeft(); theirs.Silos[0].Reason != nil {
+	if theirs := s.AsFound(); theirs.Silos[0].Reason != nil {
 		t.Errorf("a silo that somebody else ends has ended: %+v", theirs)
 	}
-	if ended := s.AsStopped().AsLeft(); ended.Reason != nil {
+	if ended := s.AsStopped().AsFound(); ended.Reason != nil {
 		t.Errorf("what has recorded its end counts as killed: %+v", ended)
 	}
 }
@@ -266,7 +266,7 @@ func TestAPortIsInTheHandsOfAnInstance(t *testing.T) {
 		if err := d.Save(s); err != nil {
 			t.Fatal(err)
 		}
-		found, ours := Holding(envOf(d.root), pid, port)
+		found, ours := FindByPort(envOf(d.root), pid, port)
 		return ours && found.Name == "acme"
 	}
 	if !holding(supervisor, 1) || !holding(devserver, 1) || !holding(1, 8002) || !holding(1, 8003) {
@@ -317,7 +317,7 @@ func TestSecretsAreRotatedAsAWhole(t *testing.T) {
 	if err != nil || first.Accepted() != first.RPC {
 		t.Fatal(first, err)
 	}
-	if err := d.RotateSecrets(); err != nil || !d.RotatedSecrets() {
+	if err := d.RotateSecrets(); err != nil || !d.SecretsRotated() {
 		t.Fatal("not rotated", err)
 	}
 	if now, err := d.Secrets(); err != nil || now != first {
@@ -327,7 +327,7 @@ func TestSecretsAreRotatedAsAWhole(t *testing.T) {
 	if err != nil || second.RPC == first.RPC || second.Subnet == first.Subnet || second.Accepted() != second.RPC+","+first.RPC {
 		t.Errorf("renewed: %+v, %v", second, err)
 	}
-	if now, err := d.Secrets(); err != nil || now != second || d.RotatedSecrets() {
+	if now, err := d.Secrets(); err != nil || now != second || d.SecretsRotated() {
 		t.Errorf("after that: %+v, %v", now, err)
 	}
 	if again, err := d.RenewSecrets(); err != nil || again != second {
@@ -340,7 +340,7 @@ func TestSecretsAreRotatedAsAWhole(t *testing.T) {
 	if err := errors.Join(d.RotateSecrets(), d.RotateSecrets()); err != nil {
 		t.Error(err)
 	}
-	if third, err := d.RenewSecrets(); err != nil || third.Before != second.RPC {
+	if third, err := d.RenewSecrets(); err != nil || third.Previous != second.RPC {
 		t.Errorf("rotated twice: %+v, %v", third, err)
 	}
 }
@@ -352,7 +352,7 @@ func TestSecretsAreRotatedBeforeThereAreAny(t *testing.T) {
 	if err := d.RotateSecrets(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := d.RenewSecrets(); err != nil || s.RPC == "" || s.Before != "" {
+	if s, err := d.RenewSecrets(); err != nil || s.RPC == "" || s.Previous != "" {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

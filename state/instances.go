@@ -32,17 +32,17 @@ func Instances(env Lookup) ([]Snapshot, error) {
 			continue
 		}
 		if !d.Running() {
-			last = last.AsLeft()
+			last = last.AsFound()
 		}
 		found = append(found, *last)
 	}
 	return found, nil
 }
 
-// Holding is the running instance that has a port: whoever listens there is its
+// FindByPort is the running instance that has a port: whoever listens there is its
 // supervisor or a silo of its own, or it has given the port to one that runs, where a
 // child of the silo may listen. False where that is none, or is not silo's to end.
-func Holding(env Lookup, pid, port int) (instance Snapshot, found bool) {
+func FindByPort(env Lookup, pid, port int) (instance Snapshot, found bool) {
 	all, err := Instances(env)
 	if err != nil {
 		return Snapshot{}, false
@@ -67,10 +67,10 @@ func same(known *int, pid int) bool { return known != nil && *known == pid }
 // ended it.
 const killed = "the supervisor was killed, or ended without a word"
 
-// AsLeft is the last snapshot of an instance that does not run, as it stands: where
+// AsFound is the last snapshot of an instance that does not run, as it stands: where
 // its supervisor has not recorded the end, that is the reason, its own and that of
 // each silo that it had running. How those ended nobody has seen: they have no exit.
-func (s *Snapshot) AsLeft() *Snapshot {
+func (s *Snapshot) AsFound() *Snapshot {
 	left := s.AsStopped()
 	if s.State == InstanceStopped {
 		return left
@@ -84,9 +84,9 @@ func (s *Snapshot) AsLeft() *Snapshot {
 	return left
 }
 
-// AsCleared is a snapshot of AsLeft once what was left has been cleared away: there is
+// AsCleanedUp is a snapshot of AsFound once what was left has been cleared away: there is
 // no more to say of it.
-func (s *Snapshot) AsCleared() *Snapshot {
+func (s *Snapshot) AsCleanedUp() *Snapshot {
 	cleared := s.AsStopped()
 	cleared.Reason = nil
 	for i := range cleared.Silos {

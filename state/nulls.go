@@ -13,15 +13,15 @@ var absent = []struct{ nothing, null []byte }{
 	{[]byte(`"health_port":0,`), []byte(`"health_port":null,`)},
 }
 
-// MarshalJSON is the snapshot in the shape of its tags, as WithNulls has it.
+// MarshalJSON is the snapshot in the shape of its tags, as MarshalWithNulls has it.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
 	type shape Snapshot // has no MarshalJSON
-	return WithNulls(shape(s))
+	return MarshalWithNulls(shape(s))
 }
 
-// WithNulls is v in JSON, for a MarshalJSON. What is not known is null, also where that
+// MarshalWithNulls is v in JSON, for a MarshalJSON. What is not known is null, also where that
 // is an empty text or port 0 in v, as before a first run.
-func WithNulls(v any) ([]byte, error) {
+func MarshalWithNulls(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false) // which is for whoever encodes what this is part of

@@ -26,16 +26,16 @@ const (
 	Failed   Phase = "failed"
 )
 
-// Condition is where the whole instance stands.
-type Condition string
+// InstanceState is where the whole instance stands.
+type InstanceState string
 
 // The conditions of an instance.
 const (
-	InstanceStarting Condition = "starting"
-	InstanceReady    Condition = "ready"
-	InstanceDegraded Condition = "degraded"
-	InstanceStopping Condition = "stopping"
-	InstanceStopped  Condition = "stopped"
+	InstanceStarting InstanceState = "starting"
+	InstanceReady    InstanceState = "ready"
+	InstanceDegraded InstanceState = "degraded"
+	InstanceStopping InstanceState = "stopping"
+	InstanceStopped  InstanceState = "stopped"
 )
 
 // TunnelState is where one silo's tunnel stands.
@@ -64,17 +64,17 @@ const (
 // immutable once published, the body of `status --json`, the wire format of the
 // control socket and the file that outlives a supervisor: one struct for all.
 type Snapshot struct {
-	SchemaVersion int        `json:"schema_version"`
-	Name          string     `json:"name"`
-	State         Condition  `json:"state"`
-	PID           *int       `json:"pid"` // the supervisor's
-	File          string     `json:"file"`
-	StartedAt     *time.Time `json:"started_at"`
-	Provider      string     `json:"provider"`
-	Dialect       string     `json:"dialect"`
-	Config        Config     `json:"config"`
-	Dashboard     *string    `json:"dashboard"`
-	Silos         []Silo     `json:"silos"` // control first, regions by id
+	SchemaVersion int           `json:"schema_version"`
+	Name          string        `json:"name"`
+	State         InstanceState `json:"state"`
+	PID           *int          `json:"pid"` // the supervisor's
+	File          string        `json:"file"`
+	StartedAt     *time.Time    `json:"started_at"`
+	Provider      string        `json:"provider"`
+	Dialect       string        `json:"dialect"`
+	Config        Config        `json:"config"`
+	Dashboard     *string       `json:"dashboard"`
+	Silos         []Silo        `json:"silos"` // control first, regions by id
 
 	Mode     string `json:"mode"`     // "silos" or "monolith"
 	Managed  *bool  `json:"managed"`  // false: somebody else starts and ends the silos; null where a silo wrote it that could not tell: true
