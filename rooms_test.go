@@ -26,7 +26,7 @@ var house = map[string]room{
 	"topology":          {alone: []string{"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"}},
 	"state":             {},
 	"templates":         {},
-	"sentry":            {rooms: []string{"topology", "templates"}},
+	"sentry":            {rooms: []string{"topology", "templates", "proc"}},
 	"ports":             {},
 	"traffic":           {},
 	"proxy":             {rooms: []string{"traffic"}},

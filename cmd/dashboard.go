@@ -59,7 +59,10 @@ func (a *app) browse(ctx context.Context, client *api.Client) {
 		return
 	}
 	wd, err := os.Getwd()
-	if err != nil || proc.Find(opener, wd, a.Environ) != nil {
+	if err != nil {
+		return
+	}
+	if _, err := proc.Find(opener, wd, a.Environ); err != nil {
 		return
 	}
 	address, err := client.OneTimeDashboardURL(ctx)

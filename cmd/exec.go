@@ -94,7 +94,7 @@ func (a *app) findCommand(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := proc.Find(c.Args().First(), folder, a.Environ); err != nil {
+	if _, err := proc.Find(c.Args().First(), folder, a.Environ); err != nil {
 		return exitWith(proc.RefusalCode(err), "cannot run "+err.Error()+"; no silo was started for it")
 	}
 	return nil

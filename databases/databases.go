@@ -85,7 +85,7 @@ func (s *Set) environ(name string) ([]string, state.Lookup) {
 // program returns the Sentry that a silo runs.
 func (s *Set) program(silo plan.Placed) (sentry.Program, error) {
 	_, env := s.environ(silo.Name)
-	p, err := sentry.Finder{Dir: silo.Dir, Command: silo.Command, Env: env}.Sentry()
+	p, err := sentry.Finder{Dir: silo.Dir, Command: silo.Command, Env: env}.Program()
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", silo.Name, err)
 	}

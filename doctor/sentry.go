@@ -19,7 +19,7 @@ import (
 func checkSentry(ctx context.Context, e *examination, c *Check) {
 	finder := e.finder(ctx)
 	choice, err := e.choice()
-	program, found := finder.Program()
+	program, found := finder.Executable()
 	switch {
 	case err != nil && choice.Found != "":
 		c.add(Fail, err.Error(), "install Sentry 22.10.0 or later")
@@ -65,7 +65,7 @@ func checkCommand(_ context.Context, e *examination, c *Check) {
 			continue
 		}
 		seen = append(seen, key)
-		err := proc.Find(argv[0], s.Dir, e.environ(s))
+		_, err := proc.Find(argv[0], s.Dir, e.environ(s))
 		isSentry := sentry.Finder{Command: argv}.IsSentry()
 		switch problem := fmt.Sprintf("%s: %v", s.Name, err); {
 		case err == nil:

@@ -116,7 +116,7 @@ func Preflight(ctx context.Context, p plan.Plan, host Host) error {
 func findPrograms(p plan.Plan, host Host) error {
 	run := host.NewRun()
 	for _, s := range p.Silos {
-		if err := proc.Find(s.Argv[0], s.Dir, p.PartialEnviron(run, s)); err != nil {
+		if _, err := proc.Find(s.Argv[0], s.Dir, p.PartialEnviron(run, s)); err != nil {
 			return fmt.Errorf("%s cannot be started: %w", s.Name, err)
 		}
 	}

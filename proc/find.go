@@ -13,23 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What Start, Foreground, Detach and Output say of a program that cannot be run.
+// Errors of Find, Start, Foreground, Detach and Output for a program that cannot run.
 var (
 	ErrNotFound      = errors.New("command not found")
 	ErrNotExecutable = errors.New("not an executable file")
 )
 
-// Find tells whether Start would find a program: by the PATH of env, and from
-// dir. Its errors wrap ErrNotFound or ErrNotExecutable and name the program.
-func Find(name, dir string, env []string) error {
-	if _, err := find(name, dir, env); err != nil {
-		return fmt.Errorf("%q: %w", name, err)
+// Find returns the file that Start would run for a program name: a name with a
+// slash is relative to dir, any other name is looked up in the PATH of env, also
+// relative to dir. Its errors wrap ErrNotFound or ErrNotExecutable and name the
+// program.
+func Find(name, dir string, env []string) (string, error) {
+	file, err := find(name, dir, env)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", name, err)
 	}
-	return nil
+	return file, nil
 }
 
-// find resolves a program as the child itself would: by the PATH of the child's
-// environment, and from the child's directory.
 func find(name, dir string, env []string) (string, error) {
 	if dir != "" {
 		if info, err := os.Stat(dir); err != nil {
@@ -40,41 +41,36 @@ func find(name, dir string, env []string) (string, error) {
 	}
 	if strings.Contains(name, "/") {
 		path := within(dir, name)
-		return path, runnable(path)
+		return path, executable(path)
 	}
-	var refused error
-	for _, folder := range filepath.SplitList(last(env, "PATH")) {
-		path := within(dir, filepath.Join(folder, name))
-		err := runnable(path)
+	notFound := fmt.Errorf("%w in PATH", ErrNotFound)
+	for _, entry := range filepath.SplitList(variable(env, "PATH")) {
+		path := within(dir, filepath.Join(entry, name))
+		err := executable(path)
 		if err == nil {
 			return path, nil
 		}
-		if errors.Is(err, ErrNotExecutable) && refused == nil {
-			refused = err
+		if errors.Is(err, ErrNotExecutable) && !errors.Is(notFound, ErrNotExecutable) {
+			notFound = err
 		}
 	}
-	if refused != nil {
-		return "", refused
-	}
-	return "", fmt.Errorf("%w in PATH", ErrNotFound)
+	return "", notFound
 }
 
+// within makes path absolute, relative to dir, because the child resolves it from
+// its own working directory.
 func within(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	if dir != "" {
+	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	// Absolute, since the child resolves it from its own directory.
-	if full, err := filepath.Abs(path); err == nil {
-		return full
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
 	}
 	return path
 }
 
-func runnable(path string) error {
-	info, err := os.Stat(path) //nolint:gosec // G703: to find the program that the user named is the purpose
+func executable(path string) error {
+	info, err := os.Stat(path) //nolint:gosec // G703: finding the program that the user named is the purpose
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: no such file: %s", ErrNotFound, path)
@@ -86,25 +82,25 @@ func runnable(path string) error {
 	return nil
 }
 
-// last is the value that counts of a key in an environment.
-func last(env []string, key string) string {
+// variable is the value of a variable in an environment: the last one counts.
+func variable(env []string, name string) string {
 	for _, entry := range slices.Backward(env) {
-		if name, value, ok := strings.Cut(entry, "="); ok && name == key {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
 		}
 	}
 	return ""
 }
 
-// startError words what the kernel said of a program that was found.
+// startError explains an error of the kernel for a program that was found.
 func startError(cmd *exec.Cmd, name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The file was there a moment ago: it is what its first line names that is
-		// missing, as in a virtual environment that has been moved.
-		return fmt.Errorf("start %q: %w: the interpreter that %s names in its first line is missing", name, ErrNotExecutable, cmd.Path)
+		// The file exists, so its interpreter is missing, as in a virtual environment
+		// that has been moved.
+		return fmt.Errorf("start %q: %w: the interpreter in the first line of %s does not exist", name, ErrNotExecutable, cmd.Path)
 	case errors.Is(err, unix.ENOEXEC):
-		return fmt.Errorf("start %q: %w: %s is neither a program of this system nor a script whose first line begins with #! and names its interpreter", name, ErrNotExecutable, cmd.Path)
+		return fmt.Errorf("start %q: %w: %s is neither a program for this system nor a script that begins with #! and an interpreter", name, ErrNotExecutable, cmd.Path)
 	}
 	return fmt.Errorf("start %q: %w", name, err)
 }

@@ -66,8 +66,8 @@ func TestStartRefuses(t *testing.T) {
 		{[]string{"no-such-program"}, "", ErrNotFound, `start "no-such-program": command not found in PATH`},
 		{[]string{"./none"}, dir, ErrNotFound, `start "./none": command not found: no such file: ` + dir + "/none"},
 		{[]string{"./data"}, dir, ErrNotExecutable, `start "./data": not an executable file: ` + dir + "/data"},
-		{[]string{"./moved"}, dir, ErrNotExecutable, `start "./moved": not an executable file: the interpreter that ` + dir + "/moved names in its first line is missing"},
-		{[]string{"./blob"}, dir, ErrNotExecutable, `start "./blob": not an executable file: ` + dir + "/blob is neither a program of this system nor a script whose first line begins with #! and names its interpreter"},
+		{[]string{"./moved"}, dir, ErrNotExecutable, `start "./moved": not an executable file: the interpreter in the first line of ` + dir + "/moved does not exist"},
+		{[]string{"./blob"}, dir, ErrNotExecutable, `start "./blob": not an executable file: ` + dir + "/blob is neither a program for this system nor a script that begins with #! and an interpreter"},
 		{[]string{"sh"}, dir + "/none", os.ErrNotExist, `start "sh": working directory: stat ` + dir + "/none: no such file or directory"},
 		{[]string{"sh"}, dir + "/data", nil, `start "sh": working directory: ` + dir + "/data is not a directory"},
 	}

@@ -34,7 +34,7 @@ func plant(t testing.TB, dir string, files map[string]string) {
 // the tree says for itself, as the mode of regions and the settings of a fallback.
 func TestMarks(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/marks/*.golden")
+	files, err := filepath.Glob("testdata/detect/*.golden")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden files", err)
 	}
@@ -45,7 +45,7 @@ func TestMarks(t *testing.T) {
 		for _, p := range parts[1:] {
 			plant(t, dir, map[string]string{p.name: p.text})
 		}
-		d, found, ok := newTree(dir).read()
+		d, found, ok := newSourceTree(dir).dialect()
 		got := []string{"none"}
 		if ok {
 			got = slices.Concat([]string{d.Name, d.RegionMode}, d.Fallback)
@@ -67,7 +67,7 @@ func TestMarks(t *testing.T) {
 	}
 	for _, d := range Dialects() {
 		if !seen[d.Name] {
-			t.Errorf("no golden file for the marks of %s", d.Name)
+			t.Errorf("no golden file for the signature of %s", d.Name)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestChooseKnowsABrokenRelease(t *testing.T) {
 	if err != nil || got.Dialect.Name != "tuple-id" || got.Dialect.Template == named(t, "tuple-id").Template {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := got.Runnable(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "sentry 22.12.0 cannot run as silos: a region of this release cannot boot") {
+	if err := got.Runnable(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "sentry 22.12.0 cannot run as silos: a region of this release cannot start") {
 		t.Error(err)
 	}
 	dir := t.TempDir()
@@ -255,7 +255,7 @@ func TestChooseTakesTheUnknownForNew(t *testing.T) {
 		plant(t, dir, cells)
 		plant(t, dir, files)
 		got, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
-		if err != nil || got.Dialect.Name != newest().Name || !strings.Contains(got.Warning, "newer than any known here") {
+		if err != nil || got.Dialect.Name != "cells-strict" || !strings.Contains(got.Warning, "newer than any known release") {
 			t.Errorf("%s: %s, warning %q, %v", name, got.Dialect.Name, got.Warning, err)
 		}
 	}
@@ -266,7 +266,7 @@ func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
 	for name, c := range map[string]struct{ text, version, problem string }{
 		"before 22.10":              {"subdomain: str", "22.9.0", "older than 22.10.0"},
 		"before 22.10, no marks":    {"", "22.8.0", "silos begin with 22.10.0"},
-		"neither marks nor version": {"", "", "not a whole Sentry"},
+		"neither marks nor version": {"", "", "or incomplete"},
 	} {
 		dir := t.TempDir()
 		plant(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})
@@ -296,7 +296,7 @@ func TestChooseAsksNoLongerThanItsBound(t *testing.T) {
 		t.Error(err)
 	}
 	look.Run = func(context.Context, []string, string) ([]byte, error) { return []byte("hello"), nil }
-	if got, err := Choose(t.Context(), "auto", look); err != nil || !strings.Contains(got.Warning, "names no release") {
+	if got, err := Choose(t.Context(), "auto", look); err != nil || !strings.Contains(got.Warning, "prints no release") {
 		t.Error(got, err)
 	}
 }

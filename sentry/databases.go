@@ -14,60 +14,6 @@ import (
 	"silo/templates"
 )
 
-// ErrNoProgram says that a command starts no Sentry whose Python is known.
-var ErrNoProgram = errors.New("no Sentry was found")
-
-// Program is the Sentry that a command starts: what runs its own commands, and
-// the Python that imports it.
-type Program struct {
-	Argv   []string // sentry, or python -m sentry; the caller's
-	Python string   // absolute, or as an interpreter line has it
-}
-
-// Sentry finds the Sentry of the command: its sentry script and that one's
-// interpreter, or the Python that runs it as a module. For a command of another
-// kind, such as a script around devserver, it is the one of $VIRTUAL_ENV, Dir/.venv
-// or Dir/venv, else the sentry in PATH. The error wraps ErrNoProgram; silo's own
-// stand-in is none.
-func (l Finder) Sentry() (Program, error) {
-	if file, ok := l.program(); ok {
-		return l.runs(file)
-	}
-	if len(l.Command) > 1 && l.Command[1] == "devserver" && filepath.Base(l.Command[0]) == "silo" {
-		return Program{}, fmt.Errorf("%w: %s is silo's stand-in for it", ErrNoProgram, strings.Join(l.Command, " "))
-	}
-	for _, prefix := range l.environments() {
-		if file := filepath.Join(prefix, "bin", "sentry"); executable(file) {
-			return l.runs(file)
-		}
-	}
-	if file, ok := l.find("sentry"); ok {
-		return l.runs(file)
-	}
-	return Program{}, fmt.Errorf("%w by the command %q, in a virtual environment or in PATH", ErrNoProgram, strings.Join(l.Command, " "))
-}
-
-// runs is the Program of a sentry script or of a Python.
-func (l Finder) runs(file string) (Program, error) {
-	if strings.HasPrefix(filepath.Base(file), "python") {
-		return Program{Argv: []string{file, "-m", "sentry"}, Python: file}, nil
-	}
-	python, ok := interpreter(file, l.find)
-	if !ok {
-		return Program{}, fmt.Errorf("%w: %s names no Python that runs it", ErrNoProgram, file)
-	}
-	return Program{Argv: []string{file}, Python: python}, nil
-}
-
-// environments are the virtual environments that are looked into beside the command.
-func (l Finder) environments() []string {
-	all := []string{filepath.Join(l.Dir, ".venv"), filepath.Join(l.Dir, "venv")}
-	if active, ok := l.Env("VIRTUAL_ENV"); ok && active != "" {
-		all = append([]string{active}, all...)
-	}
-	return all
-}
-
 // DatabaseSuffix is what the name of a silo's own database ends with, behind the
 // name in the user's configuration and an underscore. What is too long for
 // PostgreSQL, with more than 63 bytes, is cut and told apart by a hash.

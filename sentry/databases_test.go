@@ -53,7 +53,7 @@ func TestSentryOfACommand(t *testing.T) {
 			if c.dir != "" {
 				work = at(c.dir)
 			}
-			got, err := Finder{Dir: work, Command: strings.Fields(c.command), Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}.Sentry()
+			got, err := Finder{Dir: work, Command: strings.Fields(c.command), Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}.Program()
 			if argv := strings.Join(got.Argv, " "); argv != c.argv || got.Python != c.python {
 				t.Errorf("%s by %s, not %s by %s (%v)", argv, got.Python, c.argv, c.python, err)
 			}

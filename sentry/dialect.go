@@ -9,84 +9,82 @@ import (
 	"silo/topology"
 )
 
+var (
+	// ErrUnsupported is wrapped by every error about a Sentry without a dialect,
+	// because it is too old or incomplete.
+	ErrUnsupported = errors.New("not supported")
+	// ErrBroken is wrapped by the error about a release that, because of a bug in
+	// Sentry, can run only as a monolith.
+	ErrBroken = errors.New("cannot run as silos")
+)
+
 // Release is a calendar version of Sentry.
 type Release = topology.Release
 
 // anyPatch is the last patch of a month that has no known last one.
 const anyPatch = 99
 
-var (
-	// ErrUnsupported is wrapped by every error about a Sentry that has no dialect,
-	// since it is too old, or not a whole Sentry.
-	ErrUnsupported = errors.New("not supported")
-	// ErrBroken is wrapped by the error about a release that runs as a monolith
-	// alone, by a fault of its own.
-	ErrBroken = errors.New("cannot run as silos")
-)
-
-// Dialect is how one range of Sentry releases wants its regions configured and
-// its devserver launched. It is data only: a further dialect is one more value
-// in Dialects and, where its region config has another form, one more template.
+// Dialect describes how a range of Sentry releases configures its regions and
+// launches its devserver. It is only data: a new dialect is one more value in
+// Dialects and, if its region config has another form, one more template.
 type Dialect struct {
 	Name  string
-	First Release // the first release that speaks it
-	Last  Release // the last one; the zero Release where none is known
-	Form  string  // what its regions are written as, for a person
+	First Release // the first release with this dialect
+	Last  Release // the last one; the zero Release if none is known
+	Form  string  // the Python form of the regions, for the user
 
 	// Template names the region config in package templates.
 	Template string
-	// Fallback are the settings that name the region of what belongs to none,
-	// which is also that of a monolith: boot fails where it is not in the list.
+	// Fallback are the settings that name the region of everything that belongs to
+	// none, and of a monolith. Sentry does not start if it is not in the list.
 	Fallback []string
-	// CellCategory says that a cell has a category of its own beside its locality's.
+	// CellCategory reports whether a cell has its own category besides its locality's.
 	CellCategory bool
-	// SplitAddresses says that silos may call one another by other addresses than
-	// browsers call them by: the region's address is not compared with
-	// system.region-api-url-template, and the template is what browsers get.
+	// SplitAddresses reports whether silos may use other addresses than browsers: the
+	// address of a region is not compared with system.region-api-url-template.
 	SplitAddresses bool
-	// BindHost is the host of SENTRY_DEVSERVER_BIND. It is IPv4, since devserver
+	// BindHost is the host of SENTRY_DEVSERVER_BIND. It is IPv4, because devserver
 	// splits the address at its first colon.
 	BindHost string
 	// RegionMode is SENTRY_SILO_MODE of a region.
 	RegionMode string
-	// RegionVars are the variables that name the region to itself.
+	// RegionVars are the variables with the name of the region.
 	RegionVars []string
-	// Defaults are variables of a silo, where neither the topology nor anybody
-	// else has set them.
+	// Defaults are variables that a silo gets if they are not set otherwise.
 	Defaults []Var
-	// Secrets says that silos sign what they send one another
-	// (RPC_SHARED_SECRET and SENTRY_SUBNET_SECRET, from Sentry 23.7.1 on).
+	// Secrets reports whether silos sign requests to one another (RPC_SHARED_SECRET
+	// and SENTRY_SUBNET_SECRET, from Sentry 23.7.1 on).
 	Secrets bool
-	// Probes tell one mode from the other over HTTP, without a login.
+	// Probes distinguish the modes over HTTP, without a login.
 	Probes []Probe
-	// Minimal says that the region config is the region list and the control address
-	// alone, as Sentry's own guide to silos writes it (src/sentry/silo/README.md,
-	// 22.12.0), but for what workers and databases need: only the name of the dialect
-	// or a release is known, and no Sentry has been seen that could be told more.
+	// Minimal reports whether the region config contains only the region list and the
+	// control address, as in Sentry's own guide (src/sentry/silo/README.md, 22.12.0),
+	// besides settings for workers and databases. This is so if only the name of the
+	// dialect or a release is known, and no Sentry was found.
 	Minimal bool
-	// EarlyAuth says that a region asks who is logged in before it has any
-	// models, and ends by that: its configuration has to answer for it.
+	// EarlyAuth reports whether a region asks for the current user before its models
+	// are loaded, and fails. Its configuration contains a workaround.
 	EarlyAuth bool
-	// StrictRegions says that no Region can be made whose address does not follow
-	// from the template: Sentry's own, for tests, neither.
+	// StrictRegions reports whether the constructor of Region checks the address
+	// against the template, also for the regions of Sentry's own tests.
 	StrictRegions bool
-	// Exceptions are releases in the range that are not like the others.
+	// Exceptions are releases in the range that differ from the others.
 	Exceptions []Exception
-	// Broken is why the release that was found cannot run as silos, though its
-	// region config can be written; empty: it can. Only At sets it.
+	// Broken is why the release that was found cannot run as silos; empty if it can.
+	// Its region config can be written anyway. Only At sets it.
 	Broken string
 
-	marks  []marks // any of them, all of its marks, identify a source tree
-	traits []trait // what a source tree may say against the defaults above
+	signatures []signature // any of them identifies a source tree
+	traits     []trait     // how a source tree may differ from the defaults above
 }
 
-// Exception is what some releases of a dialect have of their own.
+// Exception overrides a dialect for some of its releases.
 type Exception struct {
 	First, Last   Release
-	Template      string // in place of the dialect's
+	Template      string // replaces the dialect's
 	EarlyAuth     bool
 	StrictRegions bool
-	Broken        string // why they cannot run as silos; empty: they can
+	Broken        string // why they cannot run as silos; empty if they can
 }
 
 // Range is the releases of the dialect, as "22.10.0 to 23.3.0" or "26.6.0 on".
@@ -100,8 +98,8 @@ func (d Dialect) Range() string {
 	return d.First.String() + " to " + d.Last.String()
 }
 
-// At is the dialect as one release of it speaks it. A checkout on the way to a
-// release is like the others, but for what it says itself.
+// At returns the dialect with the exceptions of one release. A development version
+// has none except those in its own source.
 func (d Dialect) At(r Release) Dialect {
 	for _, e := range d.Exceptions {
 		if r.Dev || r.Compare(e.First) < 0 || r.Compare(e.Last) > 0 {
@@ -113,37 +111,36 @@ func (d Dialect) At(r Release) Dialect {
 	return d
 }
 
-// DialectNamed finds a dialect by its name.
+// DialectNamed returns the dialect with a name.
 func DialectNamed(name string) (Dialect, error) {
 	all := Dialects()
 	i := slices.IndexFunc(all, func(d Dialect) bool { return d.Name == name })
 	if i < 0 {
-		return Dialect{}, fmt.Errorf("no dialect is called %q", name)
+		return Dialect{}, fmt.Errorf("unknown dialect %q", name)
 	}
 	return all[i], nil
 }
 
-// DialectOf finds the dialect of a release. A release newer than any known has
-// the newest dialect; the warning, else empty, says so. A release before 22.10.0
-// has no dialect: the error wraps ErrUnsupported.
+// DialectOf returns the dialect of a release. A release newer than any known one
+// gets the newest dialect and a warning, which is otherwise empty. For a release
+// before 22.10.0 the error wraps ErrUnsupported.
 func DialectOf(r Release) (d Dialect, warning string, err error) {
-	ok := false
 	for _, candidate := range Dialects() {
 		if candidate.First.Compare(r) <= 0 {
-			d, ok = candidate.At(r), true
+			d = candidate.At(r)
 		}
 	}
-	if !ok {
-		return Dialect{}, "", fmt.Errorf("sentry %s is %w: silos begin with 22.10.0", r, ErrUnsupported)
+	if d.Name == "" {
+		return d, "", fmt.Errorf("sentry %s is %w: silos begin with 22.10.0", r, ErrUnsupported)
 	}
-	return d, unknown(r, "it gets the newest dialect, "+d.Name), nil
+	return d, newerWarning(r, "it gets the newest dialect, "+d.Name), nil
 }
 
-// unknown warns of a release that nobody has looked at yet.
-func unknown(r Release, consequence string) string {
+// newerWarning warns about a release that is newer than any known one.
+func newerWarning(r Release, consequence string) string {
 	known := newestKnown()
 	if r.Compare(known) <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("sentry %s is newer than any known here (%d.%d): %s", r, known.Year, known.Month, consequence)
+	return fmt.Sprintf("sentry %s is newer than any known release (%d.%d): %s", r, known.Year, known.Month, consequence)
 }

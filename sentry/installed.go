@@ -1,7 +1,7 @@
 package sentry
 
 import (
-	"bufio"
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"os"
@@ -14,10 +14,48 @@ import (
 // source is a sentry package on disk.
 type source struct {
 	pkg     string // the directory that Python imports as sentry
-	version string // as its metadata say; empty if they do not
+	version string // from its metadata; may be empty
 }
 
-// isPackage tells Sentry's own package from anything else of that name.
+// installed finds the sentry package that the command imports, without running it.
+func (f Finder) installed() (source, bool) {
+	if file, ok := f.Executable(); ok {
+		if s, ok := f.packageOf(file); ok {
+			return s, true
+		}
+	}
+	if root, ok := Checkout(f.Dir); ok {
+		return readCheckout(root), true
+	}
+	for _, prefix := range f.environments() {
+		if s, ok := readPrefix(prefix); ok {
+			return s, true
+		}
+	}
+	return source{}, false
+}
+
+// packageOf reads the sentry package that a program imports. The interpreter's path
+// is not resolved first, because the python of a virtual environment is a link to
+// one outside of it.
+func (f Finder) packageOf(file string) (source, bool) {
+	candidates := []string{file}
+	if interpreter, ok := f.interpreter(file); ok {
+		candidates = slices.Insert(candidates, 0, interpreter)
+	}
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		candidates = append(candidates, target)
+	}
+	for _, candidate := range candidates {
+		if s, ok := readPrefix(filepath.Dir(filepath.Dir(candidate))); ok {
+			return s, true
+		}
+	}
+	return source{}, false
+}
+
+// isPackage reports whether a directory is Sentry's own package, and not another
+// one of that name.
 func isPackage(dir string) bool {
 	return slices.ContainsFunc([]string{settingsFile, regionFile, cellFile}, func(name string) bool {
 		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
@@ -26,28 +64,26 @@ func isPackage(dir string) bool {
 }
 
 // Checkout finds the root of a Sentry source checkout: dir, or the nearest
-// directory above it, up to the root of the repository that dir is in.
+// directory above it, up to the root of the repository of dir.
 func Checkout(dir string) (root string, ok bool) {
 	for {
 		if isPackage(filepath.Join(dir, "src", "sentry")) {
 			return dir, true
 		}
-		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
+		_, err := os.Stat(filepath.Join(dir, ".git"))
+		parent := filepath.Dir(dir)
+		if err == nil || parent == dir {
 			return "", false
 		}
-		above := filepath.Dir(dir)
-		if above == dir {
-			return "", false
-		}
-		dir = above
+		dir = parent
 	}
 }
 
 var declaredVersion = regexp.MustCompile(`(?m)^\s*(?:version|VERSION)\s*=\s*["']?([0-9][^"'\s]*)`)
 
-// ofCheckout reads a checkout that Checkout found. Its version stands in
-// setup.cfg (22.x to 24.x), pyproject.toml (later) or setup.py (earlier).
-func ofCheckout(root string) source {
+// readCheckout reads a checkout that Checkout found. Its version is in setup.cfg
+// (22.x to 24.x), pyproject.toml (later) or setup.py (earlier).
+func readCheckout(root string) source {
 	s := source{pkg: filepath.Join(root, "src", "sentry")}
 	for _, name := range []string{"setup.cfg", "pyproject.toml", "setup.py"} {
 		content, err := os.ReadFile(filepath.Join(root, name))
@@ -62,21 +98,17 @@ func ofCheckout(root string) source {
 	return s
 }
 
-// ofPrefix reads the Sentry that is installed below a Python prefix, such as a
+// readPrefix reads the Sentry that is installed below a Python prefix, such as a
 // virtual environment.
-func ofPrefix(prefix string) (source, bool) {
+func readPrefix(prefix string) (source, bool) {
 	for _, pattern := range []string{
 		"lib/python3*/site-packages",
-		"lib64/python3*/site-packages", // Fedora's, beside the former
-		"lib/python3*/dist-packages",   // Debian's
+		"lib64/python3*/site-packages", // Fedora, in addition to the former
+		"lib/python3*/dist-packages",   // Debian
 		"local/lib/python3*/dist-packages",
 	} {
-		found, err := filepath.Glob(filepath.Join(escapeGlob(prefix), pattern))
-		if err != nil {
-			continue
-		}
-		for _, dir := range slices.Backward(found) { // the newest Python first
-			if s, ok := ofSitePackages(dir); ok {
+		for _, dir := range slices.Backward(glob(prefix, pattern)) { // the newest Python first
+			if s, ok := readSitePackages(dir); ok {
 				return s, true
 			}
 		}
@@ -84,27 +116,29 @@ func ofPrefix(prefix string) (source, bool) {
 	return source{}, false
 }
 
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+var globMeta = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+// glob returns the files below dir that match a valid pattern.
+func glob(dir, pattern string) []string {
+	found, _ := filepath.Glob(filepath.Join(globMeta.Replace(dir), pattern)) // fails only for invalid patterns
+	return found
 }
 
-// ofSitePackages reads one site-packages directory: a package in it, else where
-// an editable installation points to.
-func ofSitePackages(dir string) (source, bool) {
+// readSitePackages reads the sentry package in a site-packages directory, or the
+// one that an editable installation points to.
+func readSitePackages(dir string) (source, bool) {
 	info, version := distInfo(dir)
 	if pkg := filepath.Join(dir, "sentry"); isPackage(pkg) {
 		return source{pkg: pkg, version: version}, true
 	}
-	for _, path := range append(directURL(info), pathLines(dir)...) {
+	for _, path := range append(directURL(info), pathEntries(dir)...) {
 		for _, pkg := range []string{filepath.Join(path, "sentry"), filepath.Join(path, "src", "sentry")} {
 			if !isPackage(pkg) {
 				continue
 			}
 			s := source{pkg: pkg, version: version}
-			if root := filepath.Dir(filepath.Dir(pkg)); filepath.Base(filepath.Dir(pkg)) == "src" {
-				if own := ofCheckout(root); own.version != "" {
-					s.version = own.version // the metadata are as old as the installation
-				}
+			if src := filepath.Dir(pkg); filepath.Base(src) == "src" { // the metadata are as old as the installation
+				s.version = cmp.Or(readCheckout(filepath.Dir(src)).version, version)
 			}
 			return s, true
 		}
@@ -114,24 +148,23 @@ func ofSitePackages(dir string) (source, bool) {
 
 var distInfoName = regexp.MustCompile(`^sentry-([0-9][^-]*)\.(?:dist|egg)-info$`)
 
-// distInfo finds sentry's metadata directory and the version in its name.
+// distInfo finds sentry's metadata directory, and the version in its name.
 func distInfo(dir string) (path, version string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", ""
-	}
-	for _, entry := range entries {
-		if m := distInfoName.FindStringSubmatch(entry.Name()); m != nil {
-			path, version = filepath.Join(dir, entry.Name()), m[1]
+	for _, path := range slices.Backward(glob(dir, "sentry-*-info")) {
+		if m := distInfoName.FindStringSubmatch(filepath.Base(path)); m != nil {
+			return path, m[1]
 		}
 	}
-	return path, version
+	return "", ""
 }
 
-// directURL is where a direct_url.json (PEP 610) points to on this machine.
+// directURL returns the local path in a direct_url.json (PEP 610).
 func directURL(info string) []string {
+	if info == "" {
+		return nil
+	}
 	content, err := os.ReadFile(filepath.Join(info, "direct_url.json"))
-	if info == "" || err != nil {
+	if err != nil {
 		return nil
 	}
 	var origin struct {
@@ -140,41 +173,31 @@ func directURL(info string) []string {
 	if json.Unmarshal(content, &origin) != nil {
 		return nil
 	}
-	if at, err := url.Parse(origin.URL); err == nil && at.Scheme == "file" {
-		return []string{at.Path}
+	if u, err := url.Parse(origin.URL); err == nil && u.Scheme == "file" {
+		return []string{u.Path}
 	}
 	return nil
 }
 
-// pathLines are the directories that .pth and .egg-link files add to sys.path.
-func pathLines(dir string) []string {
+// pathEntries are the directories that .pth and .egg-link files add to sys.path.
+func pathEntries(dir string) []string {
 	var all []string
 	for _, pattern := range []string{"__editable__*sentry*.pth", "*sentry*.egg-link", "*sentry*.pth", "easy-install.pth"} {
-		names, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
-		if err != nil {
-			continue
-		}
-		for _, name := range names {
-			all = append(all, lines(name)...)
-		}
-	}
-	for i, path := range all {
-		if !filepath.IsAbs(path) {
-			all[i] = filepath.Join(dir, path)
-		}
-	}
-	return all
-}
-
-func lines(name string) []string {
-	content, err := os.ReadFile(name)
-	if err != nil {
-		return nil
-	}
-	var all []string
-	for scan := bufio.NewScanner(strings.NewReader(string(content))); scan.Scan(); {
-		if line := strings.TrimSpace(scan.Text()); line != "" && line != "." && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "import ") {
-			all = append(all, line)
+		for _, file := range glob(dir, pattern) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				continue
+			}
+			for line := range strings.Lines(string(content)) {
+				line = strings.TrimSpace(line)
+				if line == "" || line == "." || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "import ") {
+					continue
+				}
+				if !filepath.IsAbs(line) {
+					line = filepath.Join(dir, line)
+				}
+				all = append(all, line)
+			}
 		}
 	}
 	return all

@@ -113,33 +113,6 @@ func (s Service) Address() string {
 	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 }
 
-// IsSentry tells whether the command is Sentry's own: `sentry …`, or `python -m
-// sentry …`, wherever that is and whether or not it is there.
-func (l Finder) IsSentry() bool {
-	if len(l.Command) == 0 {
-		return false
-	}
-	name := filepath.Base(l.Command[0])
-	return name == "sentry" ||
-		len(l.Command) > 2 && strings.HasPrefix(name, "python") && slices.Equal(l.Command[1:3], []string{"-m", "sentry"})
-}
-
-// Program is the file that runs Sentry for the command; false where the command
-// is not Sentry's or is not there.
-func (l Finder) Program() (file string, ok bool) { return l.program() }
-
-// Python is the interpreter that runs Sentry for the command.
-func (l Finder) Python() (file string, ok bool) {
-	program, ok := l.program()
-	if !ok {
-		return "", false
-	}
-	if strings.HasPrefix(filepath.Base(program), "python") {
-		return program, true
-	}
-	return interpreter(program, l.find)
-}
-
 // ServicesArgv is a command line that asks the Sentry of an interpreter for its
 // Services, on standard output; ParseServices reads the answer. It is to be run in
 // a silo's environment. It changes nothing and takes a second or more: settings
