@@ -8,14 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// steadyStarts: start times are of the wall clock (xnu, bsd/kern/kern_fork.c), which
-// may be set back while a tree grows.
-const steadyStarts = false
-
-// awaitExit leaves the waiting to os, which blocks a thread for it.
+// awaitExit leaves the wait to os, which blocks a thread.
 func awaitExit(int) {}
 
-// setDeathSignal only checks the name: macOS has no such thing.
+// setDeathSignal only validates the name: macOS has no such signal.
 func setDeathSignal(_ *syscall.SysProcAttr, name string) error {
 	if name == "" {
 		return nil
@@ -24,8 +20,8 @@ func setDeathSignal(_ *syscall.SysProcAttr, name string) error {
 	return err
 }
 
-// closeOnExec keeps from children what this process has itself inherited: Go
-// marks its own descriptors, not those it was started with.
+// closeOnExec keeps descriptors that this process has inherited from its children:
+// Go sets close-on-exec only for those that it opens.
 func closeOnExec() {
 	entries, err := os.ReadDir("/dev/fd")
 	if err != nil {

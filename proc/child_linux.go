@@ -9,12 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// steadyStarts: start times are counted from boot, whatever the wall clock is set to.
-const steadyStarts = true
-
-// awaitExit returns once the child has ended, without holding a thread
-// meanwhile: the poller watches a descriptor of the process (Linux 5.10). Where
-// there is none it returns at once, and the wait that follows blocks a thread.
+// awaitExit returns once the child has ended. It does not block a thread: the
+// network poller watches a pidfd (Linux 5.10). If there is none it returns at once,
+// and the wait that follows blocks a thread.
 func awaitExit(pid int) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
@@ -26,16 +23,16 @@ func awaitExit(pid int) {
 	if err != nil {
 		return
 	}
-	_ = conn.Read(func(fd uintptr) bool { // an error only means that the poller cannot watch it
+	_ = conn.Read(func(fd uintptr) bool { // fails only if the poller cannot watch it
 		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor is 32 bits
 		n, err := unix.Poll(ready, 0)
 		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 	})
 }
 
-// setDeathSignal asks the kernel to signal the child should this process die.
-// The kernel watches the thread that forked (PR_SET_PDEATHSIG, prctl(2)); Go ends
-// a thread only if a goroutine ends that had locked it.
+// setDeathSignal makes the kernel signal the child if this process dies. The kernel
+// watches the thread that forked (PR_SET_PDEATHSIG, prctl(2)); Go ends a thread only
+// if a goroutine ends that had locked it.
 func setDeathSignal(attr *syscall.SysProcAttr, name string) error {
 	if name == "" {
 		return nil
@@ -45,8 +42,8 @@ func setDeathSignal(attr *syscall.SysProcAttr, name string) error {
 	return err
 }
 
-// closeOnExec keeps from children what this process has itself inherited: Go
-// marks its own descriptors, not those it was started with.
+// closeOnExec keeps descriptors that this process has inherited from its children:
+// Go sets close-on-exec only for those that it opens.
 func closeOnExec() {
 	if unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return

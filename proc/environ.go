@@ -2,14 +2,14 @@ package proc
 
 import "bytes"
 
-// LookupEnv are the values of variables in the environment that a process was
-// started with, or else the nearest of its ancestors that has all of them; false
-// where none has, or only another user's. Who has overwritten that memory since
-// (setproctitle) is passed over. On macOS the kernel hides the environment of
-// programs that are part of the system.
+// LookupEnv returns the values of variables in the environment with which a process
+// was started, or that of its nearest ancestor that has all of them. It reports
+// false if none has, or only a process of another user. A process that has
+// overwritten that memory (setproctitle) is skipped. macOS hides the environment of
+// system programs.
 func LookupEnv(pid int, names ...string) (values []string, ok bool) {
 	for depth := 0; pid > 1 && depth < maxDepth; depth++ {
-		if values, ok = assigned(environment(pid), names); ok {
+		if values, ok = lookup(environment(pid), names); ok {
 			return values, true
 		}
 		info, err := inspect(pid)
@@ -21,8 +21,8 @@ func LookupEnv(pid int, names ...string) (values []string, ok bool) {
 	return nil, false
 }
 
-// assigned finds variables among the NUL-ended strings of an environment.
-func assigned(environ []byte, names []string) ([]string, bool) {
+// lookup finds variables in the NUL-terminated strings of an environment.
+func lookup(environ []byte, names []string) ([]string, bool) {
 	values := make([]string, len(names))
 	has := make([]bool, len(names))
 	found := 0

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// What has cleared its own environment is told by its parent's.
-func TestInherited(t *testing.T) {
+// A process without environment is looked up by that of its parent.
+func TestLookupEnv(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `env -i sh -c 'echo bare $$; exec sleep 100' & echo first; wait`, "SILO_A=1", "SILO_B=two=2", "SILO_C=")
+	tr := startTree(t, `env -i sh -c 'echo bare $$; exec sleep 100' & echo first; wait`, "SILO_A=1", "SILO_B=two=2", "SILO_C=")
 	tr.output.await(t, "bare ", 1)
 	tr.output.await(t, "\n", 2)
 	bare := 0
@@ -23,11 +23,11 @@ func TestInherited(t *testing.T) {
 		if values, ok := LookupEnv(pid, "SILO_B", "SILO_A", "SILO_C"); !ok || !slices.Equal(values, []string{"two=2", "1", ""}) {
 			t.Errorf("%s (%d): %q, %v", name, pid, values, ok)
 		}
-		if values, ok := LookupEnv(pid, "SILO_A", "SILO_NOBODY_HAS"); ok {
-			t.Errorf("%s: %q", name, values)
+		if values, ok := LookupEnv(pid, "SILO_A", "SILO_UNSET"); ok {
+			t.Errorf("%s: an unset variable is found: %q", name, values)
 		}
 	}
 	if values, ok := LookupEnv(0, "PATH"); ok {
-		t.Errorf("nobody has %q", values)
+		t.Errorf("process 0 has %q", values)
 	}
 }

@@ -12,12 +12,12 @@ import (
 
 // Exit is how a process ended.
 type Exit struct {
-	Code   int       // the exit status; 128 plus the signal's number where a signal ended it, as shells have it
-	Signal string    // the signal that ended it, without SIG ("KILL"), else empty
+	Code   int       // the exit status, or 128 plus the number of the signal that ended it
+	Signal string    // the signal that ended it, without SIG ("KILL"), or empty
 	At     time.Time // when it was reaped
 }
 
-// String is "exit status 3" or "signal KILL".
+// String returns "exit status 3" or "signal KILL".
 func (e Exit) String() string {
 	if e.Signal != "" {
 		return "signal " + e.Signal
@@ -25,9 +25,9 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exit status %d", e.Code)
 }
 
-// exitOf takes the outcome from the kernel's status: the error that Wait returns
-// beside it tells of pipes and contexts too. No status means that somebody else
-// has reaped the child, and nothing is known of its end.
+// exitOf reads the outcome from the kernel's status. The error that Wait returns
+// beside it also covers pipes and contexts. Without a status, something else has
+// reaped the child.
 func exitOf(state *os.ProcessState) Exit {
 	exit := Exit{Code: -1, At: time.Now()}
 	if state == nil {
@@ -41,7 +41,7 @@ func exitOf(state *os.ProcessState) Exit {
 	return exit
 }
 
-// Signal is the signal of a name such as "TERM" or "SIGTERM".
+// Signal returns the signal with a name such as "TERM" or "SIGTERM".
 func Signal(name string) (syscall.Signal, error) {
 	number := unix.SignalNum("SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG"))
 	if number == 0 {
@@ -50,7 +50,8 @@ func Signal(name string) (syscall.Signal, error) {
 	return number, nil
 }
 
-// SignalName is the name of a signal without SIG: "TERM"; its number where it has none.
+// SignalName returns the name of a signal without SIG ("TERM"), or its number if it
+// has no name.
 func SignalName(signal os.Signal) string {
 	number, ok := signal.(syscall.Signal)
 	if !ok {

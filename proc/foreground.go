@@ -13,70 +13,69 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// foregroundGrace is what a command has between TERM and KILL when its context ends.
+// foregroundGrace is the time between TERM and KILL when a command's context ends.
 const foregroundGrace = 10 * time.Second
 
-// What Foreground returns for a command that cannot be run, as shells have it.
+// The exit codes for a command that cannot be run, as in shells.
 const (
 	CodeNotExecutable = 126
 	CodeNotFound      = 127
 )
 
-// Foreground runs a command as a shell would: on this process's terminal, in its
-// process group, and with its exit code, 128 plus the signal's number where a
-// signal ended it. Interrupts typed on the terminal reach the command from the
-// kernel; this process survives them. Signals that were sent to this process alone
-// are passed on. When ctx ends the command gets TERM, and KILL ten seconds later:
-// hand in a ctx that an interrupt does not end, or an interactive command cannot
-// take one. The error is not nil only where the command did not run: then code is
-// 127 if it was not found, else 126.
+// Foreground runs a command like a shell: on this process's terminal, in its process
+// group and with its exit code, 128 plus the number of the signal if a signal ended
+// it. The kernel sends an interrupt that is typed on the terminal to the command;
+// this process survives it. Signals that were sent only to this process are passed
+// on. When ctx ends the command gets TERM, and KILL ten seconds later; an interrupt
+// must not end ctx, or an interactive command cannot handle it. The error is not nil
+// only if the command did not run: then code is 127 if it was not found, else 126.
 //
-// Readers and writers that are files are handed over as they are. env and dir are
-// as in Spec.
+// Readers and writers that are files are passed to the command directly. env and dir
+// are as in Spec.
 func Foreground(ctx context.Context, argv []string, dir string, env []string, stdin io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	cmd, err := command(argv, dir, env)
 	if err != nil {
 		return RefusalCode(err), err
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
-	cmd.WaitDelay = drainLimit
+	cmd.WaitDelay = drainTimeout
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
 	defer signal.Stop(signals)
-	if err := ours.spawn(cmd); err != nil {
+	if err := children.start(cmd); err != nil {
 		err = startError(cmd, argv[0], err)
 		return RefusalCode(err), err
 	}
-	over := make(chan Exit, 1)
-	go func() { over <- ours.wait(cmd) }()
-	return attend(ctx, cmd, signals, over).Code, nil
+	exited := make(chan Exit, 1)
+	go func() { exited <- children.wait(cmd) }()
+	return forwardSignals(ctx, cmd, signals, exited).Code, nil
 }
 
-// attend passes signals on until the command is over.
-func attend(ctx context.Context, cmd *exec.Cmd, signals <-chan os.Signal, over <-chan Exit) Exit {
-	ended := ctx.Done()
-	var patience <-chan time.Time
+// forwardSignals passes signals on until the command ends.
+func forwardSignals(ctx context.Context, cmd *exec.Cmd, signals <-chan os.Signal, exited <-chan Exit) Exit {
+	done := ctx.Done()
+	var graceOver <-chan time.Time
 	for {
 		select {
-		case exit := <-over:
+		case exit := <-exited:
 			return exit
 		case received := <-signals:
 			if typed := received == unix.SIGINT || received == unix.SIGQUIT; !typed || !onTerminal() {
-				_ = cmd.Process.Signal(received) // it may be over by now
+				_ = cmd.Process.Signal(received) // it may have ended
 			}
-		case <-ended:
-			ended = nil
-			patience = time.After(foregroundGrace)
+		case <-done:
+			done = nil
+			graceOver = time.After(foregroundGrace)
 			_ = cmd.Process.Signal(unix.SIGTERM)
 			_ = cmd.Process.Signal(unix.SIGCONT)
-		case <-patience:
+		case <-graceOver:
 			_ = cmd.Process.Kill()
 		}
 	}
 }
 
-// onTerminal tells whether this process's group is in the foreground of a
-// terminal, so that what is typed there reaches all of the group.
+// onTerminal reports whether this process's group is the foreground group of a
+// terminal, so that what is typed there reaches the whole group.
 func onTerminal() bool {
 	terminal, err := os.Open("/dev/tty")
 	if err != nil {
@@ -87,8 +86,8 @@ func onTerminal() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// RefusalCode is the exit code for a command that cannot be run because of err,
-// which is Find's or Foreground's: 127 if it was not found, else 126.
+// RefusalCode returns the exit code for an error of Find or Foreground: 127 if the
+// command was not found, else 126.
 func RefusalCode(err error) int {
 	if errors.Is(err, ErrNotFound) {
 		return CodeNotFound
@@ -98,8 +97,8 @@ func RefusalCode(err error) int {
 
 // Detach starts a process that outlives this one: in a session of its own, with
 // /dev/null as standard input, log as standard output and error, and extra, if not
-// nil, as descriptor 3. The caller keeps log and extra, and closes them. Detach
-// does not wait for the process, but reaps it should it end first.
+// nil, as descriptor 3. The caller closes log and extra. Detach does not wait for the
+// process, but reaps it if it ends first.
 func Detach(argv, env []string, dir string, log, extra *os.File) (pid int, err error) {
 	cmd, err := command(argv, dir, env)
 	if err != nil {
@@ -113,13 +112,13 @@ func Detach(argv, env []string, dir string, log, extra *os.File) (pid int, err e
 		cmd.ExtraFiles = []*os.File{extra}
 	}
 	closeOnExec()
-	if err := ours.spawn(cmd); err != nil {
+	if err := children.start(cmd); err != nil {
 		return 0, startError(cmd, argv[0], err)
 	}
-	// Owned by nobody on purpose: it lasts as long as the process or this one.
+	// No goroutine waits for this one: it lasts as long as the process or this one.
 	go func() {
 		awaitExit(cmd.Process.Pid)
-		ours.wait(cmd)
+		children.wait(cmd)
 	}()
 	return cmd.Process.Pid, nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"silo/wait/waittest"
 )
 
 func TestForegroundCodes(t *testing.T) {
@@ -37,10 +39,10 @@ func TestForegroundCodes(t *testing.T) {
 	}
 }
 
-func TestForegroundSharesStreams(t *testing.T) {
+func TestForegroundPassesStreams(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	code, err := Foreground(t.Context(), []string{"sh", "-c", `read x; echo "$x $WHO"; echo err >&2`}, "", append(os.Environ(), "WHO=you"), strings.NewReader("hello\n"), &stdout, &stderr)
+	code, err := Foreground(t.Context(), []string{"sh", "-c", `read x; echo "$x $NAME"; echo err >&2`}, "", append(os.Environ(), "NAME=you"), strings.NewReader("hello\n"), &stdout, &stderr)
 	if code != 0 || err != nil || stdout.String() != "hello you\n" || stderr.String() != "err\n" {
 		t.Errorf("%d, %v, %q, %q", code, err, stdout.String(), stderr.String())
 	}
@@ -65,11 +67,11 @@ func TestForegroundEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Without a terminal a signal to this process alone is for the command.
-func TestForegroundPassesSignalsOn(t *testing.T) {
+// Without a terminal, a signal to this process is meant for the command.
+func TestForegroundForwardsSignals(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"TERM", "INT", "HUP", "USR1"} {
-		tr := plant(t, roleKey+`=foreground exec "$SELF" sh -c 'trap "echo got; exit 9" `+name+`; echo up; while :; do sleep 0.01; done'`)
+		tr := startTree(t, roleKey+`=foreground exec "$SELF" sh -c 'trap "echo got; exit 9" `+name+`; echo up; while :; do sleep 0.01; done'`)
 		tr.output.await(t, "up", 1)
 		signal, err := Signal(name)
 		if err != nil {
@@ -96,16 +98,16 @@ func TestDetach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := Detach([]string{"sh", "-c", `read x; echo "in $?"; echo err >&2; echo $WHO $PWD >&3; exit 3`}, append(os.Environ(), "WHO=me"), "/", log, writer)
+	pid, err := Detach([]string{"sh", "-c", `read x; echo "in $?"; echo err >&2; echo $NAME $PWD >&3; exit 3`}, append(os.Environ(), "NAME=me"), "/", log, writer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, _ = log.Close(), writer.Close()
-	said, err := io.ReadAll(reader)
-	if err != nil || string(said) != "me /\n" {
-		t.Errorf("%q, %v", said, err)
+	text, err := io.ReadAll(reader)
+	if err != nil || string(text) != "me /\n" {
+		t.Errorf("descriptor 3 got %q, %v", text, err)
 	}
-	eventually(t, "no zombie is left", func() bool {
+	waittest.Until(t, "the detached process is reaped", func() bool {
 		_, err := StartTime(pid)
 		return err != nil
 	})
@@ -117,7 +119,7 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-func TestDetachedHasASessionOfItsOwn(t *testing.T) {
+func TestDetachStartsASession(t *testing.T) {
 	t.Parallel()
 	pid, err := Detach([]string{"sleep", "60"}, nil, "", nil, nil)
 	if err != nil {
@@ -144,7 +146,7 @@ func TestOutput(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	out, err = Output(t.Context(), []string{"sh", "-c", "yes | head -c 3000000; yes e | head -c 100000 >&2; exit 1"}, "", nil)
-	if len(out) != OutputMax || !errors.As(err, &failed) || len(failed.Stderr) > errorTail {
+	if len(out) != OutputMax || !errors.As(err, &failed) || len(failed.Stderr) > maxStderr {
 		t.Errorf("%d bytes, %v", len(out), err)
 	}
 	if _, err = Output(t.Context(), []string{"no-such-program"}, "", nil); !errors.Is(err, ErrNotFound) {
@@ -163,7 +165,7 @@ func TestOutputEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// BenchmarkStart is to be compared with BenchmarkBareStart: start and end of one child.
+// BenchmarkStart starts a child and waits for its end. Compare it with BenchmarkBareStart.
 func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
 		p, err := Start(Spec{Argv: []string{"true"}, Output: io.Discard})
@@ -182,7 +184,7 @@ func BenchmarkBareStart(b *testing.B) {
 	}
 }
 
-// BenchmarkStart100 starts a hundred at a time and stops them side by side.
+// BenchmarkStart100 starts a hundred children and stops them concurrently.
 func BenchmarkStart100(b *testing.B) {
 	if err := BecomeSubreaper(); err != nil {
 		b.Fatal(err)

@@ -12,16 +12,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"silo/wait/waittest"
 )
 
-// mourn is the guardian of the tests: it says what it ends in a file.
-func mourn(file string) int {
-	in, err := ReadJournal(os.NewFile(JournalDescriptor, "record"))
+// runGuardian ends the trees of the journal, and writes the result to a file.
+func runGuardian(file string) int {
+	journal, err := ReadJournal(os.NewFile(JournalDescriptor, "journal"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	ended, err := in.End(context.Background(), 200*time.Millisecond)
+	ended, err := journal.End(context.Background(), 200*time.Millisecond)
 	if err := os.WriteFile(file+".new", fmt.Append(nil, len(ended), err), 0o600); err != nil {
 		return 1
 	}
@@ -29,10 +31,10 @@ func mourn(file string) int {
 	return 0
 }
 
-// bequeath plants a tree under a guardian and waits to be killed: args are the
-// guardian's file, and the script of the tree.
-func bequeath(args []string) int {
-	guard, err := StartGuard([]string{os.Args[0], args[0]}, as("mourn"), filepath.Dir(args[0]), func(error) {})
+// runSupervisor starts a tree under a guardian and waits until it is killed. args are
+// the guardian's file and the script of the tree.
+func runSupervisor(args []string) int {
+	guard, err := StartGuard([]string{os.Args[0], args[0]}, withRole("guardian"), filepath.Dir(args[0]), func(error) {})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -58,16 +60,16 @@ func bequeath(args []string) int {
 	return 0
 }
 
-// bereaved starts a process that bequeaths script, and returns it once the script
-// has said "up", with the file of its guardian.
-func bereaved(t *testing.T, script string) (process *exec.Cmd, file string, output *transcript) {
+// startSupervisor starts a process that runs script under a guardian. It returns when
+// the script has printed "up", with the file of the guardian's result.
+func startSupervisor(t *testing.T, script string) (process *exec.Cmd, file string, output *recorder) {
 	t.Helper()
-	file = filepath.Join(t.TempDir(), "mourned")
-	output = newTranscript()
+	file = filepath.Join(t.TempDir(), "ended")
+	output = newRecorder()
 	process = exec.Command(os.Args[0], file, script)
-	process.Env = as("bequeath", "MARKER="+file, "SELF="+os.Args[0])
+	process.Env = withRole("supervisor", "MARKER="+file, "SELF="+os.Args[0])
 	process.Stdout, process.Stderr = output, os.Stderr
-	process.WaitDelay = time.Millisecond // a daemon may hold the pipe
+	process.WaitDelay = time.Millisecond // a daemon may keep the pipe open
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -76,42 +78,46 @@ func bereaved(t *testing.T, script string) (process *exec.Cmd, file string, outp
 	return process, file, output
 }
 
-func TestGuardEndsWhatDeathLeaves(t *testing.T) {
+func TestGuardianEndsTheTreesOfAKilledProcess(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{
-		"polite":     `echo up; while :; do sleep 60; done`,
-		"deaf":       `trap '' TERM; echo up; while :; do sleep 60; done`,
-		"session":    newSession() + ` -c 'trap "" TERM HUP; echo $$; echo up; while :; do sleep 60; done' & wait`,
-		"no marker":  `env -u MARKER ` + newSession() + ` -c 'trap "" TERM; echo $$; echo up; while :; do sleep 60; done' & trap : TERM; wait; wait`,
-		"orphan":     newSession() + ` -c 'sleep 60 & echo $!' & wait; echo up; wait; while :; do sleep 60; done`,
-		"dead first": newSession() + ` -c 'trap "" TERM; while :; do sleep 60; done' & echo up; exit`,
+		"ends on TERM":         `echo up; while :; do sleep 60; done`,
+		"ignores TERM":         `trap '' TERM; echo up; while :; do sleep 60; done`,
+		"new session":          newSession() + ` -c 'trap "" TERM HUP; echo $$; echo up; while :; do sleep 60; done' & wait`,
+		"no marker":            `env -u MARKER ` + newSession() + ` -c 'trap "" TERM; echo $$; echo up; while :; do sleep 60; done' & trap : TERM; wait; wait`,
+		"orphan":               newSession() + ` -c 'sleep 60 & echo $!' & wait; echo up; wait; while :; do sleep 60; done`,
+		"the leader has ended": newSession() + ` -c 'trap "" TERM; echo $$; while :; do sleep 60; done' & echo up; exit`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			process, file, output := bereaved(t, `echo $$; `+script)
-			if name == "dead first" { // the supervisor sweeps it: nothing is to be left either way
+			process, file, output := startSupervisor(t, `echo $$; `+script)
+			if name == "the leader has ended" { // the supervisor sweeps the rest itself
 				_ = process.Wait()
-				return
-			}
-			_ = process.Process.Kill()
-			killed := time.Now()
-			_ = process.Wait()
-			eventually(t, "the guardian has said what it ended", func() bool { _, err := os.Stat(file); return err == nil })
-			text, _ := os.ReadFile(file)
-			if count, rest, _ := bytes.Cut(text, []byte(" ")); string(rest) != "<nil>" {
-				t.Errorf("ended %s: %s", count, rest)
+			} else {
+				_ = process.Process.Kill()
+				_ = process.Wait()
+				waittest.Until(t, "the guardian has written its result", func() bool { return fileExists(file) })
+				text, _ := os.ReadFile(file)
+				if count, failure, _ := bytes.Cut(text, []byte(" ")); string(failure) != "<nil>" || string(count) == "0" {
+					t.Errorf("ended %s processes: %s", count, failure)
+				}
 			}
 			for field := range strings.FieldsSeq(output.String()) {
 				if pid, err := strconv.Atoi(field); err == nil && Alive(pid, "") {
-					t.Errorf("%d lives %v after the kill", pid, time.Since(killed))
+					t.Errorf("process %d is alive", pid)
 				}
 			}
-			eventually(t, "nothing is marked", func() bool { return len(FindMarked("MARKER="+file)) == 0 })
+			waittest.Until(t, "no marked process is left", func() bool { return len(FindMarked("MARKER="+file)) == 0 })
 		})
 	}
 }
 
-// guardian is the PID of the present one, 0 while there is none.
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// guardian returns the PID of the present guardian, or 0.
 func (g *Guard) guardian() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -121,12 +127,11 @@ func (g *Guard) guardian() int {
 	return g.process.Pid
 }
 
-// A guard that is closed leaves all in peace, and nothing of itself. Not beside
-// other tests: a process has one guard.
-func TestGuardCloses(t *testing.T) {
+// Not parallel: a process has one Guard.
+func TestGuardClose(t *testing.T) {
 	dir := t.TempDir()
-	file := filepath.Join(dir, "mourned")
-	guard, err := StartGuard([]string{os.Args[0], file}, as("mourn"), dir, func(err error) { t.Error(err) })
+	file := filepath.Join(dir, "ended")
+	guard, err := StartGuard([]string{os.Args[0], file}, withRole("guardian"), dir, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,21 +143,21 @@ func TestGuardCloses(t *testing.T) {
 	guard.Close()
 	guard.Close()
 	if Alive(pid, "") {
-		t.Error("the guardian lives on")
+		t.Error("the guardian is alive after Close")
 	}
 	if !Alive(p.PID(), p.StartTime()) {
-		t.Error("the guardian has ended what it was not to")
+		t.Error("the guardian has ended a tree after Close")
 	}
 	p.Sweep(t.Context())
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
-		t.Errorf("left %v", left)
+		t.Errorf("files are left: %v", left)
 	}
 }
 
-// A guardian that is killed is missed, and replaced. Not beside other tests either.
-func TestGuardIsReplaced(t *testing.T) {
+// Not parallel: a process has one Guard.
+func TestGuardianIsReplaced(t *testing.T) {
 	lost := make(chan error, 1)
-	guard, err := StartGuard([]string{os.Args[0], "/nowhere"}, as("mourn"), t.TempDir(), func(err error) { lost <- err })
+	guard, err := StartGuard([]string{os.Args[0], "/nowhere"}, withRole("guardian"), t.TempDir(), func(err error) { lost <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,56 +166,53 @@ func TestGuardIsReplaced(t *testing.T) {
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-lost; !strings.Contains(err.Error(), "signal KILL") {
-		t.Error(err)
+	if err := waittest.Receive(t, lost, "the loss of the guardian"); !strings.Contains(err.Error(), "signal KILL") {
+		t.Errorf("lost got %v, want signal KILL", err)
 	}
-	eventually(t, "there is another", func() bool {
+	waittest.Until(t, "there is another guardian", func() bool {
 		second := guard.guardian()
 		return second != 0 && second != first && Alive(second, "")
 	})
 }
 
-// Numbers that have passed to others are not the dead one's any more, and a line
-// that death has cut off is not missed.
-func TestInheritReadsTheRecord(t *testing.T) {
+// The last line may be incomplete, and PIDs may have been reused.
+func TestReadJournal(t *testing.T) {
 	t.Parallel()
-	record := strings.NewReader(`{"leader":2147480001,"start":"1","marker":"A=1"}
+	journal, err := ReadJournal(strings.NewReader(`{"leader":2147480001,"start":"1","marker":"A=1"}
 {"leader":2147480002,"start":"2","marker":"A=2"}
 {"gone":2147480001}
-{"leader":2147480003,"sta`)
-	in, err := ReadJournal(record)
+{"leader":2147480003,"sta`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(in.leaders) != 1 || in.leaders[2147480002].Start != "2" {
-		t.Errorf("%+v", in.leaders)
+	if len(journal.leaders) != 1 || journal.leaders[2147480002].Start != "2" {
+		t.Errorf("leaders: %+v, want only 2147480002", journal.leaders)
 	}
-	look := table{
+	all := table{
 		10: {PID: 10, StartTime: "9", SID: 10},
 		11: {PID: 11, StartTime: "9", SID: 10},
 		20: {PID: 20, StartTime: "1", SID: 20},
 		21: {PID: 21, StartTime: "3", SID: 20},
 		31: {PID: 31, StartTime: "3", SID: 30},
 	}
-	in = &Journal{leaders: map[int]note{10: {Start: "1"}, 20: {Start: "1"}, 30: {Start: "1"}}, known: map[int]string{}}
-	got := fmt.Sprint(look.kin(in.kinship(look).member))
+	journal = &Journal{leaders: map[int]entry{10: {Start: "1"}, 20: {Start: "1"}, 30: {Start: "1"}}}
+	got := fmt.Sprint(all.descendants(journal.matcher(all).matches))
 	if want := "[20  21  31 ]"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+		t.Errorf("members: %s, want %s", got, want)
 	}
-	if _, err := ReadJournal(strings.NewReader("not a record")); err == nil {
-		t.Error("a record that is none was read")
+	if _, err := ReadJournal(strings.NewReader("not a journal")); err == nil {
+		t.Error("ReadJournal accepts invalid JSON")
 	}
 }
 
-// A process that dies between a fork and its note of it leaves a tree whose leader
-// nobody knows. By the time somebody looks the leader may have gone, and what it
-// left may have cleared its environment: the pipe still tells.
-func TestInheritFindsATreeThatWasOnlyExpected(t *testing.T) {
+// If a process dies between a fork and the entry with the leader, the pipe identifies
+// the tree, even if the leader has ended and the rest has cleared its environment.
+func TestJournalFindsATreeWithoutALeader(t *testing.T) {
 	t.Parallel()
-	if nameOf(os.Stdout) == "" {
-		t.Skip("this system does not tell who writes to a pipe")
+	if outputOf(os.Stdout) == "" {
+		t.Skip("this system does not name pipes")
 	}
-	for name, born := range map[string]bool{"expected": true, "miscarried": false} {
+	for name, found := range map[string]bool{"starting": true, "aborted": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reader, writer, err := os.Pipe()
@@ -218,40 +220,42 @@ func TestInheritFindsATreeThatWasOnlyExpected(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = reader.Close() }()
-			stray := exec.Command("sleep", "60")
-			stray.Env = []string{"PATH=" + os.Getenv("PATH")}
-			stray.Stdout = writer
-			stray.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-			if err := stray.Start(); err != nil {
+			orphan := exec.Command("sleep", "60")
+			orphan.Env = []string{"PATH=" + os.Getenv("PATH")}
+			orphan.Stdout = writer
+			orphan.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			if err := orphan.Start(); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan struct{})
-			go func() { defer close(ended); _ = stray.Wait() }()
-			t.Cleanup(func() { _ = stray.Process.Kill(); <-ended })
+			go func() { defer close(ended); _ = orphan.Wait() }()
+			t.Cleanup(func() {
+				_ = orphan.Process.Kill()
+				waittest.Receive(t, ended, "the end of the orphan")
+			})
 
-			record, err := os.Create(filepath.Join(t.TempDir(), "record"))
+			file, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() { _ = record.Close() }()
-			guard := &Guard{record: record}
-			guard.born, _ = StartTime(os.Getpid())
-			guard.expect(nameOf(writer), "MARKER="+t.Name())
-			if !born {
-				guard.miscarried(nameOf(writer), "MARKER="+t.Name())
+			defer func() { _ = file.Close() }()
+			guard := &Guard{journal: file}
+			guard.starting(outputOf(writer), "MARKER="+t.Name())
+			if !found {
+				guard.aborted(outputOf(writer), "MARKER="+t.Name())
 			}
 			_ = writer.Close()
 
-			in, err := ReadJournal(record)
+			journal, err := ReadJournal(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := in.End(t.Context(), 50*time.Millisecond)
+			killed, err := journal.End(t.Context(), 50*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := len(found) == 1 && found[0].PID == stray.Process.Pid; got != born {
-				t.Errorf("ended %v", found)
+			if got := len(killed) == 1 && killed[0].PID == orphan.Process.Pid; got != found {
+				t.Errorf("End = %v; found the orphan: %t, want %t", killed, got, found)
 			}
 		})
 	}

@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// Info is one process at the moment it was looked at.
+// Info is one process at the moment when it was inspected.
 type Info struct {
 	PID, PPID, PGID, SID int
 
-	StartTime string        // as the kernel tells it; with PID it names one process
+	StartTime string        // see the function StartTime; together with PID it identifies a process
 	Name      string        // the kernel's short name of the program
 	State     string        // the kernel's letter: R, S, D, T (stopped), Z (zombie)
-	CPU       time.Duration // used so far, user and system, without its children
-	RSS       int64         // resident bytes, shared pages included
+	CPU       time.Duration // user and system time, without its children
+	RSS       int64         // resident bytes, including shared pages
 
-	threads int // 0: not known
+	threads int // 0: unknown
 }
 
 func (i Info) zombie() bool { return i.State == "Z" || i.State == "X" }
 
-// String is "PID name".
+// String returns "PID name".
 func (i Info) String() string { return fmt.Sprintf("%d %s", i.PID, i.Name) }
 
-// Alive tells whether the process is there and no zombie. startTime tells it from
-// another that has been given its number since; empty: any will do.
+// Alive reports whether a process exists and is no zombie. startTime excludes a
+// later process with the same PID, unless it is empty.
 func Alive(pid int, startTime string) bool {
 	info, err := inspect(pid)
 	return err == nil && !info.zombie() && (startTime == "" || info.StartTime == startTime)
 }
 
-// StartTime is when a process started, as the kernel tells it: ticks since boot
-// on Linux, seconds and microseconds on macOS. A zombie has one too. The error is
-// os.ErrProcessDone where there is no such process.
+// StartTime returns when a process, or a zombie, started: in ticks since boot on
+// Linux, in seconds and microseconds on macOS. It returns os.ErrProcessDone if there
+// is no such process.
 func StartTime(pid int) (string, error) {
 	info, err := inspect(pid)
 	if err != nil {
@@ -43,8 +43,8 @@ func StartTime(pid int) (string, error) {
 	return info.StartTime, nil
 }
 
-// SendSignal sends a signal ("TERM") to a process that was recorded, and to no other that
-// has its number now. That it is gone already is no error.
+// SendSignal sends a signal ("TERM") to a recorded process, and not to a later one
+// with the same PID. It is no error if the process has ended.
 func SendSignal(pid int, startTime, signal string) error {
 	number, err := Signal(signal)
 	if err != nil {
@@ -53,9 +53,9 @@ func SendSignal(pid int, startTime, signal string) error {
 	return kill(Info{PID: pid, StartTime: startTime}, number)
 }
 
-// kill signals the very process of info, not another one that has its number
-// now. On Linux the handle pins the process before its start time is compared.
-// That it is gone already is no error.
+// kill signals the process of info, and not a later one with the same PID. On Linux
+// the handle pins the process before its start time is compared. It is no error if
+// the process has ended.
 func kill(info Info, signal os.Signal) error {
 	handle, err := os.FindProcess(info.PID)
 	if err != nil {
@@ -63,7 +63,7 @@ func kill(info Info, signal os.Signal) error {
 	}
 	defer func() { _ = handle.Release() }()
 	if start, err := StartTime(info.PID); err != nil || start != info.StartTime {
-		return nil // gone, or its number is another's: there is nothing to signal
+		return nil
 	}
 	if err := handle.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal %v: %w", info, err)

@@ -16,9 +16,11 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"silo/wait/waittest"
 )
 
-// roleKey makes the test binary play a program of a tree instead of the tests.
+// roleKey makes the test binary act as a program of a tree instead of running tests.
 const roleKey = "PROC_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -28,14 +30,14 @@ func TestMain(m *testing.M) {
 		return
 	}
 	_ = os.Unsetenv(roleKey)
-	os.Exit(play(role, os.Args[1:]))
+	os.Exit(runRole(role, os.Args[1:]))
 }
 
-// play is what the test binary does in a role.
-func play(role string, args []string) int {
+// runRole runs the test binary in a role.
+func runRole(role string, args []string) int {
 	ctx := context.Background()
 	switch role {
-	case "setsid": // become a session's leader, then the program
+	case "setsid": // exec sh as the leader of a session
 		_, _ = unix.Setsid()
 		fmt.Fprintln(os.Stderr, syscall.Exec("/bin/sh", append([]string{"sh"}, args...), os.Environ()))
 	case "foreground":
@@ -44,17 +46,17 @@ func play(role string, args []string) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		return code
-	case "parent": // start a child that is to die with this process, and tell when it is up
+	case "parent": // start a child that ends with this process
 		p, err := Start(Spec{Argv: args, Output: os.Stdout, DeathSignal: "TERM"})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		<-p.Done()
-	case "mourn":
-		return mourn(args[0])
-	case "bequeath":
-		return bequeath(args)
+	case "guardian":
+		return runGuardian(args[0])
+	case "supervisor":
+		return runSupervisor(args)
 	case "killmarked": // from inside the marked tree
 		killed, err := KillMarked(ctx, args[0])
 		fmt.Println(len(killed), err)
@@ -63,21 +65,21 @@ func play(role string, args []string) int {
 	return 1
 }
 
-// as is an environment in which the test binary plays role.
-func as(role string, more ...string) []string {
+// withRole returns an environment in which the test binary runs in a role.
+func withRole(role string, more ...string) []string {
 	return append(append(os.Environ(), roleKey+"="+role, "GORACE=atexit_sleep_ms=0"), more...)
 }
 
-// transcript is an Output whose growth can be awaited.
-type transcript struct {
+// recorder is an Output that a test can wait for.
+type recorder struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
 	more chan struct{}
 }
 
-func newTranscript() *transcript { return &transcript{more: make(chan struct{}, 1)} }
+func newRecorder() *recorder { return &recorder{more: make(chan struct{}, 1)} }
 
-func (s *transcript) Write(block []byte) (int, error) {
+func (s *recorder) Write(block []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.text.Write(block)
@@ -88,57 +90,41 @@ func (s *transcript) Write(block []byte) (int, error) {
 	return len(block), nil
 }
 
-func (s *transcript) String() string {
+func (s *recorder) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
 // await blocks until text has been written count times.
-func (s *transcript) await(t testing.TB, text string, count int) {
+func (s *recorder) await(t testing.TB, text string, count int) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(waittest.Limit)
 	for strings.Count(s.String(), text) < count {
 		select {
 		case <-s.more:
 		case <-limit:
-			t.Fatalf("%d times %q did not come; output: %q", count, text, s.String())
+			t.Fatalf("the output does not contain %q %d times: %q", text, count, s.String())
 		}
 	}
 }
 
-// eventually looks until condition holds.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(10 * time.Second)
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatal("did not happen: ", what)
-		}
-	}
-}
-
-// tree is a running tree of shells. Every process of it inherits descriptor 9, a
-// named pipe: its end of file proves, without any of this package's own means,
-// that none is left.
+// tree is a running tree of shells. All of its processes inherit descriptor 9, a named
+// pipe. EOF on it proves, independently of this package, that none of them is left.
 type tree struct {
 	*Process
-	output *transcript
+	output *recorder
 	alive  *os.File
 }
 
-// plant runs script as the leader of a tree, and sweeps it when the test is over.
-func plant(t testing.TB, script string, env ...string) tree {
+// startTree runs script as the leader of a tree, and sweeps it when the test ends.
+func startTree(t testing.TB, script string, env ...string) tree {
 	t.Helper()
-	return plantOn(t, false, script, env...)
+	return startTreeOn(t, false, script, env...)
 }
 
-// plantOn is plant, on a terminal or a pipe.
-func plantOn(t testing.TB, tty bool, script string, env ...string) tree {
+// startTreeOn is startTree on a terminal or a pipe.
+func startTreeOn(t testing.TB, tty bool, script string, env ...string) tree {
 	t.Helper()
 	fifo := filepath.Join(t.TempDir(), "alive")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
@@ -149,7 +135,7 @@ func plantOn(t testing.TB, tty bool, script string, env ...string) tree {
 		t.Fatal(err)
 	}
 	marker := fmt.Sprintf("PROC_TEST_TREE=%s", fifo)
-	output := newTranscript()
+	output := newRecorder()
 	p, err := Start(Spec{
 		Argv:   []string{"/bin/sh", "-c", `exec 9>"$FIFO"; ` + script},
 		Env:    append(append(os.Environ(), "FIFO="+fifo, "SELF="+os.Args[0], "GORACE=atexit_sleep_ms=0", marker), env...),
@@ -172,11 +158,11 @@ func plantOn(t testing.TB, tty bool, script string, env ...string) tree {
 func (tr tree) gone(t testing.TB) {
 	t.Helper()
 	if n, err := unix.Read(int(tr.alive.Fd()), make([]byte, 1)); n != 0 || err != nil {
-		t.Errorf("something of the tree lives: read %d bytes, %v; seen: %v", n, err, tr.Tree())
+		t.Errorf("the tree has not ended: read %d bytes, %v; found: %v", n, err, tr.Tree())
 	}
 }
 
-// newSession is a command word that makes a new session and becomes sh.
+// newSession returns a command that starts sh in a new session.
 func newSession() string {
 	if path, err := exec.LookPath("setsid"); err == nil {
 		return path + " sh"
@@ -184,4 +170,4 @@ func newSession() string {
 	return roleKey + `=setsid "$SELF"`
 }
 
-var _ io.Writer = (*transcript)(nil)
+var _ io.Writer = (*recorder)(nil)

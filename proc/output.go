@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OutputMax is how many bytes Output keeps of what a command prints.
+// OutputMax is how many bytes of a command's output Output returns.
 const OutputMax = 1 << 20
 
-// errorTail is how much of a failed command's standard error its error quotes.
-const errorTail = 2 << 10
+// maxStderr is how many bytes of a failed command's standard error its error quotes.
+const maxStderr = 2 << 10
 
-// ExitError is what Output returns for a command that ran and failed.
+// ExitError is the error of Output for a command that ran and failed.
 type ExitError struct {
 	Program string
 	Exit    Exit
@@ -31,33 +31,27 @@ func (e *ExitError) Error() string {
 	return text
 }
 
-// Output runs a command in a session of its own, without standard input, and
-// returns its standard output, at most OutputMax bytes of it, also beside an error.
-// A command that fails is an *ExitError. When ctx ends the command's process group
-// is killed, and the error wraps the context's cause, unless the command had
-// succeeded. A descendant that holds the output delays it by two seconds at most.
+// Output runs a command in a session of its own, without standard input, and returns
+// its standard output, at most OutputMax bytes of it, even with an error. A command
+// that fails is an *ExitError. When ctx ends, the command's process group is killed,
+// and the error wraps the context's cause, unless the command has succeeded. A
+// descendant that has the output open delays Output by at most two seconds.
 func Output(ctx context.Context, argv []string, dir string, env []string) ([]byte, error) {
 	cmd, err := command(argv, dir, env)
 	if err != nil {
 		return nil, err
 	}
-	stdout, stderr := &keeper{head: OutputMax}, &keeper{tail: errorTail}
+	stdout, stderr := &boundedBuffer{head: OutputMax}, &boundedBuffer{tail: maxStderr}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.WaitDelay = drainLimit
+	cmd.WaitDelay = drainTimeout
 	closeOnExec()
-	if err := ours.spawn(cmd); err != nil {
+	if err := children.start(cmd); err != nil {
 		return nil, startError(cmd, argv[0], err)
 	}
-	over := make(chan Exit, 1)
-	go func() { over <- ours.wait(cmd) }()
-	var exit Exit
-	select {
-	case exit = <-over:
-	case <-ctx.Done():
-		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // it may be over by now
-		exit = <-over
-	}
+	stop := context.AfterFunc(ctx, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+	exit := children.wait(cmd)
+	stop()
 	switch {
 	case exit.Code == 0:
 		return stdout.Bytes(), nil
@@ -67,28 +61,28 @@ func Output(ctx context.Context, argv []string, dir string, env []string) ([]byt
 	return stdout.Bytes(), &ExitError{Program: argv[0], Exit: exit, Stderr: strings.TrimSpace(string(stderr.Bytes()))}
 }
 
-// keeper keeps the first bytes written to it, or the last, and takes all.
-type keeper struct {
+// boundedBuffer keeps the first or the last bytes written to it.
+type boundedBuffer struct {
 	head, tail int
 	buffer     bytes.Buffer
 }
 
-func (k *keeper) Write(block []byte) (int, error) {
+func (b *boundedBuffer) Write(block []byte) (int, error) {
 	kept := block
-	if k.head > 0 {
-		kept = kept[:min(len(kept), k.head-k.buffer.Len())]
+	if b.head > 0 {
+		kept = kept[:min(len(kept), b.head-b.buffer.Len())]
 	}
-	k.buffer.Write(kept)
-	if over := k.buffer.Len() - 2*k.tail; k.tail > 0 && over > 0 {
-		k.buffer.Next(over)
+	b.buffer.Write(kept)
+	if excess := b.buffer.Len() - 2*b.tail; b.tail > 0 && excess > 0 {
+		b.buffer.Next(excess)
 	}
 	return len(block), nil
 }
 
-func (k *keeper) Bytes() []byte {
-	all := k.buffer.Bytes()
-	if k.tail > 0 && len(all) > k.tail {
-		return all[len(all)-k.tail:]
+func (b *boundedBuffer) Bytes() []byte {
+	all := b.buffer.Bytes()
+	if b.tail > 0 && len(all) > b.tail {
+		return all[len(all)-b.tail:]
 	}
 	return all
 }

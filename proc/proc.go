@@ -1,10 +1,10 @@
-// Package proc runs one child and everything it spawns to its certain end, and
-// hands out its output.
+// Package proc runs a child and everything that it starts until all of it has
+// ended, and passes on its output.
 //
-// It knows processes, signals and pipes. It must not know what a child is for:
-// no silo, no Sentry, no port. On Linux a tree is found by parents, sessions,
-// adoption (see Subreap), a marker in the environment and the pipe that they write
-// to; on macOS by parents, sessions and marker alone.
+// It knows processes, signals and pipes. It must not know what a child is for: it
+// knows no silo, Sentry or port. On Linux a tree is found by parents, sessions,
+// adoption (see BecomeSubreaper), a marker in the environment and the pipe of its
+// output; on macOS only by parents, sessions and marker.
 package proc
 
 import (
@@ -18,72 +18,72 @@ import (
 	"time"
 )
 
-// drainLimit bounds how long the end of a process waits for its output to be
-// read and written on. A pipe holds 64 KiB, so only an Output that blocks, or a
-// descendant that writes without pause, ever needs it.
-const drainLimit = 2 * time.Second
+// drainTimeout bounds how long the end of a process waits until its output has been
+// read and passed on. A pipe holds 64 KiB, so only an Output that blocks, or a
+// descendant that writes without pause, needs it.
+const drainTimeout = 2 * time.Second
 
-// Spec says what to run.
+// Spec describes a child.
 type Spec struct {
 	Argv []string // Argv[0] is looked up in the PATH of Env, relative to Dir
 	Dir  string   // working directory; empty: this process's
-	Env  []string // the whole environment, the last of equal keys counts; nil: this process's
+	Env  []string // the whole environment, of which the last of equal keys counts; nil: this process's
 
-	// Marker is a KEY=VALUE of Env by which descendants are known that have left
-	// both the session and the line of parents. Empty: none.
+	// Marker is a KEY=VALUE of Env. It identifies descendants that have left both the
+	// session and the line of parents. Empty: none.
 	Marker string
 
-	// Output gets the raw bytes of stdout and stderr in the order in which they
-	// were written, in blocks of at most 64 KiB, from one goroutine, which does
-	// not keep the block. It may block for a while but not for ever. Its errors are
-	// not looked at: neither the child nor the draining stops. Nil: discarded.
+	// Output receives the raw bytes of stdout and stderr in the order in which they
+	// were written, in blocks of at most 64 KiB, from one goroutine. It must not keep
+	// a block, and may block for a while but not for ever. Its errors are ignored: the
+	// child goes on, and so does the reading. Nil: discarded.
 	Output io.Writer
 
-	// TTY gives the child a terminal of its own as stdout and stderr, in place of a
-	// pipe, for programs that colour or flush only there. It is 120 columns wide, in
-	// raw mode, so that Output gets the bytes that were written, and does not control
-	// the session: there is no reading a password from it, and its end hangs nobody up.
-	// A guardian, which outlives the terminal, does not know descendants by it.
+	// TTY gives the child a terminal as stdout and stderr instead of a pipe, for
+	// programs that use color or flush only there. The terminal is 120 columns wide, in
+	// raw mode, so that Output gets the bytes as written, and does not control the
+	// session: the child cannot read a password from it, and gets no SIGHUP when it is
+	// closed. It does not identify descendants to a guardian, which outlives it.
 	TTY bool
 
-	// DeathSignal is the signal ("TERM") which the kernel sends the leader should this
-	// process die first. Linux only; empty: none.
+	// DeathSignal is the signal ("TERM") that the kernel sends the leader if this
+	// process dies first. Linux only; empty: none.
 	DeathSignal string
 }
 
-// Process is a started child, the leader, with all that it spawns. Its methods
+// Process is a started child, the leader, with everything that it starts. Its methods
 // may be called from any goroutine at any time.
 type Process struct {
 	pid    int
-	start  string
+	start  string // start time
 	marker string
-	pipe   string
+	pipe   string // the kernel's name of the pipe or terminal of its output
 	handle *os.Process
 	pump   *pump
-	// far is the child's end of its terminal; nil for a pipe. It is held as long as the
-	// tree is looked for: a terminal's name goes to another, the user's own perhaps,
-	// once nobody holds it.
-	far *os.File
+	// terminal is the child's end of its terminal; nil for a pipe. It stays open as long
+	// as the tree is looked for: once it is closed, the kernel may give its name to
+	// another terminal, perhaps the user's.
+	terminal *os.File
 
-	dead chan struct{} // closed once the leader is reaped
-	done chan struct{} // closed once dead and drained
-	exit Exit          // written before dead is closed
+	exited chan struct{} // closed once the leader is reaped
+	done   chan struct{} // closed once it is reaped and its output passed on
+	exit   Exit          // written before exited is closed
 
 	mu    sync.Mutex     // guards known
-	known map[int]string // start times of the members seen so far, by PID
+	known map[int]string // start times of the members seen so far, by PID; replaced, never changed
 
-	stopping atomic.Bool
-	hurry    chan struct{} // closed to end the grace of a Stop under way
-	hurried  sync.Once
-	stopped  chan struct{} // closed once result is written
-	result   Result
+	stopping      atomic.Bool
+	skipGrace     chan struct{} // closed to end the grace of the Stop in progress
+	skipGraceOnce sync.Once
+	stopped       chan struct{} // closed once result is written
+	result        Result
 }
 
 // Start runs spec in a session and process group of its own, with /dev/null as
-// standard input and no descriptor beyond the first three. It returns once the
+// standard input and no descriptors except the first three. It returns once the
 // program is executing. An error names Argv[0] and wraps ErrNotFound,
 // ErrNotExecutable or the system's error. The caller ends a Process with Stop or
-// Sweep, also after the leader has ended by itself.
+// Sweep, even if the leader has ended by itself.
 func Start(spec Spec) (*Process, error) {
 	cmd, err := command(spec.Argv, spec.Dir, spec.Env)
 	if err != nil {
@@ -93,94 +93,89 @@ func Start(spec Spec) (*Process, error) {
 	if err := setDeathSignal(cmd.SysProcAttr, spec.DeathSignal); err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
-	reader, writer, err := channel(spec.TTY)
+	reader, writer, err := outputPipe(spec.TTY)
 	if err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
 	cmd.Stdout, cmd.Stderr = writer, writer
-	pipe := nameOf(writer)
+	p := &Process{
+		marker:    spec.Marker,
+		pipe:      outputOf(writer),
+		pump:      newPump(reader, spec.Output),
+		exited:    make(chan struct{}),
+		done:      make(chan struct{}),
+		skipGrace: make(chan struct{}),
+		stopped:   make(chan struct{}),
+	}
+	if spec.TTY {
+		p.terminal = writer
+	}
 	closeOnExec()
-	guard := ours.guarded()
-	if guard != nil && !spec.TTY {
-		guard.expect(pipe, spec.Marker)
-	}
-	err = ours.spawn(cmd)
-	if err != nil || !spec.TTY {
-		_ = writer.Close() // the child's copy alone shall keep the pipe open
-		writer = nil
-	}
-	if err != nil {
-		_ = reader.Close()
-		if guard != nil && !spec.TTY {
-			guard.miscarried(pipe, spec.Marker)
-		}
+	if err := p.launch(cmd); err != nil {
+		_, _ = reader.Close(), writer.Close()
 		return nil, startError(cmd, spec.Argv[0], err)
 	}
-	p := &Process{
-		pid:     cmd.Process.Pid,
-		marker:  spec.Marker,
-		pipe:    pipe,
-		far:     writer,
-		handle:  cmd.Process,
-		dead:    make(chan struct{}),
-		done:    make(chan struct{}),
-		known:   map[int]string{},
-		hurry:   make(chan struct{}),
-		stopped: make(chan struct{}),
+	if p.terminal == nil {
+		_ = writer.Close() // only the child keeps the pipe open
 	}
-	// Not reaped yet, so the number is the child's, though it may have ended.
-	p.start, _ = StartTime(p.pid)
-	if guard != nil {
-		guard.planted(p)
-	}
-	p.pump = newPump(reader, spec.Output)
 	go p.pump.run()
 	go p.wait()
 	return p, nil
 }
 
-// wait reaps the leader, then sees to it that what it wrote is handed on.
+// launch starts the leader and records it in the journal.
+func (p *Process) launch(cmd *exec.Cmd) error {
+	guard := children.currentGuard()
+	if guard != nil && p.terminal == nil {
+		guard.starting(p.pipe, p.marker)
+	}
+	if err := children.start(cmd); err != nil {
+		if guard != nil && p.terminal == nil {
+			guard.aborted(p.pipe, p.marker)
+		}
+		return err
+	}
+	p.pid, p.handle = cmd.Process.Pid, cmd.Process
+	// Not reaped yet, so the PID is the child's, even if it has ended.
+	p.start, _ = StartTime(p.pid)
+	if guard != nil {
+		guard.started(p)
+	}
+	return nil
+}
+
+// wait reaps the leader, and then waits until its output has been passed on.
 func (p *Process) wait() {
 	defer close(p.done)
 	awaitExit(p.pid)
-	status, _ := p.handle.Wait() // exitOf tells why the error is of no use
-	ours.forget(p.pid)
-	p.exit = exitOf(status)
-	close(p.dead)
-	p.pump.settle(drainLimit)
+	state, _ := p.handle.Wait() // see exitOf
+	children.remove(p.pid)
+	p.exit = exitOf(state)
+	close(p.exited)
+	p.pump.drain(drainTimeout)
 }
 
-// PID is the leader's process, session and process group number.
+// PID returns the leader's PID, which is also its session and process group.
 func (p *Process) PID() int { return p.pid }
 
-// StartTime is when the leader started, as the kernel tells it: together with
-// PID it names one process for as long as the machine is up. Compare it only
-// with what StartTime gives for the same PID.
+// StartTime returns when the leader started. Together with PID it identifies a
+// process for as long as the machine is up. Compare it only with the result of the
+// function StartTime for the same PID.
 func (p *Process) StartTime() string { return p.start }
 
-// Done is closed once the leader has ended and been reaped, and what it had
-// written has been passed to Output. A descendant that holds the pipe does not
-// delay it; its output is passed on until Stop or Sweep has ended it.
+// Done is closed once the leader has ended and been reaped, and its output has been
+// passed to Output. A descendant that has the pipe open does not delay it; its output
+// is passed on until Stop or Sweep has ended it.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Exit is how the leader ended. It blocks until Done is closed.
+// Exit returns how the leader ended. It blocks until Done is closed.
 func (p *Process) Exit() Exit {
 	<-p.done
 	return p.exit
 }
 
-// ended tells whether the leader is reaped, its number perhaps already another's.
-func (p *Process) ended() bool {
-	select {
-	case <-p.dead:
-		return true
-	default:
-		return false
-	}
-}
-
-// command is argv ready to start, with its program found as its own environment
-// and directory say.
+// command prepares a command, whose program is found by its own environment and
+// directory.
 func command(argv []string, dir string, env []string) (*exec.Cmd, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return nil, fmt.Errorf("start: %w: no command", ErrNotFound)
@@ -193,64 +188,4 @@ func command(argv []string, dir string, env []string) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("start %q: %w", argv[0], err)
 	}
 	return &exec.Cmd{Path: program, Args: argv, Dir: dir, Env: env}, nil
-}
-
-// ours are the children that this process has started and not yet reaped. What
-// else the kernel lists as its child has come to it by adoption. The kernel keeps
-// one such list a process, and so does this variable.
-var ours = family{pids: map[int]bool{}}
-
-type family struct {
-	births sync.RWMutex // read-held over a fork: a look, which holds it, falls between no birth and its entry
-	mu     sync.Mutex   // guards what follows
-	pids   map[int]bool
-	adopts bool // Subreap has succeeded
-	guard  *Guard
-}
-
-func (f *family) entrust(g *Guard) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.guard = g
-}
-
-func (f *family) guarded() *Guard {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.guard
-}
-
-func (f *family) spawn(cmd *exec.Cmd) error {
-	f.births.RLock()
-	defer f.births.RUnlock()
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.pids[cmd.Process.Pid] = true
-	return nil
-}
-
-// WithForkLock calls f while no child of this package's is between its fork and
-// the execution of its program: until then it has a copy of every open descriptor,
-// and a port that this process lets go of stays taken. It blocks for as long as the
-// births under way take, milliseconds; f must not start anything.
-func WithForkLock(f func()) {
-	ours.births.Lock()
-	defer ours.births.Unlock()
-	f()
-}
-
-func (f *family) forget(pid int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.pids, pid)
-}
-
-// wait waits for a child that has no Process and returns how it ended.
-func (f *family) wait(cmd *exec.Cmd) Exit {
-	_ = cmd.Wait() // exitOf tells why the error is of no use
-	f.forget(cmd.Process.Pid)
-	return exitOf(cmd.ProcessState)
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"silo/wait/waittest"
 )
 
 func TestExit(t *testing.T) {
@@ -30,22 +32,22 @@ func TestExit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			<-p.Done()
+			waittest.Receive(t, p.Done(), "the end of the leader")
 			got := p.Exit()
 			if got.At.IsZero() {
-				t.Error("no time")
+				t.Error("At is zero")
 			}
 			if got.At = want.At; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if result := p.Sweep(t.Context()); result.Killed || result.Swept != 0 || result.Left != nil {
-				t.Errorf("swept %+v", result)
+				t.Errorf("Sweep = %+v, want nothing killed", result)
 			}
 		})
 	}
 }
 
-func TestStartRefuses(t *testing.T) {
+func TestStartErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string, mode os.FileMode) {
@@ -74,7 +76,7 @@ func TestStartRefuses(t *testing.T) {
 	for _, test := range tests {
 		_, err := Start(Spec{Argv: test.argv, Dir: test.dir})
 		if err == nil || err.Error() != test.text || test.want != nil && !errors.Is(err, test.want) {
-			t.Errorf("%q: got %v, want %s", test.argv, err, test.text)
+			t.Errorf("%q: got error %v, want %s", test.argv, err, test.text)
 		}
 	}
 	if _, err := Start(Spec{Argv: []string{"sh"}, DeathSignal: "NOPE"}); err == nil || !strings.Contains(err.Error(), `unknown signal "NOPE"`) {
@@ -82,13 +84,13 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-func TestProgramIsFoundByTheChildsEnvironment(t *testing.T) {
+func TestProgramIsFoundInTheChildsPath(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "bin", "hello"), []byte("#!/bin/sh\necho hello from \"$PWD\" $WHO\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "bin", "hello"), []byte("#!/bin/sh\necho hello from \"$PWD\" $NAME\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	home, err := filepath.EvalSymlinks(dir)
@@ -96,12 +98,12 @@ func TestProgramIsFoundByTheChildsEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(dir, "bin"), "bin"} {
-		output := newTranscript()
-		p, err := Start(Spec{Argv: []string{"hello"}, Dir: home, Env: []string{"PATH=/nowhere", "WHO=a", "WHO=b", "PATH=" + path + ":/bin:/usr/bin"}, Output: output})
+		output := newRecorder()
+		p, err := Start(Spec{Argv: []string{"hello"}, Dir: home, Env: []string{"PATH=/nowhere", "NAME=a", "NAME=b", "PATH=" + path + ":/bin:/usr/bin"}, Output: output})
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-p.Done()
+		waittest.Receive(t, p.Done(), "the end of the leader")
 		if got, want := output.String(), "hello from "+home+" b\n"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -111,106 +113,105 @@ func TestProgramIsFoundByTheChildsEnvironment(t *testing.T) {
 
 func TestOutputInOrder(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, "exec 9>&-; echo a; echo b >&2; printf c; printf d >&2")
-	<-tr.Done()
+	tr := startTree(t, "exec 9>&-; echo a; echo b >&2; printf c; printf d >&2")
+	waittest.Receive(t, tr.Done(), "the end of the leader")
 	if got := tr.output.String(); got != "a\nb\ncd" {
 		t.Errorf("got %q", got)
 	}
 	tr.gone(t)
 }
 
-// nothing that the leader wrote before it died may be missing at Done.
-func TestOutputIsWholeAtDone(t *testing.T) {
+func TestOutputIsCompleteAtDone(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{1, quietBlock, busyBlock, busyBlock + 1, 5_000_000} {
-		tr := plant(t, fmt.Sprintf("exec 9>&-; yes 0123456789 | head -c %d", size))
-		<-tr.Done()
+	for _, size := range []int{1, pumpBlock, pumpBlock + 1, 64 << 10, 5_000_000} {
+		tr := startTree(t, fmt.Sprintf("exec 9>&-; yes 0123456789 | head -c %d", size))
+		waittest.Receive(t, tr.Done(), "the end of the leader")
 		want := bytes.Repeat([]byte("0123456789\n"), size/11+1)[:size]
 		if got := tr.output.String(); got != string(want) {
-			t.Errorf("%d bytes: got %d", size, len(got))
+			t.Errorf("got %d bytes of output, want %d", len(got), size)
 		}
 	}
 }
 
-type refusing struct{ seen int }
+type failingWriter struct{ seen int }
 
-func (r *refusing) Write(block []byte) (int, error) {
+func (r *failingWriter) Write(block []byte) (int, error) {
 	r.seen += len(block)
 	return 0, errors.New("disk full")
 }
 
-func TestWriteErrorStopsNothing(t *testing.T) {
+func TestWriteErrorDoesNotStopTheChild(t *testing.T) {
 	t.Parallel()
-	sink := &refusing{}
+	sink := &failingWriter{}
 	p, err := Start(Spec{Argv: []string{"sh", "-c", "yes | head -c 1000000; exit 4"}, Output: sink})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if exit := p.Exit(); exit.Code != 4 || sink.seen != 1000000 {
-		t.Errorf("%v after %d bytes", exit, sink.seen)
+		t.Errorf("%v after %d bytes, want exit status 4 after 1000000", exit, sink.seen)
 	}
 	p.Sweep(t.Context())
 }
 
-func TestGrandchildHoldsThePipe(t *testing.T) {
+func TestGrandchildKeepsThePipeOpen(t *testing.T) {
 	t.Parallel()
 	for _, tty := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tty=%t", tty), func(t *testing.T) {
 			t.Parallel()
-			testGrandchildHolds(t, tty)
+			testGrandchildKeepsPipe(t, tty)
 		})
 	}
 }
 
-func testGrandchildHolds(t *testing.T, tty bool) {
-	gate := filepath.Join(t.TempDir(), "gate")
-	if err := unix.Mkfifo(gate, 0o600); err != nil {
+func testGrandchildKeepsPipe(t *testing.T, tty bool) {
+	release := filepath.Join(t.TempDir(), "release")
+	if err := unix.Mkfifo(release, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tr := plantOn(t, tty, `(read x <"$GATE"; echo late; exec sleep 60) & echo early`, "GATE="+gate)
-	<-tr.Done() // though the pipe is open
+	tr := startTreeOn(t, tty, `(read x <"$RELEASE"; echo late; exec sleep 60) & echo early`, "RELEASE="+release)
+	waittest.Receive(t, tr.Done(), "the end of the leader") // although the pipe is open
 	if got := tr.output.String(); got != "early\n" {
 		t.Errorf("got %q", got)
 	}
 	if len(tr.Tree()) == 0 {
-		t.Error("the grandchild is not seen")
+		t.Error("Tree does not contain the grandchild")
 	}
-	if err := os.WriteFile(gate, []byte("\n"), 0); err != nil {
+	if err := os.WriteFile(release, []byte("\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	tr.output.await(t, "late", 1) // is still passed on
+	tr.output.await(t, "late", 1) // output is still passed on
 	if result := tr.Sweep(t.Context()); result.Killed || result.Swept == 0 {
 		t.Errorf("%+v", result)
 	}
 	tr.gone(t)
 }
 
-// Somebody outside the tree, here the test itself, may hold the pipe for ever.
-func TestStrangerHoldsThePipe(t *testing.T) {
+// A process outside the tree, here the test itself, may keep the pipe open.
+func TestForeignProcessKeepsThePipeOpen(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, "echo up; exec sleep 60")
+	tr := startTree(t, "echo up; exec sleep 60")
 	tr.output.await(t, "up", 1)
-	if stranger, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", tr.PID()), os.O_WRONLY, 0); err == nil {
-		defer func() { _ = stranger.Close() }()
+	if foreign, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", tr.PID()), os.O_WRONLY, 0); err == nil {
+		defer func() { _ = foreign.Close() }()
 	} else if _, missing := os.Stat("/proc/self/fd"); missing == nil {
 		t.Fatal(err)
 	}
 	tr.Stop(t.Context(), "TERM", 0, nil)
 	tr.gone(t)
-	if !await(tr.pump.ended, 0) {
-		t.Error("the pipe is still read")
+	if !isClosed(tr.pump.ended) {
+		t.Error("the pipe is still being read")
 	}
 }
 
-func TestChildsSurroundings(t *testing.T) {
+func TestChildInheritsNothing(t *testing.T) {
 	t.Parallel()
-	// A descriptor such as this process may itself have been given.
+	// A descriptor without close-on-exec, such as this process may inherit.
 	leaky, err := unix.Dup(2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Close(leaky) }()
-	tr := plant(t, `exec 9>&-; read x; echo "in $?"; test -e /dev/fd/`+fmt.Sprint(leaky)+`; echo "leaky $?"; ps -o sid= -p $$ >/dev/null 2>&1; echo up; exec sleep 60`)
+	tr := startTree(t, `exec 9>&-; read x; echo "in $?"; test -e /dev/fd/`+fmt.Sprint(leaky)+`; echo "leaky $?"; echo up; exec sleep 60`)
 	tr.output.await(t, "up", 1)
 	if got := tr.output.String(); got != "in 1\nleaky 1\nup\n" {
 		t.Errorf("got %q", got)
@@ -226,31 +227,30 @@ func TestDeathSignal(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("the kernel offers it on Linux only")
 	}
-	tr := plant(t, roleKey+`=parent exec "$SELF" sh -c 'trap "echo bye >\"$FIFO\"; exit 0" TERM; echo up; while :; do sleep 0.01; done'`)
+	tr := startTree(t, roleKey+`=parent exec "$SELF" sh -c 'trap "echo bye >\"$FIFO\"; exit 0" TERM; echo up; while :; do sleep 0.01; done'`)
 	tr.output.await(t, "up", 1)
 	if err := unix.Kill(tr.PID(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-tr.Done()
-	eventually(t, "the child of a killed parent says goodbye", func() bool {
+	waittest.Receive(t, tr.Done(), "the end of the leader")
+	waittest.Until(t, "the child of a killed parent gets TERM", func() bool {
 		n, err := unix.Read(int(tr.alive.Fd()), make([]byte, 1))
 		return n == 1 && err == nil
 	})
 	tr.Sweep(t.Context())
 }
 
-// A child that is being born has a copy of every listener that is open: who lets go
-// of a port meanwhile, for another child to take, must wait for the birth. Not
-// beside other tests, which start processes behind this package's back.
-func TestBetweenBirthsFreesPortsForGood(t *testing.T) {
-	const rounds, hands = 60, 3
-	var crowd sync.WaitGroup
-	over := make(chan struct{})
-	for range hands { // births without end
-		crowd.Go(func() {
+// Between fork and exec a child has a copy of every open listener. Not parallel: other
+// tests start processes by os/exec.
+func TestWithForkLockFreesPorts(t *testing.T) {
+	const rounds, workers = 60, 3
+	var starts sync.WaitGroup
+	stop := make(chan struct{})
+	for range workers {
+		starts.Go(func() {
 			for {
 				select {
-				case <-over:
+				case <-stop:
 					return
 				default:
 				}
@@ -276,6 +276,6 @@ func TestBetweenBirthsFreesPortsForGood(t *testing.T) {
 		}
 		_ = again.Close()
 	}
-	close(over)
-	crowd.Wait()
+	close(stop)
+	starts.Wait()
 }

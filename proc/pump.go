@@ -12,40 +12,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	quietBlock = 4 << 10  // the buffer of a child that says little
-	busyBlock  = 64 << 10 // of one that fills it: as much as a pipe holds
-	calmReads  = 64       // reads that would have fitted, after which the large buffer goes
-)
+// pumpBlock is the most that a pump reads at once, in bytes.
+const pumpBlock = 32 << 10
 
-// pump carries what comes out of a pipe to a writer, in one goroutine that is
-// parked in the poller, without a thread, while nothing comes.
+// pump copies from a pipe to a writer in one goroutine. While the pipe is empty, the
+// goroutine waits in the network poller, without a thread.
 type pump struct {
 	file  *os.File
 	to    io.Writer
 	stage atomic.Int32
-	empty chan struct{} // closed once the pipe was seen empty at stage leaderGone, or ended
-	ended chan struct{} // closed once the goroutine is over and the pipe closed
+	empty chan struct{} // closed once the pipe was empty in stage leaderExited, or has ended
+	ended chan struct{} // closed once the goroutine has ended and the pipe is closed
 
-	emptied sync.Once
-	block   []byte
-	got     int
-	failed  error
-	calm    int
+	emptyOnce sync.Once
+	block     []byte
+	n         int // bytes in block
+	err       error
 }
 
-// The stages of a pump: how it takes an empty pipe.
+// The stages decide what a pump does when the pipe is empty.
 const (
-	leaderLives = int32(iota) // more will come
-	leaderGone                // all that the leader wrote has been read
-	treeGone                  // nobody is left whose output matters
+	leaderRuns   = int32(iota) // wait
+	leaderExited               // close pump.empty, and wait
+	treeEnded                  // end: only foreign processes can still write
 )
 
 func newPump(file *os.File, to io.Writer) *pump {
 	if to == nil {
 		to = io.Discard
 	}
-	return &pump{file: file, to: to, empty: make(chan struct{}), ended: make(chan struct{}), block: make([]byte, quietBlock)}
+	return &pump{file: file, to: to, empty: make(chan struct{}), ended: make(chan struct{}), block: make([]byte, pumpBlock)}
 }
 
 func (p *pump) run() {
@@ -55,71 +51,52 @@ func (p *pump) run() {
 	conn, err := p.file.SyscallConn()
 	for err == nil {
 		err = p.read(conn)
-		if p.got > 0 {
-			// What the writer makes of it is its own business: the child must never
-			// stand still because a disk is full.
-			_, _ = p.to.Write(p.block[:p.got])
-			p.resize()
+		if p.n > 0 {
+			// Errors of the writer are ignored: a full disk must not block the child.
+			_, _ = p.to.Write(p.block[:p.n])
 		}
 	}
 }
 
 // read waits for a block. A deadline only means that the stage has changed.
 func (p *pump) read(conn syscall.RawConn) error {
-	p.got, p.failed = 0, nil
-	err := conn.Read(p.attempt)
+	p.n, p.err = 0, nil
+	err := conn.Read(p.tryRead)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return p.file.SetReadDeadline(time.Time{})
 	}
-	return errors.Join(err, p.failed)
+	return errors.Join(err, p.err)
 }
 
-// attempt reads what is there; false parks the goroutine until there is more.
-func (p *pump) attempt(fd uintptr) bool {
-	var err error
-	for {
-		p.got, err = unix.Read(int(fd), p.block)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
+// tryRead reads without blocking. It returns false to wait for more.
+func (p *pump) tryRead(fd uintptr) bool {
+	n, err := unix.Read(int(fd), p.block)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(int(fd), p.block)
 	}
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		p.got = 0
 		switch p.stage.Load() {
-		case treeGone:
-			p.failed = io.EOF
+		case treeEnded:
+			p.err = io.EOF
 			return true
-		case leaderGone:
+		case leaderExited:
 			p.markEmpty()
 		}
 		return false
 	case err != nil:
-		p.got, p.failed = 0, err
-	case p.got == 0:
-		p.failed = io.EOF
+		p.err = err
+	case n == 0:
+		p.err = io.EOF
+	default:
+		p.n = n
 	}
 	return true
 }
 
-// resize gives a busy child the large buffer and takes it back when it has been
-// calm for a while: a hundred silent children shall not hold six megabytes.
-func (p *pump) resize() {
-	switch {
-	case len(p.block) == quietBlock && p.got == quietBlock:
-		p.block, p.calm = make([]byte, busyBlock), 0
-	case len(p.block) == busyBlock && p.got > quietBlock:
-		p.calm = 0
-	case len(p.block) == busyBlock:
-		if p.calm++; p.calm >= calmReads {
-			p.block = make([]byte, quietBlock)
-		}
-	}
-}
+func (p *pump) markEmpty() { p.emptyOnce.Do(func() { close(p.empty) }) }
 
-func (p *pump) markEmpty() { p.emptied.Do(func() { close(p.empty) }) }
-
-// advance moves to a later stage and wakes the goroutine so that it looks at it.
+// advance sets a later stage and wakes the goroutine.
 func (p *pump) advance(stage int32) {
 	for {
 		old := p.stage.Load()
@@ -127,36 +104,44 @@ func (p *pump) advance(stage int32) {
 			break
 		}
 	}
-	_ = p.file.SetReadDeadline(time.Unix(1, 0)) // fails only where the pipe is closed already
+	_ = p.file.SetReadDeadline(time.Unix(1, 0)) // fails only if the pipe is closed
 }
 
-// settle returns once all that was written before the call has been handed on,
-// but no later than after limit.
-func (p *pump) settle(limit time.Duration) {
-	p.advance(leaderGone)
-	await(p.empty, limit)
+// drain returns once everything that was written before the call has been passed on,
+// or after timeout.
+func (p *pump) drain(timeout time.Duration) {
+	p.advance(leaderExited)
+	waitClosed(p.empty, timeout)
 }
 
-// finish hands on what is left and closes the pipe, even where a stranger still
-// holds its other end. It returns no later than after limit.
-func (p *pump) finish(limit time.Duration) {
-	p.advance(treeGone)
-	await(p.ended, limit)
+// finish passes on what is left and closes the pipe, even if a foreign process still
+// has it open. It returns after timeout at the latest.
+func (p *pump) finish(timeout time.Duration) {
+	p.advance(treeEnded)
+	waitClosed(p.ended, timeout)
 }
 
-// await waits for a channel to be closed and tells whether it was in time.
-func await(closed <-chan struct{}, limit time.Duration) bool {
-	select {
-	case <-closed:
+// waitClosed waits for a channel to be closed, and reports whether it was within
+// timeout.
+func waitClosed(ch <-chan struct{}, timeout time.Duration) bool {
+	if isClosed(ch) {
 		return true
-	default:
 	}
-	timer := time.NewTimer(limit)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
-	case <-closed:
+	case <-ch:
 		return true
 	case <-timer.C:
+		return false
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
 		return false
 	}
 }

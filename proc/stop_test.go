@@ -15,62 +15,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nasty are trees that outlive the usual ways of stopping a process. Each prints
-// "up" once for each of its processes that must be waited for.
-var nasty = []struct {
+// stubborn are trees that outlive the usual ways of stopping a process. Each prints
+// "up" once for each of its processes that a test must wait for.
+var stubborn = []struct {
 	name, script string
 	up           int
-	killed       bool // the leader has to be killed
-	swept        bool // others have to be killed
+	killed       bool // the leader must be killed
+	swept        bool // descendants must be killed
 }{
 	{"plain", `echo up; exec sleep 60`, 1, false, false},
 	{"a child in the group", `sleep 60 & echo up; wait`, 1, false, false},
-	{"the leader ignores all", `trap "" TERM INT HUP QUIT; echo up; while :; do sleep 60; done`, 1, true, true},
-	{"a child ignores all", `(trap "" TERM INT HUP; echo up; while :; do sleep 60; done) & wait`, 1, false, true},
-	{"a session of its own", `SETSID -c "echo up; exec sleep 60" & wait`, 1, false, false},
-	{"a session that ignores all", `SETSID -c 'trap "" TERM INT HUP; echo up; exec sleep 60' & wait`, 1, false, true},
+	{"the leader ignores signals", `trap "" TERM INT HUP QUIT; echo up; while :; do sleep 60; done`, 1, true, true},
+	{"a child ignores signals", `(trap "" TERM INT HUP; echo up; while :; do sleep 60; done) & wait`, 1, false, true},
+	{"a new session", `SETSID -c "echo up; exec sleep 60" & wait`, 1, false, false},
+	{"a session that ignores signals", `SETSID -c 'trap "" TERM INT HUP; echo up; exec sleep 60' & wait`, 1, false, true},
 	{"forked twice", `(SETSID -c "echo up; exec sleep 60" &) ; echo up; exec sleep 60`, 2, false, false},
 	{"forked twice, no marker", `(env -i SETSID -c "echo up; exec sleep 60" 9>&9 &) ; exec sleep 60`, 1, false, false},
-	{"leader gone", `SETSID -c "echo up; exec sleep 60" & exit 0`, 1, false, false},
+	{"the leader has ended", `SETSID -c "echo up; exec sleep 60" & exit 0`, 1, false, false},
 	{"stopped", `echo up; kill -STOP $$; exit 0`, 1, false, false},
 	{"a stopped child", `sh -c 'echo up; kill -STOP $$' & wait`, 1, false, false},
-	{"forks when told to go", `trap '' TERM; echo up; i=0; while :; do sleep 60 & sleep 0.001; done`, 1, true, true},
-	{"passes itself on", `f() { (trap "" TERM; echo up; sleep 0.01; f) & }; f; exec sleep 60`, 3, false, true},
+	{"forks without pause", `trap '' TERM; echo up; i=0; while :; do sleep 60 & sleep 0.001; done`, 1, true, true},
+	{"replaces itself by forks", `f() { (trap "" TERM; echo up; sleep 0.01; f) & }; f; exec sleep 60`, 3, false, true},
 }
 
-func TestStopNastyTrees(t *testing.T) {
-	for _, way := range []struct{ adopting, tty bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
-		for _, test := range nasty {
-			t.Run(fmt.Sprintf("adopting=%t/tty=%t/%s", way.adopting, way.tty, test.name), func(t *testing.T) {
-				if way.adopting {
-					adopt(t)
+func TestStopStubbornTrees(t *testing.T) {
+	for _, way := range []struct{ subreaper, tty bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		for _, test := range stubborn {
+			t.Run(fmt.Sprintf("subreaper=%t/tty=%t/%s", way.subreaper, way.tty, test.name), func(t *testing.T) {
+				if way.subreaper {
+					becomeSubreaper(t)
 				}
-				tr := plantOn(t, way.tty, strings.ReplaceAll(test.script, "SETSID", newSession()))
+				tr := startTreeOn(t, way.tty, strings.ReplaceAll(test.script, "SETSID", newSession()))
 				tr.output.await(t, "up", test.up)
 				grace := 20 * time.Second
 				if test.killed || test.swept {
 					grace = 50 * time.Millisecond
 				}
-				began := time.Now()
 				result := tr.Stop(t.Context(), "TERM", grace, nil)
-				if took := time.Since(began); took > 10*time.Second {
-					t.Errorf("took %v", took)
-				}
 				tr.gone(t)
 				if result.Killed != test.killed || result.Swept > 0 != test.swept || result.Left != nil {
 					t.Errorf("%+v", result)
 				}
 				if left := tr.Tree(); len(left) > 0 {
-					t.Errorf("left: %v", left)
+					t.Errorf("Tree after Stop: %v", left)
 				}
 			})
 		}
 	}
 }
 
-func TestStopIsGentle(t *testing.T) {
+func TestStopLetsTheLeaderExit(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done`)
+	tr := startTree(t, `trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done`)
 	tr.output.await(t, "up", 1)
 	result := tr.Stop(t.Context(), "TERM", 10*time.Second, nil)
 	if exit := tr.Exit(); exit.Code != 7 || result.Killed || !strings.HasSuffix(tr.output.String(), "bye\n") {
@@ -79,10 +75,10 @@ func TestStopIsGentle(t *testing.T) {
 	tr.gone(t)
 }
 
-// A leader that goes at once does not cost its children their grace.
-func TestGraceIsTheWholeTrees(t *testing.T) {
+// Grace continues for descendants when the leader has ended.
+func TestGraceIsForTheWholeTree(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, newSession()+` -c 'trap "sleep 0.2; echo bye; exit" TERM; echo up; while :; do sleep 0.01; done' & wait`)
+	tr := startTree(t, newSession()+` -c 'trap "sleep 0.2; echo bye; exit" TERM; echo up; while :; do sleep 0.01; done' & wait`)
 	tr.output.await(t, "up", 1)
 	result := tr.Stop(t.Context(), "TERM", 10*time.Second, nil)
 	if !strings.HasSuffix(tr.output.String(), "bye\n") || result.Swept != 0 {
@@ -93,26 +89,26 @@ func TestGraceIsTheWholeTrees(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `trap "" TERM; echo up; while :; do sleep 60; done`)
+	tr := startTree(t, `trap "" TERM; echo up; while :; do sleep 60; done`)
 	tr.output.await(t, "up", 1)
 	var lefts []time.Duration
-	result := tr.Stop(t.Context(), "TERM", 500*time.Millisecond, func(left time.Duration, laggards []Info) {
+	result := tr.Stop(t.Context(), "TERM", 500*time.Millisecond, func(left time.Duration, remaining []Info) {
 		lefts = append(lefts, left)
-		if len(laggards) == 0 || laggards[0].PID != tr.PID() {
-			t.Errorf("laggards: %v", laggards)
+		if len(remaining) == 0 || remaining[0].PID != tr.PID() {
+			t.Errorf("remaining: %v, want the leader", remaining)
 		}
 	})
 	if len(lefts) == 0 || len(lefts) > 3 || !slices.IsSortedFunc(lefts, func(a, b time.Duration) int { return cmp.Compare(b, a) }) || lefts[0] > 450*time.Millisecond {
-		t.Errorf("left: %v", lefts)
+		t.Errorf("progress got %v", lefts)
 	}
 	if !result.Killed {
 		t.Errorf("%+v", result)
 	}
 }
 
-func TestStopIsOneForAllCallers(t *testing.T) {
+func TestConcurrentStops(t *testing.T) {
 	t.Parallel()
-	hasten := map[string]func(*Process) Result{
+	shorten := map[string]func(*Process) Result{
 		"a shorter grace": func(p *Process) Result { return p.Stop(context.Background(), "TERM", 0, nil) },
 		"an ended context": func(p *Process) Result {
 			ctx, cancel := context.WithCancel(context.Background())
@@ -121,15 +117,15 @@ func TestStopIsOneForAllCallers(t *testing.T) {
 		},
 		"a sweep": func(p *Process) Result { return p.Sweep(context.Background()) },
 	}
-	for name, second := range hasten {
+	for name, second := range shorten {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tr := plant(t, `trap "echo told" TERM; echo up; while :; do sleep 0.01; done`)
+			tr := startTree(t, `trap "echo signaled" TERM; echo up; while :; do sleep 0.01; done`)
 			tr.output.await(t, "up", 1)
 			var first Result
 			var callers sync.WaitGroup
 			callers.Go(func() { first = tr.Stop(context.Background(), "TERM", time.Hour, nil) })
-			tr.output.await(t, "told", 1)
+			tr.output.await(t, "signaled", 1)
 			latter := second(tr.Process)
 			callers.Wait()
 			if !first.Killed || !latter.Killed || first.Swept != latter.Swept {
@@ -145,41 +141,41 @@ func TestStopIsOneForAllCallers(t *testing.T) {
 
 func TestContextEndsGrace(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `trap "echo told" TERM; echo up; while :; do sleep 0.01; done`)
+	tr := startTree(t, `trap "echo signaled" TERM; echo up; while :; do sleep 0.01; done`)
 	tr.output.await(t, "up", 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	var stops sync.WaitGroup
 	stops.Go(func() { tr.Stop(ctx, "TERM", time.Hour, nil) })
-	tr.output.await(t, "told", 1)
+	tr.output.await(t, "signaled", 1)
 	cancel()
 	stops.Wait()
 	tr.gone(t)
 }
 
 func TestOwns(t *testing.T) {
-	for _, adopting := range []bool{false, true} {
-		if adopting {
-			adopt(t)
+	for _, subreaper := range []bool{false, true} {
+		if subreaper {
+			becomeSubreaper(t)
 		}
-		mine := plant(t, `sleep 60 & echo up $!; `+newSession()+` -c 'echo up $$; exec sleep 60' & (`+newSession()+` -c 'echo up $$; exec sleep 60' &); wait`)
-		other := plant(t, `echo up $$; exec sleep 60`)
+		mine := startTree(t, `sleep 60 & echo up $!; `+newSession()+` -c 'echo up $$; exec sleep 60' & (`+newSession()+` -c 'echo up $$; exec sleep 60' &); wait`)
+		other := startTree(t, `echo up $$; exec sleep 60`)
 		mine.output.await(t, "up", 3)
 		other.output.await(t, "up", 1)
 		pids := append(numbersIn(mine.output.String()), mine.PID())
 		for _, pid := range pids {
 			if !mine.Owns(pid) || other.Owns(pid) {
-				t.Errorf("adopting=%t: %d is not known as its tree's", adopting, pid)
+				t.Errorf("subreaper=%t: Owns does not attribute %d to its tree only", subreaper, pid)
 			}
 		}
 		for _, pid := range []int{other.PID(), os.Getpid(), os.Getppid(), 1, 0, -1, 1 << 30} {
 			if mine.Owns(pid) {
-				t.Errorf("%d is taken for the tree's", pid)
+				t.Errorf("Owns is true for %d", pid)
 			}
 		}
 		mine.Sweep(t.Context())
 		for _, pid := range pids {
 			if mine.Owns(pid) {
-				t.Errorf("%d is owned after its end", pid)
+				t.Errorf("Owns is true for %d after its end", pid)
 			}
 		}
 		mine.gone(t)
@@ -198,13 +194,13 @@ func numbersIn(text string) (found []int) {
 
 // node is one shell of a random tree.
 type node struct {
-	session, twice, deaf, unmarked bool
-	children                       []node
+	session, daemon, ignores, unmarked bool
+	children                           []node
 }
 
 func randomNode(rng *rand.Rand, depth int) node {
 	coin := func() bool { return rng.IntN(2) == 0 }
-	n := node{session: coin(), twice: coin(), deaf: coin(), unmarked: coin()}
+	n := node{session: coin(), daemon: coin(), ignores: coin(), unmarked: coin()}
 	if depth > 0 {
 		for range rng.IntN(3) {
 			n.children = append(n.children, randomNode(rng, depth-1))
@@ -213,10 +209,11 @@ func randomNode(rng *rand.Rand, depth int) node {
 	return n
 }
 
-// script writes the shells' words; nested ones go through files, not quotes.
+// script returns the node's shell script. Children run scripts in files, to avoid
+// nested quotes.
 func (n node) script(t testing.TB, dir string, count *int) string {
 	var text strings.Builder
-	if n.deaf {
+	if n.ignores {
 		text.WriteString("trap '' TERM INT HUP\n")
 	}
 	for _, child := range n.children {
@@ -232,7 +229,7 @@ func (n node) script(t testing.TB, dir string, count *int) string {
 		if child.unmarked {
 			start = "env -u PROC_TEST_TREE " + start
 		}
-		if child.twice {
+		if child.daemon {
 			start = "(" + start + " &)"
 		} else {
 			start += " &"
@@ -243,16 +240,16 @@ func (n node) script(t testing.TB, dir string, count *int) string {
 	return text.String()
 }
 
-// Whatever the tree, and at whatever moment it is ended, nothing of it is left.
+// Random trees are stopped at random moments.
 func TestChaos(t *testing.T) {
-	for _, adopting := range []bool{false, true} {
-		t.Run(fmt.Sprintf("adopting=%t", adopting), func(t *testing.T) {
-			if adopting {
-				adopt(t)
+	for _, subreaper := range []bool{false, true} {
+		t.Run(fmt.Sprintf("subreaper=%t", subreaper), func(t *testing.T) {
+			if subreaper {
+				becomeSubreaper(t)
 			}
 			for range 8 {
 				seed := rand.Uint64()
-				chaos(t, rand.New(rand.NewPCG(seed, 0)))
+				stopRandomTree(t, rand.New(rand.NewPCG(seed, 0)))
 				if t.Failed() {
 					t.Fatal("seed: ", seed)
 				}
@@ -261,10 +258,10 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-func chaos(t *testing.T, rng *rand.Rand) {
+func stopRandomTree(t *testing.T, rng *rand.Rand) {
 	count := 1
-	tr := plant(t, randomNode(rng, 3).script(t, t.TempDir(), &count))
-	tr.output.await(t, "up", rng.IntN(count+1)) // at a moment between the first and the last birth
+	tr := startTree(t, randomNode(rng, 3).script(t, t.TempDir(), &count))
+	tr.output.await(t, "up", rng.IntN(count+1)) // at a moment between the first and the last fork
 	if rng.IntN(2) == 0 {
 		_ = unix.Kill(tr.PID(), unix.SIGKILL)
 	}

@@ -10,39 +10,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The states of a process that matter here (xnu, bsd/sys/proc.h).
+// Process states (xnu, bsd/sys/proc.h).
 const (
 	stopped = 4 // SSTOP
 	zombie  = 5 // SZOMB
 )
 
-// survey looks at everybody: one call tells all.
-func survey(int) table { return everybody() }
+// readTree reads all processes, which takes one call.
+func readTree(int) table { return readAll(1) }
 
-func everybody() table {
-	look := table{}
+// readOrphans returns nothing: orphans go to launchd.
+func readOrphans() table { return nil }
+
+func readAll(int) table {
+	t := table{}
 	processes, err := unix.SysctlKinfoProcSlice("kern.proc.all")
 	if err != nil {
-		return look
+		return t
 	}
 	for i := range processes {
 		info := infoOf(&processes[i])
-		look[info.PID] = info
+		t[info.PID] = info
 	}
-	return look
+	return t
 }
 
-// descend is for where there are lists of children.
-func (table) descend([]int) {}
-
-// adopted is nobody: orphans go to launchd.
-func (f *family) adopted() ([]int, bool) { return nil, false }
-
-// inspect looks at one process, zombies included.
+// inspect reads one process or zombie.
 func inspect(pid int) (Info, error) {
 	found, err := unix.SysctlKinfoProcSlice("kern.proc.pid", pid)
 	if err != nil {
-		return Info{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return Info{}, fmt.Errorf("inspect process %d: %w", pid, err)
 	}
 	if len(found) != 1 || int(found[0].Proc.P_pid) != pid {
 		return Info{}, os.ErrProcessDone
@@ -50,7 +47,8 @@ func inspect(pid int) (Info, error) {
 	return infoOf(&found[0]), nil
 }
 
-// infoOf leaves CPU time and memory to measure: the kernel does not fill them in here.
+// infoOf does not set CPU time and memory, which the kernel does not provide here;
+// see measure.
 func infoOf(k *unix.KinfoProc) Info {
 	name, _, _ := bytes.Cut(k.Proc.P_comm[:], []byte{0})
 	info := Info{
@@ -67,11 +65,11 @@ func infoOf(k *unix.KinfoProc) Info {
 	case zombie:
 		info.State = "Z"
 	}
-	info.SID, _ = unix.Getsid(info.PID) // 0 where it is gone, which is nobody's session
+	info.SID, _ = unix.Getsid(info.PID) // 0, which is no session, if it has ended
 	return info
 }
 
-// measure fills in CPU time and memory, which take a call for each process.
+// measure sets CPU time and memory, which takes calls for each process.
 func measure(processes []Info) {
 	for i := range processes {
 		handle := &process.Process{Pid: int32(processes[i].PID)} //nolint:gosec // G115: a PID is 32 bits
@@ -84,8 +82,7 @@ func measure(processes []Info) {
 	}
 }
 
-// environment is what a process of this user was started with. The kernel shows
-// other users' to nobody.
+// environment returns the environment with which a process of this user was started.
 func environment(pid int) []byte {
 	found, err := unix.SysctlKinfoProcSlice("kern.proc.pid", pid)
 	if err != nil || len(found) != 1 || int(found[0].Eproc.Ucred.Uid) != os.Geteuid() {
@@ -95,11 +92,11 @@ func environment(pid int) []byte {
 	if err != nil {
 		return nil
 	}
-	environ, _ := processArguments(raw)
+	environ, _ := environmentOf(raw)
 	return environ
 }
 
-// nameOf and outputs would need a library call for each descriptor.
-func nameOf(*os.File) string { return "" }
+// outputOf and outputs would need libproc.
+func outputOf(*os.File) string { return "" }
 
 func outputs(int) []string { return nil }

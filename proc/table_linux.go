@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -12,45 +13,57 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// userHZ is the unit of times in /proc/PID/stat, the same on every architecture
-// that Go's Linux ports have (proc_pid_stat(5), sysconf(_SC_CLK_TCK)).
+// userHZ is the unit of times in /proc/PID/stat on all of Go's Linux ports
+// (proc_pid_stat(5), sysconf(_SC_CLK_TCK)).
 const userHZ = 100
 
-// survey looks at every process that may belong to the leader's tree. Where
-// orphans come to this process, those are its own descendants, which costs a few
-// reads; else it is everybody.
-func survey(leader int) table {
-	look := table{}
+// readTree reads every process that may belong to the leader's tree. If this process
+// is the subreaper, those are its descendants, otherwise all processes.
+func readTree(leader int) table {
+	t := table{}
 	next := []int{leader}
-	// Once more as long as orphans have come meanwhile: what passes itself on from
-	// process to process cannot keep ahead of the look.
-	for len(next) > 0 {
-		if !look.descend(next) {
-			return everybody()
+	// Repeated while there are new orphans, so that a process that passes itself on
+	// by forking cannot stay ahead.
+	for round := 0; len(next) > 0 && round < 100; round++ {
+		orphans, ok := []int(nil), t.readDescendants(next)
+		if ok {
+			orphans, ok = children.adopted()
 		}
-		adopted, ok := ours.adopted()
 		if !ok {
-			return everybody()
+			return readAll(sweepRounds)
 		}
-		next = look.unseen(adopted)
+		next = t.unread(orphans)
 	}
-	return look
+	return t
 }
 
-// everybody is all processes that /proc shows, those too that begin while it is read.
-func everybody() table {
-	look := table{}
-	for next := numbers("/proc"); len(next) > 0; next = look.unseen(numbers("/proc")) {
-		for _, pid := range next {
-			look.see(pid)
-		}
-	}
-	return look
+// readOrphans reads the adopted orphans and their descendants.
+func readOrphans() table {
+	t := table{}
+	orphans, _ := children.adopted()
+	t.readDescendants(orphans)
+	return t
 }
 
-// see looks at one process and tells whether it is there. One that has ended is
-// remembered as a zombie, which it was.
-func (t table) see(pid int) bool {
+// readAll reads all processes. Each further round adds those that have started
+// during the one before.
+func readAll(rounds int) table {
+	t := table{}
+	for range rounds {
+		pids := t.unread(numbers("/proc"))
+		if len(pids) == 0 {
+			break
+		}
+		for _, pid := range pids {
+			t.read(pid)
+		}
+	}
+	return t
+}
+
+// read adds one process, and reports whether it is alive. One that has ended is
+// added as a zombie.
+func (t table) read(pid int) bool {
 	info, err := inspect(pid)
 	if err != nil {
 		info = Info{PID: pid, State: "Z"}
@@ -59,147 +72,137 @@ func (t table) see(pid int) bool {
 	return !info.zombie()
 }
 
-func (t table) unseen(pids []int) (rest []int) {
+func (t table) unread(pids []int) (rest []int) {
 	for _, pid := range pids {
-		if _, seen := t[pid]; !seen {
+		if _, there := t[pid]; !there {
 			rest = append(rest, pid)
 		}
 	}
 	return rest
 }
 
-// descend sees the roots and all their descendants; false where the kernel was
-// built without lists of children (CONFIG_PROC_CHILDREN).
-func (t table) descend(roots []int) bool {
+// readDescendants adds the roots and their descendants. It reports false if the
+// kernel was built without lists of children (CONFIG_PROC_CHILDREN).
+func (t table) readDescendants(roots []int) bool {
 	for len(roots) > 0 {
 		pid := roots[len(roots)-1]
 		roots = roots[:len(roots)-1]
-		if _, seen := t[pid]; seen || !t.see(pid) {
-			continue // a zombie's children have gone to others
+		if _, there := t[pid]; there || !t.read(pid) {
+			continue // a zombie has no children any more
 		}
 		threads := []int{pid}
 		if t[pid].threads != 1 {
-			threads = numbers("/proc/" + strconv.Itoa(pid) + "/task")
+			threads = numbers(procPath(pid, "task"))
 		}
 		for _, thread := range threads {
-			children, err := childrenOf(pid, thread)
+			pids, err := childrenOf(pid, thread)
 			if err != nil && thread == pid && Alive(pid, t[pid].StartTime) {
 				return false
 			}
-			roots = append(roots, children...)
+			roots = append(roots, pids...)
 		}
 	}
 	return true
 }
 
-// childrenOf lists what one thread has forked or, if it is the first of its
-// process, adopted.
+// childrenOf lists the processes that one thread has forked or, if it is the first
+// thread, adopted.
 func childrenOf(pid, thread int) ([]int, error) {
-	text, err := slurp("/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(thread) + "/children")
+	text, err := os.ReadFile(procPath(pid, "task", strconv.Itoa(thread), "children"))
 	if err != nil {
 		return nil, err
 	}
-	var pids []int
-	for field := range bytes.FieldsSeq(text) {
-		if child, err := strconv.Atoi(string(field)); err == nil {
-			pids = append(pids, child)
-		}
-	}
-	return pids, nil
+	return parseNumbers(strings.Fields(string(text))), nil
 }
 
-// adopted are the orphans that have come to this process; false where they do
-// not. The kernel gives them to the first thread (kernel/exit.c,
-// find_new_reaper), so that one list tells.
-func (f *family) adopted() ([]int, bool) {
-	f.births.Lock()
-	defer f.births.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.adopts {
+// adopted returns the children of this process that it has not started. It reports
+// false if orphans are not adopted. The kernel gives them to the first thread
+// (kernel/exit.c, find_new_reaper), so that one list is enough.
+func (c *childSet) adopted() ([]int, bool) {
+	c.forks.Lock()
+	defer c.forks.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.subreaper {
 		return nil, false
 	}
-	children, err := childrenOf(os.Getpid(), os.Getpid())
+	pids, err := childrenOf(os.Getpid(), os.Getpid())
 	if err != nil {
 		return nil, false
 	}
 	var orphans []int
-	for _, pid := range children {
-		if !f.pids[pid] {
+	for _, pid := range pids {
+		if !c.pids[pid] {
 			orphans = append(orphans, pid)
 		}
 	}
 	return orphans, true
 }
 
-// inspect looks at one process, zombies included.
+// inspect reads one process or zombie.
 func inspect(pid int) (Info, error) {
-	text, err := slurp("/proc/" + strconv.Itoa(pid) + "/stat")
+	text, err := os.ReadFile(procPath(pid, "stat"))
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		return Info{}, os.ErrProcessDone
 	}
 	if err != nil {
-		return Info{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return Info{}, fmt.Errorf("inspect process %d: %w", pid, err)
 	}
 	return parseStat(text)
 }
 
-// parseStat reads /proc/PID/stat (proc_pid_stat(5)). The name stands in
-// parentheses and may hold any byte, a parenthesis too.
+// parseStat parses /proc/PID/stat (proc_pid_stat(5)). The name is in parentheses
+// and may contain any byte, including a parenthesis.
 func parseStat(text []byte) (Info, error) {
 	open, shut := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 1 || shut < open {
 		return Info{}, fmt.Errorf("process without a name: %q", text)
 	}
-	fields := bytes.Fields(text[shut+1:])
+	fields := strings.Fields(string(text[shut+1:]))
 	if len(fields) < 22 {
 		return Info{}, fmt.Errorf("process with %d fields: %q", len(fields), text)
 	}
-	number := func(field []byte) int64 {
-		n, _ := strconv.ParseInt(string(field), 10, 64)
+	number := func(field string) int64 {
+		n, _ := strconv.ParseInt(field, 10, 64)
 		return n
 	}
 	return Info{
-		PID:       int(number(bytes.TrimSpace(text[:open]))),
+		PID:       int(number(strings.TrimSpace(string(text[:open])))),
 		Name:      string(text[open+1 : shut]),
-		State:     string(fields[0]),
+		State:     fields[0],
 		PPID:      int(number(fields[1])),
 		PGID:      int(number(fields[2])),
 		SID:       int(number(fields[3])),
 		CPU:       time.Duration(number(fields[11])+number(fields[12])) * (time.Second / userHZ),
 		threads:   int(number(fields[17])),
-		StartTime: string(fields[19]),
+		StartTime: fields[19],
 		RSS:       number(fields[21]) * int64(os.Getpagesize()),
 	}, nil
 }
 
-// measure is nothing here: a look brings CPU time and memory with it.
+// measure does nothing on Linux: inspect sets CPU time and memory.
 func measure([]Info) {}
 
-// environment is what a process of this user was started with. Who has
-// overwritten that memory since (setproctitle) shows other bytes. Empty where it
-// is another user's, or gone.
+// environment returns the environment with which a process of this user was started,
+// or other bytes if the process has overwritten that memory (setproctitle). It is
+// empty for a process of another user.
 func environment(pid int) []byte {
-	directory := "/proc/" + strconv.Itoa(pid)
 	var stat unix.Stat_t
-	if unix.Stat(directory, &stat) != nil || int(stat.Uid) != os.Geteuid() {
+	if unix.Stat(procPath(pid), &stat) != nil || int(stat.Uid) != os.Geteuid() {
 		return nil
 	}
-	environ, err := slurp(directory + "/environ")
-	if err != nil {
-		return nil
-	}
+	environ, _ := os.ReadFile(procPath(pid, "environ")) // it may have ended
 	return environ
 }
 
-// nameOf is what /proc calls an open file: "pipe:[4711]".
-func nameOf(file *os.File) string {
-	return outputName("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+// outputOf returns the name of an open file in /proc: "pipe:[4711]".
+func outputOf(file *os.File) string {
+	return linkTarget("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
 }
 
-// outputName is what /proc calls the file that a descriptor is of. Terminals are
-// numbered in each container anew: by device and inode they are told apart.
-func outputName(descriptor string) string {
+// linkTarget returns the name of the file of a descriptor. Each container numbers its
+// own terminals, so a terminal is named by device and inode.
+func linkTarget(descriptor string) string {
 	name, err := os.Readlink(descriptor)
 	if err != nil || !strings.HasPrefix(name, "/dev/pts/") {
 		return name
@@ -211,56 +214,31 @@ func outputName(descriptor string) string {
 	return fmt.Sprintf("pts:[%d:%d]", stat.Dev, stat.Ino)
 }
 
-// outputs are the names of what a process has as standard output and error.
+// outputs returns the names of a process's standard output and error.
 func outputs(pid int) []string {
-	var names []string
-	for _, fd := range []string{"/fd/1", "/fd/2"} {
-		if name := outputName("/proc/" + strconv.Itoa(pid) + fd); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
+	return []string{linkTarget(procPath(pid, "fd/1")), linkTarget(procPath(pid, "fd/2"))}
 }
 
-// numbers are the entries of a directory that are numbers.
-func numbers(directory string) []int {
-	folder, err := os.Open(directory)
+func procPath(pid int, names ...string) string {
+	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, names...)...)
+}
+
+// numbers returns the entries of a directory that are numbers.
+func numbers(path string) []int {
+	directory, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = folder.Close() }()
-	names, _ := folder.Readdirnames(-1) // as far as it comes: a process may end meanwhile
-	var found []int
-	for _, name := range names {
-		if n, err := strconv.Atoi(name); err == nil {
-			found = append(found, n)
-		}
-	}
-	return found
+	defer func() { _ = directory.Close() }()
+	names, _ := directory.Readdirnames(-1) // a process may end meanwhile
+	return parseNumbers(names)
 }
 
-// slurp reads a file of /proc in the fewest system calls: a look reads hundreds.
-func slurp(path string) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	buffer := make([]byte, 1024)
-	for filled := 0; ; {
-		n, err := unix.Read(fd, buffer[filled:])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		filled += n
-		if n == 0 {
-			return buffer[:filled], nil
-		}
-		if filled == len(buffer) {
-			buffer = append(buffer, make([]byte, 3*len(buffer))...)
+func parseNumbers(texts []string) (parsed []int) {
+	for _, text := range texts {
+		if n, err := strconv.Atoi(text); err == nil {
+			parsed = append(parsed, n)
 		}
 	}
+	return parsed
 }

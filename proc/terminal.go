@@ -10,15 +10,15 @@ import (
 	"golang.org/x/term"
 )
 
-// The size of a terminal that nobody sees: wide, since programs fold their lines.
+// The size of a child's terminal: wide, since programs wrap their lines.
 const (
 	terminalRows    = 40
 	terminalColumns = 120
 )
 
-// channel makes what a child's output goes through: near is read here, far is the
-// child's. Both are the caller's to close.
-func channel(tty bool) (near, far *os.File, err error) {
+// outputPipe returns both ends of a pipe or terminal for a child's output: near is
+// read here, far is the child's. The caller closes both.
+func outputPipe(tty bool) (near, far *os.File, err error) {
 	if !tty {
 		return os.Pipe()
 	}
@@ -26,17 +26,17 @@ func channel(tty bool) (near, far *os.File, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a terminal: %w", err)
 	}
-	defer func() { _ = master.Close() }() // near is another descriptor of it
+	defer func() { _ = master.Close() }() // near is a duplicate
 	near, err = pollable(master)
 	if err == nil {
 		err = pty.Setsize(far, &pty.Winsize{Rows: terminalRows, Cols: terminalColumns})
 	}
 	if err == nil {
-		// Else the kernel makes \r\n of each \n, and the bytes are not those written.
+		// Otherwise the kernel converts each \n to \r\n.
 		_, err = term.MakeRaw(int(far.Fd()))
 	}
 	if err == nil {
-		err = unix.SetNonblock(int(far.Fd()), false) // children expect that a write waits
+		err = unix.SetNonblock(int(far.Fd()), false) // children expect a write to block
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("set up a terminal: %w", err), near.Close(), far.Close())
@@ -44,8 +44,8 @@ func channel(tty bool) (near, far *os.File, err error) {
 	return near, far, nil
 }
 
-// pollable is a file that a goroutine can wait for without a thread: pty.Open asks
-// for its descriptor, which ends that.
+// pollable returns a duplicate that the network poller can wait for: pty.Open calls
+// Fd, which makes a file blocking.
 func pollable(file *os.File) (*os.File, error) {
 	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -8,15 +8,17 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"silo/wait/waittest"
 )
 
-// An interrupt typed on a terminal reaches the command once, from the kernel, and
-// leaves this process alive to report the command's code.
+// The kernel sends a typed interrupt to the command, once, and this process survives
+// it to return the command's code.
 func TestForegroundOnATerminal(t *testing.T) {
 	t.Parallel()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no pseudo terminals here: ", err)
+		t.Skip("no pseudo terminals: ", err)
 	}
 	defer func() { _ = master.Close() }()
 	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
@@ -31,14 +33,14 @@ func TestForegroundOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "sh", "-c", `trap "n=x\$n" INT; trap 'echo "interrupts: $n."; exit 9' USR1; echo up; while :; do sleep 0.01; [ -n "$n" ] && echo hit; done`)
-	cmd.Env = as("foreground")
+	cmd.Env = withRole("foreground")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	_ = terminal.Close()
-	screen := newTranscript()
+	screen := newRecorder()
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
@@ -57,7 +59,7 @@ func TestForegroundOnATerminal(t *testing.T) {
 		t.Error(err)
 	}
 	_ = master.Close()
-	<-drained
+	waittest.Receive(t, drained, "the end of the terminal")
 	if got := screen.String(); !strings.Contains(got, "interrupts: x.") {
 		t.Errorf("got %q", got)
 	}

@@ -1,18 +1,19 @@
 package proc
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"slices"
 )
 
-// table is one look at processes, by PID.
+// table is a set of processes by PID, read at about the same time.
 type table map[int]Info
 
-// kin picks the living members of a tree: the seeds and all that descends from
-// them. Parents come before their children, siblings by PID. seed may be asked
-// of any process that is not known to descend from another seed.
-func (t table) kin(seed func(Info) bool) []Info {
+// descendants returns the living processes among the seeds and everything that
+// descends from them. Parents precede their children, siblings are in order of PID.
+// It may call seed for any process that does not descend from another seed.
+func (t table) descendants(seed func(Info) bool) []Info {
 	children := map[int][]int{}
 	pids := slices.Sorted(maps.Keys(t))
 	for _, pid := range pids {
@@ -22,8 +23,8 @@ func (t table) kin(seed func(Info) bool) []Info {
 	}
 	var members []Info
 	seen := map[int]bool{}
-	var take func(pid int)
-	take = func(pid int) {
+	var add func(pid int)
+	add = func(pid int) {
 		if seen[pid] {
 			return
 		}
@@ -32,49 +33,70 @@ func (t table) kin(seed func(Info) bool) []Info {
 			members = append(members, info)
 		}
 		for _, child := range children[pid] {
-			take(child)
+			add(child)
 		}
 	}
 	for _, pid := range pids {
 		if !seen[pid] && seed(t[pid]) {
-			take(pid)
+			add(pid)
 		}
 	}
 	return members
 }
 
-// lineage tells who belongs to the tree of one leader, apart from descent.
-type lineage struct {
-	leader int
-	start  string
-	marker string
-	pipe   string         // the pipe of the tree's output, as the kernel names it; empty: not known
-	passed bool           // the leader's number is another process's now
-	known  map[int]string // start times of members seen earlier
+// without removes a process and its ancestors.
+func (t table) without(pid int) table {
+	for pid > 0 {
+		info, there := t[pid]
+		if !there {
+			break
+		}
+		delete(t, pid)
+		pid = info.PPID
+	}
+	return t
 }
 
-// member judges by what the kernel says of the process itself, then by where its
-// output goes and by the marker, which cost a further look.
-func (l lineage) member(info Info) bool {
-	if info.PID == l.leader {
-		return info.StartTime == l.start
+// matcher decides whether a process belongs to a tree by other signs than descent.
+type matcher struct {
+	leaders map[int]string  // start times by PID
+	known   map[int]string  // start times of members that were seen earlier
+	groups  map[int]bool    // sessions and process groups
+	pipes   map[string]bool // the pipes of the tree's output, as the kernel names them
+	markers map[string]bool
+}
+
+// matches checks output and environment last, since they take further reads.
+func (m matcher) matches(info Info) bool {
+	if start, ok := m.leaders[info.PID]; ok {
+		return info.StartTime == start
 	}
-	if start, ok := l.known[info.PID]; ok && start == info.StartTime {
+	if start, ok := m.known[info.PID]; ok && start == info.StartTime {
 		return true
 	}
-	if !l.passed && (info.SID == l.leader || info.PGID == l.leader) {
+	if m.groups[info.SID] || m.groups[info.PGID] {
 		return true
 	}
 	if info.zombie() || info.PID == os.Getpid() {
 		return false
 	}
-	return l.pipe != "" && writesTo(info.PID, l.pipe) || l.marker != "" && marked(info.PID, l.marker)
+	for _, name := range outputs(info.PID) {
+		if m.pipes[name] {
+			return true
+		}
+	}
+	for entry := range bytes.SplitSeq(environment(info.PID), []byte{0}) {
+		if m.markers[string(entry)] {
+			return true
+		}
+	}
+	return false
 }
 
-// Tree is the leader and its living descendants, zombies excluded, with their
-// CPU time and memory. A descendant is known by its line of parents, by the
-// leader's session or process group, by the marker, by having been seen as one
-// earlier, and on Linux by writing to the pipe that the leader was given.
+// Tree returns the leader and its living descendants, with their CPU time and
+// memory. A descendant is recognized by its parents, by the leader's session or
+// process group, by the marker, by having been recognized earlier and, on Linux, by
+// writing to the pipe that the leader was given.
 func (p *Process) Tree() []Info {
 	members := p.tree()
 	measure(members)
@@ -82,40 +104,48 @@ func (p *Process) Tree() []Info {
 }
 
 func (p *Process) tree() []Info {
-	look := survey(p.pid)
-	line := p.lineage()
-	if there, ok := look[p.pid]; ok && !there.zombie() && there.StartTime != p.start {
-		line.passed = true
-	}
-	members := look.kin(line.member)
+	t := readTree(p.pid)
+	leader, there := t[p.pid]
+	members := t.descendants(p.matcher(there && !leader.zombie() && leader.StartTime != p.start).matches)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.known)
-	for _, info := range members {
-		p.known[info.PID] = info.StartTime
-	}
+	p.known = startTimes(members)
 	return members
 }
 
-func (p *Process) lineage() lineage {
+// matcher returns the matcher of this tree. reused means that the leader's PID
+// belongs to another process now.
+func (p *Process) matcher(reused bool) matcher {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return lineage{leader: p.pid, start: p.start, marker: p.marker, pipe: p.pipe, known: maps.Clone(p.known)}
+	return matcher{
+		leaders: map[int]string{p.pid: p.start},
+		known:   p.known,
+		groups:  map[int]bool{p.pid: !reused},
+		pipes:   map[string]bool{p.pipe: p.pipe != ""},
+		markers: map[string]bool{p.marker: p.marker != ""},
+	}
 }
 
-// Owns tells whether a living process is the leader or one of its descendants.
-// It reads only the process and its ancestors: cheap enough to ask at every probe.
-func (p *Process) Owns(pid int) bool {
-	line := p.lineage()
-	if start, err := StartTime(p.pid); err == nil && start != p.start {
-		line.passed = true
+func startTimes(processes []Info) map[int]string {
+	times := map[int]string{}
+	for _, info := range processes {
+		times[info.PID] = info.StartTime
 	}
+	return times
+}
+
+// Owns reports whether a living process is the leader or one of its descendants. It
+// reads only that process and its ancestors.
+func (p *Process) Owns(pid int) bool {
+	start, err := StartTime(p.pid)
+	m := p.matcher(err == nil && start != p.start)
 	for depth := 0; pid > 1 && pid != os.Getpid() && depth < maxDepth; depth++ {
 		info, err := inspect(pid)
 		if err != nil || depth == 0 && info.zombie() {
 			return false
 		}
-		if line.member(info) {
+		if m.matches(info) {
 			return true
 		}
 		pid = info.PPID

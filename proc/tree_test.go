@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -12,25 +11,26 @@ import (
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"silo/wait/waittest"
 )
 
-// kin is exactly what can be reached from a seed, living, each once, and no
-// child before its parent.
-func TestKin(t *testing.T) {
+// The result is every living process that can be reached from a seed, once.
+func TestDescendants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		look, seeds := table{}, map[int]bool{}
+		all, seeds := table{}, map[int]bool{}
 		for pid := 1; pid <= rapid.IntRange(0, 20).Draw(rt, "processes"); pid++ {
-			look[pid] = Info{
+			all[pid] = Info{
 				PID:   pid,
-				PPID:  rapid.IntRange(0, 22).Draw(rt, "parent"), // a loop too, as a look that is not of one moment may show
+				PPID:  rapid.IntRange(0, 22).Draw(rt, "parent"), // loops are possible, since processes are read one after the other
 				State: rapid.SampledFrom([]string{"S", "R", "T", "Z"}).Draw(rt, "state"),
 			}
 			seeds[pid] = rapid.IntRange(0, 4).Draw(rt, "seed") == 0
 		}
 		reached := func(pid int) bool {
-			for range len(look) + 1 {
-				info, there := look[pid]
+			for range len(all) + 1 {
+				info, there := all[pid]
 				if !there {
 					return false
 				}
@@ -41,8 +41,8 @@ func TestKin(t *testing.T) {
 			}
 			return false
 		}
-		got := look.kin(func(info Info) bool { return seeds[info.PID] })
-		for pid, info := range look {
+		got := all.descendants(func(info Info) bool { return seeds[info.PID] })
+		for pid, info := range all {
 			count := 0
 			for _, member := range got {
 				if member.PID == pid {
@@ -50,28 +50,28 @@ func TestKin(t *testing.T) {
 				}
 			}
 			if want := reached(pid) && info.State != "Z"; want != (count == 1) || count > 1 {
-				rt.Errorf("%d: %d times in %v", pid, count, got)
+				rt.Errorf("process %d occurs %d times in %v", pid, count, got)
 			}
 		}
 	})
 }
 
-func TestKinOrder(t *testing.T) {
+func TestDescendantsOrder(t *testing.T) {
 	t.Parallel()
-	look := table{9: {PID: 9}, 3: {PID: 3, PPID: 9}, 7: {PID: 7, PPID: 9}, 5: {PID: 5, PPID: 7}, 4: {PID: 4, PPID: 1}}
-	got := fmt.Sprint(look.kin(func(info Info) bool { return info.PID == 9 }))
+	all := table{9: {PID: 9}, 3: {PID: 3, PPID: 9}, 7: {PID: 7, PPID: 9}, 5: {PID: 5, PPID: 7}, 4: {PID: 4, PPID: 1}}
+	got := fmt.Sprint(all.descendants(func(info Info) bool { return info.PID == 9 }))
 	if want := "[9  3  7  5 ]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-// A number that has passed to another process does not make that one a member.
-func TestMemberKnowsReusedNumbers(t *testing.T) {
+// A process that has the PID of an earlier member does not match.
+func TestMatcherDetectsReusedPIDs(t *testing.T) {
 	t.Parallel()
-	line := lineage{leader: 10, start: "1", known: map[int]string{20: "2"}}
+	m := matcher{leaders: map[int]string{10: "1"}, known: map[int]string{20: "2"}}
 	for _, test := range []struct {
 		info   Info
-		passed bool
+		reused bool
 		want   bool
 	}{
 		{Info{PID: 10, SID: 10, StartTime: "1"}, false, true},
@@ -83,16 +83,16 @@ func TestMemberKnowsReusedNumbers(t *testing.T) {
 		{Info{PID: 30, SID: 5, PGID: 10, StartTime: "3"}, false, true},
 		{Info{PID: 30, SID: 5, PGID: 10, StartTime: "3"}, true, false},
 	} {
-		line.passed = test.passed
-		if got := line.member(test.info); got != test.want {
-			t.Errorf("%+v, passed %t: %t", test.info, test.passed, got)
+		m.groups = map[int]bool{10: !test.reused}
+		if got := m.matches(test.info); got != test.want {
+			t.Errorf("%+v, leader's PID reused %t: matches = %t", test.info, test.reused, got)
 		}
 	}
 }
 
-func TestTreeIsMeasured(t *testing.T) {
+func TestTreeMeasures(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `sleep 60 & i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo up; wait`)
+	tr := startTree(t, `sleep 60 & i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo up; wait`)
 	tr.output.await(t, "up", 1)
 	members := tr.Tree()
 	if len(members) != 2 || members[0].PID != tr.PID() || members[1].PPID != tr.PID() || members[1].Name != "sleep" {
@@ -104,7 +104,7 @@ func TestTreeIsMeasured(t *testing.T) {
 	tr.Sweep(t.Context())
 }
 
-func TestAliveIsNotFooledByZombies(t *testing.T) {
+func TestZombiesAreNotAlive(t *testing.T) {
 	t.Parallel()
 	zombie := exec.Command("true")
 	if err := zombie.Start(); err != nil {
@@ -115,13 +115,13 @@ func TestAliveIsNotFooledByZombies(t *testing.T) {
 	if err != nil || start == "" {
 		t.Fatal(start, err)
 	}
-	eventually(t, "the zombie is seen", func() bool { return !Alive(pid, start) })
+	waittest.Until(t, "the child is a zombie", func() bool { return !Alive(pid, start) })
 	if err := unix.Kill(pid, 0); err != nil {
-		t.Errorf("the kernel has no zombie: %v", err)
+		t.Errorf("kill reports no zombie: %v", err)
 	}
 	_ = zombie.Wait()
 	if _, err := StartTime(pid); err == nil {
-		t.Error("a start time of nobody")
+		t.Error("a reaped process has a start time")
 	}
 	self, err := StartTime(os.Getpid())
 	if err != nil || !Alive(os.Getpid(), self) || !Alive(os.Getpid(), "") || Alive(os.Getpid(), self+"0") {
@@ -131,13 +131,13 @@ func TestAliveIsNotFooledByZombies(t *testing.T) {
 
 func TestKillComparesStartTimes(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `echo up; exec sleep 60`)
+	tr := startTree(t, `echo up; exec sleep 60`)
 	tr.output.await(t, "up", 1)
 	if err := kill(Info{PID: tr.PID(), StartTime: "1"}, unix.SIGKILL); err != nil {
 		t.Error(err)
 	}
 	if !Alive(tr.PID(), tr.StartTime()) {
-		t.Error("a process of another time was killed")
+		t.Error("a process with another start time was killed")
 	}
 	if err := kill(Info{PID: tr.PID(), StartTime: tr.StartTime()}, unix.SIGKILL); err != nil {
 		t.Error(err)
@@ -149,43 +149,43 @@ func TestKillComparesStartTimes(t *testing.T) {
 
 func TestKillMarked(t *testing.T) {
 	t.Parallel()
-	mark := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
-	marked := plant(t, `(`+newSession()+` -c 'echo up; exec sleep 60' &); env -u PROC_TEST_RUN sh -c 'echo up; sleep 60; exit' & wait`, mark) // the last one's child may not be born yet
-	other := plant(t, `echo up; exec sleep 60`, mark+"0")
+	marker := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
+	marked := startTree(t, `(`+newSession()+` -c 'echo up; exec sleep 60' &); env -u PROC_TEST_RUN sh -c 'echo up; sleep 60; exit' & wait`, marker) // the last child may not be forked yet
+	other := startTree(t, `echo up; exec sleep 60`, marker+"0")
 	marked.output.await(t, "up", 2)
 	other.output.await(t, "up", 1)
-	found := FindMarked(mark)
+	found := FindMarked(marker)
 	if len(found) < 3 || !slices.ContainsFunc(found, func(i Info) bool { return i.PID == marked.PID() }) {
 		t.Errorf("found %v", found)
 	}
-	killed, err := KillMarked(t.Context(), mark)
+	killed, err := KillMarked(t.Context(), marker)
 	if err != nil || len(killed) < 3 {
 		t.Errorf("killed %v, %v", killed, err)
 	}
 	marked.gone(t)
-	if len(FindMarked(mark)) != 0 {
-		t.Error("some are still found")
+	if len(FindMarked(marker)) != 0 {
+		t.Error("FindMarked still finds processes")
 	}
 	if !Alive(other.PID(), other.StartTime()) {
-		t.Error("a process of another mark was killed")
+		t.Error("a process with another marker was killed")
 	}
 }
 
-// Who asks from a shell inside the tree does not mean himself or his shell, also
-// where that one leads a group of those whom he means, in a session that is not his.
-func TestKillMarkedSparesTheAsking(t *testing.T) {
+// The caller and its shell survive, even if that shell leads a group with processes
+// that are killed, or a session.
+func TestKillMarkedSparesTheCaller(t *testing.T) {
 	t.Parallel()
-	const ask = roleKey + `=killmarked "$SELF" "$PROC_TEST_MARK"`
+	const call = roleKey + `=killmarked "$SELF" "$PROC_TEST_MARKER"`
 	for name, line := range map[string]string{
-		"in its session":          ask,
-		"in a session of his own": newSession() + ` -c '` + ask + `; exit'`,
+		"in its session":   call,
+		"in a new session": newSession() + ` -c '` + call + `; exit'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mark := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
-			tr := plant(t, `sleep 60 & `+line+`; wait; echo shell lives`, mark, "PROC_TEST_MARK="+mark)
-			<-tr.Done()
-			if got := tr.output.String(); !strings.HasSuffix(got, "1 <nil>\nshell lives\n") {
+			marker := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
+			tr := startTree(t, `sleep 60 & `+line+`; wait; echo shell survives`, marker, "PROC_TEST_MARKER="+marker)
+			waittest.Receive(t, tr.Done(), "the end of the leader")
+			if got := tr.output.String(); !strings.HasSuffix(got, "1 <nil>\nshell survives\n") {
 				t.Errorf("got %q", got)
 			}
 			tr.gone(t)
@@ -195,10 +195,10 @@ func TestKillMarkedSparesTheAsking(t *testing.T) {
 
 func TestKillTree(t *testing.T) {
 	t.Parallel()
-	tr := plant(t, `sh -c 'echo up; sleep 60; exit' & `+newSession()+` -c 'echo up; exec sleep 60' & wait`)
+	tr := startTree(t, `sh -c 'echo up; sleep 60; exit' & `+newSession()+` -c 'echo up; exec sleep 60' & wait`)
 	tr.output.await(t, "up", 2)
 	if killed, err := KillTree(t.Context(), tr.PID(), "1"); err != nil || len(killed) != 0 || !Alive(tr.PID(), tr.StartTime()) {
-		t.Errorf("killed %v of another time, %v", killed, err)
+		t.Errorf("KillTree with another start time = %v, %v", killed, err)
 	}
 	killed, err := KillTree(t.Context(), tr.PID(), tr.StartTime())
 	if err != nil || len(killed) < 3 {
@@ -208,7 +208,7 @@ func TestKillTree(t *testing.T) {
 }
 
 // The layouts are those of sysctl kern.procargs2 on macOS.
-func TestProcessArguments(t *testing.T) {
+func TestEnvironmentOf(t *testing.T) {
 	t.Parallel()
 	layout := func(argc uint32, rest string) []byte {
 		return append(binary.NativeEndian.AppendUint32(nil, argc), rest...)
@@ -228,14 +228,14 @@ func TestProcessArguments(t *testing.T) {
 		"marker as argument":  {layout(2, "/bin/echo\x00\x00echo\x00SILO_RUN_ID=x\x00B=2\x00"), "B=2\x00", true},
 		"arguments only, odd": {layout(1<<31-1, "/bin/sh\x00sh\x00"), "", false},
 	} {
-		got, ok := processArguments(test.raw)
+		got, ok := environmentOf(test.raw)
 		if ok != test.ok || string(got) != test.want {
 			t.Errorf("%s: got %q, %t", name, got, ok)
 		}
 	}
 	environ := []byte("A=1\x00SILO_RUN_ID=x\x00\x00")
-	if !holds(environ, "SILO_RUN_ID=x") || holds(environ, "SILO_RUN_ID=") || holds(environ, "RUN_ID=x") || holds(environ, "SILO_RUN_ID=xy") {
-		t.Error("markers are compared wrongly")
+	if !contains(environ, "SILO_RUN_ID=x") || contains(environ, "SILO_RUN_ID=") || contains(environ, "RUN_ID=x") || contains(environ, "SILO_RUN_ID=xy") {
+		t.Error("contains does not compare whole entries")
 	}
 }
 
@@ -255,50 +255,4 @@ func TestSignalNames(t *testing.T) {
 	if got := (Exit{Code: 3}).String() + ", " + (Exit{Signal: "KILL"}).String(); got != "exit status 3, signal KILL" {
 		t.Error(got)
 	}
-}
-
-// A silent child's buffer is small; a busy one's grows, and is given back.
-func TestPumpsBuffer(t *testing.T) {
-	t.Parallel()
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sizes := make(chan int)
-	p := newPump(reader, writerFunc(func(block []byte) { sizes <- len(block) }))
-	go p.run()
-	write := func(size int) int {
-		if _, err := writer.Write(bytes.Repeat([]byte{'x'}, size)); err != nil {
-			t.Error(err)
-		}
-		return <-sizes
-	}
-	if got := write(10); got != 10 {
-		t.Error(got)
-	}
-	if got := write(quietBlock + 1); got != quietBlock {
-		t.Errorf("a quiet child's block: %d", got)
-	}
-	if got := <-sizes; got != 1 {
-		t.Error(got)
-	}
-	if got := write(busyBlock); got != busyBlock {
-		t.Errorf("a busy child's block: %d", got)
-	}
-	for range calmReads {
-		write(1)
-	}
-	if got := write(quietBlock + 1); got != quietBlock {
-		t.Errorf("the block of a child that has become quiet: %d", got)
-	}
-	<-sizes
-	_ = writer.Close()
-	<-p.ended
-}
-
-type writerFunc func([]byte)
-
-func (f writerFunc) Write(block []byte) (int, error) {
-	f(block)
-	return len(block), nil
 }

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"silo/wait/waittest"
 )
 
-// What a child sees that asked for a terminal, and what comes out of it.
 func TestTTY(t *testing.T) {
 	t.Parallel()
-	tr := plantOn(t, true, `test -t 1 && test -t 2 && ! test -t 0 && echo terminal; (: </dev/tty) 2>/dev/null || echo no session; printf 'a\nb\r\n\tc\001\377\n'; echo e >&2`)
+	tr := startTreeOn(t, true, `test -t 1 && test -t 2 && ! test -t 0 && echo terminal; (: </dev/tty) 2>/dev/null || echo no session; printf 'a\nb\r\n\tc\001\377\n'; echo e >&2`)
 	if exit := tr.Exit(); exit.Code != 0 {
 		t.Error(exit)
 	}
@@ -24,15 +25,14 @@ func TestTTY(t *testing.T) {
 	tr.gone(t)
 }
 
-func TestTTYIsWide(t *testing.T) {
+func TestTTYSize(t *testing.T) {
 	t.Parallel()
-	tr := plantOn(t, true, `stty size <&1; exec sleep 60`)
+	tr := startTreeOn(t, true, `stty size <&1; exec sleep 60`)
 	tr.output.await(t, "40 120\n", 1)
 }
 
-// A terminal is done with when its leader is, with all of its output, however fast
-// it came, and nothing of it stays open.
-func TestTTYLosesNothing(t *testing.T) {
+// Done includes all output of a terminal, and Sweep closes it.
+func TestTTYOutputIsComplete(t *testing.T) {
 	t.Parallel()
 	const lines = 200000
 	var output bytes.Buffer
@@ -40,7 +40,7 @@ func TestTTYLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-p.Done()
+	waittest.Receive(t, p.Done(), "the end of the leader")
 	n := 0
 	for line := range strings.Lines(output.String()) {
 		if n++; line != fmt.Sprintln(n) {
@@ -48,66 +48,66 @@ func TestTTYLosesNothing(t *testing.T) {
 		}
 	}
 	if n != lines {
-		t.Errorf("%d lines of %d", n, lines)
+		t.Errorf("got %d of %d lines", n, lines)
 	}
 	p.Sweep(t.Context())
-	if !await(p.pump.ended, 0) || p.far.Close() == nil {
+	if !isClosed(p.pump.ended) || p.terminal.Close() == nil {
 		t.Error("the terminal is still open")
 	}
 }
 
-// Two trees on terminals are told apart, also from whoever else is on one.
-func TestTTYsAreApart(t *testing.T) {
+// Processes are not attributed to a tree on another terminal.
+func TestTTYsAreDistinct(t *testing.T) {
 	t.Parallel()
-	one := plantOn(t, true, `(env -i `+newSession()+` -c "echo up; exec sleep 60" 9>&9 &) ; exec sleep 60`)
-	two := plantOn(t, true, `(env -i `+newSession()+` -c "echo up; exec sleep 60" 9>&9 &) ; exec sleep 60`)
+	one := startTreeOn(t, true, `(env -i `+newSession()+` -c "echo up; exec sleep 60" 9>&9 &) ; exec sleep 60`)
+	two := startTreeOn(t, true, `(env -i `+newSession()+` -c "echo up; exec sleep 60" 9>&9 &) ; exec sleep 60`)
 	one.output.await(t, "up", 1)
 	two.output.await(t, "up", 1)
 	if one.pipe == two.pipe && one.pipe != "" {
-		t.Errorf("both are called %s", one.pipe)
+		t.Errorf("both terminals are named %s", one.pipe)
 	}
 	before := len(two.Tree())
 	one.Stop(t.Context(), "TERM", 0, nil)
 	if after := len(two.Tree()); after != before {
-		t.Errorf("%d of the other's %d are left", after, before)
+		t.Errorf("the other tree has %d processes, %d before", after, before)
 	}
 	two.Stop(t.Context(), "TERM", 0, nil)
 	two.gone(t)
 }
 
-// A record outlives the terminals, whose names go to others then.
-func TestATerminalIsNotRecorded(t *testing.T) {
+// The kernel may reuse the name of a terminal while the journal exists.
+func TestJournalOmitsTerminals(t *testing.T) {
 	t.Parallel()
-	record, err := os.CreateTemp(t.TempDir(), "trees-*")
+	journal, err := os.CreateTemp(t.TempDir(), "trees-*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = record.Close() }()
+	defer func() { _ = journal.Close() }()
 	for _, tty := range []bool{false, true} {
-		tr := plantOn(t, tty, "exec sleep 60")
-		(&Guard{record: record}).planted(tr.Process)
-		text, err := os.ReadFile(record.Name())
+		tr := startTreeOn(t, tty, "exec sleep 60")
+		(&Guard{journal: journal}).started(tr.Process)
+		text, err := os.ReadFile(journal.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if want := !tty && tr.pipe != ""; strings.Contains(string(text), `"pipe"`) != want {
-			t.Errorf("with terminal %t the record says %s", tty, text)
+			t.Errorf("terminal %t: the journal contains %s", tty, text)
 		}
-		if err := record.Truncate(0); err != nil {
+		if err := journal.Truncate(0); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// Children expect that a write waits for its reader.
-func TestTTYsWritesWait(t *testing.T) {
+// Children expect a write to block until it is read.
+func TestTTYIsBlocking(t *testing.T) {
 	t.Parallel()
-	near, far, err := channel(true)
+	near, far, err := outputPipe(true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _, _ = near.Close(), far.Close() }()
-	conn, err := far.SyscallConn() // Fd would make it wait
+	conn, err := far.SyscallConn() // Fd would make it blocking
 	if err != nil {
 		t.Fatal(err)
 	}

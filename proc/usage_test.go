@@ -3,10 +3,11 @@ package proc
 import (
 	"os"
 	"testing"
-	"time"
+
+	"silo/wait/waittest"
 )
 
-func TestLoadsTellTreesApart(t *testing.T) {
+func TestMeasureSeparatesTrees(t *testing.T) {
 	t.Parallel()
 	var trees []*Process
 	for _, script := range []string{"sleep 60 & wait", "exec sleep 60"} {
@@ -17,21 +18,16 @@ func TestLoadsTellTreesApart(t *testing.T) {
 		defer p.Sweep(t.Context())
 		trees = append(trees, p)
 	}
-	settled := func() bool { // both shells have come to their sleep
+	waittest.Until(t, "both shells run sleep", func() bool {
 		first, second := trees[0].Tree(), trees[1].Tree()
 		return len(first) == 2 && first[1].Name == "sleep" && len(second) == 1 && second[0].Name == "sleep"
-	}
-	for end := time.Now().Add(10 * time.Second); !settled(); {
-		if time.Now().After(end) {
-			t.Fatal("the shells never come to their sleep")
-		}
-	}
+	})
 	loads := Measure(trees)
 	if loads[0].RSS <= loads[1].RSS || loads[1].RSS == 0 {
-		t.Errorf("two processes use %d bytes, one %d", loads[0].RSS, loads[1].RSS)
+		t.Errorf("two processes use %d bytes, one uses %d", loads[0].RSS, loads[1].RSS)
 	}
 	trees[1].Sweep(t.Context())
 	if after := Measure(trees); after[1] != (Usage{}) || after[0].RSS == 0 {
-		t.Errorf("after the end of one: %+v", after)
+		t.Errorf("after the end of the second tree: %+v", after)
 	}
 }
