@@ -3,183 +3,145 @@ package tunnels
 import (
 	"context"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
 	"silo/proxy"
 	"silo/traffic"
+	"silo/wait"
 )
 
 const (
-	rebindFirst   = 500 * time.Millisecond
-	rebindLongest = 5 * time.Second
+	rebindMin = 500 * time.Millisecond
+	rebindMax = 5 * time.Second
 )
 
-// endpoint is one silo's tunnel at the ngrok service. It serves the silo's proxy
-// on whatever legs it has in its life.
+// endpoint is one silo's tunnel at the ngrok service. It serves the silo's proxy on
+// each session that it is bound on.
 type endpoint struct {
-	*lamp
+	*tracker
 	provider *ngrokProvider
 	spec     Spec
-	host     string // to ask for; set by the first answer where the service made one up
-	url      string
-	came     *proxy.ChanListener // from all legs, one after the other
+	host     string // to ask for; set by the first answer if the service chose it
+	conns    *proxy.ChanListener
 	forward  *proxy.Proxy
-	running  sync.WaitGroup // keep and serve
-	once     sync.Once      // begins closing
-	done     chan struct{}  // closed when nothing of it runs
+	stop     context.CancelFunc
+	closing  sync.Once
+	done     chan struct{} // closed when nothing of it runs
 
-	mu    sync.Mutex // guards all below
-	stop  context.CancelFunc
-	leg   *leg
-	ended bool
+	mu    sync.Mutex // guards bound
+	bound *boundEndpoint
 }
 
-func (p *ngrokProvider) newEndpoint(spec Spec) *endpoint {
+func (p *ngrokProvider) newEndpoint(spec Spec, stop context.CancelFunc) *endpoint {
 	host := spec.Domain
 	if host == "" {
 		host = hostOf(spec.URL)
 	}
 	return &endpoint{
-		lamp:     newLamp(spec.Name, p.config.Changed),
+		tracker:  newTracker(spec.Name, "", p.config),
 		provider: p,
 		spec:     spec,
 		host:     host,
-		came:     proxy.NewChanListener(new(net.TCPAddr)),
+		conns:    proxy.NewChanListener(new(net.TCPAddr)),
 		forward: proxy.New(proxy.Options{
 			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting,
 			HostHeader: spec.HostHeader, TrustForwarded: true, Recording: p.config.Recording,
 		}),
+		stop: stop,
 		done: make(chan struct{}),
 	}
 }
 
-// start serves what comes in on a first leg, and keeps legs coming.
-func (e *endpoint) start(ctx context.Context, first *leg) error {
-	e.url = strings.TrimRight(first.URL(), "/")
-	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ended {
-		stop()
-		first.link.take(e)
-		_ = first.Close()
-		return errClosed
-	}
-	e.stop, e.leg = stop, first
-	e.running.Go(func() { e.keep(life, first) })
-	e.running.Go(func() { e.serve(life) })
-	if !e.provider.spawn(e.running.Wait) {
-		stop() // Close is at work: its link takes the leg away
-	}
-	return nil
+// run serves the endpoint until life ends.
+func (e *endpoint) run(life context.Context, first *boundEndpoint) {
+	defer close(e.done)
+	defer e.provider.remove(e)
+	defer e.forward.Close()
+	var keeping sync.WaitGroup
+	keeping.Go(func() { e.keepBound(life, first) })
+	_ = proxy.Serve(life, e.conns, e.forward, e.provider.config.Warn) // a ChanListener does not fail
+	keeping.Wait()
 }
 
-// keep hands connections to the proxy and binds the endpoint again whenever its
-// leg ends, until life does or the service stops the endpoint.
-func (e *endpoint) keep(life context.Context, l *leg) {
-	for l != nil {
-		err := e.pump(l)
-		l.link.take(e)
+// keepBound delivers connections to the proxy, and binds the endpoint again whenever
+// it ends, until life does or the service stops the endpoint.
+func (e *endpoint) keepBound(life context.Context, b *boundEndpoint) {
+	for b != nil {
+		err := e.deliver(b)
 		if life.Err() != nil {
+			b.session.detach(e, false)
 			return
 		}
-		if why := e.words().stoppedBy(err); why != nil {
-			l.link.stoppedOne()
-			e.show(Lost, why)
+		why := e.classifier().stoppedBy(err)
+		b.session.detach(e, why != nil)
+		if why != nil {
+			e.set(Lost, why)
 			return
 		}
-		l = e.rebind(life)
+		b = e.rebind(life)
 	}
 }
 
-// pump feeds the proxy until a leg fails. It takes connections even after the end, to
-// drop them: the SDK cannot close a listener on which one is waiting.
-func (e *endpoint) pump(l *leg) error {
+// deliver accepts connections until Accept fails. After the end it goes on, and
+// drops them: the SDK cannot close a listener while a connection is waiting.
+func (e *endpoint) deliver(b *boundEndpoint) error {
 	for {
-		conn, err := l.Accept()
+		stream, err := b.Accept()
 		if err != nil {
 			return err
 		}
-		e.came.Deliver(newStream(conn, e.provider.spawn))
+		e.conns.Deliver(pipeStream(stream, e.provider.spawn))
 	}
 }
 
-func (e *endpoint) rebind(life context.Context) *leg {
-	for pause := rebindFirst; ; pause = min(2*pause, rebindLongest) {
-		l, err := e.provider.bind(life, e)
-		if err == nil && e.hold(l) {
-			return l
-		}
+// rebind binds the endpoint until it succeeds. It returns nil when life ends.
+func (e *endpoint) rebind(life context.Context) *boundEndpoint {
+	for pause := rebindMin; ; pause = min(2*pause, rebindMax) {
+		b, err := e.provider.bind(life, e)
 		if err == nil {
-			l.link.take(e)
-			_ = l.Close()
+			if e.keep(life, b) {
+				return b
+			}
+			e.release(b)
 		}
 		if life.Err() != nil {
 			return nil
 		}
-		e.fail(e.words().classify(err))
-		select {
-		case <-life.Done():
+		e.fail(e.classifier().classify(err))
+		if !wait.Sleep(life, pause) {
 			return nil
-		case <-time.After(pause):
 		}
 	}
 }
 
-// hold makes l the current leg, unless the endpoint is at its end.
-func (e *endpoint) hold(l *leg) bool {
+// keep makes b what Close releases. It reports false after Close.
+func (e *endpoint) keep(life context.Context, b *boundEndpoint) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.ended {
-		e.leg = l
-	}
-	return !e.ended
+	e.bound = b
+	return life.Err() == nil
 }
 
-func (e *endpoint) serve(life context.Context) {
-	defer e.forward.Close()
-	_ = proxy.Serve(life, e.came, e.forward, e.provider.config.Warn) // the listener does not fail
+func (e *endpoint) release(b *boundEndpoint) {
+	b.session.detach(e, false)
+	b.session.release(b.Tunnel)
 }
 
-func (e *endpoint) fail(why *Error) { e.lamp.fail(why, e.provider.config.Ngrok.ConflictGrace) }
-
-func (e *endpoint) words() words { return e.provider.words(e.host) }
-
-// mentions tells whether the service speaks of host.
-func mentions(said, host string) bool { return host != "" && strings.Contains(said, host) }
-
-// end lets nothing begin any more and everything end.
-func (e *endpoint) end() *leg {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.ended = true
-	if e.stop != nil {
-		e.stop()
-	}
-	return e.leg
-}
-
-func (e *endpoint) Name() string   { return e.name }
-func (e *endpoint) URL() string    { return e.url }
-func (e *endpoint) Status() Status { return *e.now.Load() }
+func (e *endpoint) classifier() classifier { return e.provider.classifier(e.host) }
 
 func (e *endpoint) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
 	return e.forward.Replay(ctx, x, caller)
 }
 
 func (e *endpoint) Close(ctx context.Context) error {
-	e.putOut()
-	e.once.Do(func() {
-		l := e.end()
-		go func() {
-			defer close(e.done)
-			l.link.take(e)
-			l.link.release(l.Tunnel)
-			e.running.Wait()
-			e.provider.remove(e)
-		}()
+	e.mute()
+	e.closing.Do(func() {
+		e.stop()
+		e.mu.Lock()
+		b := e.bound
+		e.mu.Unlock()
+		e.provider.spawn(func() { e.release(b) }) // if false, the provider's Close ends it
 	})
-	return wait(ctx, e.done, "the ngrok tunnel of "+e.name)
+	return awaitClose(ctx, e.done, "the ngrok tunnel of "+e.Name())
 }

@@ -13,14 +13,14 @@ import (
 	"golang.ngrok.com/ngrok"
 )
 
-// Class says what may help against an Error.
+// Class is what may help against an Error.
 type Class int
 
 // The classes.
 const (
-	Fatal     Class = iota // nothing but another configuration, account or program
-	Conflict               // somebody else holds what is asked for: once they let go, trying again helps
-	Transient              // trying again may help
+	Fatal     Class = iota // only another configuration, account or program
+	Conflict               // trying again, once someone else releases what is asked for
+	Transient              // trying again
 )
 
 func (c Class) String() string {
@@ -34,16 +34,16 @@ func (c Class) String() string {
 	}
 }
 
-// Error is why a tunnel is not online, in words for its user. It never holds an
+// Error is why a tunnel is not online, written for its user. It never holds an
 // authtoken.
 type Error struct {
-	Code  string // ERR_NGROK_… of the service, or one of silo's own words
+	Code  string // ERR_NGROK_… from the service, or one of silo's own codes
 	Text  string // one line
 	Hint  string // what to do, one line; may be empty
 	Class Class
 }
 
-// Error is Text with the code of the service, where there is one.
+// Error returns Text, and the service's code if there is one.
 func (e *Error) Error() string {
 	if strings.HasPrefix(e.Code, "ERR_") {
 		return e.Text + " (" + e.Code + ")"
@@ -51,65 +51,66 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
-// silo's own codes, for what the service has no code for.
+// silo's own codes, for failures that have none of the service's.
 const (
 	codeNoToken     = "no_authtoken"
 	codeRootCAs     = "bad_root_cas"
-	codeOptions     = "bad_options"  // an option that the service could not accept
+	codeOptions     = "bad_options"
 	codeUnreachable = "unreachable"  // no connection
-	codeUntrusted   = "untrusted"    // a connection, but not to somebody we trust
-	codeNoAnswer    = "no_answer"    // a connection, and silence
+	codeUntrusted   = "untrusted"    // a connection, but not a trusted one
+	codeNoAnswer    = "no_answer"    // a connection, but no answer on it
 	codeLost        = "disconnected" // the connection broke
 	codeStopped     = "stopped"      // the service closed the endpoint
-	codeEdge        = "edge_failed"  // the local listener failed
+	codeListener    = "edge_failed"  // the local listener failed
 )
 
-// codePattern finds a code in what the service says; an endpoint that cannot be
-// bound again after a reconnect is reported by the SDK as bare text.
+// codePattern finds a code in an error of the service. The SDK has typed errors,
+// except if an endpoint cannot be bound again after a reconnect.
 var codePattern = regexp.MustCompile(`ERR_NGROK_\d+`)
 
-// words are what an error is put into words with.
-type words struct {
+// classifier turns errors of the SDK into Errors.
+type classifier struct {
 	token  string // never shown
 	source string // of the token
 	server string
 	domain string
 }
 
-// classify makes an Error of what the SDK reported.
-func (w words) classify(err error) *Error {
-	if known, is := errors.AsType[*Error](err); is {
+func (c classifier) classify(err error) *Error {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	code, text := codePattern.FindString(err.Error()), err.Error()
-	if said, is := errors.AsType[ngrok.Error](err); is {
-		if said.ErrorCode() != "" {
-			code = said.ErrorCode()
+	if typed, ok := errors.AsType[ngrok.Error](err); ok {
+		if typed.ErrorCode() != "" {
+			code = typed.ErrorCode()
 		}
-		text = said.Msg()
+		text = typed.Msg()
 	}
 	if code != "" {
-		return w.coded(code, text)
+		return c.fromCode(code, text)
 	}
-	return w.uncoded(err)
+	return c.fromNetwork(err)
 }
 
-// coded makes an Error of a code of the service. What the service said besides
-// is shown only for codes that are not in the table: it may repeat an authtoken.
-func (w words) coded(code, said string) *Error {
+// fromCode makes an Error of a code of the service. The service's text may repeat an
+// authtoken, so it is shown only for an unknown code.
+func (c classifier) fromCode(code, text string) *Error {
 	m, known := meanings[code]
 	if !known {
 		return &Error{
-			Code: code, Class: Fatal, Text: "the ngrok service refused: " + w.clean(said),
+			Code: code, Class: Fatal, Text: "the ngrok service refused: " + c.clean(text),
 			Hint: "see https://ngrok.com/docs/errors/" + strings.ToLower(code),
 		}
 	}
-	fill := strings.NewReplacer("{source}", w.source, "{domain}", w.domain)
+	fill := strings.NewReplacer("{source}", c.source, "{domain}", c.domain)
 	return &Error{Code: code, Class: m.class, Text: fill.Replace(m.text), Hint: fill.Replace(m.hint)}
 }
 
-// uncoded makes an Error of a failure on the way to the service.
-func (w words) uncoded(err error) *Error {
+const hintNetwork = "check the network, a firewall, or tunnels.ngrok.server_addr"
+
+// fromNetwork makes an Error of a failure on the way to the service.
+func (c classifier) fromNetwork(err error) *Error {
 	var (
 		dns        *net.DNSError
 		authority  x509.UnknownAuthorityError
@@ -117,59 +118,79 @@ func (w words) uncoded(err error) *Error {
 		invalid    x509.CertificateInvalidError
 		unverified *tls.CertificateVerificationError
 		noTLS      tls.RecordHeaderError
+		dial       *net.OpError
 	)
 	switch {
 	case errors.As(err, &dns):
 		return &Error{
-			Code: codeUnreachable, Class: Transient, Text: fmt.Sprintf("cannot find the ngrok service: no address for %s", dns.Name),
-			Hint: "check the network, or tunnels.ngrok.server_addr",
+			Code: codeUnreachable, Class: Transient, Text: "cannot find the ngrok service: no address for " + dns.Name,
+			Hint: hintNetwork,
 		}
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &unverified):
 		return &Error{
-			Code: codeUntrusted, Class: Fatal, Text: fmt.Sprintf("do not trust what answers at %s: %v", w.server, root(err)),
-			Hint: "something between here and ngrok opens TLS, or tunnels.ngrok.root_cas names another authority",
+			Code: codeUntrusted, Class: Fatal, Text: fmt.Sprintf("the certificate of %s is not trusted: %v", c.server, rootCause(err)),
+			Hint: "a proxy in between intercepts TLS, or tunnels.ngrok.root_cas names another CA",
 		}
 	case errors.As(err, &noTLS):
 		return &Error{
-			Code: codeUntrusted, Class: Fatal, Text: fmt.Sprintf("what answers at %s is not the ngrok service: it does not speak TLS", w.server),
+			Code: codeUntrusted, Class: Fatal, Text: c.server + " is not the ngrok service: it does not speak TLS",
 			Hint: "check tunnels.ngrok.server_addr",
 		}
 	case errors.Is(err, context.DeadlineExceeded):
-		return w.silent()
-	}
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+		return c.noAnswer()
+	case errors.As(err, &dial) && dial.Op == "dial":
+		reason := rootCause(dial).Error()
+		if dial.Timeout() {
+			reason = "timeout"
+		}
 		return &Error{
-			Code: codeUnreachable, Class: Transient, Text: fmt.Sprintf("cannot reach the ngrok service at %s: %v", w.server, reason(dial)),
-			Hint: "check the network, a firewall, or tunnels.ngrok.server_addr",
+			Code: codeUnreachable, Class: Transient, Text: fmt.Sprintf("cannot reach the ngrok service at %s: %s", c.server, reason),
+			Hint: hintNetwork,
 		}
 	}
 	return &Error{
-		Code: codeLost, Class: Transient, Text: "lost the ngrok service: " + w.clean(root(err).Error()),
-		Hint: "silo connects again by itself once the network allows it",
+		Code: codeLost, Class: Transient, Text: "lost the connection to the ngrok service: " + c.clean(rootCause(err).Error()),
+		Hint: "silo reconnects by itself once the network allows it",
 	}
 }
 
-// without is what ends the session for those endpoints that the service does not
-// speak of when it refuses to bind another one again.
-func (w words) without(said string) *Error {
+// interrupted is why an endpoint is down while the service refuses to bind another
+// one again.
+func (c classifier) interrupted(code string) *Error {
 	return &Error{
-		Code: codeLost, Class: Transient, Text: "the ngrok session is made anew, without an endpoint that the service refused: " + codePattern.FindString(said),
+		Code: codeLost, Class: Transient, Text: "the ngrok session is interrupted, because the service refused another endpoint: " + code,
 		Hint: "silo tunnels shows which one",
 	}
 }
 
-func (w words) silent() *Error {
+func (c classifier) noAnswer() *Error {
 	return &Error{
-		Code: codeNoAnswer, Class: Transient, Text: fmt.Sprintf("the ngrok service at %s does not answer", w.server),
-		Hint: "check the network, a firewall, or tunnels.ngrok.server_addr",
+		Code: codeNoAnswer, Class: Transient, Text: fmt.Sprintf("the ngrok service at %s does not answer", c.server),
+		Hint: hintNetwork,
 	}
 }
 
-// clean makes one short line of what came from elsewhere, without the token.
-func (w words) clean(text string) string {
-	if w.token != "" {
-		text = strings.ReplaceAll(text, w.token, "(authtoken)")
+// stoppedBy returns why the service stopped an endpoint; nil if err, of its Accept,
+// has another cause.
+func (c classifier) stoppedBy(err error) *Error {
+	var typed ngrok.Error
+	if !errors.As(err, &typed) {
+		return nil
+	}
+	if typed.ErrorCode() != "" {
+		return c.fromCode(typed.ErrorCode(), typed.Msg())
+	}
+	text := "the ngrok service has stopped this endpoint"
+	if message := c.clean(typed.Msg()); message != "" {
+		text += ": " + message
+	}
+	return &Error{Code: codeStopped, Class: Fatal, Text: text, Hint: "silo down && silo up"}
+}
+
+// clean makes one short line of a foreign text, without the token.
+func (c classifier) clean(text string) string {
+	if c.token != "" {
+		text = strings.ReplaceAll(text, c.token, "(authtoken)")
 	}
 	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > 200 {
@@ -178,8 +199,8 @@ func (w words) clean(text string) string {
 	return text
 }
 
-// root is the innermost error, without the layers' prefixes.
-func root(err error) error {
+// rootCause returns the innermost error, without the prefixes of its wrappers.
+func rootCause(err error) error {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
@@ -187,11 +208,4 @@ func root(err error) error {
 		}
 		err = inner
 	}
-}
-
-func reason(err *net.OpError) string {
-	if err.Timeout() {
-		return "no connection in time"
-	}
-	return root(err).Error()
 }

@@ -2,10 +2,10 @@ package tunnels
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -13,23 +13,22 @@ import (
 	"silo/traffic"
 )
 
-// local is a provider whose tunnels are edges on loopback in this process.
+// local is a provider whose tunnels are listeners on loopback in this process.
 type local struct {
 	config Config
 
-	mu     sync.Mutex     // guards all below
-	edges  map[*edge]bool // but for those that Close has ended
-	closed bool
+	mu      sync.Mutex            // guards all below
+	tunnels map[*localTunnel]bool // all that are not closed
+	closed  bool
 }
 
-// edge serves one silo's proxy on one listener.
-type edge struct {
-	*lamp
-	of      *local
-	url     string
-	forward *proxy.Proxy
-	stop    context.CancelFunc
-	done    chan struct{} // closed when nothing of it runs
+// localTunnel serves one silo's proxy on one listener.
+type localTunnel struct {
+	*tracker
+	provider *local
+	forward  *proxy.Proxy
+	stop     context.CancelFunc
+	done     chan struct{} // closed when nothing of it runs
 }
 
 func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
@@ -40,98 +39,79 @@ func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 			return nil, fmt.Errorf("listen on loopback: %w", err)
 		}
 	}
+	t, err := l.open(ctx, spec, listener)
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (l *local) open(ctx context.Context, spec Spec, listener net.Listener) (*localTunnel, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || ctx.Err() != nil {
-		_ = listener.Close()
-		return nil, ended(ctx)
+		return nil, closedError(ctx)
 	}
 	forward := proxy.New(proxy.Options{
 		Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
 		Recording: l.config.Recording,
 	})
-	handler, err := newGate(spec, forward)
+	handler, err := newAuthHandler(spec, forward)
 	if err != nil {
-		_ = listener.Close()
 		return nil, err
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e := &edge{
-		lamp:    newLamp(spec.Name, l.config.Changed),
-		of:      l,
-		url:     "http://" + listener.Addr().String(),
-		forward: forward,
-		stop:    stop,
-		done:    make(chan struct{}),
+	t := &localTunnel{
+		tracker:  newTracker(spec.Name, "http://"+listener.Addr().String(), l.config),
+		provider: l,
+		forward:  forward,
+		stop:     stop,
+		done:     make(chan struct{}),
 	}
-	l.edges[e] = true
-	e.show(Opening, nil)
-	e.show(Online, nil)
-	leave := l.config.HostRouter.add(spec.Hosts, handler)
+	l.tunnels[t] = true
+	t.set(Opening, nil)
+	t.set(Online, nil)
+	removeRoute := l.config.HostRouter.add(spec.Hosts, handler)
 	go func() {
-		defer close(e.done)
-		defer leave()
-		e.serve(life, listener, handler)
+		defer close(t.done)
+		defer removeRoute()
+		defer forward.Close()
+		if err := proxy.Serve(life, listener, handler, l.config.Warn); err != nil {
+			t.set(Lost, &Error{Code: codeListener, Text: err.Error(), Class: Fatal, Hint: "silo down && silo up"})
+		}
 	}()
-	return e, nil
-}
-
-func (l *local) remove(e *edge) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.edges, e)
-}
-
-func (e *edge) serve(life context.Context, listener net.Listener, handler http.Handler) {
-	defer e.forward.Close()
-	if err := proxy.Serve(life, listener, handler, e.of.config.Warn); err != nil {
-		e.show(Lost, &Error{Code: codeEdge, Text: err.Error(), Class: Fatal, Hint: "silo down && silo up"})
-	}
+	return t, nil
 }
 
 func (l *local) Close(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
-	edges := slices.Collect(maps.Keys(l.edges))
+	tunnels := slices.Collect(maps.Keys(l.tunnels))
 	l.mu.Unlock()
-	for _, e := range edges {
-		e.stop()
+	for _, t := range tunnels { // all before waiting for one
+		t.stop()
 	}
-	l.config.HostRouter.end()
-	var first error
-	for _, e := range edges {
-		if err := e.Close(ctx); err != nil && first == nil {
-			first = err
-		}
+	l.config.HostRouter.stop()
+	errs := make([]error, 0, len(tunnels)+1)
+	for _, t := range tunnels {
+		errs = append(errs, t.Close(ctx))
 	}
-	if err := l.config.HostRouter.Close(ctx); first == nil {
-		first = err
-	}
-	return first
+	return errors.Join(append(errs, l.config.HostRouter.Close(ctx))...)
 }
 
-func (e *edge) Name() string   { return e.name }
-func (e *edge) URL() string    { return e.url }
-func (e *edge) Status() Status { return *e.now.Load() }
-
-func (e *edge) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
-	return e.forward.Replay(ctx, x, caller)
+func (t *localTunnel) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
+	return t.forward.Replay(ctx, x, caller)
 }
 
-func (e *edge) Close(ctx context.Context) error {
-	e.stop()
-	e.putOut()
-	if err := wait(ctx, e.done, "the edge of "+e.name); err != nil {
+func (t *localTunnel) Close(ctx context.Context) error {
+	t.stop()
+	t.mute()
+	if err := awaitClose(ctx, t.done, "the tunnel of "+t.name); err != nil {
 		return err
 	}
-	e.of.remove(e)
+	t.provider.mu.Lock()
+	defer t.provider.mu.Unlock()
+	delete(t.provider.tunnels, t)
 	return nil
-}
-
-// ended is why an Open ends that must not begin.
-func ended(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return errClosed
 }

@@ -2,8 +2,7 @@ package tunnels
 
 import "testing"
 
-// Silos come and go while a provider stays.
-func TestLocalForgetsWhatIsClosed(t *testing.T) {
+func TestLocalForgetsClosedTunnels(t *testing.T) {
 	t.Parallel()
 	made, err := New(Config{Provider: Local})
 	if err != nil {
@@ -21,13 +20,13 @@ func TestLocalForgetsWhatIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(p.edges) != 1 {
-		t.Errorf("%d edges are kept", len(p.edges))
+	if len(p.tunnels) != 1 {
+		t.Errorf("%d tunnels are kept", len(p.tunnels))
 	}
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if len(p.edges) != 0 {
-		t.Error("Close has not closed the last one")
+	if len(p.tunnels) != 0 {
+		t.Error("Close left a tunnel open")
 	}
 }

@@ -5,18 +5,21 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"golang.ngrok.com/ngrok/config"
 )
 
 const (
 	answerTimeout = 15 * time.Second
-	patience      = 10 * time.Second
+	conflictGrace = 10 * time.Second
 
 	// defaultServer is the SDK's, for errors that name it.
 	defaultServer = "connect.ngrok-agent.com:443"
@@ -26,18 +29,18 @@ const (
 	minPassword = 8
 )
 
-// ngrokProvider keeps one link to the ngrok service, made when first needed,
-// for the endpoints of all silos.
+// ngrokProvider keeps one session with the ngrok service for the endpoints of all
+// silos, and connects it when the first is opened.
 type ngrokProvider struct {
 	config Config
 	roots  *x509.CertPool // nil: the SDK's own
 
 	mu        sync.Mutex // guards all below
-	link      *link      // nil before the first Open and after a failure
+	session   *session   // the latest; nil before the first Open
 	endpoints map[*endpoint]bool
 	closed    bool
 	warned    map[string]bool
-	running   sync.WaitGroup // every goroutine; joined only once closed is set
+	running   sync.WaitGroup // every goroutine; nothing is added once closed is set
 }
 
 func newNgrok(config Config) (Provider, error) {
@@ -49,7 +52,7 @@ func newNgrok(config Config) (Provider, error) {
 		c.AnswerTimeout = answerTimeout
 	}
 	if c.ConflictGrace == 0 {
-		c.ConflictGrace = patience
+		c.ConflictGrace = conflictGrace
 	}
 	if c.Authtoken == "" {
 		return nil, missingToken(nil)
@@ -58,29 +61,28 @@ func newNgrok(config Config) (Provider, error) {
 	if c.RootCAs == "" {
 		return p, nil
 	}
+	invalid := func(text string) error {
+		return &Error{Code: codeRootCAs, Class: Fatal, Text: "tunnels.ngrok.root_cas: " + text, Hint: "set it to a PEM file with the CA's certificate, or remove it"}
+	}
 	pem, err := os.ReadFile(c.RootCAs)
 	if err != nil {
-		return nil, badRoots(fmt.Sprintf("cannot read tunnels.ngrok.root_cas: %v", err))
+		return nil, invalid(err.Error())
 	}
 	p.roots = x509.NewCertPool()
 	if !p.roots.AppendCertsFromPEM(pem) {
-		return nil, badRoots(fmt.Sprintf("tunnels.ngrok.root_cas: no PEM certificate in %s", c.RootCAs))
+		return nil, invalid("no PEM certificate in " + c.RootCAs)
 	}
 	return p, nil
 }
 
-func badRoots(text string) *Error {
-	return &Error{Code: codeRootCAs, Class: Fatal, Text: text, Hint: "name a PEM file with the certificate of the authority to trust, or leave it out"}
-}
-
-// words are what an error about a domain is put into words with.
-func (p *ngrokProvider) words(domain string) words {
+// classifier returns what makes errors about a domain of the SDK's.
+func (p *ngrokProvider) classifier(domain string) classifier {
 	c := p.config.Ngrok
-	w := words{token: c.Authtoken, source: c.TokenSource, server: c.ServerAddr, domain: domain}
-	if w.server == "" {
-		w.server = defaultServer
+	server := c.ServerAddr
+	if server == "" {
+		server = defaultServer
 	}
-	return w
+	return classifier{token: c.Authtoken, source: c.TokenSource, server: server, domain: domain}
 }
 
 func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
@@ -90,101 +92,87 @@ func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 	if err := check(spec); err != nil {
 		return nil, err
 	}
-	e := p.newEndpoint(spec)
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e := p.newEndpoint(spec, stop)
 	if !p.add(e) {
-		return nil, ended(ctx)
+		stop()
+		return nil, closedError(ctx)
 	}
-	e.show(Opening, nil)
-	leg, err := p.bind(ctx, e)
+	e.set(Opening, nil)
+	b, err := p.bind(ctx, e)
 	if err != nil {
-		e.putOut()
+		e.mute()
+		stop()
 		p.remove(e)
 		return nil, err
 	}
-	if err := e.start(ctx, leg); err != nil {
-		return nil, err
+	e.url = strings.TrimRight(b.URL(), "/")
+	e.bound = b
+	if !p.spawn(func() { e.run(life, b) }) {
+		return nil, errClosed // Close ends the session, and with it the endpoint
 	}
 	return e, nil
 }
 
-// bind binds e on the link, which it makes where there is none.
-func (p *ngrokProvider) bind(ctx context.Context, e *endpoint) (*leg, error) {
+// bind binds e on the session, and connects one if there is none.
+func (p *ngrokProvider) bind(ctx context.Context, e *endpoint) (*boundEndpoint, error) {
 	for {
-		l, err := p.connect(ctx)
+		s, err := p.connect(ctx)
 		if err != nil {
 			return nil, err
 		}
-		bound, err := l.bind(ctx, e)
+		b, err := s.bind(ctx, e)
 		if !errors.Is(err, errReplaced) {
-			return bound, err
+			return b, err
 		}
 	}
 }
 
-// connect returns the link, once it has been up. Calls at the same time share
+// connect returns the session, once it has been connected. Concurrent calls share
 // one attempt and its outcome.
-func (p *ngrokProvider) connect(ctx context.Context) (*link, error) {
+func (p *ngrokProvider) connect(ctx context.Context) (*session, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return nil, errClosed
 	}
-	l := p.link
-	if l != nil && l.isOver() {
-		p.mu.Unlock()
-		select {
-		case <-l.gone:
-			return p.connect(ctx)
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	if l == nil {
-		l = newLink(p)
-		p.link = l
-		// The link outlives the Open that is first to need it.
+	s := p.session
+	if s == nil || s.isOver() {
+		// A session outlives the Open that first needs it.
 		life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-		l.cancel = cancel
-		p.running.Go(func() { l.run(life) })
+		previous := s
+		s = newSession(p, cancel)
+		p.session = s
+		p.running.Go(func() { s.run(life, previous) })
 	}
 	p.mu.Unlock()
 	select {
-	case <-l.tried:
-		return l, l.failure
+	case <-s.tried:
+		return s, s.failure
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
-// drop forgets a link that failed, so that the next bind makes another.
-func (p *ngrokProvider) drop(l *link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.link == l {
-		p.link = nil
-		close(l.gone)
-	}
-}
-
-// warn passes a warning on once: the service repeats it at each connection.
+// warn passes each warning on once: the service repeats it at each connection.
 func (p *ngrokProvider) warn(line string) {
 	p.mu.Lock()
-	said := p.warned[line]
+	known := p.warned[line]
 	p.warned[line] = true
 	p.mu.Unlock()
-	if !said {
+	if !known {
 		p.config.Warn(line)
 	}
 }
 
+// add reports false if the provider is closed.
 func (p *ngrokProvider) add(e *endpoint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return false
+	if !p.closed {
+		p.endpoints[e] = true
 	}
-	p.endpoints[e] = true
-	return true
+	return !p.closed
 }
 
 func (p *ngrokProvider) remove(e *endpoint) {
@@ -193,17 +181,8 @@ func (p *ngrokProvider) remove(e *endpoint) {
 	delete(p.endpoints, e)
 }
 
-func (p *ngrokProvider) all() []*endpoint {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]*endpoint, 0, len(p.endpoints))
-	for e := range p.endpoints {
-		all = append(all, e)
-	}
-	return all
-}
-
-// spawn runs f, which Close waits for, unless the provider is closed.
+// spawn runs f in a goroutine that Close waits for. It reports false if the
+// provider is closed, and then does not run f.
 func (p *ngrokProvider) spawn(f func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,55 +193,55 @@ func (p *ngrokProvider) spawn(f func()) bool {
 	return true
 }
 
-// Close ends the link, which unbinds all endpoints at the service without a
-// word about each: a service that has frozen would answer none.
+// Close ends the session, which unbinds all endpoints. It does not unbind them one
+// by one, because a service that is frozen would not reply.
 func (p *ngrokProvider) Close(ctx context.Context) error {
 	p.mu.Lock()
-	l, first := p.link, !p.closed
+	s := p.session
 	p.closed = true
+	endpoints := slices.Collect(maps.Keys(p.endpoints))
 	p.mu.Unlock()
-	for _, e := range p.all() {
-		e.putOut()
-		e.end()
+	for _, e := range endpoints {
+		e.mute()
+		e.stop()
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if l != nil && first {
-			l.close(errClosed)
-			l.shed()
+		if s != nil {
+			s.close(errClosed)
 		}
 		p.running.Wait()
 	}()
-	return wait(ctx, done, "the ngrok tunnels")
+	return awaitClose(ctx, done, "the ngrok tunnels")
 }
 
-// check refuses what the SDK would panic at, or the service answer obscurely.
+// check rejects options that make the SDK panic, or that the service answers with
+// an obscure error.
 func check(spec Spec) error {
-	bad := func(format string, args ...any) error {
+	invalid := func(format string, args ...any) error {
 		return &Error{Code: codeOptions, Class: Fatal, Text: fmt.Sprintf(format, args...)}
 	}
 	for _, pair := range spec.BasicAuth {
 		user, password, found := strings.Cut(pair, ":")
 		if !found || user == "" || len(password) < minPassword {
-			return bad("basic_auth: each must be user:password, with %d characters or more in the password", minPassword)
+			return invalid("basic_auth: each entry must be user:password, with at least %d characters in the password", minPassword)
 		}
 	}
 	if strings.Contains(spec.Domain, "/") {
-		return bad("domain %q: a bare host is needed, not a URL", spec.Domain)
+		return invalid("domain %q: must be a host, not a URL", spec.Domain)
 	}
-	if spec.TrafficPolicy != "" && !isPolicy(spec.TrafficPolicy) {
-		return bad("traffic_policy: neither a YAML nor a JSON mapping")
+	var policy map[string]any
+	if text := spec.TrafficPolicy; text != "" && (yaml.Unmarshal([]byte(text), &policy) != nil || len(policy) == 0) {
+		return invalid("traffic_policy: neither a YAML nor a JSON mapping")
 	}
 	return nil
 }
 
-// options are the endpoint's, in the SDK's words. The Host header is not among
-// them: the proxy sees to it.
-func (p *ngrokProvider) options(spec Spec, host string) config.Tunnel {
-	options := []config.HTTPEndpointOption{
-		config.WithForwardsTo("silo " + spec.Name),
-	}
+// endpointConfig returns the endpoint's options for the SDK. The Host header is not
+// among them: the proxy sets it.
+func endpointConfig(spec Spec, host string) config.Tunnel {
+	options := []config.HTTPEndpointOption{config.WithForwardsTo("silo " + spec.Name)}
 	if host != "" {
 		options = append(options, config.WithDomain(host))
 	}
@@ -279,7 +258,7 @@ func (p *ngrokProvider) options(spec Spec, host string) config.Tunnel {
 	return config.HTTPEndpoint(options...)
 }
 
-// hostOf is the host of an address that the service gave.
+// hostOf returns the host of a URL; empty if it has none.
 func hostOf(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil {

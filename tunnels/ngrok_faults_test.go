@@ -88,7 +88,7 @@ func TestNgrokFindsADeadLinkByItsHeartbeat(t *testing.T) {
 func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
-	opened := open(t, provider(t, s, h, patient(time.Nanosecond)), silo(t, "control"), silo(t, "eu"), silo(t, "us"))
+	opened := open(t, provider(t, s, h, withGrace(time.Nanosecond)), silo(t, "control"), silo(t, "eu"), silo(t, "us"))
 	for _, name := range []string{"control", "eu", "us"} {
 		h.await(t, name, tunnels.Online)
 	}
@@ -127,7 +127,7 @@ func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 func TestNgrokIsPatientWithAHeldDomain(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
-	open(t, provider(t, s, h, patient(time.Hour)), silo(t, "eu"))
+	open(t, provider(t, s, h, withGrace(time.Hour)), silo(t, "eu"))
 	h.await(t, "eu", tunnels.Online)
 	s.Occupy("eu.acme.test", true)
 	s.DropSessions()
@@ -243,7 +243,7 @@ func TestNgrokClosesInTimeThoughTheServiceIsFrozen(t *testing.T) {
 func TestNgrokClosesWhileTheLinkIsDown(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
-	p := provider(t, s, h, patient(time.Nanosecond))
+	p := provider(t, s, h, withGrace(time.Nanosecond))
 	opened := open(t, p, silo(t, "control"), silo(t, "eu"))
 	s.FailAuth("ERR_NGROK_108") // the SDK waits longer and longer between attempts
 	s.DropSessions()

@@ -162,7 +162,7 @@ func bounded(wait time.Duration) setup {
 	return func(c *tunnels.Config) { c.Ngrok.AnswerTimeout = wait }
 }
 
-func patient(wait time.Duration) setup {
+func withGrace(wait time.Duration) setup {
 	return func(c *tunnels.Config) { c.Ngrok.ConflictGrace = wait }
 }
 

@@ -1,8 +1,8 @@
-// Package tunnels gives each silo the address that other silos and people reach
-// it by, and keeps it until closed.
+// Package tunnels gives each silo an address for other silos and for people, and
+// keeps it until closed.
 //
-// It must not know topologies, processes, or what a silo serves; and no other
-// room may know that ngrok's SDK exists.
+// It must not know topologies, processes, or what a silo serves. No other package
+// may know ngrok's SDK.
 package tunnels
 
 import (
@@ -24,61 +24,62 @@ import (
 const (
 	Local    = "local"    // an address on loopback, served by this process
 	Ngrok    = "ngrok"    // a public address at the ngrok service
-	External = "external" // an address that somebody else keeps
+	External = "external" // an address that silo does not manage
 	None     = "none"     // the silo's own port
 )
 
-// closeBound is how long a Close waits for anything at most.
-const closeBound = 2 * time.Second
+// closeLimit bounds every wait of a Close.
+const closeLimit = 2 * time.Second
 
-// Spec says what a tunnel leads to, and by what address.
+// Spec is the upstream and the address of a tunnel.
 type Spec struct {
 	// Name of the silo.
 	Name string
-	// Upstream is where the silo listens, as host:port, or empty while it has no
-	// port. It is asked for each request, from many goroutines at once.
+	// Upstream returns the host:port on which the silo listens, or an empty string
+	// while it has no port. It is called for each request, from many goroutines at
+	// once.
 	Upstream func() string
-	// Starting tells whether the silo is on its way up, and in which step. May
-	// be nil.
+	// Starting reports whether the silo is starting, and in which step. May be nil.
 	Starting func() (step string, starting bool)
-	// Domain is the public host to ask for. Ngrok makes one up where it is empty.
+	// Domain is the public host to ask for. If it is empty, Ngrok's service chooses
+	// one.
 	Domain string
 	// URL is the whole address, for External.
 	URL string
 	// HostHeader is preserve (also when empty), rewrite, or a host.
 	HostHeader string
-	// Hosts are what the provider's HostRouter routes to it, the one to show first. For
-	// Local.
+	// Hosts are the hosts that the HostRouter routes to the tunnel, first the one to
+	// show. For Local.
 	Hosts []string
 	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok.
 	TrafficPolicy string
 	// BasicAuth are user:password pairs, for Ngrok and Local.
 	BasicAuth []string
-	// AllowCIDRs are the networks to admit, for Ngrok and Local; none: all.
+	// AllowCIDRs are the networks to admit, for Ngrok and Local. Empty: all.
 	AllowCIDRs []string
-	// Listener is what Local serves on. Open owns it from the call on, whatever
-	// the provider and also when it fails. Without one Local takes a free port.
+	// Listener is the one that Local serves on; nil: on a free port. Open always takes
+	// ownership of it, with every provider and also if it fails.
 	Listener net.Listener
 }
 
-// State is where a tunnel stands.
+// State is the state of a tunnel.
 type State string
 
 // The states of a tunnel.
 const (
 	Opening      State = "opening"
 	Online       State = "online"
-	Reconnecting State = "reconnecting" // its link is down and being mended
-	Lost         State = "lost"         // refused or stopped, while others may be up
+	Reconnecting State = "reconnecting" // its connection is down, and is being established again
+	Lost         State = "lost"         // refused or stopped; other tunnels may be online
 	Unneeded     State = "none"         // there is no tunnel, only an address
 )
 
-// Status is a State and, where the tunnel is not online, why. Err is immutable.
+// Status is a State and, if the tunnel is not online, the reason. Err is immutable.
 type Status struct {
 	State State
 	Err   *Error
-	// Attempt is which attempt in a row to come back is being made or waited
-	// for; 0 where none is.
+	// Attempt counts the attempts to reconnect in a row, with the next one included;
+	// 0 if none is made.
 	Attempt int
 }
 
@@ -91,82 +92,87 @@ func (s *Status) equal(other Status) bool {
 
 // Tunnel is one silo's address. Its methods may be called from any goroutine.
 type Tunnel interface {
-	// Name is the silo's.
+	// Name returns the silo's name.
 	Name() string
-	// URL is the address, without a slash at its end. It never changes.
+	// URL returns the address, without a trailing slash. It never changes.
 	URL() string
-	// Status is where the tunnel stands now.
+	// Status returns the current status.
 	Status() Status
-	// Replay makes a recorded request again, of this tunnel's silo and through what
-	// forwards to it (proxy.Proxy.Replay): it does not leave this process. Where the
-	// traffic does not pass this process it fails.
+	// Replay sends a recorded request to the silo again (proxy.Proxy.Replay), within
+	// this process. It fails if the tunnel's traffic does not pass this process.
 	Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error)
-	// Close gives the address back. It waits until nothing of the tunnel runs,
-	// but never longer than ctx or 2 s, and is idempotent. After it Changed is
-	// not called for this tunnel.
+	// Close releases the address. It waits until nothing of the tunnel runs, but no
+	// longer than ctx or 2 s. It is idempotent. After it, Changed is not called for
+	// this tunnel.
 	Close(ctx context.Context) error
 }
 
-// Provider makes tunnels. Its methods may be called from any goroutine.
+// Provider opens tunnels. Its methods may be called from any goroutine.
 type Provider interface {
-	// Open makes a tunnel and returns once its address works, or with an error
-	// that wraps *Error where the cause is one that a user can mend. What ctx
-	// bounds is the opening; the tunnel lives until closed.
+	// Open opens a tunnel and returns once its address works. The error wraps *Error
+	// if the user can fix the cause. ctx bounds only the opening; the tunnel lives
+	// until it is closed.
 	Open(ctx context.Context, spec Spec) (Tunnel, error)
-	// Close closes all tunnels and what they share. It waits until nothing of
-	// them runs, but never longer than ctx or 2 s, and is idempotent. Every Open
-	// after it fails.
+	// Close closes all tunnels and what they share. It waits until nothing of them
+	// runs, but no longer than ctx or 2 s. It is idempotent. After it, Open fails.
 	Close(ctx context.Context) error
 }
 
-// Config is what New needs to know. Log, Warn and Changed may be nil; they are
-// called from goroutines of the provider, must not block and must not call back.
+// Config configures a provider. Log, Warn and Changed may be nil; they are called
+// from goroutines of the provider, must not block and must not call back.
 type Config struct {
 	Provider   string // Local, Ngrok, External or None
 	Ngrok      NgrokConfig
-	Version    string      // of silo, told to services
-	HostRouter *HostRouter // of Local, which closes it; may be nil
-	// Log gets one line, without a secret, for each thing worth a trace.
+	Version    string      // of silo, sent to services
+	HostRouter *HostRouter // for Local, which closes it; may be nil
+	// Log gets one line, without a secret, for each event worth tracing.
 	Log func(line string)
-	// Recording has what passes kept, by Local and Ngrok. Nil: nothing is. Ngrok does
-	// not ask for its Caller: the service names an address.
+	// Recording records the traffic of Local and Ngrok. Nil: none is recorded. Ngrok
+	// does not use its Caller, because the service sends the caller's address.
 	Recording *Recording
-	// Warn gets one line, without a secret, for what a user should know though
-	// nothing has failed: that a service will soon no longer take this client.
+	// Warn gets one line, without a secret, for what a user should know although
+	// nothing has failed, such as a deprecation.
 	Warn func(line string)
-	// Changed gets each Status that a tunnel takes on, in order, from Open on.
+	// Changed gets each Status of a tunnel, in order, from Open on.
 	Changed func(name string, status Status)
 }
 
-// Recording is where what passes tunnels is kept, and how it is told who calls.
+// Recording configures how traffic is recorded.
 type Recording = proxy.Recording
 
 // NgrokConfig is how the ngrok service is reached. Only Authtoken is required.
 type NgrokConfig struct {
 	Authtoken   string
-	TokenSource string // where Authtoken was found, as FindToken says it; for errors
+	TokenSource string // where Authtoken was found, as from FindToken; for errors
 	ServerAddr  string // host:port; default: the SDK's
-	RootCAs     string // PEM file with what to trust for ServerAddr; default: the SDK's
-	Metadata    string // of the session, shown in the dashboard
+	RootCAs     string // PEM file with the CAs to trust for ServerAddr; default: the SDK's
+	Metadata    string // of the session, shown in ngrok's dashboard
 	// AnswerTimeout bounds the wait for an answer of the service; default 15 s.
 	AnswerTimeout time.Duration
-	// Heartbeat is how often the link is tried; default 10 s. A dead link is
-	// found after two and a half of them at the latest.
+	// Heartbeat is the interval of heartbeats; default 10 s. A dead connection is
+	// detected after 2.5 intervals at the latest.
 	Heartbeat time.Duration
-	// ConflictGrace is how long a tunnel that was online may be refused because
-	// somebody else holds what it needs before it counts as lost: the service may
-	// take this program's last connection for somebody else. Default 10 s.
+	// ConflictGrace is how long a conflict does not count as lost for a tunnel that was
+	// online: the service may not have noticed yet that this program's last connection
+	// has ended. Default 10 s.
 	ConflictGrace time.Duration
 }
 
-// errPassedBy is of tunnels that are somebody else's, or none.
-var errPassedBy = errors.New("no traffic of this silo passes silo: its address is not silo's own")
+var (
+	errNotForwarded = errors.New("silo does not forward this silo's traffic, so it cannot replay a request")
+	errClosed       = errors.New("the tunnel's provider is closed")
+)
 
-// errClosed is why things end that Close has ended.
-var errClosed = errors.New("the tunnel's provider is closed")
+// closedError returns why an Open fails that may not begin.
+func closedError(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return errClosed
+}
 
-// New makes the provider that config names. It reads RootCAs and contacts
-// nobody. Fails with an *Error that tells what to mend.
+// New returns the provider that config names. It reads RootCAs, and connects to
+// nothing. The error is an *Error if the user can fix the cause.
 func New(config Config) (Provider, error) {
 	if config.Log == nil {
 		config.Log = func(string) {}
@@ -179,7 +185,7 @@ func New(config Config) (Provider, error) {
 	}
 	switch config.Provider {
 	case Local:
-		return &local{config: config, edges: map[*edge]bool{}}, nil
+		return &local{config: config, tunnels: map[*localTunnel]bool{}}, nil
 	case Ngrok:
 		return newNgrok(config)
 	case External, None:
@@ -188,9 +194,9 @@ func New(config Config) (Provider, error) {
 	return nil, fmt.Errorf("tunnel provider %q: not one of local, ngrok, external, none", config.Provider)
 }
 
-// OpenAll opens a tunnel for each of specs, all at once, and returns them in
-// the same order. The first failure is returned; it ends the attempts that are
-// under way and closes the tunnels that are open already, at most 2 s after.
+// OpenAll opens a tunnel for each of specs concurrently, and returns them in the
+// same order. The first failure cancels the other attempts, closes the tunnels that
+// are already open within 2 s, and is returned.
 func OpenAll(ctx context.Context, provider Provider, specs []Spec) ([]Tunnel, error) {
 	opened := make([]Tunnel, len(specs))
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -208,85 +214,88 @@ func OpenAll(ctx context.Context, provider Provider, specs []Spec) ([]Tunnel, er
 	if failure == nil {
 		return opened, nil
 	}
-	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeBound)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
 	var closing sync.WaitGroup
 	for _, tunnel := range opened {
 		if tunnel != nil {
-			closing.Go(func() { _ = tunnel.Close(bound) }) // the failure that led here is what matters
+			closing.Go(func() { _ = tunnel.Close(limit) }) // the first failure matters more
 		}
 	}
 	closing.Wait()
 	return nil, failure
 }
 
-// lamp shows the Status of one tunnel and tells of its changes, in order, until
-// it is put out.
-type lamp struct {
-	name    string
-	changed func(string, Status)
-	now     atomic.Pointer[Status]
+// tracker is the name, the URL and the Status of one tunnel, and reports each change
+// of the Status.
+type tracker struct {
+	name, url string
+	grace     time.Duration // how long a conflict counts as transient
+	changed   func(name string, status Status)
+	status    atomic.Pointer[Status]
 
-	mu    sync.Mutex // serialises changes with the calls that tell of them; guards all below
-	out   bool
+	mu    sync.Mutex // held while changed is called, so that changes stay in order; guards all below
+	muted bool
 	since time.Time // of the first failure in a row
 }
 
-func newLamp(name string, changed func(string, Status)) *lamp {
-	l := &lamp{name: name, changed: changed}
-	l.now.Store(&Status{})
-	return l
+func newTracker(name, url string, config Config) *tracker {
+	t := &tracker{name: name, url: url, grace: config.Ngrok.ConflictGrace, changed: config.Changed}
+	t.status.Store(&Status{})
+	return t
 }
 
-// show shows a state in which no attempt to come back is made.
-func (l *lamp) show(state State, err *Error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.change(Status{State: state, Err: err})
+func (t *tracker) Name() string   { return t.name }
+func (t *tracker) URL() string    { return t.url }
+func (t *tracker) Status() Status { return *t.status.Load() }
+
+// set sets a state in which no attempt to reconnect is made.
+func (t *tracker) set(state State, err *Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.change(Status{State: state, Err: err})
 }
 
-// fail shows why the tunnel is down, and that one more attempt is made: lost
-// where only the endpoint, the account or somebody else can change that.
-// Somebody else is given patience first.
-func (l *lamp) fail(why *Error, patience time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next := Status{State: Lost, Err: why, Attempt: l.now.Load().Attempt + 1}
+// fail counts one more attempt to reconnect. The state is lost if trying again
+// cannot help, or if a conflict has outlasted the grace.
+func (t *tracker) fail(why *Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := Status{State: Lost, Err: why, Attempt: t.status.Load().Attempt + 1}
 	if next.Attempt == 1 {
-		l.since = time.Now()
+		t.since = time.Now()
 	}
-	if why.Class == Transient || why.Class == Conflict && time.Since(l.since) < patience {
+	if why.Class == Transient || why.Class == Conflict && time.Since(t.since) < t.grace {
 		next.State = Reconnecting
 	}
-	l.change(next)
+	t.change(next)
 }
 
 // change needs mu.
-func (l *lamp) change(next Status) {
-	if l.out || l.now.Load().equal(next) {
-		return
+func (t *tracker) change(next Status) {
+	if !t.muted && !t.status.Load().equal(next) {
+		t.status.Store(&next)
+		t.changed(t.name, next)
 	}
-	l.now.Store(&next)
-	l.changed(l.name, next)
 }
 
-// putOut returns when no call is under way, and none will ever be again.
-func (l *lamp) putOut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.out = true
+// mute ends all changes. It waits for a call of changed that is under way.
+func (t *tracker) mute() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.muted = true
 }
 
-// wait waits for done, at most until ctx ends or closeBound is over.
-func wait(ctx context.Context, done <-chan struct{}, what string) error {
-	bound := time.NewTimer(closeBound)
-	defer bound.Stop()
+// awaitClose waits for done, until ctx ends but no longer than closeLimit.
+func awaitClose(ctx context.Context, done <-chan struct{}, what string) error {
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("close %s: %w", what, ctx.Err())
-	case <-bound.C:
-		return fmt.Errorf("close %s: not done after %v", what, closeBound)
+	case <-limit.C:
+		return fmt.Errorf("close %s: not done after %v", what, closeLimit)
 	}
 }

@@ -34,7 +34,7 @@ func by(t *testing.T, address, host string, header http.Header) reply {
 	return reply{response.StatusCode, response.Header, body}
 }
 
-func TestAFrontRoutesByHost(t *testing.T) {
+func TestHostRouterRoutesByHost(t *testing.T) {
 	t.Parallel()
 	front, at := tunnels.NewHostRouter(), listener(t)
 	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, HostRouter: front})
@@ -69,7 +69,7 @@ func TestAFrontRoutesByHost(t *testing.T) {
 	}
 
 	page := by(t, address, `us.localhost:99`, http.Header{"Accept": {"text/html,*/*"}})
-	for _, want := range []string{`<a href="http://acme.localhost:99/">`, `<a href="http://eu.acme.localhost:99/">`, "no silo is called us.localhost"} {
+	for _, want := range []string{`<a href="http://acme.localhost:99/">`, `<a href="http://eu.acme.localhost:99/">`, "No silo has the host us.localhost"} {
 		if !strings.Contains(string(page.body), want) {
 			t.Errorf("no %s in\n%s", want, page.body)
 		}

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// What the service answers on a connection made sooner may be lost on the SDK.
-func TestNothingIsDialledBeforeTheSDKWaits(t *testing.T) {
+// On a connection that is made earlier, the SDK may lose the service's answer.
+func TestRedialerWaitsForTheSDK(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -16,23 +16,21 @@ func TestNothingIsDialledBeforeTheSDKWaits(t *testing.T) {
 	}
 	defer func() { _ = listener.Close() }()
 	synctest.Test(t, func(t *testing.T) {
-		settled := make(chan struct{})
-		d := newDialer(settled, func(error) {})
-		dialled := make(chan error)
-		early := false
+		ready := make(chan struct{})
+		d := &redialer{ready: ready}
+		dialled := make(chan error, 1)
 		go func() {
 			conn, err := d.DialContext(context.WithoutCancel(t.Context()), "tcp", listener.Addr().String())
-			early = true
 			if err == nil {
 				err = conn.Close()
 			}
 			dialled <- err
 		}()
 		synctest.Wait()
-		if early {
-			t.Error("dialled before Connect waited")
+		if len(dialled) > 0 {
+			t.Error("dialled before Connect waited for its context")
 		}
-		ctx := &settling{Context: t.Context(), waited: settled}
+		ctx := &readyContext{Context: t.Context(), ready: ready}
 		_, _ = ctx.Done(), ctx.Done()
 		if err := <-dialled; err != nil {
 			t.Error(err)
