@@ -12,30 +12,31 @@ type Caller struct {
 	Mode state.Mode
 }
 
-// Inside is the silo of the instance with that key (state.Dir.Key) in whose
-// environment this program runs, as `silo run us -- …` makes it; else nobody.
+// CallerFromEnv returns the silo in whose environment this program runs, as `silo
+// run us -- …` sets it, if it belongs to the instance with that key
+// (state.Dir.Key). Otherwise it returns the zero Caller.
 func CallerFromEnv(env state.Lookup, key string) Caller {
 	name, _ := env("SILO_NAME")
-	if instance, told := env("SILO_INSTANCE"); name == "" || told && instance != key {
+	if instance, ok := env("SILO_INSTANCE"); name == "" || ok && instance != key {
 		return Caller{}
 	}
 	mode, _ := env("SENTRY_SILO_MODE")
 	switch mode {
 	case "CONTROL", "MONOLITH":
 		return Caller{name, state.Mode(mode)}
-	case "": // a shell that has lost it
+	case "": // a shell that dropped it
 		if name == "control" {
 			return Caller{name, state.Control}
 		}
 	}
-	return Caller{name, state.Region} // REGION, and CELL from the end of March 2026 on
+	return Caller{name, state.Region} // REGION, or CELL since the end of March 2026
 }
 
 // RefusedError is a call that Sentry's silo clients would not make.
 type RefusedError struct {
 	From Caller
 	To   string
-	Mode state.Mode // what To runs as
+	Mode state.Mode // of To
 }
 
 func (e *RefusedError) Error() string {
@@ -50,13 +51,11 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s, a %s, cannot call %s: only regions call control", e.From.Name, e.From.Mode, e.To)
 }
 
-// may is nil where the caller may call a silo (sentry/silo/client.py, the
-// access_modes of its clients, 22.11 on).
+// mayCall returns a RefusedError unless the caller may call a silo: control calls
+// regions, and regions call control (sentry/silo/client.py, the access_modes of its
+// clients, 22.11 on). A caller outside of all silos may call each.
 func (c Caller) mayCall(to state.Silo) error {
-	switch {
-	case c == Caller{},
-		c.Mode == state.Control && to.Mode == state.Region,
-		c.Mode == state.Region && to.Mode == state.Control:
+	if c == (Caller{}) || c.Mode == state.Control && to.Mode == state.Region || c.Mode == state.Region && to.Mode == state.Control {
 		return nil
 	}
 	return &RefusedError{From: c, To: to.Name, Mode: to.Mode}

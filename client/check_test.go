@@ -17,15 +17,15 @@ import (
 	"silo/state"
 )
 
-// sentryOf is a server that answers as a silo of a mode does.
-func sentryOf(t *testing.T, mode string, log string) *httptest.Server {
+// newSentry starts a server that answers like a silo of a mode and logs requests.
+func newSentry(t *testing.T, mode string, log string) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(answersAs(mode, log))
+	s := httptest.NewServer(sentryHandler(mode, log))
 	t.Cleanup(s.Close)
 	return s
 }
 
-func answersAs(mode, log string) http.HandlerFunc {
+func sentryHandler(mode, log string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if log != "" {
 			file, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -45,8 +45,8 @@ func answersAs(mode, log string) http.HandlerFunc {
 	}
 }
 
-// region is a snapshot of one region, us, which answers directly at one server and
-// has an address.
+// region returns a snapshot of one region, us, which is one server directly and has
+// another address.
 func region(t *testing.T, direct *httptest.Server, address, provider string) *state.Snapshot {
 	t.Helper()
 	at, err := url.Parse(direct.URL)
@@ -64,9 +64,9 @@ func region(t *testing.T, direct *httptest.Server, address, provider string) *st
 	}
 }
 
-func TestWhatAnAddressLeadsTo(t *testing.T) {
+func TestCheckAddress(t *testing.T) {
 	t.Parallel()
-	us := sentryOf(t, "REGION", "")
+	us := newSentry(t, "REGION", "")
 	serve := func(h http.HandlerFunc) string {
 		s := httptest.NewServer(h)
 		t.Cleanup(s.Close)
@@ -78,7 +78,7 @@ func TestWhatAnAddressLeadsTo(t *testing.T) {
 			w.WriteHeader(status)
 		})
 	}
-	secure := httptest.NewTLSServer(answersAs("REGION", ""))
+	secure := httptest.NewTLSServer(sentryHandler("REGION", ""))
 	secure.Config.ErrorLog = nil
 	t.Cleanup(secure.Close)
 	gone, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -90,29 +90,29 @@ func TestWhatAnAddressLeadsTo(t *testing.T) {
 		address, step, text, hint string
 	}{
 		"itself":          {us.URL, "", "", ""},
-		"control":         {sentryOf(t, "CONTROL", "").URL, Mode, "a CONTROL silo answers there", "leads to another silo"},
-		"nobody":          {"http://" + gone.Addr().String(), Connect, "connection refused", "check url or domain of us"},
-		"no such name":    {"http://us.invalid.:80", DNS, "no address is found for us.invalid", "check the name"},
+		"control":         {newSentry(t, "CONTROL", "").URL, Mode, "a CONTROL silo answers there", "leads to another silo"},
+		"no listener":     {"http://" + gone.Addr().String(), Connect, "connection refused", "check url or domain of us"},
+		"unknown name":    {"http://us.invalid.:80", DNS, "no address is found for us.invalid", "check the name"},
 		"no TLS":          {strings.Replace(us.URL, "http:", "https:", 1), TLS, "HTTP response to HTTPS client", "speaks TLS"},
-		"no known CA":     {secure.URL, TLS, "certificate", "SSL_CERT_FILE"},
+		"unknown CA":      {secure.URL, TLS, "certificate", "SSL_CERT_FILE"},
 		"ngrok's error":   {header("Ngrok-Error-Code", "ERR_NGROK_3200", 404), HTTP, "ngrok answers 404 in its place: ERR_NGROK_3200", "err_ngrok_3200"},
 		"ngrok's warning": {header("Ngrok-Error-Code", "ERR_NGROK_6024", 200), HTTP, "ngrok's browser warning answers", "silo tunnels"},
 		"silo's tunnel":   {header(proxy.ErrorHeader, "down", 502), HTTP, "its tunnel answers 502 in its place: silo us is down", "silo logs us"},
-		"a host it denies": {
+		"a rejected host": {
 			serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }),
 			HTTP, "/_health/ answers 400 Bad Request, not 200", "ALLOWED_HOSTS",
 		},
-		"who hangs up": {serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), HTTP, "EOF", "check url or domain"},
+		"closes": {serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), HTTP, "EOF", "check url or domain"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := Check(t.Context(), region(t, us, c.address, "external"), CheckOptions{Timeout: 5 * time.Second})
 			direct, way := r.Silos[0].Ways[0], r.Silos[0].Ways[1]
 			if !direct.OK || direct.Mode == nil || *direct.Mode != "REGION" || *direct.Status != 200 {
-				t.Errorf("directly: %+v", direct)
+				t.Errorf("direct: %+v", direct)
 			}
 			if way.OK != (c.step == "") || r.OK != way.OK || !strings.Contains(way.Error, c.text) || !strings.Contains(way.Hint, c.hint) {
-				t.Errorf("by its address: %+v", way)
+				t.Errorf("address: %+v", way)
 			}
 			if last := way.Steps[len(way.Steps)-1]; c.step != "" && (last.Name != c.step || last.OK) {
 				t.Errorf("the last step is %+v, of %+v", last, way.Steps)
@@ -121,24 +121,23 @@ func TestWhatAnAddressLeadsTo(t *testing.T) {
 	}
 }
 
-func TestASilentAddressTakesNoLongerThanAllowed(t *testing.T) {
+func TestCheckTimeout(t *testing.T) {
 	t.Parallel()
-	us := sentryOf(t, "REGION", "")
+	us := newSentry(t, "REGION", "")
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(silent.Close)
-	began := time.Now()
 	r := Check(t.Context(), region(t, us, silent.URL, "external"), CheckOptions{Timeout: 200 * time.Millisecond})
-	if way := r.Silos[0].Ways[1]; way.Error != "no answer in time" || time.Since(began) > 3*time.Second {
-		t.Errorf("after %v: %+v", time.Since(began), way)
+	if way := r.Silos[0].Ways[1]; way.Error != "no answer in time" {
+		t.Errorf("got %+v", way)
 	}
 }
 
-// Two regions cannot be told apart by what they answer, but by who logs it.
-func TestLogsTellWhoHasAnswered(t *testing.T) {
+// Two regions give the same answers, but only one logs the request.
+func TestCheckMatchesLogs(t *testing.T) {
 	t.Parallel()
 	logs := t.TempDir()
-	us := sentryOf(t, "REGION", filepath.Join(logs, "us.log"))
-	eu := sentryOf(t, "REGION", filepath.Join(logs, "eu.log"))
+	us := newSentry(t, "REGION", filepath.Join(logs, "us.log"))
+	eu := newSentry(t, "REGION", filepath.Join(logs, "eu.log"))
 	s := region(t, us, eu.URL, "external")
 	other := region(t, eu, eu.URL, "external").Silos[0]
 	other.Name = "eu"
@@ -151,17 +150,17 @@ func TestLogsTellWhoHasAnswered(t *testing.T) {
 		t.Errorf("eu: %+v", way)
 	}
 	if r.OK || r.Silos[0].OK || !r.Silos[1].OK {
-		t.Errorf("in all: %+v", r)
+		t.Errorf("report: %+v", r)
 	}
 }
 
-func TestWhatIsExpected(t *testing.T) {
+func TestHealthCheck(t *testing.T) {
 	t.Parallel()
-	asked := make(chan *http.Request, 10)
+	requests := make(chan *http.Request, 10)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
-		case asked <- r:
-		default: // enough were seen
+		case requests <- r:
+		default: // enough
 		}
 		w.WriteHeader(http.StatusTeapot)
 	}))
@@ -173,11 +172,11 @@ func TestWhatIsExpected(t *testing.T) {
 	if !r.OK || r.Silos[0].Ways[0].Mode != nil || r.Silos[0].Ways[0].Answered != nil || *r.Silos[0].Ways[1].Answered != "us" {
 		t.Errorf("got %+v", r)
 	}
-	close(asked)
+	close(requests)
 	with, without := 0, 0
-	for request := range asked {
+	for request := range requests {
 		if request.URL.Path == "/up" && !strings.HasPrefix(request.URL.RawQuery, "full=1&silo-check=") {
-			t.Errorf("asked for %s", request.URL)
+			t.Errorf("requested %s", request.URL)
 		}
 		if request.Header.Get("Authorization") == "" {
 			without++
@@ -190,12 +189,12 @@ func TestWhatIsExpected(t *testing.T) {
 	}
 }
 
-func TestAnyAnswerWillDoWhereTheTopologySaysSo(t *testing.T) {
+func TestHealthCheckAny(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(s.Close)
 	odd := Check(t.Context(), region(t, s, s.URL, "local"), CheckOptions{Timeout: 5 * time.Second, HealthCheck: func(string) HealthCheck { return HealthCheck{Path: "/", Any: true} }})
 	if !odd.OK {
-		t.Errorf("any answer will do: %+v", odd)
+		t.Errorf("got %+v", odd)
 	}
 }

@@ -1,134 +1,108 @@
-// Package client makes requests to the silos of a running instance, in the
-// manner of Sentry's silo clients: to the address that is theirs at the moment,
-// without a retry, and only where Sentry lets one silo call another.
+// Package client calls the silos of a running instance. Client makes requests like
+// Sentry's silo clients: to a silo's present address, without retries, and only if
+// Sentry lets the caller call that silo. Proxy forwards whole requests in the same
+// way. Check finds out whether each silo can be reached, on its own port and at its
+// address, and whether that silo answers there.
 //
-// It must not know how silos are run, nor anything of command lines.
+// The package must not know how silos are run, command lines, or how results are
+// displayed.
 package client
 
 import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"silo/api"
-	"silo/sentry"
 	"silo/state"
 )
 
-// Live gives an instance's latest snapshot, or control.ErrNotRunning. It is
-// called from many goroutines at once.
+// SnapshotFunc returns an instance's latest snapshot, or api.ErrNotRunning. It must
+// be safe for concurrent use.
 type SnapshotFunc func(context.Context) (*state.Snapshot, error)
 
-// Running is Live of the instance that is recorded at dir: each call asks the
-// instance's control socket.
-func Running(dir *state.Dir) SnapshotFunc {
-	return func(ctx context.Context) (*state.Snapshot, error) {
+// Options configure a Client. Snapshot is required.
+type Options struct {
+	Snapshot SnapshotFunc
+	Secrets  func() (state.Secrets, error) // the instance's; needed only for signed requests
+	From     Caller                        // the zero Caller is outside of all silos
+	Direct   bool                          // call a silo's backend on its own port, not through its tunnel
+	// Timeout bounds a whole request, including its response body. Zero allows 30 s
+	// until the response begins, as Sentry does (shared_integrations/client/base.py,
+	// 23.7.1), and any time for its body. A negative timeout means none.
+	Timeout   time.Duration
+	UserAgent string // empty: "silo"
+}
+
+// InstanceOptions returns the Options for the instance in dir. Each snapshot comes
+// from the instance's control socket.
+func InstanceOptions(dir *state.Dir) Options {
+	return Options{Secrets: dir.Secrets, Snapshot: func(ctx context.Context) (*state.Snapshot, error) {
 		supervisor, err := api.Dial(ctx, dir)
 		if err != nil {
 			return nil, err
 		}
 		defer supervisor.Close()
 		return supervisor.Snapshot(ctx, false)
-	}
+	}}
 }
 
-// Options say whose silos a Client calls, and how. Live must be set.
-type Options struct {
-	Snapshot    SnapshotFunc
-	Secrets func() (state.Secrets, error) // the instance's; needed for signed requests alone
-	From    Caller                        // who calls; the zero Caller is none of the silos
-	Direct  bool                          // call a silo's backend on its own port, past its tunnel
-	// Timeout bounds a whole request, its answer's body included. Zero waits 30 s
-	// for the answer to begin, as Sentry does (shared_integrations/client/base.py,
-	// 23.7.1), and as long as it takes for its body. Less than zero waits for ever.
-	Timeout time.Duration
-	UserAgent   string // User-Agent; empty: "silo"
-}
-
-// Of are the Options for the instance that is recorded at dir.
-func InstanceOptions(dir *state.Dir) Options {
-	return Options{Snapshot: Running(dir), Secrets: dir.Secrets}
-}
-
-// Client makes requests to one silo. It keeps no connection between two of them,
-// and so needs no closing; it is safe for concurrent use.
+// Client makes requests to one silo. It keeps no connections between requests and
+// needs no Close. It is safe for concurrent use.
 type Client struct {
 	name    string
 	options Options
 	http    *http.Client
 }
 
-// Region is a client for the region of that name. As Sentry's RegionSiloClient it
-// is control's alone, or that of somebody outside of all silos: any other Caller
-// gets a RefusedError. Other errors are an UnknownError or what Live says.
-func Region(ctx context.Context, name string, o Options) (*Client, error) {
-	return dial(ctx, o, name, func(s state.Silo) bool { return s.Name == name && s.Mode == state.Region })
-}
-
-// Control is a client for the control silo. As Sentry's ControlSiloClient it is a
-// region's alone, or that of somebody outside of all silos. Errors are as Region's.
-func Control(ctx context.Context, o Options) (*Client, error) {
-	return dial(ctx, o, "control", func(s state.Silo) bool { return s.Mode == state.Control })
-}
-
-// Silo is a client for the silo of that name, whatever it runs as; that a
-// monolith can be called too is for those outside alone. Errors are as Region's.
+// New returns a client for the silo with that name. Errors are an UnknownError, a
+// RefusedError, or that of Options.Snapshot.
 func New(ctx context.Context, name string, o Options) (*Client, error) {
-	return dial(ctx, o, name, func(s state.Silo) bool { return s.Name == name })
-}
-
-func dial(ctx context.Context, o Options, name string, is func(state.Silo) bool) (*Client, error) {
 	snapshot, err := o.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(snapshot.Silos, is)
-	if i < 0 {
-		return nil, unknownSilo(name, snapshot)
+	silo, err := findSilo(snapshot, name)
+	if err != nil {
+		return nil, err
 	}
-	silo := snapshot.Silos[i]
 	if err := o.From.mayCall(silo); err != nil {
 		return nil, err
 	}
-	return &Client{name: silo.Name, options: o, http: newHTTP()}, nil
+	return &Client{name: name, options: o, http: &http.Client{
+		Transport: &http.Transport{
+			Proxy:              http.ProxyFromEnvironment,
+			DisableKeepAlives:  true, // on a reused connection net/http may send a request twice
+			DisableCompression: true, // so that a body is what the silo sent
+		},
+		CheckRedirect: checkRedirect,
+	}}, nil
 }
 
-// Name is the silo's.
+func findSilo(snapshot *state.Snapshot, name string) (state.Silo, error) {
+	unknown := &UnknownError{Name: name}
+	for _, s := range snapshot.Silos {
+		if s.Name == name {
+			return s, nil
+		}
+		unknown.Known = append(unknown.Known, s.Name)
+	}
+	return state.Silo{}, unknown
+}
+
+// Name returns the silo's name.
 func (c *Client) Name() string { return c.name }
 
-func newHTTP() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment,
-			// A connection that has been used before may make net/http send a
-			// request twice.
-			DisableKeepAlives:  true,
-			DisableCompression: true, // or a body would not be the bytes that the silo sent
-		},
-		CheckRedirect: redirected,
-	}
-}
-
-// redirected follows redirects of GET alone (shared_integrations/client/base.py,
-// _request, 23.7.1), and no more than curl does by default.
-func redirected(next *http.Request, before []*http.Request) error {
+// checkRedirect follows only redirects of GET (shared_integrations/client/base.py,
+// _request, 23.7.1), and as many as curl does by default.
+func checkRedirect(next *http.Request, before []*http.Request) error {
 	if before[0].Method != http.MethodGet {
 		return http.ErrUseLastResponse
 	}
 	if len(before) >= 30 {
-		return errors.New("it redirects for ever")
+		return errors.New("too many redirects")
 	}
-	next.Header.Del("Referer") // net/http's own, of a URL that it does not understand
+	next.Header.Del("Referer") // net/http derives it from a URL that it cannot parse
 	return nil
-}
-
-// dialect is the one that a snapshot's Sentry speaks.
-func dialect(snapshot *state.Snapshot) (sentry.Dialect, error) {
-	d, err := sentry.DialectNamed(snapshot.Dialect)
-	if errors.Is(err, sentry.ErrUnsupported) {
-		err = nil // it runs
-	}
-	return d, err
 }

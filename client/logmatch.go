@@ -9,128 +9,95 @@ import (
 	"time"
 
 	"silo/state"
+	"silo/wait"
 )
 
-// diaries are the silos' logs from one moment on. A devserver writes each request
-// with its query into its log (uWSGI's log-format, sentry/runner/commands/
-// devserver.py, all releases): so it is told which silo has answered, also where
-// the tunnel is not silo's and where both are regions.
-type diaries struct {
-	dir     string
-	names   []string
-	offsets []int64
+// siloLogs are the silos' logs from one moment on. A devserver logs each request
+// with its query (uWSGI's log-format, sentry/runner/commands/devserver.py, all
+// releases). That shows which silo answered, even through a foreign tunnel and
+// between two regions.
+type siloLogs struct {
+	dir   string
+	sizes map[string]int64 // by silo, at that moment
 }
 
-// inkTime is how long a line may take into a log after the answer.
-const inkTime = 250 * time.Millisecond
+// logDelay is how long after the response a line may appear in a log.
+const logDelay = 250 * time.Millisecond
 
-func openDiaries(dir string, snapshot *state.Snapshot) diaries {
-	d := diaries{dir: dir}
+func openLogs(dir string, snapshot *state.Snapshot) siloLogs {
+	l := siloLogs{dir: dir, sizes: map[string]int64{}}
 	if dir == "" || !snapshot.IsManaged() {
-		return d
+		return l
 	}
 	for _, s := range snapshot.Silos {
-		var size int64
-		if info, err := os.Stat(d.path(s.Name)); err == nil {
-			size = info.Size()
+		l.sizes[s.Name] = 0
+		if info, err := os.Stat(l.path(s.Name)); err == nil {
+			l.sizes[s.Name] = info.Size()
 		}
-		d.names, d.offsets = append(d.names, s.Name), append(d.offsets, size)
 	}
-	return d
+	return l
 }
 
-func (d *diaries) path(silo string) string { return filepath.Join(d.dir, silo+".log") }
+func (l *siloLogs) path(silo string) string { return filepath.Join(l.dir, silo+".log") }
 
-// read finds out who has answered on each way that had an answer.
-func (d *diaries) read(ctx context.Context, silos []CheckedSilo) {
-	until := time.Now().Add(inkTime)
-	for wait := time.Millisecond; len(d.names) > 0; wait *= 2 {
-		missing := d.look(silos)
-		if !missing || time.Now().Add(wait).After(until) || !pause(ctx, wait) {
+// match finds the silo that answered on each way with a response.
+func (l *siloLogs) match(ctx context.Context, silos []CheckedSilo) {
+	began := time.Now()
+	for delay := time.Millisecond; len(l.sizes) > 0; delay *= 2 {
+		if l.matchNew(silos, began) || time.Since(began)+delay > logDelay || !wait.Sleep(ctx, delay) {
 			return
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+// matchNew looks into the logs once. It reports whether nothing is left to match.
+func (l *siloLogs) matchNew(silos []CheckedSilo, began time.Time) bool {
+	texts := map[string][]byte{}
+	for name := range l.sizes {
+		texts[name] = l.newText(name)
 	}
-}
-
-// look looks once. missing tells whether an answer has no author yet.
-func (d *diaries) look(silos []CheckedSilo) (missing bool) {
-	began := time.Now()
-	var texts [][]byte
+	done := true
 	for i := range silos {
+		own := silos[i].Name
 		for w := range silos[i].Ways {
 			way := &silos[i].Ways[w]
 			if way.Answered != nil || way.Status == nil {
 				continue
 			}
-			if texts == nil {
-				texts = d.texts()
+			for name, text := range texts {
+				// If several silos logged it, the own one forwarded it to no other.
+				if bytes.Contains(text, []byte(way.mark)) && (way.Answered == nil || name == own) {
+					way.Answered = &name
+				}
 			}
-			if way.Answered = d.author(texts, way.mark, silos[i].Name); way.Answered == nil {
-				missing = true
-				continue
+			switch {
+			case way.Answered == nil:
+				done = false
+			case *way.Answered != own:
+				way.addStep(Name, false, began)
+				way.Error = *way.Answered + " answers there"
+				if way.Hint == "" {
+					way.Hint = "this leads to " + *way.Answered + ": check url and domain of " + own + " in silo.toml, and what serves them"
+				}
+			case way.Error == "":
+				way.addStep(Name, true, began)
 			}
-			way.told(silos[i].Name, time.Since(began))
 		}
 	}
-	return missing
+	return done
 }
 
-// told notes who has answered.
-func (w *Way) told(silo string, took time.Duration) {
-	by := *w.Answered
-	if by == silo {
-		if w.Error == "" {
-			w.Steps = append(w.Steps, Step{Name, true, took.Seconds()})
-		}
-		return
-	}
-	w.Steps = append(w.Steps, Step{Name, false, took.Seconds()})
-	w.Error = by + " answers there"
-	if w.Hint == "" {
-		w.Hint = "this leads to " + by + ": check url and domain of " + silo + " in silo.toml, and what serves them"
-	}
-}
-
-// texts is what the logs have grown by.
-func (d *diaries) texts() [][]byte {
-	texts := make([][]byte, len(d.names))
-	for i, name := range d.names {
-		texts[i] = d.since(name, d.offsets[i])
-	}
-	return texts
-}
-
-func (d *diaries) since(name string, offset int64) []byte {
-	file, err := os.Open(d.path(name))
+// newText returns what was added to a silo's log, up to maxRead.
+func (l *siloLogs) newText(silo string) []byte {
+	file, err := os.Open(l.path(silo))
 	if err != nil {
-		return nil // it has written nothing yet
+		return nil // nothing was logged yet
 	}
 	defer func() { _ = file.Close() }()
+	offset := l.sizes[silo]
 	if info, err := file.Stat(); err == nil && info.Size() < offset {
-		offset = 0 // another file by now
+		offset = 0 // the log was rotated
 	}
-	text, _ := io.ReadAll(io.NewSectionReader(file, offset, largest)) // as far as it goes
+	text, _ := io.ReadAll(io.NewSectionReader(file, offset, maxRead)) // as far as possible
 	return text
-}
-
-// author is the silo whose log has a mark; its own, if several have it.
-func (d *diaries) author(texts [][]byte, mark, own string) *string {
-	var by *string
-	for i, text := range texts {
-		if bytes.Contains(text, []byte(mark)) && (by == nil || d.names[i] == own) {
-			by = &d.names[i]
-		}
-	}
-	return by
 }

@@ -6,148 +6,139 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
-	"silo/sentry"
 	"silo/state"
 )
 
-// trip is one way to one silo, as it is taken.
-type trip struct {
+// probe checks one way to one silo.
+type probe struct {
 	silo     state.Silo
 	snapshot *state.Snapshot
 	options  CheckOptions
 	way      *Way
 	client   *Client
-	expect   HealthCheck
+	health   HealthCheck
 }
 
-// take takes all steps up to the first that fails, and notes them in t.way.
-func (t *trip) take(ctx context.Context) {
+// run takes all steps up to the first that fails, and records them in p.way.
+func (p *probe) run(ctx context.Context) {
 	began := time.Now()
-	defer func() { t.way.Seconds = time.Since(began).Seconds() }()
-	if t.options.HealthCheck != nil {
-		t.expect = t.options.HealthCheck(t.silo.Name)
+	defer func() { p.way.Seconds = time.Since(began).Seconds() }()
+	p.way.URL = p.silo.URL
+	if p.way.Via == Direct {
+		p.way.URL = "http://" + p.silo.Bind
+		if host, _, err := net.SplitHostPort(p.silo.Bind); err == nil && p.silo.HealthPort != 0 {
+			p.way.URL = "http://" + net.JoinHostPort(host, strconv.Itoa(p.silo.HealthPort))
+		}
 	}
-	if t.way.Via == Direct && t.snapshot.IsManaged() && t.silo.PID == nil {
-		// Its port may be held by a listener of the supervisor's, which never answers.
-		t.way.URL = "http://" + t.silo.Bind
-		t.fail(Connect, began, fmt.Errorf("%s is %s", t.silo.Name, t.silo.State))
+	if p.options.HealthCheck != nil {
+		p.health = p.options.HealthCheck(p.silo.Name)
+	}
+	if p.way.Via == Direct && p.snapshot.IsManaged() && p.silo.PID == nil {
+		// The supervisor may hold the port with a listener that never answers.
+		p.fail(Connect, began, fmt.Errorf("%s is %s", p.silo.Name, p.silo.State))
 		return
 	}
 	var err error
-	t.client, err = New(ctx, t.silo.Name, Options{
-		Snapshot: still(t.snapshot), Direct: t.way.Via == Direct, Timeout: t.options.Timeout, UserAgent: t.options.UserAgent,
+	p.client, err = New(ctx, p.silo.Name, Options{
+		Snapshot: func(context.Context) (*state.Snapshot, error) { return p.snapshot, nil },
+		Direct:   p.way.Via == Direct, Timeout: p.options.Timeout, UserAgent: p.options.UserAgent,
 	})
 	if err != nil {
-		t.fail(HTTP, began, err)
+		p.fail(HTTP, began, err)
 		return
 	}
-	if t.health(ctx) && t.mode(ctx) {
-		t.way.Hint = ""
+	if p.checkHealth(ctx) {
+		p.checkMode(ctx)
 	}
 }
 
-// done notes a step that went well.
-func (t *trip) done(step string, took time.Duration) {
-	t.way.Steps = append(t.way.Steps, Step{step, true, took.Seconds()})
+// fail records the step that ends the way.
+func (p *probe) fail(step string, since time.Time, err error) {
+	p.way.addStep(step, false, since)
+	p.setError(step, err)
 }
 
-// fail notes the step at which the way ends.
-func (t *trip) fail(step string, since time.Time, err error) {
-	t.way.Steps = append(t.way.Steps, Step{step, false, time.Since(since).Seconds()})
-	t.way.Error, t.way.Hint = t.words(step, err)
+func (p *probe) setError(step string, err error) {
+	p.way.Error, p.way.Hint = describe(err), p.hint(step, err)
 }
 
-// get makes one request, and returns the answer's status once its body has ended.
-func (t *trip) get(ctx context.Context, path string) (status int, err error) {
+// maxRead is how much of a response or a log is read, in bytes.
+const maxRead = 1 << 20
+
+// get makes one request and returns the status once the body has ended.
+func (p *probe) get(ctx context.Context, path string) (status int, err error) {
 	r := Request{Path: path, Header: http.Header{}}
-	if t.way.Via == Address {
-		r.Header = t.expect.Header.Clone()
+	if p.way.Via == Address {
+		r.Header = p.health.Header.Clone()
 	}
-	answer, err := t.client.Do(ctx, r)
+	answer, err := p.client.Do(ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = answer.Body.Close() }() // read
-	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, largest))
+	defer func() { _ = answer.Body.Close() }() // already read
+	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, maxRead))
 	return answer.StatusCode, err
 }
 
-// largest is how much of an answer is read, in bytes: what is longer tells no more.
-const largest = 1 << 20
-
-// health takes the steps up to the first answer.
-func (t *trip) health(ctx context.Context) bool {
-	path := cmp.Or(t.expect.Path, "/_health/")
+// checkHealth takes the steps up to HTTP and reports whether all succeeded.
+func (p *probe) checkHealth(ctx context.Context) bool {
+	path := cmp.Or(p.health.Path, "/_health/")
+	separator := "?"
 	if strings.Contains(path, "?") {
-		path += "&"
-	} else {
-		path += "?"
+		separator = "&"
 	}
-	t.way.URL = t.base()
-	marks := &milestones{began: time.Now()}
-	status, err := t.get(httptrace.WithClientTrace(ctx, marks.trace()), path+"silo-check="+t.way.mark)
-	steps, since := marks.steps(err)
-	t.way.Steps = append(t.way.Steps, steps...)
-	want := cmp.Or(t.expect.Status, http.StatusOK)
-	switch instead := new(TunnelError); {
-	case err != nil && (len(steps) == 0 || steps[len(steps)-1].OK):
-		if errors.As(err, &instead) {
-			t.way.Status = &instead.Status
-		}
-		t.fail(HTTP, since, err)
-	case err != nil:
-		t.way.Error, t.way.Hint = t.words(steps[len(steps)-1].Name, err)
-	case status != want && !t.expect.Any:
-		t.way.Status = &status
-		t.fail(HTTP, since, &statusError{cmp.Or(t.expect.Path, "/_health/"), status, want})
-	default:
-		t.way.Status = &status
-		t.done(HTTP, time.Since(since))
-		return true
-	}
-	return false
-}
-
-// base is where the way leads.
-func (t *trip) base() string {
-	if t.way.Via == Address {
-		return t.silo.URL
-	}
-	at := url.URL{Scheme: "http", Host: t.silo.Bind}
-	if t.silo.HealthPort != t.silo.Port {
-		at.Host = fmt.Sprintf("%s:%d", at.Hostname(), t.silo.HealthPort)
-	}
-	return at.String()
-}
-
-// mode asks what tells a control silo from a region.
-func (t *trip) mode(ctx context.Context) bool {
-	dialect, err := sentry.DialectNamed(t.snapshot.Dialect)
-	if err != nil && !errors.Is(err, sentry.ErrUnsupported) { // of another silo's making
-		return true
-	}
-	began := time.Now()
-	got := make([]int, len(dialect.Probes))
-	for i, probe := range dialect.Probes {
-		if got[i], err = t.get(ctx, probe.Path); err != nil {
-			t.fail(Mode, began, err)
+	t := &tracer{began: time.Now()}
+	status, err := p.get(httptrace.WithClientTrace(ctx, t.clientTrace()), path+separator+"silo-check="+p.way.mark)
+	steps, since := t.steps(err != nil)
+	p.way.Steps = append(p.way.Steps, steps...)
+	if err != nil {
+		if n := len(steps); n > 0 && !steps[n-1].OK {
+			p.setError(steps[n-1].Name, err)
 			return false
 		}
-	}
-	mode, conclusive := dialect.ClassifyMode(got)
-	if mode != "" && (conclusive || t.silo.Mode == state.Monolith) {
-		t.way.Mode = &mode
-	}
-	if conclusive && mode != string(t.silo.Mode) {
-		t.fail(Mode, began, &modeError{mode})
+		if e, ok := errors.AsType[*TunnelError](err); ok {
+			p.way.Status = &e.Status
+		}
+		p.fail(HTTP, since, err)
 		return false
 	}
-	t.done(Mode, time.Since(began))
+	p.way.Status = &status
+	if want := cmp.Or(p.health.Status, http.StatusOK); status != want && !p.health.Any {
+		p.fail(HTTP, since, &statusError{path, status, want})
+		return false
+	}
+	p.way.addStep(HTTP, true, since)
 	return true
+}
+
+// checkMode sends the requests that distinguish a control silo from a region.
+func (p *probe) checkMode(ctx context.Context) {
+	dialect, err := findDialect(p.snapshot)
+	if err != nil { // a dialect of another version of silo
+		return
+	}
+	began := time.Now()
+	statuses := make([]int, len(dialect.Probes))
+	for i, request := range dialect.Probes {
+		if statuses[i], err = p.get(ctx, request.Path); err != nil {
+			p.fail(Mode, began, err)
+			return
+		}
+	}
+	mode, conclusive := dialect.ClassifyMode(statuses)
+	if mode != "" && (conclusive || p.silo.Mode == state.Monolith) {
+		p.way.Mode = &mode
+	}
+	if conclusive && mode != string(p.silo.Mode) {
+		p.fail(Mode, began, &modeError{mode})
+		return
+	}
+	p.way.addStep(Mode, true, began)
 }

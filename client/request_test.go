@@ -15,7 +15,7 @@ import (
 	"silo/state"
 )
 
-// Paths are sent as they are written; http.Get would spell some of these anew.
+// Paths are sent as written; http.Get would escape some of these differently.
 func TestPathsAreSentAsGiven(t *testing.T) {
 	t.Parallel()
 	c := us(t, instance(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) }))
@@ -34,9 +34,9 @@ func TestPathsAreSentAsGiven(t *testing.T) {
 		_ = answer.Body.Close()
 	}
 	for name, r := range map[string]client.Request{
-		"no slash": {Path: "api"}, "nothing": {}, "a URL": {Path: "http://elsewhere/"}, "a space": {Path: "/a b"}, "a line": {Path: "/a\r\nX: y"},
+		"no slash": {Path: "api"}, "nothing": {}, "a URL": {Path: "http://elsewhere/"}, "a space": {Path: "/a b"}, "a line break": {Path: "/a\r\nX: y"},
 		"a fragment": {Path: "/a#b"}, "a method": {Path: "/", Method: "G T"}, "a header": {Path: "/", Header: http.Header{"X": {"a\r\nB: c"}}},
-		"a header's name": {Path: "/", Header: http.Header{"X Y": {"a"}}},
+		"a header name": {Path: "/", Header: http.Header{"X Y": {"a"}}},
 	} {
 		if _, err := c.Do(t.Context(), r); !errors.Is(err, client.ErrRequest) {
 			t.Errorf("%s: %v", name, err)
@@ -44,7 +44,7 @@ func TestPathsAreSentAsGiven(t *testing.T) {
 	}
 }
 
-func TestHeadersOfARequest(t *testing.T) {
+func TestRequestHeader(t *testing.T) {
 	t.Parallel()
 	o := instance(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"host": r.Host, "header": r.Header, "length": r.ContentLength})
@@ -78,7 +78,7 @@ func TestHeadersOfARequest(t *testing.T) {
 	}
 }
 
-func TestRedirectsAreFollowedForGETAlone(t *testing.T) {
+func TestOnlyGETFollowsRedirects(t *testing.T) {
 	t.Parallel()
 	c := us(t, instance(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -113,8 +113,8 @@ func TestRedirectsAreFollowedForGETAlone(t *testing.T) {
 			t.Errorf("%s %s: %d %q at %s", r.method, r.path, answer.StatusCode, body, answer.URL)
 		}
 	}
-	if err := c.Request(t.Context(), "GET", "/ever", nil, nil); err == nil || !strings.Contains(err.Error(), "redirects for ever") {
-		t.Errorf("in a circle: %v", err)
+	if _, _, err := do(t.Context(), c, client.Request{Path: "/ever"}); err == nil || !strings.Contains(err.Error(), "too many redirects") {
+		t.Errorf("a redirect loop: %v", err)
 	}
 }
 
@@ -124,17 +124,12 @@ func TestSignedRequests(t *testing.T) {
 		_, _ = io.WriteString(w, r.Header.Get("Authorization")+"|"+r.Header.Get("Content-Type")+"|"+r.Header.Get(sentry.HeaderSignature))
 	})
 	send := func(o client.Options, r client.Request) (string, error) {
-		c, err := client.Control(t.Context(), o)
+		c, err := client.New(t.Context(), "control", o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := c.Do(t.Context(), r)
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = answer.Body.Close() }()
-		said, err := io.ReadAll(answer.Body)
-		return string(said), err
+		_, body, err := do(t.Context(), c, r)
+		return body, err
 	}
 	got, err := send(o, client.Request{Path: "/api/0/internal/rpc/a/b/?x=1", Body: []byte("{}"), Sign: sentry.SignRPC})
 	if want := "Rpcsignature " + sentry.RPCSignature("one", "/api/0/internal/rpc/a/b/", []byte("{}")) + "|application/json; charset=utf-8|"; got != want || err != nil {
@@ -151,7 +146,7 @@ func TestSignedRequests(t *testing.T) {
 	}
 	o.Secrets = func() (state.Secrets, error) { return state.Secrets{}, errors.New("unreadable") }
 	if _, err = send(o, client.Request{Path: "/", Sign: sentry.SignRPC}); err == nil || !strings.Contains(err.Error(), "read the instance's secrets: unreadable") {
-		t.Errorf("secrets that cannot be read: %v", err)
+		t.Errorf("unreadable secrets: %v", err)
 	}
 	o.Secrets = nil
 	if _, err = send(o, client.Request{Path: "/", Sign: sentry.SignRPC}); !errors.Is(err, sentry.ErrUnsigned) {
@@ -159,8 +154,8 @@ func TestSignedRequests(t *testing.T) {
 	}
 }
 
-// Nothing is sent twice: not after a connection that broke, not after a 503.
-func TestNothingIsSentTwice(t *testing.T) {
+// There are no retries, neither after a broken connection nor after a 503.
+func TestNoRetries(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int32
 	c := us(t, instance(t, func(w http.ResponseWriter, r *http.Request) {
@@ -173,7 +168,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 	}))
 	for _, path := range []string{"/", "/gone", "/503", "/gone"} {
 		sent.Store(0)
-		_ = c.Request(t.Context(), "GET", path, nil, nil)
+		_, _, _ = do(t.Context(), c, client.Request{Path: path})
 		if got := sent.Load(); got != 1 {
 			t.Errorf("%s was sent %d times", path, got)
 		}

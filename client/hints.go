@@ -1,0 +1,123 @@
+package client
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"silo/proxy"
+	"silo/state"
+)
+
+// statusError is a status that a healthy silo does not return.
+type statusError struct {
+	path      string
+	got, want int
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s answers %d %s, not %d", e.path, e.got, http.StatusText(e.got), e.want)
+}
+
+// modeError is an answer of another mode.
+type modeError struct{ mode string }
+
+func (e *modeError) Error() string { return "a " + e.mode + " silo answers there" }
+
+// browserWarning is the code of ngrok's warning page for browsers.
+const browserWarning = "ERR_NGROK_6024"
+
+// describe returns an error as text that does not repeat the silo and the URL.
+func describe(err error) string {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return "no address is found for " + e.Name
+	}
+	if e, ok := errors.AsType[*TunnelError](err); ok {
+		switch {
+		case e.Code == browserWarning:
+			return "ngrok's browser warning answers in its place (" + e.Code + ")"
+		case e.Ngrok():
+			return fmt.Sprintf("ngrok answers %d in its place: %s", e.Status, e.Code)
+		}
+		return fmt.Sprintf("its tunnel answers %d in its place: %s", e.Status, proxy.Fault(e.Code).Message(e.Silo))
+	}
+	if _, ok := errors.AsType[*TimeoutError](err); ok {
+		return "no answer in time"
+	}
+	if e, ok := errors.AsType[*HostError](err); ok {
+		return strings.TrimPrefix(e.Err.Error(), "tls: ")
+	}
+	return err.Error()
+}
+
+// hint returns what may fix an error.
+func (p *probe) hint(step string, err error) string {
+	logs := "silo logs " + p.silo.Name
+	if p.silo.State != state.Ready {
+		return p.stateHint()
+	}
+	if e, ok := errors.AsType[*TunnelError](err); ok {
+		if e.Ngrok() {
+			return "silo tunnels shows the state of its tunnel; https://ngrok.com/docs/errors/" + strings.ToLower(e.Code) + " explains the error"
+		}
+		return logs
+	}
+	if _, ok := errors.AsType[*modeError](err); ok {
+		switch {
+		case p.way.Via == Direct:
+			return "silo restart " + p.silo.Name
+		case p.snapshot.Provider == "external":
+			return "the address of " + p.silo.Name + " leads to another silo: check url and domain of both in silo.toml, and what serves them"
+		}
+		return "silo tunnels shows where each address leads"
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		if e.got == http.StatusBadRequest && p.way.Via == Address {
+			return "Sentry answers 400 to a host that is not in its ALLOWED_HOSTS: silo config check, " + logs
+		}
+		return logs
+	}
+	if p.way.Via == Direct {
+		return logs
+	}
+	return p.networkHint(step, err)
+}
+
+// networkHint returns what may fix a failure between here and a silo's address.
+func (p *probe) networkHint(step string, err error) string {
+	what := "its tunnel"
+	if p.snapshot.Provider == "external" {
+		what = "url or domain of " + p.silo.Name + " in silo.toml, and that what serves it runs"
+	}
+	switch step {
+	case DNS:
+		return "check the name: " + what
+	case TLS:
+		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+			return "SSL_CERT_FILE names the authorities that silo trusts; Sentry's requests use REQUESTS_CA_BUNDLE"
+		}
+		return "check whether what answers there speaks TLS for that name: " + what
+	}
+	return "check " + what
+}
+
+// stateHint returns what makes a silo ready.
+func (p *probe) stateHint() string {
+	name := p.silo.Name
+	if !p.snapshot.IsManaged() {
+		return "silo run " + name + " -- CMD… starts it in a terminal of yours"
+	}
+	switch p.silo.State {
+	case state.Stopped, state.Stopping:
+		return "silo start " + name
+	case state.Failed:
+		return "silo logs " + name + " shows why, silo restart " + name + " tries again"
+	case state.Planned, state.Starting:
+		return "it is still starting: silo status --watch"
+	default:
+		return "silo logs " + name
+	}
+}
