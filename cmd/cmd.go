@@ -38,6 +38,7 @@ type app struct {
 	messages *ui.Printer // everything else
 	color    string      // --color
 	quiet    bool
+	readOnly bool // ports that it chooses are not remembered
 	// lossyOutput: messages may be dropped if their reader stalls.
 	lossyOutput bool
 	level       int // how much the supervisor says of itself

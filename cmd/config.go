@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,145 +18,175 @@ import (
 )
 
 func (a *app) configCommand() *cli.Command {
-	sub := func(name, usage string, action cli.ActionFunc, flags ...cli.Flag) *cli.Command {
-		return &cli.Command{Name: name, Usage: usage, Flags: flags, Action: func(c *cli.Context) error {
+	command := &cli.Command{
+		Name: "config", Category: categoryConfig,
+		Usage: "Manage the region config in Sentry's configuration",
+		Description: `The region config is the list of regions and addresses that Sentry reads. silo writes it between two
+marker lines into sentry.conf.py, and changes nothing else in that file. silo up does that by itself.`,
+		Subcommands: []*cli.Command{
+			{
+				Name: "print", Action: a.configPrint,
+				Usage: "Print the region config with its marker lines",
+				Description: `print shows the region config of the running instance, or the one that silo up would write. It needs
+neither Sentry nor a running instance if the addresses are known.`,
+				UsageText: "silo config print\nsilo config print --dialect 24.6.0  # for another release of Sentry",
+				Flags:     []cli.Flag{&cli.StringFlag{Name: "dialect", Usage: "print it for `DIALECT`: a release of Sentry, or a name that silo config dialects lists"}},
+			},
+			{
+				Name: "check", Action: a.configCheck,
+				Usage:       "Compare the file with the topology",
+				Description: "check exits with 3 and prints a diff if the file is out of step.",
+				UsageText:   "silo config check\nsilo config check --json",
+			},
+			{
+				Name: "write", Action: a.configWrite,
+				Usage: "Write the region config into the file",
+				Description: `write replaces silo's block in the file, or appends it. The file as it was before silo first changed
+it is kept beside it, with the suffix .before-silo.`,
+				UsageText: "silo config write",
+			},
+			{
+				Name: "remove", Action: a.configRemove,
+				Usage:       "Remove silo's block from the file",
+				Description: "remove restores the rest of the file byte for byte. The instance must not run.",
+				UsageText:   "silo config remove",
+			},
+			{
+				Name: "rotate", Action: a.configRotate,
+				Usage:       "Replace the secrets that the silos share",
+				Description: "Running silos keep the old secrets until all of them are restarted.",
+				UsageText:   "silo config rotate && silo restart",
+			},
+			{
+				Name: "dialects", Action: a.configDialects,
+				Usage:       "List the dialects and their releases of Sentry",
+				Description: "A dialect is the form in which a range of Sentry releases reads its regions.",
+				UsageText:   "silo config dialects",
+			},
+		},
+		Action: func(*cli.Context) error {
+			return &usageError{text: "silo config needs a command: print, check, write, remove, rotate or dialects"}
+		},
+	}
+	for _, sub := range command.Subcommands {
+		action := sub.Action
+		sub.Action = func(c *cli.Context) error {
 			if err := noArgs(c); err != nil {
 				return err
 			}
 			return action(c)
-		}}
+		}
 	}
-	return &cli.Command{
-		Name: "config", Category: categoryConfig,
-		Usage: "the region config in Sentry's configuration file",
-		Subcommands: []*cli.Command{
-			sub("print", "print it with its marker lines", a.configPrint, &cli.StringFlag{Name: "dialect", Usage: "as `RELEASE` reads it, or a dialect: " + dialectWords()}),
-			sub("check", "exit 3 and show the difference where the file is out of step", a.configCheck),
-			sub("write", "write it", a.configWrite),
-			sub("remove", "take silo's block out; the rest stays byte for byte", a.configRemove),
-			sub("rotate", "make new secrets for what silos ask of one another", a.configRotate),
-			sub("dialects", "list the dialects, with the releases of Sentry that speak them", a.configDialects),
-		},
-		Action: func(*cli.Context) error {
-			return &usageError{text: "silo config needs a verb: print, check, write, remove, rotate or dialects"}
-		},
-	}
+	return command
 }
 
-// region is a region config, and what it was made for.
-type region struct {
+// regionConfig is a region config and what it was rendered for.
+type regionConfig struct {
 	sentry.Block
 
-	path    string // of the file that it belongs into
+	path    string // of Sentry's configuration file
 	dialect string
-	found   string // which Sentry it is for, and who says so
+	found   string // how the dialect was chosen
 }
 
-// block is the region config of an instance: the live one where it runs, else
-// what `up` would write. It has to be told apart from an address that is not
-// known yet, which is exit 4.
-func (a *app) block(c *cli.Context) (path string, block sentry.Block, err error) {
-	r, err := a.region(c, "")
-	return r.path, r.Block, err
-}
-
-// region is block, for another dialect where one is given.
-func (a *app) region(c *cli.Context, dialect string) (region, error) {
-	dir, err := a.instanceDir(c)
+// regionConfig returns the region config of the running instance, or the one that
+// `up` would write. If dialect is set, it is rendered in that dialect. An address
+// that is not known yet is an error with exit status 4.
+func (a *app) regionConfig(c *cli.Context, dialect string) (regionConfig, error) {
+	dir, client, snapshot, err := a.running(c)
 	if err != nil {
-		return region{}, err
+		return regionConfig{}, err
 	}
-	client, err := api.Dial(c.Context, dir)
-	switch {
-	case err == nil:
+	if client != nil {
 		defer client.Close()
-		snapshot, err := client.Snapshot(c.Context, false)
-		if err != nil {
-			return region{}, err
+		if snapshot.Mode == "monolith" {
+			return regionConfig{}, exitWith(exitConflict, "the instance runs as a monolith, which has no region config", "silo down")
 		}
-		return a.liveRegion(c, client, snapshot, dialect, dir)
-	case !errors.Is(err, api.ErrNotRunning):
-		return region{}, err
-	}
-	plan, err := a.planAs(c, dialect)
-	if err != nil {
-		return region{}, err
-	}
-	place, err := a.foreseePlan(c, plan, dir)
-	if err != nil {
-		return region{}, err
-	}
-	return regionOf(place)
-}
-
-func regionOf(place *plan.Layout) (region, error) {
-	block, err := place.RegionConfig()
-	return region{block, place.Topology.Sentry.Config, place.Choice.Dialect.Name, place.Choice.Found}, err
-}
-
-func (a *app) liveRegion(c *cli.Context, client *api.Client, snapshot *state.Snapshot, dialect string, dir *state.Dir) (region, error) {
-	if snapshot.Mode == "monolith" {
-		return region{}, exitWith(exitConflict, "the instance runs as a monolith, which has no region config", "silo down ends it")
-	}
-	if dialect != "" {
-		p, err := a.planAs(c, dialect)
-		if err != nil {
-			return region{}, err
+		if dialect == "" {
+			_, marked, err := client.Config(c.Context)
+			if err != nil {
+				return regionConfig{}, err
+			}
+			block, err := sentry.ParseBlock(marked)
+			return regionConfig{block, snapshot.Config.Path, snapshot.Dialect, snapshot.Found}, err
 		}
-		return regionOf(plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot))
 	}
-	_, marked, err := client.Config(c.Context)
+	p, err := a.planFor(c, dialect)
 	if err != nil {
-		return region{}, err
+		return regionConfig{}, err
 	}
-	block, err := sentry.ParseBlock(marked)
-	return region{block, snapshot.Config.Path, snapshot.Dialect, snapshot.Found}, err
+	if client != nil {
+		return renderRegionConfig(plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot))
+	}
+	layout, err := a.predict(c, p, dir)
+	if err != nil {
+		return regionConfig{}, err
+	}
+	return renderRegionConfig(layout)
 }
 
-// planAs is the plan of all silos, for another dialect where one is given.
-func (a *app) planAs(c *cli.Context, dialect string) (plan.Plan, error) {
+func renderRegionConfig(l *plan.Layout) (regionConfig, error) {
+	block, err := l.RegionConfig()
+	return regionConfig{block, l.Topology.Sentry.Config, l.Choice.Dialect.Name, l.Choice.Found}, err
+}
+
+// running connects to the running instance. client is nil if it does not run. The
+// caller closes client.
+func (a *app) running(c *cli.Context) (dir *state.Dir, client *api.Client, snapshot *state.Snapshot, err error) {
+	if dir, err = a.instanceDir(c); err != nil {
+		return nil, nil, nil, err
+	}
+	client, err = api.Dial(c.Context, dir)
+	if errors.Is(err, api.ErrNotRunning) {
+		return dir, nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if snapshot, err = client.Snapshot(c.Context, false); err != nil {
+		client.Close()
+		return nil, nil, nil, err
+	}
+	return dir, client, snapshot, nil
+}
+
+// planFor returns the plan of all silos, for dialect if it is set.
+func (a *app) planFor(c *cli.Context, dialect string) (plan.Plan, error) {
 	t, err := a.load(c)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	if dialect != "" {
-		if t.Sentry.Dialect = dialect; dialect != "auto" {
-			if _, err := sentry.Choose(c.Context, dialect, sentry.Finder{}); err != nil {
-				return plan.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects lists them"}
-			}
+	if dialect == "" {
+		return a.plan(c.Context, t, false, nil)
+	}
+	t.Sentry.Dialect = dialect
+	if dialect != "auto" {
+		if _, err := sentry.Choose(c.Context, dialect, sentry.Finder{}); err != nil {
+			return plan.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects"}
 		}
 	}
-	plan, err := a.plan(c.Context, t, false, nil)
-	if dialect != "" {
-		plan.Choice.Found = strings.Replace(plan.Choice.Found, "sentry.dialect in silo.toml", "--dialect", 1)
-	}
-	return plan, err
+	p, err := a.plan(c.Context, t, false, nil)
+	p.Choice.Found = strings.Replace(p.Choice.Found, "sentry.dialect in silo.toml", "--dialect", 1)
+	return p, err
 }
 
-// foresee places all silos without opening anything.
-func (a *app) foresee(c *cli.Context, dir *state.Dir) (*plan.Layout, error) {
-	plan, err := a.planAs(c, "")
-	if err != nil {
-		return nil, err
-	}
-	return a.foreseePlan(c, plan, dir)
-}
-
-func (a *app) foreseePlan(c *cli.Context, p plan.Plan, dir *state.Dir) (*plan.Layout, error) {
-	place, err := orchestrator.Preview(c.Context, p, a.host(dir))
+// predict returns the layout that `up` would make, without checking whether ports
+// are free. Ports that it chooses are remembered, except for the doctor.
+func (a *app) predict(c *cli.Context, p plan.Plan, dir *state.Dir) (*plan.Layout, error) {
+	layout, err := orchestrator.Predict(c.Context, p, a.host(dir), !a.readOnly)
 	if errors.Is(err, plan.ErrUnknownAddress) {
-		return nil, exitWith(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml fixes an address")
+		return nil, exitWith(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml sets a fixed address")
 	}
-	return place, err
+	return layout, err
 }
 
 func (a *app) configPrint(c *cli.Context) error {
-	r, err := a.region(c, c.String("dialect"))
+	r, err := a.regionConfig(c, c.String("dialect"))
 	if err != nil {
 		return err
 	}
 	if r.found != "" {
-		a.note("the region config is in dialect " + r.dialect + ": " + r.found)
+		a.note("dialect " + r.dialect + ": " + r.found)
 	}
 	_, err = io.WriteString(a.Stdout, r.Marked())
 	return err
@@ -162,40 +194,37 @@ func (a *app) configPrint(c *cli.Context) error {
 
 func (a *app) configWrite(c *cli.Context) error {
 	edited, err := a.edited(c)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // what runs can do without its topology
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a running instance does not need its topology
 		return err
 	}
-	path, block, err := a.block(c)
+	r, err := a.regionConfig(c, "")
 	if err != nil {
 		return err
 	}
-	release, err := a.claim(c, path)
+	release, err := a.claim(c, r.path)
 	if err != nil {
 		return err
 	}
 	defer release()
-	change, err := sentry.Write(c.Context, path, block)
+	change, err := sentry.Write(c.Context, r.path, r.Block)
 	if err != nil {
 		return err
 	}
 	if change.Replaced != "" {
-		a.note("replaced the region config of \"" + change.Replaced + "\"")
+		a.note(fmt.Sprintf("replaced the region config of %q", change.Replaced))
 	}
 	if change.Backup != "" {
-		a.note("the file as it was is kept as " + change.Backup)
+		a.note("saved the original file as " + change.Backup)
 	}
 	switch {
 	case change.Changed:
-		a.note("wrote " + path)
+		a.note("wrote " + r.path)
 	case edited == nil:
-		a.note(path + " is in step already")
+		a.note(r.path + " is in step already")
 	}
 	if edited != nil {
-		mend := "silo up applies it"
-		if edited.whole != nil {
-			mend = "silo down, then silo up, applies it"
-		}
-		a.note(path + " has the region config of what runs: " + edited.file + " has changed since, and " + mend)
+		a.note(r.path + " has the region config of the running instance")
+		a.note(edited.changed() + "; apply it with: " + edited.apply())
 	}
 	return nil
 }
@@ -206,7 +235,7 @@ func (a *app) configRemove(c *cli.Context) error {
 		return err
 	}
 	if dir.Running() {
-		return exitWith(exitConflict, "the instance runs, and its silos read this region config", "silo down ends it")
+		return exitWith(exitConflict, "the instance runs and uses this region config", "silo down")
 	}
 	t, err := a.topologyOf(dir)
 	if err != nil {
@@ -222,15 +251,15 @@ func (a *app) configRemove(c *cli.Context) error {
 	case err != nil:
 		return err
 	case changed:
-		a.note("took silo's block out of " + t.Sentry.Config)
+		a.note("removed silo's block from " + t.Sentry.Config)
 	default:
-		a.note("there is no block of silo's in " + t.Sentry.Config)
+		a.note(t.Sentry.Config + " has no block of silo")
 	}
 	return nil
 }
 
-// configRotate makes new secrets. Silos that run go on with theirs until all of
-// them are started again: what one signs, another has to accept.
+// configRotate makes new secrets. Running silos keep the old ones until all are
+// restarted, because each must accept what the others sign.
 func (a *app) configRotate(c *cli.Context) error {
 	dir, err := a.instanceDir(c)
 	if err != nil {
@@ -239,19 +268,28 @@ func (a *app) configRotate(c *cli.Context) error {
 	if err := dir.RotateSecrets(); err != nil {
 		return err
 	}
-	if dir.Running() {
-		a.note("made new secrets; silo restart starts all silos again with them")
-		return nil
+	running := dir.Running()
+	if !running {
+		if _, err := dir.RenewSecrets(); err != nil {
+			return err
+		}
 	}
-	if _, err := dir.RenewSecrets(); err != nil {
-		return err
+	note := "made new secrets"
+	if running {
+		note += "; apply them with: silo restart"
 	}
-	a.note("made new secrets")
+	if t, err := a.topologyOf(dir); err == nil {
+		p, err := a.plan(c.Context, t, false, nil)
+		if d := p.Choice.Dialect; err == nil && !d.Secrets {
+			note = fmt.Sprintf("made new secrets, but silos of dialect %s (sentry %s) do not use them", d.Name, d.Range())
+		}
+	}
+	a.note(note)
 	return nil
 }
 
-// claim makes sure that no other running instance's region config is written
-// over. This instance's own supervisor holds the claim while it runs.
+// claim prevents that another running instance's region config is overwritten. If
+// this instance runs, its supervisor already has the claim.
 func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
 	dir, err := a.instanceDir(c)
 	if err != nil {
@@ -271,8 +309,8 @@ func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
 	return func() { _ = claim.Release() }, nil
 }
 
-// brokenConfig tells what is wrong with a region config's file that no region config
-// can be written into: it is missing, or its marker lines are. Nil: it can.
+// brokenConfig returns the reason why no region config can be written to a file: it is
+// missing, or its markers are damaged. It returns nil if neither is the case.
 func (a *app) brokenConfig(path string) *exitStatus {
 	_, err := sentry.ReadFile(path)
 	switch {
@@ -282,4 +320,33 @@ func (a *app) brokenConfig(path string) *exitStatus {
 		return a.classify(err)
 	}
 	return nil
+}
+
+// dialect is an element of the output of `config dialects --json`.
+type dialect struct {
+	Name     string  `json:"name"`
+	First    string  `json:"first"`
+	Last     *string `json:"last"` // null: every later release, too
+	Regions  string  `json:"regions"`
+	Releases string  `json:"releases"`
+}
+
+func (a *app) configDialects(c *cli.Context) error {
+	var list []dialect
+	for _, d := range sentry.Dialects() {
+		one := dialect{Name: d.Name, First: d.First.String(), Regions: d.Form, Releases: d.Range()}
+		if _, last, ok := strings.Cut(d.Range(), " to "); ok {
+			one.Last = &last
+		}
+		list = append(list, one)
+	}
+	if c.Bool("json") {
+		return writeJSON(a.Stdout, list)
+	}
+	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "DIALECT\tSENTRY\tREGIONS ARE WRITTEN AS") // Flush returns the error
+	for _, d := range list {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", d.Name, d.Releases, d.Regions)
+	}
+	return table.Flush()
 }

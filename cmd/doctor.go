@@ -116,9 +116,9 @@ func (a *app) withoutTopology(c *cli.Context, p doctor.Target) (doctor.Target, e
 // wantedBlock is the region config as `config check` wants it, without its talk.
 func (a *app) wantedBlock(c *cli.Context) func(context.Context) (sentry.Block, error) {
 	quiet := *a
-	quiet.quiet = true
+	quiet.quiet, quiet.readOnly = true, true
 	return func(context.Context) (sentry.Block, error) {
-		_, block, err := quiet.block(c)
-		return block, err
+		r, err := quiet.regionConfig(c, "")
+		return r.Block, err
 	}
 }

@@ -16,73 +16,70 @@ import (
 	"silo/ui"
 )
 
-// dryRun prints what `up` would do. It looks at ports, and touches nothing. What
-// `up` would take for a conflict is one here; what is only missing on this machine
-// is a warning.
+// dryRun prints what `up` would do. It checks ports and changes nothing. A conflict
+// is an error, as in `up`; other reasons for which `up` would fail are warnings.
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
-	var place *plan.Layout
+	var layout *plan.Layout
 	var notes []string
 	client, err := api.Dial(ctx, r.dir)
 	switch {
 	case err == nil:
 		defer client.Close()
-		place, notes, err = a.previewRunning(ctx, client, r)
+		layout, notes, err = a.previewRunning(ctx, client, r, true)
 	case errors.Is(err, api.ErrNotRunning):
-		place, err = a.previewFirst(ctx, r)
+		layout, err = a.previewFirst(ctx, r)
 	}
-	if err == nil {
-		notes = append(notes, orchestrator.Displaced(place.Placed)...)
+	if err != nil && !errors.Is(err, plan.ErrUnknownAddress) {
+		return err
 	}
+	if r.json {
+		return writeJSON(a.Stdout, planned(layout))
+	}
+	notes = append(notes, orchestrator.Displaced(layout.Placed)...)
 	if len(notes) > 0 {
 		notes = append(notes, "")
 	}
-	unknown := errors.Is(err, plan.ErrUnknownAddress)
-	if err != nil && !unknown {
-		return err
-	}
-	t, mode := r.plan.Topology, "silos"
-	if r.plan.Monolith {
-		mode = "monolith"
-	}
-	plan := ui.Plan{
+	t := r.plan.Topology
+	shown := ui.Plan{
 		Name: t.Name, File: t.File, Provider: t.Tunnels.Provider, Dialect: r.plan.Choice.Dialect.Name,
-		Found: r.plan.Choice.Found, Config: t.Sentry.Config, Mode: mode, Notes: notes,
+		Found: r.plan.Choice.Found, Config: t.Sentry.Config, Mode: "silos", Notes: notes,
 	}
-	if r.json {
-		return writeJSON(a.Stdout, planned(place, r.plan))
+	if r.plan.Monolith {
+		shown.Mode = "monolith"
 	}
-	for i, s := range r.plan.Silos {
+	for _, s := range layout.Placed {
 		if !s.Wanted {
 			continue
 		}
-		row := ui.PlanSilo{
-			Name: s.Name, Mode: string(s.Mode), Argv: s.Argv, Dir: s.Dir, Ports: "any",
+		ports := strconv.Itoa(s.Port)
+		if s.Watchers {
+			ports = fmt.Sprintf("%d-%d", s.Port, s.Port+1)
 		}
-		if !unknown {
-			row.Ports, row.Address = portRange(place.Placed[i]), place.Placed[i].URL
-		}
-		plan.Silos = append(plan.Silos, row)
+		shown.Silos = append(shown.Silos, ui.PlanSilo{Name: s.Name, Mode: string(s.Mode), Argv: s.Argv, Dir: s.Dir, Ports: ports, Address: s.URL})
 	}
-	a.results.Plan(plan)
+	a.results.Plan(shown)
 	return nil
 }
 
-// previewFirst is where silos would be, were the instance started now.
+// previewFirst returns the layout of an instance that does not run.
 func (a *app) previewFirst(ctx context.Context, r *upRequest) (*plan.Layout, error) {
-	site := a.host(r.dir)
-	if file, err := sentry.ReadFile(r.plan.Topology.Sentry.Config); err == nil { // else Preflight tells
+	host := a.host(r.dir)
+	if file, err := sentry.ReadFile(r.plan.Topology.Sentry.Config); err == nil { // otherwise Preflight reports it
 		if err := r.dir.CheckClaim(file.Path); err != nil {
 			return nil, err
 		}
 	}
-	if err := orchestrator.Preflight(ctx, r.plan, site); err != nil {
+	if err := orchestrator.Preflight(ctx, r.plan, host); err != nil {
 		a.messages.Warn("up would be refused: "+err.Error(), a.classify(err).Hints...)
 	}
-	return orchestrator.Preview(ctx, r.plan, site)
+	return orchestrator.Preview(ctx, r.plan, host)
 }
 
-// outlook is where silos of a running instance would be, and what would change.
-func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upRequest) (*plan.Layout, []string, error) {
+// previewRunning returns the layout that a running instance would have after
+// `up`, and notes about the changes. If reserve is set, a taken port is an error. If
+// an address is unknown, the error is plan.ErrUnknownAddress, and the rest of
+// the layout is complete.
+func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upRequest, reserve bool) (*plan.Layout, []string, error) {
 	running, err := a.requireMode(ctx, client, r)
 	if err != nil {
 		return nil, nil, err
@@ -106,17 +103,21 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 			}
 		}
 		if at < 0 || s.PortFixed && s.Port != running.Silos[at].Port {
-			if s.PortFixed && portIsYielded(running, changes, s.Port) {
+			if reserve && s.PortFixed && portIsYielded(running, changes, s.Port) {
 				inherited[s.Name] = s.Port
 				s.Port, s.PortFixed = 0, false
 			}
 			moving.Silos = append(moving.Silos, s)
 		}
 	}
-	notes := previewNotes(running, r, changes)
-	moved, err := orchestrator.Preview(ctx, moving, a.host(r.dir))
-	if err != nil {
-		return nil, notes, err
+	var moved *plan.Layout
+	if reserve {
+		moved, err = orchestrator.Preview(ctx, moving, a.host(r.dir))
+	} else {
+		moved, err = orchestrator.Predict(ctx, moving, a.host(r.dir), true)
+	}
+	if err != nil && !errors.Is(err, plan.ErrUnknownAddress) {
+		return nil, nil, err
 	}
 	for _, s := range moved.Placed {
 		to := &place.Placed[slices.Index(r.plan.Names(), s.Name)]
@@ -131,39 +132,38 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 	for i, s := range place.Placed {
 		place.Placed[i].HealthPort = sentry.HealthPort(s.Silo.Silo, s.Port)
 	}
-	return place, notes, nil
+	return place, previewNotes(running, r, changes), err
 }
 
-// yields tells whether a port is that of a silo which leaves it to another.
+// portIsYielded reports whether a silo that uses the port will leave it to another.
 func portIsYielded(running *state.Snapshot, c plan.Changes, port int) bool {
 	return slices.ContainsFunc(running.Silos, func(s state.Silo) bool {
 		return slices.Contains(c.StopFirst, s.Name) && (s.Port == port || s.HealthPort == port)
 	})
 }
 
-// previewNotes tell what `up` would change.
+// previewNotes lists what `up` would change.
 func previewNotes(running *state.Snapshot, r *upRequest, c plan.Changes) []string {
-	said := changeLines(c, "to be ")
+	lines := changeLines(c, "to be ")
 	for _, s := range running.Silos {
 		if (s.State == state.Stopped || s.State == state.Failed) && slices.Contains(wantedNames(r.plan), s.Name) {
-			said = append(said, "to be started: "+s.Name)
+			lines = append(lines, "to be started: "+s.Name)
 		}
 	}
-	if len(said) == 0 {
-		said = []string{"nothing would change"}
+	if len(lines) == 0 {
+		lines = []string{"nothing would change"}
 	}
-	return append([]string{fmt.Sprintf("already running, with supervisor pid %d", *running.PID)}, said...)
+	return append([]string{fmt.Sprintf("already running, with supervisor pid %d", *running.PID)}, lines...)
 }
 
-// sayings are what a changed topology means for the silos, in words. will stands
-// before each deed.
-func changeLines(c plan.Changes, will string) (list []string) {
+// changeLines describes the changes of a topology. Each line begins with prefix.
+func changeLines(c plan.Changes, prefix string) (list []string) {
 	for _, kind := range []struct {
 		what  string
 		names []string
 	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
 		if len(kind.names) > 0 {
-			list = append(list, will+kind.what+": "+strings.Join(kind.names, ", "))
+			list = append(list, prefix+kind.what+": "+strings.Join(kind.names, ", "))
 		}
 	}
 	if c.Any() && len(c.Kept) > 0 {
@@ -173,12 +173,4 @@ func changeLines(c plan.Changes, will string) (list []string) {
 		}
 	}
 	return append(list, c.Displaced...)
-}
-
-// portRange are the ports that a silo takes.
-func portRange(s plan.Placed) string {
-	if s.Watchers {
-		return fmt.Sprintf("%d-%d", s.Port, s.Port+1)
-	}
-	return strconv.Itoa(s.Port)
 }

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,11 +11,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/api"
 	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
-	"silo/state"
 	"silo/ui"
 )
 
@@ -38,43 +35,35 @@ func (a *app) runCommand() *cli.Command {
 	}
 }
 
-// layout returns the layout of the instance, running or not, with its secrets.
+// layout returns where the silos run, or where `up` would place them, with the secrets.
 func (a *app) layout(c *cli.Context) (*plan.Layout, error) {
-	dir, err := a.instanceDir(c)
+	dir, client, snapshot, err := a.running(c)
 	if err != nil {
 		return nil, err
 	}
 	var layout *plan.Layout
-	client, err := api.Dial(c.Context, dir)
-	switch {
-	case err == nil:
-		defer client.Close()
-		layout, err = a.runningLayout(c, dir, client)
-	case errors.Is(err, api.ErrNotRunning):
-		layout, err = a.foresee(c, dir)
-	}
-	if err != nil {
-		return nil, err
+	if client == nil {
+		p, err := a.planFor(c, "")
+		if err != nil {
+			return nil, err
+		}
+		if layout, err = a.predict(c, p, dir); err != nil {
+			return nil, err
+		}
+	} else {
+		client.Close()
+		t, err := a.topologyOf(dir)
+		if err != nil {
+			return nil, err
+		}
+		p, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
+		if err != nil {
+			return nil, err
+		}
+		layout = plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot)
 	}
 	layout.Run.Secrets, err = dir.Secrets()
 	return layout, err
-}
-
-// runningLayout returns the layout of a running instance, as its snapshot has it.
-func (a *app) runningLayout(c *cli.Context, dir *state.Dir, client *api.Client) (*plan.Layout, error) {
-	snapshot, err := client.Snapshot(c.Context, false)
-	if err != nil {
-		return nil, err
-	}
-	t, err := a.topologyOf(dir)
-	if err != nil {
-		return nil, err
-	}
-	p, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
-	if err != nil {
-		return nil, err
-	}
-	return plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot), nil
 }
 
 func (a *app) printEnv(c *cli.Context) error {

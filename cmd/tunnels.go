@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"silo/api"
 	"silo/plan"
 	"silo/scaffold"
 	"silo/sentry"
@@ -39,11 +38,11 @@ func (a *app) tunnels(c *cli.Context) error {
 		return a.tunnelTable(c)
 	}
 	if c.String("format") == "sentry" {
-		_, block, err := a.block(c)
+		r, err := a.regionConfig(c, "")
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(a.Stdout, block.Text())
+		_, err = io.WriteString(a.Stdout, r.Text())
 		return err
 	}
 	addresses, err := a.addresses(c)
@@ -112,42 +111,34 @@ func addressesOf(s *state.Snapshot) addresses {
 	return list
 }
 
-// addresses are the live ones, or those that `up` would give.
+// addresses returns the live addresses, or those that `up` would give.
 func (a *app) addresses(c *cli.Context) (addresses, error) {
-	dir, err := a.instanceDir(c)
+	dir, client, snapshot, err := a.running(c)
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.Dial(c.Context, dir)
-	if err == nil {
-		defer client.Close()
-		snapshot, err := client.Snapshot(c.Context, false)
-		if err != nil {
-			return nil, err
-		}
+	if client != nil {
+		client.Close()
 		return addressesOf(snapshot), nil
 	}
-	if !errors.Is(err, api.ErrNotRunning) {
-		return nil, err
-	}
-	place, err := a.foresee(c, dir)
+	p, err := a.planFor(c, "")
 	if err != nil {
 		return nil, err
 	}
-	return planned(place, place.Plan), nil
+	layout, err := a.predict(c, p, dir)
+	if err != nil {
+		return nil, err
+	}
+	return planned(layout), nil
 }
 
-// planned are the silos of a plan with their places, where place is not nil.
-func planned(place *plan.Layout, plan plan.Plan) addresses {
+// planned returns the addresses of a layout.
+func planned(layout *plan.Layout) addresses {
 	var list addresses
-	for i, s := range plan.Silos {
-		one := address{Name: s.Name, Mode: s.Mode, Port: s.Port}
-		if place != nil {
-			placed := place.Placed[i]
-			one.URL, one.Upstream, one.Port = placed.URL, placed.Bind(), placed.Port
-			if placed.BrowseURL != "" {
-				one.Browse = &placed.BrowseURL
-			}
+	for _, s := range layout.Placed {
+		one := address{Name: s.Name, Mode: s.Mode, URL: s.URL, Upstream: s.Bind(), Port: s.Port}
+		if s.BrowseURL != "" {
+			one.Browse = &s.BrowseURL
 		}
 		if !s.IsControl() {
 			one.RegionID, one.Category = &s.ID, &s.Category

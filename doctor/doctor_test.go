@@ -192,13 +192,13 @@ func TestConfig(t *testing.T) {
 	}
 	wantCheck(t, b.check("config"), OK, "not compared: addresses are not known yet")
 	b.Block = func(context.Context) (sentry.Block, error) { return block, nil }
-	wantCheck(t, b.check("config"), OK, "matches the topology")
+	wantCheck(t, b.check("config"), OK, "is in step")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.file("sentry.conf.py", strings.Replace(string(text), "127.0.0.1:2", "127.0.0.1:3", 1), 0o644)
-	wantCheck(t, b.check("config"), Warn, "does not match", "silo config write")
+	wantCheck(t, b.check("config"), Warn, "out of step", "silo config write")
 	b.file("sentry.conf.py", strings.Replace(string(text), "<<< silo <<<", "", 1), 0o644)
 	wantCheck(t, b.check("config"), Fail, "marker")
 	b.file("sentry.conf.py", string(text), 0o644)

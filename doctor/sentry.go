@@ -139,9 +139,9 @@ func (e *examination) checkBlock(file sentry.File, c *Check) {
 	case err != nil:
 		c.add(Fail, err.Error())
 	case inStep:
-		c.add(OK, path+" matches the topology")
+		c.add(OK, path+" is in step with the topology")
 	default:
-		c.add(Warn, path+" does not match the topology", "silo config write; silo config check shows the difference")
+		c.add(Warn, path+" is out of step with the topology", "silo config write; silo config check shows the difference")
 	}
 }
 

@@ -131,19 +131,14 @@ func Displaced(silos []plan.Placed) (notes []string) {
 	return notes
 }
 
-// Preview returns the layout that Prepare would produce, and keeps nothing open. The
-// error wraps plan.ErrUnknownAddress if only an open tunnel has an address.
+// Preview returns the layout that Prepare would produce now, and keeps nothing open. A
+// taken port is an error as in Prepare. If only an open tunnel has an address, the error
+// wraps plan.ErrUnknownAddress and the layout is complete except for it.
 func Preview(ctx context.Context, p plan.Plan, host Host) (*plan.Layout, error) {
 	reserved, placed, err := reserve(ctx, p, host, p.Silos, edgeWants(p, host, p.Silos))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reserved.Close() }() // the listeners were never used
-	for i, s := range placed {
-		placed[i].BrowseURL = p.BrowseURL(s.Silo, reserved.Port(routerKey))
-		if placed[i].URL, err = p.KnownURL(s, reserved.Port(edgeKey+s.Name)); err != nil {
-			return nil, err
-		}
-	}
-	return &plan.Layout{Plan: p, Run: host.NewRun(), Placed: placed}, nil
+	return layout(p, host, placed, reserved.Port)
 }

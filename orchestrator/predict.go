@@ -1,0 +1,102 @@
+package orchestrator
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"silo/plan"
+	"silo/ports"
+)
+
+// Predict returns the layout that Prepare would produce if all ports were free. It
+// checks no port. If remember is set, ports that the topology does not write are
+// stored for the next call and the next run. If only an open tunnel has an address,
+// the error wraps plan.ErrUnknownAddress and the layout is complete except for it.
+func Predict(ctx context.Context, p plan.Plan, host Host, remember bool) (*plan.Layout, error) {
+	wants := siloWants(host, p.Silos)
+	all := slices.Concat(wants, edgeWants(p, host, p.Silos))
+	assigned, err := assign(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	placed := make([]plan.Placed, len(p.Silos))
+	for i, s := range p.Silos {
+		placed[i] = s.At(assigned[s.Name])
+	}
+	if remember {
+		kept := host.Dir.Ports()
+		before := maps.Clone(kept)
+		for _, w := range all {
+			if !w.Fixed {
+				kept[w.Name] = assigned[w.Name]
+			}
+		}
+		if !maps.Equal(kept, before) {
+			if err := host.Dir.SavePorts(kept); err != nil {
+				host.Warn("the next run may have other ports: " + err.Error())
+			}
+		}
+	}
+	return layout(p, host, placed, func(key string) int { return assigned[key] })
+}
+
+// layout completes the layout of placed silos with their addresses. port returns the
+// ports of edgeWants.
+func layout(p plan.Plan, host Host, placed []plan.Placed, port func(key string) int) (*plan.Layout, error) {
+	var unknown []error
+	for i, s := range placed {
+		url, err := p.KnownURL(s, port(edgeKey+s.Name))
+		if err != nil {
+			unknown = append(unknown, err)
+		}
+		placed[i].URL, placed[i].BrowseURL = url, p.BrowseURL(s.Silo, port(routerKey))
+	}
+	l := &plan.Layout{Plan: p, Run: host.NewRun(), Placed: placed}
+	if len(unknown) > 0 {
+		return l, unknown[0]
+	}
+	return l, nil
+}
+
+// assign chooses a port for every request as ports.Reserve does if all are free: first
+// the fixed ones, then the preferred ones, then the next one above that is not used.
+func assign(ctx context.Context, requests []ports.Request) (map[string]int, error) {
+	assigned, used := map[string]int{}, map[int]bool{}
+	try := func(r ports.Request, port int) bool {
+		for p := port; p < port+r.Span; p++ {
+			if used[p] {
+				return false
+			}
+		}
+		for p := port; p < port+r.Span; p++ {
+			used[p] = true
+		}
+		assigned[r.Name] = port
+		return true
+	}
+	var preferred, unbound []ports.Request
+	for _, r := range requests {
+		switch {
+		case r.Fixed:
+			try(r, r.Port)
+		case r.Port == 0:
+			unbound = append(unbound, r)
+		default:
+			preferred = append(preferred, r)
+		}
+	}
+	preferred = slices.DeleteFunc(preferred, func(r ports.Request) bool { return try(r, r.Port) })
+	for _, r := range preferred {
+		for port := r.Port; !try(r, port); port += r.Span {
+		}
+	}
+	reserved, err := ports.Reserve(ctx, unbound)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range unbound {
+		assigned[r.Name] = reserved.Port(r.Name)
+	}
+	return assigned, reserved.Close()
+}
