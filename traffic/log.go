@@ -11,143 +11,88 @@ const (
 	// DefaultLimit bounds what a Log keeps, in bytes.
 	DefaultLimit = 32 << 20
 
-	// overhead is what an exchange takes beside its texts and bodies, and a header
-	// field beside its own while the exchange is open, by a generous guess.
-	overhead, fieldOverhead = 512, 64
+	// What an exchange takes besides its texts and bodies, and a header field besides
+	// its name and values, in bytes. TestAFullLogTakesItsLimit measures them.
+	exchangeSize, fieldSize, valueSize = 512, 64, 16
 )
 
-// MaxExchanges is more exchanges than a Log of DefaultLimit keeps: none takes less than
-// overhead.
-const MaxExchanges = DefaultLimit/overhead + 1
+// MaxExchanges is more exchanges than a Log of DefaultLimit keeps.
+const MaxExchanges = DefaultLimit/exchangeSize + 1
 
-// Log keeps the latest exchanges, as many as its limit of memory allows, and counts
-// all of them. Its methods may be called from any goroutine. None blocks, and none
-// holds the others up for longer than it takes to copy where things are.
+// Log keeps the latest exchanges, open ones included, up to a limit of memory, and
+// counts all of them. Its methods may be called from any goroutine, and do not block.
 type Log struct {
 	limit int64
 
-	mu      sync.Mutex    // guards all below
-	kept    ring          // by ID, without gaps
-	bytes   int64         // of all kept
-	last    uint64        // ID given last
+	mu      sync.Mutex // guards all below
+	kept    []record   // by ID, without gaps
+	bytes   int64      // of all kept
+	lastID  uint64
 	version uint64        // counts changes
-	changed chan struct{} // nil where nobody waits for a change
+	changed chan struct{} // closed at the next change; nil if no one waits for it
 	calls   map[[2]string]*Call
 }
 
-// record is an exchange and when it last changed.
+// record is an exchange in a Log. A change replaces the exchange, so that readers may
+// use it without the Log's lock.
 type record struct {
-	open            *Exchange // one that has not ended
-	packed          []byte    // one that has
-	request, answer []byte    // bodies of one that has
-	bytes           int64
-	version         uint64
+	exchange *Exchange
+	bytes    int64
+	version  uint64 // of its last change
 }
 
-// open makes a record of a copy of e.
-func open(e *Exchange) record {
-	kept, _ := copies.Get().(*Exchange)
-	if kept == nil {
-		kept = new(Exchange)
-	}
-	*kept = *e
-	return record{open: kept, bytes: size(e)}
-}
-
-func closed(e *Exchange) record {
-	scratch, _ := scratches.Get().(*[]byte)
-	if scratch == nil {
-		scratch = new([]byte)
-	}
-	*scratch = pack((*scratch)[:0], e)
-	r := record{packed: slices.Clone(*scratch), request: e.Request.Body, answer: e.Response.Body}
-	scratches.Put(scratch)
-	r.bytes = overhead + int64(cap(r.packed)+cap(r.request)+cap(r.answer))
-	return r
-}
-
-var (
-	copies    sync.Pool // of open exchanges: they are many, and most for a moment
-	scratches sync.Pool // where exchanges are packed before it is known how long they are
-)
-
-// exchange is what is kept, made anew where it was packed.
-func (r *record) exchange() Exchange {
-	if r.open != nil {
-		return *r.open
-	}
-	e := unpack(r.packed)
-	e.Request.Body, e.Response.Body = r.request, r.answer
-	return e
-}
-
-// copied is what exchange can be asked of once the Log's lock is let go: a packed
-// record never changes, and to unpack a full log's takes long.
-func (r *record) copied() record {
-	c := *r
-	if r.open != nil {
-		c.open = new(*r.open)
-	}
-	return c
-}
-
-// NewLog makes a log that keeps about limit bytes. It takes no memory until there
-// is something to keep.
+// NewLog returns a Log that keeps about limit bytes.
 func NewLog(limit int64) *Log {
 	return &Log{limit: limit, calls: map[[2]string]*Call{}}
 }
 
-// Begin gives an exchange whose answer is still to come its ID and state, and keeps a
-// copy. What that refers to must not be changed any more.
+// Begin assigns an ID and the state Open to e, and keeps a copy. The caller must not
+// change what e refers to.
 func (l *Log) Begin(e *Exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last++
-	e.ID, e.State = l.last, Open
-	l.put(l.kept.push(), open(e))
+	l.lastID++
+	e.ID, e.State = l.lastID, Open
+	l.kept = append(l.kept, record{})
+	l.set(len(l.kept)-1, *e)
 }
 
-// Update has f change an exchange that has begun, for who looks before it ends. One
-// that has ended, or is not kept any more, stays as it is. f must not call back.
+// Update lets f change the copy of an open exchange, for readers. It does nothing if
+// the exchange has ended or is no longer kept. f must not call l.
 func (l *Log) Update(id uint64, f func(e *Exchange)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i, kept := l.index(id)
-	if !kept || l.kept.at(i).open == nil {
+	i, ok := l.index(id)
+	if !ok || l.kept[i].exchange.State != Open {
 		return
 	}
-	e := *l.kept.at(i).open
+	e := *l.kept[i].exchange
 	f(&e)
-	l.put(i, open(&e))
+	l.set(i, e)
 }
 
-// End replaces the exchange of e.ID, which Begin has given, by e, whose State says
-// how it ended, and counts it. One that is not kept any more is only counted. The Log
-// has the bodies from then on, but neither e nor its headers.
+// End replaces the exchange with e.ID by a copy of e and counts it. It only counts an
+// exchange that is no longer kept. The caller must not change what e refers to.
 func (l *Log) End(e *Exchange) {
-	r := closed(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count(e)
-	if i, kept := l.index(e.ID); kept {
-		l.put(i, r)
+	if i, ok := l.index(e.ID); ok {
+		l.set(i, *e)
 	}
 }
 
-// put needs mu. The newest exchange is kept however large it is.
-func (l *Log) put(i int, r record) {
+// set replaces an exchange and drops the oldest ones beyond the limit, but not the
+// newest. It needs mu.
+func (l *Log) set(i int, e Exchange) {
 	l.version++
-	r.version = l.version
-	at := l.kept.at(i)
-	l.bytes += r.bytes - at.bytes
-	if at.open != nil {
-		*at.open = Exchange{} // or what it refers to stays
-		copies.Put(at.open)
-	}
-	*at = r
-	for l.bytes > l.limit && l.kept.count > 1 {
-		l.bytes -= l.kept.at(0).bytes
-		l.kept.drop()
+	bytes := size(&e)
+	l.bytes += bytes - l.kept[i].bytes
+	l.kept[i] = record{exchange: &e, bytes: bytes, version: l.version}
+	for l.bytes > l.limit && len(l.kept) > 1 {
+		l.bytes -= l.kept[0].bytes
+		l.kept[0] = record{} // frees the exchange
+		l.kept = l.kept[1:]
 	}
 	if l.changed != nil {
 		close(l.changed)
@@ -176,35 +121,31 @@ func (l *Log) count(e *Exchange) {
 	}
 }
 
-// index needs mu.
+// index returns where an exchange is in kept. It needs mu.
 func (l *Log) index(id uint64) (int, bool) {
-	newer := l.last - id               // wraps around where there is no such ID yet
-	if newer >= uint64(l.kept.count) { //nolint:gosec // G115: a count
-		return 0, false
-	}
-	return l.kept.count - 1 - int(newer), true //nolint:gosec // G115: an index of what is in memory
+	return slices.BinarySearchFunc(l.kept, id, func(r record, id uint64) int { return cmp.Compare(r.exchange.ID, id) })
 }
 
-// Get finds an exchange that is still kept, with its secrets.
+// Get returns an exchange that is still kept, unmasked.
 func (l *Log) Get(id uint64) (Exchange, bool) {
 	l.mu.Lock()
-	i, kept := l.index(id)
-	if !kept {
-		l.mu.Unlock()
+	defer l.mu.Unlock()
+	i, ok := l.index(id)
+	if !ok {
 		return Exchange{}, false
 	}
-	r := l.kept.at(i).copied()
-	l.mu.Unlock()
-	return r.exchange(), true
+	return *l.kept[i].exchange, true
 }
 
-// List gives the latest n exchanges that filter lets through, oldest first, with
-// their secrets; all of them where n is 0. The version is what Since goes on from.
+// List returns the latest n exchanges that match filter, unmasked and oldest first.
+// If n is 0, it returns all. The version is the one to pass to Since.
 func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
-	kept, version := l.copies()
+	l.mu.Lock()
+	kept, version := slices.Clone(l.kept), l.version
+	l.mu.Unlock()
 	for _, r := range slices.Backward(kept) {
-		if e := r.exchange(); filter.Match(e) {
-			list = append(list, e)
+		if filter.Match(*r.exchange) {
+			list = append(list, *r.exchange)
 			if len(list) == n {
 				break
 			}
@@ -214,51 +155,27 @@ func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
 	return list, version
 }
 
-// copies are all records, oldest first.
-func (l *Log) copies() (kept []record, version uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	kept = make([]record, l.kept.count)
-	for i := range kept {
-		kept[i] = l.kept.at(i).copied()
-	}
-	return kept, l.version
-}
-
-// Since gives the exchanges that have begun or ended after a version and are still
-// kept, in the order of those changes, and a channel that is closed at the next one.
+// Since returns the kept exchanges that changed after a version and match filter, in
+// the order of these changes, and a channel that is closed at the next change.
 func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64, changed <-chan struct{}) {
-	fresh, now, changed := l.fresh(version)
-	slices.SortFunc(fresh, func(a, b record) int { return cmp.Compare(a.version, b.version) })
-	for _, r := range fresh {
-		if e := r.exchange(); filter.Match(e) {
-			list = append(list, e)
+	l.mu.Lock()
+	kept, now := slices.Clone(l.kept), l.version
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	changed = l.changed
+	l.mu.Unlock()
+	kept = slices.DeleteFunc(kept, func(r record) bool { return r.version <= version })
+	slices.SortFunc(kept, func(a, b record) int { return cmp.Compare(a.version, b.version) })
+	for _, r := range kept {
+		if filter.Match(*r.exchange) {
+			list = append(list, *r.exchange)
 		}
 	}
 	return list, now, changed
 }
 
-// fresh are the records that have changed after a version.
-func (l *Log) fresh(version uint64) (fresh []record, now uint64, changed <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if version == 0 {
-		fresh = make([]record, 0, l.kept.count) // it is all of them
-	}
-	if version < l.version {
-		for i := range l.kept.count {
-			if r := l.kept.at(i); r.version > version {
-				fresh = append(fresh, r.copied())
-			}
-		}
-	}
-	if l.changed == nil {
-		l.changed = make(chan struct{})
-	}
-	return fresh, l.version, l.changed
-}
-
-// Calls counts who has called whom, by caller and silo.
+// Calls returns the counts of calls, sorted by caller and silo.
 func (l *Log) Calls() []Call {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -270,16 +187,16 @@ func (l *Log) Calls() []Call {
 	return calls
 }
 
-// size is about what an exchange takes, in bytes.
+// size estimates the memory that an exchange takes, in bytes.
 func size(e *Exchange) int64 {
-	n := overhead + len(e.Method) + len(e.Host) + len(e.Path)
+	n := exchangeSize + len(e.Method) + len(e.Host) + len(e.Path)
 	for _, m := range [...]*Message{&e.Request, &e.Response} {
 		n += cap(m.Body)
 		for _, header := range []http.Header{m.Header, m.Trailer} {
 			for name, values := range header {
-				n += fieldOverhead + len(name)
+				n += fieldSize + len(name)
 				for _, value := range values {
-					n += len(value)
+					n += valueSize + len(value)
 				}
 			}
 		}
