@@ -9,15 +9,15 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// ErrDatabasesBusy says that another process is at work on the instance's databases.
-var ErrDatabasesBusy = errors.New("another silo db is at work on these databases")
+// ErrDatabasesBusy is returned if another process changes the instance's databases.
+var ErrDatabasesBusy = errors.New("another silo db command is running for these databases")
 
-// LockDatabases takes the right to change the silos' own databases, which ends with
-// this process at the latest, or fails with ErrDatabasesBusy. It is apart from the
-// instance's lock: silos may run meanwhile.
+// LockDatabases locks the silos' own databases for changes, until release is called or
+// this process ends. It fails with ErrDatabasesBusy if another process has the lock.
+// Silos may run meanwhile: the instance's lock is a different one.
 func (d *Dir) LockDatabases() (release func() error, err error) {
 	if err := os.MkdirAll(d.Databases(), 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of databases' work: %w", err)
+		return nil, fmt.Errorf("create the directory of databases: %w", err)
 	}
 	lock := flock.New(filepath.Join(d.Path, "databases.lock"), flock.SetPermissions(0o600))
 	held, err := lock.TryLock()
@@ -30,5 +30,5 @@ func (d *Dir) LockDatabases() (release func() error, err error) {
 	return lock.Unlock, nil
 }
 
-// Databases is the directory of what work on databases needs, and of what it said.
+// Databases returns the directory for the files and logs of database commands.
 func (d *Dir) Databases() string { return filepath.Join(d.Path, "databases") }

@@ -2,13 +2,11 @@ package state
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,30 +18,33 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// maxSocketPath keeps a socket's path below the kernels' limits (104 bytes with
-// the final NUL on macOS, 108 on Linux).
+// maxSocketPath keeps a socket's path below the kernel's limit, which includes the
+// final NUL: 104 bytes on macOS, 108 on Linux.
 const maxSocketPath = 100
 
-// ErrRunning says that another process holds the instance's lock.
+// lockWait is how long to wait for a lock, because Running and CheckClaim hold it for an
+// instant.
+const lockWait = 300 * time.Millisecond
+
+// ErrRunning is returned if another process holds the instance's lock.
 var ErrRunning = errors.New("the instance is already running")
 
-// Dir is the place where one instance is recorded. Making one touches nothing;
-// Acquire creates it on disk.
+// Dir is the state directory of one instance. Acquire creates it on disk.
 type Dir struct {
-	Path     string // $STATE/<key>
-	Key      string // the instance's identity, in SILO_INSTANCE
+	Path     string // ROOT/KEY
+	Key      string // identifies the instance; SILO_INSTANCE
 	Topology string // absolute path of the topology file
-	Socket   string // path of the control socket, whether or not it exists
+	Socket   string // path of the control socket, which may not exist
 
 	root string
 	lock *flock.Flock
 }
 
-// Lookup finds an environment variable, as os.LookupEnv does.
+// Lookup looks up an environment variable, as os.LookupEnv does.
 type Lookup func(string) (string, bool)
 
-// Root is the directory that holds every instance's Dir: $SILO_STATE_DIR, else
-// $XDG_STATE_HOME/silo, else ~/.local/state/silo, on every system.
+// Root returns the directory that holds every instance's Dir: $SILO_STATE_DIR, else
+// $XDG_STATE_HOME/silo, else ~/.local/state/silo, also on macOS.
 func Root(env Lookup) (string, error) {
 	if dir, ok := env("SILO_STATE_DIR"); ok && dir != "" {
 		return filepath.Abs(dir)
@@ -58,8 +59,8 @@ func Root(env Lookup) (string, error) {
 	return filepath.Join(home, ".local", "state", "silo"), nil
 }
 
-// DirFor gives the Dir of the instance whose topology is the file at an absolute
-// path. Two paths to one file by symbolic links are one instance.
+// DirFor returns the Dir of the instance of a topology file, given by its absolute path.
+// Symbolic links to one file belong to the same instance. It does not touch the disk.
 func DirFor(env Lookup, file string) (*Dir, error) {
 	root, err := Root(env)
 	if err != nil {
@@ -74,7 +75,7 @@ func DirFor(env Lookup, file string) (*Dir, error) {
 	return d, nil
 }
 
-// label makes a directory's name fit for a file name and an identifier.
+// label turns a directory's name into a part of a file name and an identifier.
 func label(name string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {
@@ -110,67 +111,71 @@ func socketPath(env Lookup, dir string) string {
 	return filepath.Join("/tmp", "silo-"+strconv.Itoa(os.Getuid()), name)
 }
 
-// MakeSocketDir makes the socket's directory the user's alone, and fails where
-// it is somebody else's.
+// MakeSocketDir creates the socket's directory, closes it to other users, and fails if
+// another user owns it.
 func (d *Dir) MakeSocketDir() error {
 	dir := filepath.Dir(d.Socket)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the control socket's directory: %w", err)
+		return fmt.Errorf("create the control socket's directory: %w", err)
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return fmt.Errorf("look at the control socket's directory: %w", err)
+		return fmt.Errorf("inspect the control socket's directory: %w", err)
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("the control socket's directory %s is not a directory", dir)
 	}
-	// Only the owner may set owner and mode: a directory that somebody else put
-	// into a shared /tmp is found out here, without asking for its owner.
+	// Only the owner may change owner and mode: this fails for a directory that another
+	// user created in a shared /tmp.
 	if err := os.Lchown(dir, os.Getuid(), -1); err != nil {
-		return fmt.Errorf("the control socket's directory %s is not ours: %w", dir, err)
+		return fmt.Errorf("the control socket's directory %s belongs to another user: %w", dir, err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x bit
-		return fmt.Errorf("close the control socket's directory %s: %w", dir, err)
+		return fmt.Errorf("restrict the control socket's directory %s: %w", dir, err)
 	}
 	return nil
 }
 
-// Acquire creates the directory and takes its lock for this process, or fails
-// with ErrRunning. The lock ends with the process, however that ends. What a killed
-// process has left of a write is removed.
+// Acquire creates the directory and locks it, or fails with ErrRunning. The kernel
+// releases the lock when this process ends. Acquire also removes temporary files that a
+// killed process left.
 func (d *Dir) Acquire(ctx context.Context) error {
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
+		return fmt.Errorf("create the state directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(d.Path, "lock"), flock.SetPermissions(0o600))
-	// Running takes the lock for an instant to look: that must not count.
-	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	switch held, err := tryLock(ctx, lock); {
+	case err != nil:
+		return fmt.Errorf("lock the state directory %s: %w", d.Path, err)
+	case !held:
+		return ErrRunning
+	}
+	d.lock = lock
+	d.removeTempFiles()
+	return nil
+}
+
+// tryLock waits for a lock for lockWait, and reports whether it got it.
+func tryLock(ctx context.Context, lock *flock.Flock) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	held, err := lock.TryLockContext(ctx, 10*time.Millisecond)
-	switch {
-	case held:
-		d.lock = lock
-		d.removeTempFiles()
-		return nil
-	case err == nil, errors.Is(err, context.DeadlineExceeded):
-		return ErrRunning
-	default:
-		return fmt.Errorf("lock the state directory %s: %w", d.Path, err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
 	}
+	return held, err
 }
 
-// sweep removes what writes of a process that was killed have left: secrets among it.
-// Its caller has the lock, so that no write is under way.
+// removeTempFiles removes temporary files of killed processes, which may hold secrets.
+// The caller must hold the lock, so that no write is under way.
 func (d *Dir) removeTempFiles() {
-	entries, _ := os.ReadDir(d.Path) // what cannot be read is not swept
-	for _, entry := range entries {
-		if left, _ := filepath.Match(".*.json[0-9]*", entry.Name()); left { // as renameio names them
-			_ = os.Remove(filepath.Join(d.Path, entry.Name())) // it is tried again next time
-		}
+	files, _ := filepath.Glob(filepath.Join(d.Path, ".*.json[0-9]*")) // renameio's names
+	for _, file := range files {
+		_ = os.Remove(file) // the next run tries again
 	}
 }
 
-// Release gives the lock back. It is safe to call without holding it.
+// Release releases the lock. It does nothing if the lock is not held.
 func (d *Dir) Release() error {
 	if d.lock == nil {
 		return nil
@@ -180,8 +185,8 @@ func (d *Dir) Release() error {
 	return lock.Unlock()
 }
 
-// Running tells whether a live process holds the instance's lock: never a
-// file's presence.
+// Running reports whether a process holds the instance's lock. The mere existence of the
+// lock file means nothing.
 func (d *Dir) Running() bool {
 	path := filepath.Join(d.Path, "lock")
 	if _, err := os.Stat(path); err != nil {
@@ -195,22 +200,22 @@ func (d *Dir) Running() bool {
 	return err == nil && !got
 }
 
-// Marker tells this instance's processes from those of every other one, also of
-// the same topology under another state root.
+// Marker identifies this instance's processes. Instances of one topology under different
+// state roots have different markers.
 func (d *Dir) Marker() string { return digest(d.Path)[:16] }
 
-// Logs is the directory of the silos' raw log files.
+// Logs returns the directory of the silos' log files.
 func (d *Dir) Logs() string { return filepath.Join(d.Path, "logs") }
 
-// SupervisorLog is the file that a detached supervisor talks to.
+// SupervisorLog returns the path of a detached supervisor's own log.
 func (d *Dir) SupervisorLog() string { return filepath.Join(d.Path, "supervisor.log") }
 
-// Save records a snapshot, whole or not at all.
+// Save replaces the saved snapshot atomically.
 func (d *Dir) Save(s *Snapshot) error { return d.saveJSON("snapshot.json", s) }
 
-// SaveLast records the last snapshot of a run. Where there is no room for it beside
-// the one before, which is wrong by now, that one makes way; where there is none
-// even so, nothing is recorded, as of an instance that has not run.
+// SaveLast saves the last snapshot of a run. If the disk is full, it deletes the
+// outdated snapshot first; if that does not help, no snapshot is left, as before a
+// first run.
 func (d *Dir) SaveLast(s *Snapshot) error {
 	err := d.Save(s)
 	if err == nil {
@@ -222,24 +227,24 @@ func (d *Dir) SaveLast(s *Snapshot) error {
 	return d.Save(s)
 }
 
-// Last is the snapshot that was saved last, or fs.ErrNotExist.
+// Last returns the snapshot that was saved last. The error is fs.ErrNotExist if there is
+// none.
 func (d *Dir) Last() (*Snapshot, error) {
 	var s Snapshot
 	if err := d.loadJSON("snapshot.json", &s); err != nil {
 		return nil, err
 	}
 	if s.SchemaVersion != SchemaVersion {
-		return nil, fmt.Errorf("read %s: schema version %d is not %d", filepath.Join(d.Path, "snapshot.json"), s.SchemaVersion, SchemaVersion)
+		return nil, fmt.Errorf("read %s: schema version is %d, want %d", filepath.Join(d.Path, "snapshot.json"), s.SchemaVersion, SchemaVersion)
 	}
 	return &s, nil
 }
 
-// SavePorts remembers the ports that were given, by the names they were wanted
-// under, so that an instance has the same ones tomorrow.
+// SavePorts saves the ports of an instance, by key, for its next run.
 func (d *Dir) SavePorts(ports map[string]int) error { return d.saveJSON("ports.json", ports) }
 
-// Ports are the remembered ones. What cannot be read, or is no port, is
-// forgotten: a preference is not worth an error.
+// Ports returns the saved ports. It ignores a file that cannot be read, and numbers that
+// are not ports, because these are only preferences.
 func (d *Dir) Ports() map[string]int {
 	ports := map[string]int{}
 	if err := d.loadJSON("ports.json", &ports); err != nil || ports == nil {
@@ -249,96 +254,15 @@ func (d *Dir) Ports() map[string]int {
 	return ports
 }
 
-// Secrets are what the silos of one instance share.
-type Secrets struct {
-	RPC    string `json:"rpc"`    // signs what silos ask of one another
-	Subnet string `json:"subnet"` // signs what regions send out through control
-	// Previous is the RPC secret before this one: still accepted, never signed with.
-	Previous string `json:"before,omitempty"`
-}
-
-// Accepted are the RPC secrets that a silo takes, parted by commas: the first is
-// what it signs with.
-func (s Secrets) Accepted() string {
-	if s.Previous == "" {
-		return s.RPC
-	}
-	return s.RPC + "," + s.Previous
-}
-
-func newSecrets() Secrets {
-	return Secrets{RPC: rand.Text() + rand.Text(), Subnet: rand.Text() + rand.Text()}
-}
-
-// kept is the file of the secrets: those that count, and those that take their
-// place as soon as no silo runs with the former.
-type storedSecrets struct {
-	Secrets
-
-	Next *Secrets `json:"next,omitempty"`
-}
-
-// Secrets reads the secrets that count, or makes them once, readable by their
-// owner alone.
-func (d *Dir) Secrets() (Secrets, error) {
-	k, err := d.kept()
-	if err == nil && (k.RPC == "" || k.Subnet == "") {
-		k.Secrets = newSecrets()
-		err = d.saveJSON(secretsFile, k)
-	}
-	return k.Secrets, err
-}
-
-// RotateSecrets makes new secrets, which count from the next RenewSecrets on.
-func (d *Dir) RotateSecrets() error {
-	k, err := d.kept()
-	if err != nil {
-		return err
-	}
-	next := newSecrets()
-	k.Next = &next
-	return d.saveJSON(secretsFile, k)
-}
-
-// RenewSecrets lets rotated secrets count, and is Secrets where there are none.
-// It is for a moment in which no silo runs, or all are started again.
-func (d *Dir) RenewSecrets() (Secrets, error) {
-	k, err := d.kept()
-	if err != nil {
-		return Secrets{}, err
-	}
-	if k.Next == nil {
-		return d.Secrets()
-	}
-	k.Next.Previous = k.RPC
-	return *k.Next, d.saveJSON(secretsFile, storedSecrets{Secrets: *k.Next})
-}
-
-// SecretsRotated tells whether secrets wait for RenewSecrets.
-func (d *Dir) SecretsRotated() bool {
-	k, err := d.kept()
-	return err == nil && k.Next != nil
-}
-
-const secretsFile = "secrets.json"
-
-func (d *Dir) kept() (storedSecrets, error) {
-	var k storedSecrets
-	if err := d.loadJSON(secretsFile, &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return storedSecrets{}, fmt.Errorf("%w (remove the file to have new secrets made)", err)
-	}
-	return k, nil
-}
-
 func (d *Dir) saveJSON(name string, value any) error {
 	data, err := json.MarshalIndent(value, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
+		return fmt.Errorf("create the state directory: %w", err)
 	}
-	// The temporary file lies beside the target: a rename never crosses a file system.
+	// A temporary file in the same directory is on the same file system, as a rename needs.
 	err = renameio.WriteFile(filepath.Join(d.Path, name), append(data, '\n'), 0o600,
 		renameio.WithTempDir(d.Path), renameio.IgnoreUmask())
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 	"slices"
 )
 
-// Instances are the last snapshots of all instances under the state root, each
-// with the state that its lock proves: a snapshot whose supervisor is gone is
-// shown as stopped. One that cannot be read is left out.
+// Instances returns the last snapshots of all instances under the state root. Those whose
+// supervisor no longer holds its lock are stopped. Unreadable ones are left out.
 func Instances(env Lookup) ([]Snapshot, error) {
 	root, err := Root(env)
 	if err != nil {
@@ -39,9 +38,9 @@ func Instances(env Lookup) ([]Snapshot, error) {
 	return found, nil
 }
 
-// FindByPort is the running instance that has a port: whoever listens there is its
-// supervisor or a silo of its own, or it has given the port to one that runs, where a
-// child of the silo may listen. False where that is none, or is not silo's to end.
+// FindByPort returns the running instance that uses a port: the listening process pid is
+// its supervisor or a silo, or the instance assigned the port to a running silo, whose
+// child may listen. It ignores unmanaged silos.
 func FindByPort(env Lookup, pid, port int) (instance Snapshot, found bool) {
 	all, err := Instances(env)
 	if err != nil {
@@ -63,13 +62,12 @@ func FindByPort(env Lookup, pid, port int) (instance Snapshot, found bool) {
 
 func same(known *int, pid int) bool { return known != nil && *known == pid }
 
-// killed is why an instance has ended that did not record its end. Nobody saw what
-// ended it.
-const killed = "the supervisor was killed, or ended without a word"
+// killed is the reason of an instance that has ended without saving a last snapshot.
+const killed = "the supervisor was killed or crashed"
 
-// AsFound is the last snapshot of an instance that does not run, as it stands: where
-// its supervisor has not recorded the end, that is the reason, its own and that of
-// each silo that it had running. How those ended nobody has seen: they have no exit.
+// AsFound returns the last snapshot of an instance that does not run, as stopped. If its
+// supervisor did not save its own end, that becomes the reason of the instance and of
+// each silo that ran. How those ended is unknown, so that they have no exit.
 func (s *Snapshot) AsFound() *Snapshot {
 	left := s.AsStopped()
 	if s.State == InstanceStopped {
@@ -84,8 +82,8 @@ func (s *Snapshot) AsFound() *Snapshot {
 	return left
 }
 
-// AsCleanedUp is a snapshot of AsFound once what was left has been cleared away: there is
-// no more to say of it.
+// AsCleanedUp returns a snapshot of AsFound after the processes that were left have been
+// ended: without the reasons that AsFound has added.
 func (s *Snapshot) AsCleanedUp() *Snapshot {
 	cleared := s.AsStopped()
 	cleared.Reason = nil
@@ -97,8 +95,8 @@ func (s *Snapshot) AsCleanedUp() *Snapshot {
 	return cleared
 }
 
-// AsStopped is the snapshot as it stands once no supervisor is left: nothing
-// runs, while addresses, exits and reasons stay to be read.
+// AsStopped returns the snapshot without anything that runs. Addresses, exits and reasons
+// are kept.
 func (s *Snapshot) AsStopped() *Snapshot {
 	stopped := *s
 	stopped.State = InstanceStopped

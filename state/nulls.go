@@ -5,32 +5,32 @@ import (
 	"encoding/json"
 )
 
-// absent are values that stand for nothing, as they are encoded, and null in their
-// place. Quotes within a text are escaped, so that nothing else looks like these.
-var absent = []struct{ nothing, null []byte }{
+// nullable are encoded values that stand for an unknown one. No text can look like them,
+// because quotes inside of it are escaped.
+var nullable = []struct{ value, null []byte }{
 	{[]byte(`":""`), []byte(`":null`)},
 	{[]byte(`"port":0,`), []byte(`"port":null,`)},
 	{[]byte(`"health_port":0,`), []byte(`"health_port":null,`)},
 }
 
-// MarshalJSON is the snapshot in the shape of its tags, as MarshalWithNulls has it.
+// MarshalJSON encodes the snapshot as MarshalWithNulls does.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
-	type shape Snapshot // has no MarshalJSON
-	return MarshalWithNulls(shape(s))
+	type plain Snapshot // without MarshalJSON
+	return MarshalWithNulls(plain(s))
 }
 
-// MarshalWithNulls is v in JSON, for a MarshalJSON. What is not known is null, also where that
-// is an empty text or port 0 in v, as before a first run.
+// MarshalWithNulls encodes v for a MarshalJSON method. Empty texts and ports 0, which are
+// unknown before a first run, become null.
 func MarshalWithNulls(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false) // which is for whoever encodes what this is part of
+	encoder.SetEscapeHTML(false) // the caller's encoder decides that
 	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}
 	data := out.Bytes()
-	for _, a := range absent {
-		data = bytes.ReplaceAll(data, a.nothing, a.null)
+	for _, n := range nullable {
+		data = bytes.ReplaceAll(data, n.value, n.null)
 	}
 	return data, nil
 }

@@ -1,20 +1,18 @@
-// Package state holds the words of a run (phases, silos, the snapshot) and the
-// directory in which one run is recorded: lock, socket path, last snapshot,
-// remembered ports, secrets and logs.
+// Package state defines the snapshot of an instance, and the directory that records it:
+// lock, socket path, last snapshot, saved ports, secrets and logs.
 //
-// It must not know how a silo is started, reached or drawn: producer, carrier
-// and renderer all read these words.
+// It must not know how silos are started, reached or displayed.
 package state
 
 import "time"
 
-// SchemaVersion of Snapshot's JSON. The shape only grows.
+// SchemaVersion is the version of Snapshot's JSON, to which fields are only added.
 const SchemaVersion = 1
 
-// Phase is where one silo stands.
+// Phase is the state of one silo.
 type Phase string
 
-// The phases of a silo, in the order in which a healthy one passes them.
+// The phases of a silo.
 const (
 	Planned  Phase = "planned"
 	Starting Phase = "starting"
@@ -26,10 +24,10 @@ const (
 	Failed   Phase = "failed"
 )
 
-// InstanceState is where the whole instance stands.
+// InstanceState is the state of a whole instance.
 type InstanceState string
 
-// The conditions of an instance.
+// The states of an instance.
 const (
 	InstanceStarting InstanceState = "starting"
 	InstanceReady    InstanceState = "ready"
@@ -38,7 +36,7 @@ const (
 	InstanceStopped  InstanceState = "stopped"
 )
 
-// TunnelState is where one silo's tunnel stands.
+// TunnelState is the state of one silo's tunnel.
 type TunnelState string
 
 // The states of a tunnel.
@@ -50,7 +48,7 @@ const (
 	TunnelNone         TunnelState = "none"
 )
 
-// Mode is what a silo runs as, in Sentry's words (sentry/silo/base.py, SiloMode).
+// Mode is Sentry's SiloMode (sentry/silo/base.py).
 type Mode string
 
 // The modes of a silo.
@@ -60,9 +58,9 @@ const (
 	Monolith Mode = "MONOLITH"
 )
 
-// Snapshot is everything that is known of an instance at one moment. It is
-// immutable once published, the body of `status --json`, the wire format of the
-// control socket and the file that outlives a supervisor: one struct for all.
+// Snapshot is the state of an instance at one moment. It is the output of
+// `status --json`, the format of the control socket, and the file that outlives the
+// supervisor. It is immutable once published.
 type Snapshot struct {
 	SchemaVersion int           `json:"schema_version"`
 	Name          string        `json:"name"`
@@ -74,24 +72,24 @@ type Snapshot struct {
 	Dialect       string        `json:"dialect"`
 	Config        Config        `json:"config"`
 	Dashboard     *string       `json:"dashboard"`
-	Silos         []Silo        `json:"silos"` // control first, regions by id
+	Silos         []Silo        `json:"silos"` // control, then regions by ID
 
 	Mode     string `json:"mode"`     // "silos" or "monolith"
-	Managed  *bool  `json:"managed"`  // false: somebody else starts and ends the silos; null where a silo wrote it that could not tell: true
-	Topology string `json:"topology"` // fingerprint of what runs: another one means that the file has changed
-	Version  string `json:"version"`  // of the silo program that supervises
-	Found    string `json:"found"`    // which Sentry the dialect is for, and by which marks that was told
+	Managed  *bool  `json:"managed"`  // false: the user starts and stops the silos; null, from an old silo, means true
+	Topology string `json:"topology"` // fingerprint of the topology that runs
+	Version  string `json:"version"`  // of the supervisor's program
+	Found    string `json:"found"`    // the Sentry release that the dialect is for, and how it was detected
 	RunID    string `json:"run_id"`   // SILO_RUN_ID of every process of this run
 
-	ProcessTime string `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
+	ProcessTime string `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
 
-	Reason *string `json:"reason"` // why it has stopped, where nobody told it to
+	Reason *string `json:"reason"` // why it has stopped, if no one stopped it
 }
 
-// Config tells of the region config's file.
+// Config describes the region config's file.
 type Config struct {
 	Path   string `json:"path"`
-	InStep *bool  `json:"in_step"` // null where nobody has looked
+	InStep *bool  `json:"in_step"` // null if not checked
 }
 
 // Silo is one silo of a Snapshot.
@@ -101,7 +99,7 @@ type Silo struct {
 	RegionID   *int       `json:"region_id"`
 	Category   *string    `json:"category"`
 	State      Phase      `json:"state"`
-	PID        *int       `json:"pid"` // of the process that silo started; of an unmanaged silo, of the one that answers
+	PID        *int       `json:"pid"` // of the process that silo started; for an unmanaged silo, of the one that answers
 	Port       int        `json:"port"`
 	Bind       string     `json:"bind"`
 	URL        string     `json:"url"`
@@ -113,16 +111,16 @@ type Silo struct {
 	CPUPercent *float64   `json:"cpu_percent"` // of the whole process tree
 	RSSBytes   *int64     `json:"rss_bytes"`
 
-	Role        *string    `json:"role"`         // the mode that its answers tell, CONTROL or REGION; null where they do not, or nobody has asked
-	Reason      *string    `json:"reason"`       // why it is unready, failed, or stopped though nobody told it to, or what it lacks though it is ready; one line
+	Role        *string    `json:"role"`         // mode that its answers prove, CONTROL or REGION; null if unknown
+	Reason      *string    `json:"reason"`       // why it is unready, failed or stopped by itself, or what is wrong although it is ready; one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
-	HealthPort  int        `json:"health_port"`  // where readiness is probed; Port+1 with watchers
-	ProcessTime *string    `json:"process_time"` // start time of PID as the kernel gives it, to tell it from a reused one
-	BrowseURL   *string    `json:"browse_url"`   // its address for browsers, by a name below .localhost; null but with provider local
+	HealthPort  int        `json:"health_port"`  // the port that probes use; Port+1 with watchers
+	ProcessTime *string    `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
+	BrowseURL   *string    `json:"browse_url"`   // address for browsers, below .localhost; only with provider local
 }
 
-// IsManaged tells whether the silos are the supervisor's to start and to end.
+// IsManaged reports whether the supervisor starts and stops the silos.
 func (s *Snapshot) IsManaged() bool { return s.Managed == nil || *s.Managed }
 
 // Tunnel is what gives a silo its address.
@@ -130,10 +128,10 @@ type Tunnel struct {
 	State TunnelState  `json:"state"`
 	Error *TunnelError `json:"error"`
 
-	Attempt int `json:"attempt"` // which one in a row to come back is being made or waited for; 0 where none is
+	Attempt int `json:"attempt"` // number of the current attempt to reconnect, or 0
 }
 
-// TunnelError says why a tunnel is not online.
+// TunnelError explains why a tunnel is not online.
 type TunnelError struct {
 	Code string `json:"code"`
 	Text string `json:"text"`
