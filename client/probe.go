@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"silo/sentry"
 	"silo/state"
 )
 
@@ -74,9 +75,9 @@ const maxRead = 1 << 20
 
 // get makes one request and returns the status once the body has ended.
 func (p *probe) get(ctx context.Context, path string) (status int, err error) {
-	r := Request{Path: path, Header: http.Header{}}
+	r := Request{Path: path}
 	if p.way.Via == Address {
-		r.Header = p.health.Header.Clone()
+		r.Header = p.health.Header
 	}
 	answer, err := p.client.Do(ctx, r)
 	if err != nil {
@@ -120,8 +121,8 @@ func (p *probe) checkHealth(ctx context.Context) bool {
 
 // checkMode sends the requests that distinguish a control silo from a region.
 func (p *probe) checkMode(ctx context.Context) {
-	dialect, err := findDialect(p.snapshot)
-	if err != nil { // a dialect of another version of silo
+	dialect, err := sentry.DialectNamed(p.snapshot.Dialect)
+	if err != nil && !errors.Is(err, sentry.ErrUnsupported) { // a dialect of another version of silo
 		return
 	}
 	began := time.Now()

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"silo/sentry"
-	"silo/state"
 )
 
 // defaultTimeout bounds the wait for a response to begin.
@@ -136,8 +135,8 @@ func (c *Client) sign(at target, r Request, request *http.Request) error {
 	if r.Sign == sentry.Unsigned {
 		return nil
 	}
-	d, err := findDialect(at.snapshot)
-	if err != nil {
+	d, err := sentry.DialectNamed(at.snapshot.Dialect)
+	if err != nil && !errors.Is(err, sentry.ErrUnsupported) { // it is already running
 		return err
 	}
 	if c.options.Secrets == nil {
@@ -152,15 +151,6 @@ func (c *Client) sign(at target, r Request, request *http.Request) error {
 		secret = secrets.Subnet
 	}
 	return d.Sign(r.Sign, secret, r.Path, request.Header, r.Body)
-}
-
-// findDialect returns the dialect of a snapshot's Sentry.
-func findDialect(snapshot *state.Snapshot) (sentry.Dialect, error) {
-	d, err := sentry.DialectNamed(snapshot.Dialect)
-	if errors.Is(err, sentry.ErrUnsupported) {
-		err = nil // it is already running
-	}
-	return d, err
 }
 
 // body is a response body. Close ends the request's context, and read errors are

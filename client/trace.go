@@ -13,11 +13,10 @@ type tracer struct {
 
 	mu                sync.Mutex // guards the rest: a host with two addresses is dialed from two goroutines
 	dns, connect, tls span
-	connected         bool
 }
 
-// span is the time of one step. Only the first of each kind is recorded; redirects
-// may cause more.
+// span is the time of one step. Only the first of each kind that succeeds is
+// recorded: one of several addresses may fail, and redirects cause more steps.
 type span struct {
 	from, to time.Time
 	err      error
@@ -25,18 +24,10 @@ type span struct {
 
 func (t *tracer) clientTrace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) { t.start(&t.dns) },
-		DNSDone:  func(i httptrace.DNSDoneInfo) { t.stop(&t.dns, i.Err) },
-
-		ConnectStart: func(string, string) { t.start(&t.connect) },
-		ConnectDone: func(_, _ string, err error) {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			if !t.connected { // one of several addresses may fail
-				t.connect.to, t.connect.err, t.connected = time.Now(), err, err == nil
-			}
-		},
-
+		DNSStart:          func(httptrace.DNSStartInfo) { t.start(&t.dns) },
+		DNSDone:           func(i httptrace.DNSDoneInfo) { t.stop(&t.dns, i.Err) },
+		ConnectStart:      func(string, string) { t.start(&t.connect) },
+		ConnectDone:       func(_, _ string, err error) { t.stop(&t.connect, err) },
 		TLSHandshakeStart: func() { t.start(&t.tls) },
 		TLSHandshakeDone:  func(_ tls.ConnectionState, err error) { t.stop(&t.tls, err) },
 	}
@@ -53,7 +44,7 @@ func (t *tracer) start(s *span) {
 func (t *tracer) stop(s *span, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.to.IsZero() {
+	if s.to.IsZero() || s.err != nil {
 		s.to, s.err = time.Now(), err
 	}
 }
@@ -64,10 +55,7 @@ func (t *tracer) steps(failed bool) (steps []Step, last time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last = t.began
-	for _, s := range []struct {
-		name string
-		*span
-	}{{DNS, &t.dns}, {Connect, &t.connect}, {TLS, &t.tls}} {
+	for i, s := range []span{t.dns, t.connect, t.tls} {
 		if s.from.IsZero() {
 			continue
 		}
@@ -75,7 +63,7 @@ func (t *tracer) steps(failed bool) (steps []Step, last time.Time) {
 		if last = s.to; last.IsZero() {
 			last = time.Now()
 		}
-		steps = append(steps, Step{s.name, !broken, last.Sub(s.from).Seconds()})
+		steps = append(steps, Step{[]string{DNS, Connect, TLS}[i], !broken, last.Sub(s.from).Seconds()})
 		if broken {
 			break
 		}
