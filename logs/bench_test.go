@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// block is what a pipe gives at once: 64 KiB of 100-byte lines, cut anywhere.
+// block returns as much as a pipe holds: 64 KiB of 100-byte lines, cut anywhere.
 func block() []byte {
 	line := strings.Repeat("x", 99) + "\n"
 	return []byte(strings.Repeat(line, 700))[37 : 37+64<<10]
@@ -27,7 +27,7 @@ func cpu() time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// benchmarkDrain has four producers' blocks kept raw, joined, or both.
+// benchmarkDrain keeps the blocks of four producers, joins them, or both.
 func benchmarkDrain(b *testing.B, keep, join bool) {
 	dir := b.TempDir()
 	out, err := os.Create(filepath.Join(dir, "out"))
@@ -39,7 +39,7 @@ func benchmarkDrain(b *testing.B, keep, join bool) {
 			b.Error(err)
 		}
 	}()
-	m := NewMux(out, bar)
+	m := NewMux(out, barPrefix)
 	p := block()
 	const producers = 4
 	perLine := float64(bytes.Count(p, []byte{'\n'}))
@@ -50,7 +50,7 @@ func benchmarkDrain(b *testing.B, keep, join bool) {
 	for i := range producers {
 		w := open(b, dir, fmt.Sprintf("region-%d", i), Limits{Max: 64 << 20, Keep: 2})
 		wg.Go(func() {
-			defer shut(b, w)
+			defer closeWriter(b, w)
 			s := m.Stream(fmt.Sprintf("region-%d", i))
 			for range (b.N + producers - 1) / producers {
 				if keep {
@@ -82,12 +82,12 @@ func BenchmarkRawAndMux(b *testing.B) { benchmarkDrain(b, true, true) }
 func BenchmarkRaw(b *testing.B)       { benchmarkDrain(b, true, false) }
 func BenchmarkMux(b *testing.B)       { benchmarkDrain(b, false, true) }
 
-// BenchmarkLines is a silo that writes one line at a time.
+// BenchmarkLines writes one line at a time.
 func BenchmarkLines(b *testing.B) {
 	dir := b.TempDir()
 	w := open(b, dir, "us", Limits{})
-	defer shut(b, w)
-	m := NewMux(io.Discard, bar)
+	defer closeWriter(b, w)
+	m := NewMux(io.Discard, barPrefix)
 	s := m.Stream("us")
 	line := []byte(strings.Repeat("x", 99) + "\n")
 	for b.Loop() {
@@ -106,7 +106,7 @@ func BenchmarkRead(b *testing.B) {
 	for range 800 {
 		write(b, w, string(p))
 	}
-	shut(b, w)
+	closeWriter(b, w)
 	for _, n := range []int{-1, 20} {
 		b.Run(fmt.Sprintf("N=%d", n), func(b *testing.B) {
 			lines := 0

@@ -12,12 +12,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"silo/wait/waittest"
 )
 
-// following runs a Read that follows, in its synctest bubble, until stop is called.
+// following is a Read with Follow in a synctest bubble. stop ends it.
 type following struct {
 	mu    sync.Mutex // guards lines
-	lines []got
+	lines []readLine
 	stop  func()
 }
 
@@ -31,13 +33,13 @@ func follow(t *testing.T, dir string, q Query) *following {
 		done <- Read(ctx, dir, q, func(l Line) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			f.lines = append(f.lines, got{l.Silo, l.At, string(l.Text), l.Partial})
+			f.lines = append(f.lines, readLine{l.Silo, l.At, string(l.Text), l.Partial})
 			return nil
 		})
 	}()
 	f.stop = func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := waittest.Receive(t, done, "the end of Read"); err != nil {
 			t.Error(err)
 		}
 	}
@@ -45,8 +47,8 @@ func follow(t *testing.T, dir string, q Query) *following {
 	return f
 }
 
-// seen lets the follower look once more, and gives what it has passed on since.
-func (f *following) seen() []string {
+// next lets the reader look once more, and returns the lines that it has emitted since.
+func (f *following) next() []string {
 	time.Sleep(2 * followInterval)
 	synctest.Wait()
 	f.mu.Lock()
@@ -65,41 +67,41 @@ func TestFollow(t *testing.T) {
 		write(t, us, "old 1\nold 2\nold 3\nbegun ")
 		f := follow(t, dir, Query{N: 2})
 		defer f.stop()
-		equal(t, "history, and nothing unfinished", f.seen(), []string{"old 3"})
+		equal(t, "history without the unfinished line", f.next(), []string{"old 3"})
 		write(t, us, "and finished\nnext")
-		equal(t, "the line that was begun", f.seen(), []string{"begun and finished"})
+		equal(t, "the line that was unfinished", f.next(), []string{"begun and finished"})
 		write(t, us, strings.Repeat("x", 60)+"\n"+strings.Repeat("y", 60)+"\n")
-		equal(t, "across rotations", f.seen(), []string{"next" + strings.Repeat("x", 60), strings.Repeat("y", 60)})
-		shut(t, us)
+		equal(t, "across rotations", f.next(), []string{"next" + strings.Repeat("x", 60), strings.Repeat("y", 60)})
+		closeWriter(t, us)
 		us = open(t, dir, "us", limits)
 		write(t, us, "restarted\n")
-		equal(t, "across a restart", f.seen(), []string{"restarted"})
+		equal(t, "across a restart", f.next(), []string{"restarted"})
 
 		eu := open(t, dir, "eu", limits)
 		write(t, eu, "hello\n")
 		time.Sleep(time.Millisecond)
 		write(t, us, "welcome\n")
-		equal(t, "a silo that came later", f.seen(), []string{"hello", "welcome"})
-		equal(t, "nothing new", f.seen(), []string{})
-		shut(t, us)
-		shut(t, eu)
+		equal(t, "a silo that is new", f.next(), []string{"hello", "welcome"})
+		equal(t, "nothing new", f.next(), []string{})
+		closeWriter(t, us)
+		closeWriter(t, eu)
 	})
 }
 
-func TestFollowNamedSiloBeforeItIsThere(t *testing.T) {
+func TestFollowNamedSiloWithoutALog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "logs")
 		f := follow(t, dir, Query{N: 0, Silos: []string{"us"}, Grep: regexp.MustCompile("ERROR")})
 		defer f.stop()
-		equal(t, "nothing yet", f.seen(), []string{})
+		equal(t, "nothing yet", f.next(), []string{})
 		us := open(t, dir, "us", Limits{})
 		write(t, us, "ERROR one\nINFO two\nERROR three\n")
 		other := open(t, dir, "eu", Limits{})
 		write(t, other, "ERROR elsewhere\n")
-		equal(t, "what matches", f.seen(), []string{"ERROR one", "ERROR three"})
-		shut(t, us)
-		shut(t, other)
+		equal(t, "what matches", f.next(), []string{"ERROR one", "ERROR three"})
+		closeWriter(t, us)
+		closeWriter(t, other)
 	})
 }
 
@@ -108,46 +110,46 @@ func TestFollowFromTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		us := open(t, dir, "us", Limits{})
-		defer shut(t, us)
+		defer closeWriter(t, us)
 		write(t, us, "old\nbegun ")
 		f := follow(t, dir, Query{N: 0})
 		defer f.stop()
 		write(t, us, "before\nafter\n")
-		equal(t, "whole lines", f.seen(), []string{"begun before", "after"})
+		equal(t, "whole lines", f.next(), []string{"begun before", "after"})
 	})
 }
 
-func TestFollowWhatIsTakenAway(t *testing.T) {
+func TestFollowTruncatedAndRemovedFiles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		us := open(t, dir, "us", Limits{Max: 30, Keep: 3})
-		defer func() { shut(t, us) }()
+		defer func() { closeWriter(t, us) }()
 		write(t, us, "in the first file, rotated\n")
 		time.Sleep(20 * time.Millisecond)
 		write(t, us, "in the second\n")
 		f := follow(t, dir, Query{N: 1})
 		defer f.stop()
-		equal(t, "history", f.seen(), []string{"in the second"})
+		equal(t, "history", f.next(), []string{"in the second"})
 		if err := os.Truncate(filepath.Join(dir, "us.log"), 0); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "emptied", f.seen(), []string{})
+		equal(t, "truncated", f.next(), []string{})
 		time.Sleep(2 * time.Second)
-		write(t, us, "anew\n")
-		equal(t, "goes on", f.seen(), []string{"anew"})
+		write(t, us, "again\n")
+		equal(t, "continues", f.next(), []string{"again"})
 		if err := os.Remove(filepath.Join(dir, "us.log")); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "removed: what was read is not read again", f.seen(), []string{})
+		equal(t, "removed, and not read again", f.next(), []string{})
 		time.Sleep(2 * time.Second)
 		write(t, us, "once more\n")
-		equal(t, "goes on in a new file", f.seen(), []string{"once more"})
+		equal(t, "continues in a new file", f.next(), []string{"once more"})
 	})
 }
 
-// TestFollowLosesNothing has a reader race with a writer that rotates all the time.
-func TestFollowLosesNothing(t *testing.T) {
+// The writer rotates all the time.
+func TestFollowMissesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const total = 8000
@@ -155,7 +157,7 @@ func TestFollowLosesNothing(t *testing.T) {
 	write(t, w, "line 0\n")
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer shut(t, w)
+		defer closeWriter(t, w)
 		for i := 1; i < total; i += 40 {
 			var block strings.Builder
 			for n := i; n < min(i+40, total); n++ {
@@ -187,16 +189,15 @@ func TestFollowLosesNothing(t *testing.T) {
 	}
 }
 
-// TestReadOfALiveLogEnds: without Follow a reader must not chase the writer, and
-// what it gives has no gap however often the files rotate under it.
-func TestReadOfALiveLogEnds(t *testing.T) {
+// Without Follow, Read ends although a writer continues, and rotations cause no gap.
+func TestReadOfALiveLog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{Max: 1000, Keep: 20})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer shut(t, w)
+		defer closeWriter(t, w)
 		for n := 0; ; n++ {
 			select {
 			case <-stop:
@@ -220,12 +221,12 @@ func TestReadOfALiveLogEnds(t *testing.T) {
 	}
 }
 
-func TestReadEndsWithItsContextAndItsReader(t *testing.T) {
+func TestReadEndsWithContextOrEmit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{})
 	write(t, w, strings.Repeat("line\n", 100))
-	shut(t, w)
+	closeWriter(t, w)
 	ctx, cancel := context.WithCancel(t.Context())
 	n := 0
 	err := Read(ctx, dir, Query{N: -1}, func(Line) error {
@@ -243,7 +244,7 @@ func TestReadEndsWithItsContextAndItsReader(t *testing.T) {
 	}
 }
 
-func TestPiecesOfALineStayTogether(t *testing.T) {
+func TestPiecesOfALineAreConsecutive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -253,8 +254,8 @@ func TestPiecesOfALineStayTogether(t *testing.T) {
 		write(t, eu, "between\n")
 		time.Sleep(time.Second)
 		write(t, us, "yes\n")
-		shut(t, us)
-		shut(t, eu)
+		closeWriter(t, us)
+		closeWriter(t, eu)
 		var silos []string
 		for _, line := range read(t, dir, Query{N: -1}) {
 			silos = append(silos, line.silo)
@@ -263,13 +264,12 @@ func TestPiecesOfALineStayTogether(t *testing.T) {
 	})
 }
 
-// TestFollowReadsARotatedFileToItsEnd: what is written between a reader's last
-// look into a file and its rotation.
+// Bytes may be written between the reader's last look and the rotation.
 func TestFollowReadsARotatedFileToItsEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{Max: 30})
-	defer shut(t, w)
+	defer closeWriter(t, w)
 	write(t, w, "seen\n")
 	s, err := openSource(files{dir: dir, silo: "us"}, Query{N: 0, Follow: true})
 	if err != nil {
@@ -281,7 +281,7 @@ func TestFollowReadsARotatedFileToItsEnd(t *testing.T) {
 	}
 	write(t, w, "just before rotation\n")
 	write(t, w, "just after it, in a new file\n")
-	equal(t, "files", len(kept(t, dir)), 2)
+	equal(t, "files", len(rawFiles(t, dir)), 2)
 	if more, err := s.nextFile(); !more || err != nil {
 		t.Fatalf("turn = %v, %v", more, err)
 	}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fataler is what testing.T and rapid.T have in common.
+// fataler is implemented by testing.T and rapid.T.
 type fataler interface {
 	Helper()
 	Fatal(args ...any)
@@ -46,15 +46,15 @@ func write(t fataler, w *Writer, text string) {
 	}
 }
 
-func shut(t fataler, w *Writer) {
+func closeWriter(t fataler, w *Writer) {
 	t.Helper()
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// kept is what the raw files of silo us hold, oldest first.
-func kept(t fataler, dir string) [][]byte {
+// rawFiles returns the contents of the raw files of silo us, oldest first.
+func rawFiles(t fataler, dir string) [][]byte {
 	t.Helper()
 	f := files{dir: dir, silo: "us"}
 	numbers := f.rawNumbers()
@@ -72,19 +72,19 @@ func kept(t fataler, dir string) [][]byte {
 	return all
 }
 
-// got is a Line that outlives emit.
-type got struct {
+// readLine is a Line that stays valid after emit.
+type readLine struct {
 	silo    string
 	at      time.Time
 	text    string
 	partial bool
 }
 
-func read(t testing.TB, dir string, q Query) []got {
+func read(t testing.TB, dir string, q Query) []readLine {
 	t.Helper()
-	var lines []got
+	var lines []readLine
 	err := Read(t.Context(), dir, q, func(l Line) error {
-		lines = append(lines, got{l.Silo, l.At, string(l.Text), l.Partial})
+		lines = append(lines, readLine{l.Silo, l.At, string(l.Text), l.Partial})
 		return nil
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ func read(t testing.TB, dir string, q Query) []got {
 	return lines
 }
 
-func texts(lines []got) []string {
+func texts(lines []readLine) []string {
 	all := make([]string, len(lines))
 	for i, l := range lines {
 		all[i] = l.text
@@ -116,7 +116,7 @@ func TestSilos(t *testing.T) {
 	for _, silo := range []string{"us-west", "control", "eu"} {
 		w := open(t, dir, silo, Limits{})
 		write(t, w, "a line\n")
-		shut(t, w)
+		closeWriter(t, w)
 	}
 	for _, name := range []string{"silo.log.gz", "other.log.x", "other.log.01", "other.log.0", ".hidden.log", "a.b.log", "plain"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
@@ -129,11 +129,11 @@ func TestSilos(t *testing.T) {
 	equal(t, "silos", Silos(dir), []string{"control", "eu", "us-west"})
 }
 
-func TestNamesThatLeaveTheDirectoryAreRefused(t *testing.T) {
+func TestInvalidNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "..", "a/b", "../us", ".us", "us.log", "a\x00b"} {
 		if w, err := Open(t.TempDir(), name, Limits{}); err == nil {
-			shut(t, w)
+			closeWriter(t, w)
 			t.Errorf("Open(%q) succeeded", name)
 		}
 		err := Read(t.Context(), t.TempDir(), Query{Silos: []string{name}}, func(Line) error { return nil })
@@ -143,11 +143,11 @@ func TestNamesThatLeaveTheDirectoryAreRefused(t *testing.T) {
 	}
 }
 
-func TestFilesAreForTheUserAlone(t *testing.T) {
+func TestFileModes(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state", "logs")
 	w := open(t, dir, "us", Limits{})
-	defer shut(t, w)
+	defer closeWriter(t, w)
 	write(t, w, "SECRET\n")
 	for path, want := range map[string]os.FileMode{dir: 0o700 | os.ModeDir, w.files.raw(0): 0o600, w.files.times(0): 0o600} {
 		info, err := os.Stat(path)
@@ -160,29 +160,28 @@ func TestFilesAreForTheUserAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "files in view", visible, []string{w.files.raw(0)})
+	equal(t, "visible files", visible, []string{w.files.raw(0)})
 }
 
-// lines is the plain rule that Read follows: what stands between newlines, in
-// pieces of maxLine.
-func lines(text []byte) []got {
-	var all []got
+// lines is the reference for Read: the text between newlines, in pieces of maxLine.
+func lines(text []byte) []readLine {
+	var all []readLine
 	for len(text) > 0 {
 		line, rest, ended := bytes.Cut(text, []byte{'\n'})
 		for len(line) > maxLine {
-			all = append(all, got{text: string(line[:maxLine]), partial: true})
+			all = append(all, readLine{text: string(line[:maxLine]), partial: true})
 			line = line[maxLine:]
 		}
-		all = append(all, got{text: string(line), partial: !ended})
+		all = append(all, readLine{text: string(line), partial: !ended})
 		text = rest
 	}
 	return all
 }
 
-// choose is the plain rule of Query: the last n lines that match, each with all
-// its pieces.
-func choose(all []got, n int, grep *regexp.Regexp) []got {
-	var chosen [][]got
+// choose is the reference for Query: the last n lines that match, each with all its
+// pieces.
+func choose(all []readLine, n int, grep *regexp.Regexp) []readLine {
+	var chosen [][]readLine
 	within := false
 	wanted := false
 	for _, l := range all {
@@ -199,23 +198,23 @@ func choose(all []got, n int, grep *regexp.Regexp) []got {
 	if n >= 0 {
 		chosen = chosen[max(0, len(chosen)-n):]
 	}
-	var flat []got
+	var flat []readLine
 	for _, line := range chosen {
 		flat = append(flat, line...)
 	}
 	return flat
 }
 
-func TestRawBytesOfAnyKind(t *testing.T) {
+func TestArbitraryBytes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	raw := "nul \x00 invalid \xff\xfe colour \x1b[31mred\x1b[0m\rprogress 10%\rprogress 99%\r\n\n\n" +
 		strings.Repeat("x", 10<<20) + "\nunfinished"
 	w := open(t, dir, "us", Limits{Max: 64 << 20})
 	write(t, w, raw)
-	shut(t, w)
+	closeWriter(t, w)
 	if text, err := os.ReadFile(filepath.Join(dir, "us.log")); err != nil || string(text) != raw {
-		t.Fatalf("the raw file is not what was written (%v)", err)
+		t.Fatalf("the raw file differs from what was written (%v)", err)
 	}
 	have := read(t, dir, Query{N: -1})
 	want := lines([]byte(raw))

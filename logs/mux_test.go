@@ -19,27 +19,27 @@ import (
 	"pgregory.net/rapid"
 )
 
-func bar(silo string) string { return silo + " | " }
+func barPrefix(silo string) string { return silo + " | " }
 
-// sink is a writer that can be stuck, slow or broken.
+// sink is a writer that can be stalled, slow or broken.
 type sink struct {
-	mu    sync.Mutex // guards all below
-	text  bytes.Buffer
-	delay time.Duration // for each write
-	stuck chan struct{} // if set, writes wait until it is closed
-	fail  error
-	takes int // bytes of a write that fails
+	mu      sync.Mutex // guards all below
+	text    bytes.Buffer
+	delay   time.Duration // for each write
+	stalled chan struct{} // if set, writes block until it is closed
+	fail    error
+	takes   int // bytes of a write that fails
 }
 
 func (s *sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
-	delay, stuck, fail := s.delay, s.stuck, s.fail
+	delay, stalled, fail := s.delay, s.stalled, s.fail
 	s.mu.Unlock()
 	if delay > 0 {
 		time.Sleep(delay)
 	}
-	if stuck != nil {
-		<-stuck
+	if stalled != nil {
+		<-stalled
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,14 +64,14 @@ func (s *sink) take() string {
 	return s.text.String()
 }
 
-func say(t fataler, w io.Writer, text string) {
+func writeText(t fataler, w io.Writer, text string) {
 	t.Helper()
 	if n, err := io.WriteString(w, text); n != len(text) || err != nil {
 		t.Fatalf("Write = %d, %v", n, err)
 	}
 }
 
-func flushed(t fataler, m *Mux) {
+func flush(t fataler, m *Mux) {
 	t.Helper()
 	if err := m.Flush(); err != nil {
 		t.Fatal(err)
@@ -81,18 +81,18 @@ func flushed(t fataler, m *Mux) {
 func TestMuxJoinsWholeLines(t *testing.T) {
 	t.Parallel()
 	var out sink
-	m := NewMux(&out, bar)
+	m := NewMux(&out, barPrefix)
 	us, eu := m.Stream("us"), m.Stream("eu")
-	say(t, us, "one\nhalf a ")
-	say(t, eu, "two\n\nthr")
-	say(t, us, "line\n")
-	say(t, eu, "ee")
-	flushed(t, m)
+	writeText(t, us, "one\nhalf a ")
+	writeText(t, eu, "two\n\nthr")
+	writeText(t, us, "line\n")
+	writeText(t, eu, "ee")
+	flush(t, m)
 	equal(t, "so far", out.take(), "us | one\neu | two\neu | \nus | half a line\n")
 	if err := eu.Close(); err != nil {
 		t.Fatal(err)
 	}
-	say(t, us, strings.Repeat("x", 2*maxLine+3)+"\n\xff\x00\r\x1b[0m\n")
+	writeText(t, us, strings.Repeat("x", 2*maxLine+3)+"\n\xff\x00\r\x1b[0m\n")
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,17 +103,17 @@ func TestMuxJoinsWholeLines(t *testing.T) {
 	}
 }
 
-// TestMuxAnySplit: how output is cut into writes never shows.
+// The result does not depend on how the output is split into writes.
 func TestMuxAnySplit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		text := anyText().Draw(r, "text")
 		var out sink
-		m := NewMux(&out, bar)
+		m := NewMux(&out, barPrefix)
 		s := m.Stream("us")
 		for rest := text; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(r, "block")
-			say(r, s, string(rest[:n]))
+			writeText(r, s, string(rest[:n]))
 			rest = rest[n:]
 		}
 		if err := errors.Join(s.Close(), m.Close()); err != nil {
@@ -124,15 +124,15 @@ func TestMuxAnySplit(t *testing.T) {
 			want.WriteString("us | " + line.text + "\n")
 		}
 		if out.take() != want.String() {
-			r.Fatalf("%q is not joined by the rule", text)
+			r.Fatalf("%q is not joined as expected", text)
 		}
 	})
 }
 
-func TestMuxFourProducersWholeAndInOrder(t *testing.T) {
+func TestMuxKeepsLinesOfFourSilosInOrder(t *testing.T) {
 	t.Parallel()
 	var out sink
-	m := NewMux(&out, bar)
+	m := NewMux(&out, barPrefix)
 	const total = 6000
 	var wg sync.WaitGroup
 	for i := range 4 {
@@ -144,7 +144,7 @@ func TestMuxFourProducersWholeAndInOrder(t *testing.T) {
 				fmt.Fprintf(&text, "line %d %s\n", n, strings.Repeat("z", rng.IntN(100)))
 			}
 			for text.Len() > 0 {
-				say(t, s, string(text.Next(1+rng.IntN(3000))))
+				writeText(t, s, string(text.Next(1+rng.IntN(3000))))
 			}
 		})
 	}
@@ -168,56 +168,56 @@ func TestMuxFourProducersWholeAndInOrder(t *testing.T) {
 	equal(t, "lines", next, [4]int{total, total, total, total})
 }
 
-func TestMuxSlowSinkLosesNothing(t *testing.T) {
+func TestMuxWaitsForASlowWriter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := sink{delay: 900 * time.Millisecond}
-		m := NewMux(&out, bar)
+		m := NewMux(&out, barPrefix)
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {
 				s := m.Stream(strconv.Itoa(i))
 				for range 1000 {
-					say(t, s, strings.Repeat("x", 999)+"\n")
+					writeText(t, s, strings.Repeat("x", 999)+"\n")
 				}
 			})
 		}
 		wg.Wait()
-		flushed(t, m)
+		flush(t, m)
 		equal(t, "lines", strings.Count(out.take(), " | "+strings.Repeat("x", 999)+"\n"), 3000)
 		if passed := time.Since(begin); passed < 40*time.Second {
-			t.Errorf("3 MB at 64 KiB in 0.9 s each took %v: nothing was waited for", passed)
+			t.Errorf("3 MB at 64 KiB in 0.9 s each took only %v", passed)
 		}
 	})
 }
 
-func TestMuxStuckSinkStopsNoSilo(t *testing.T) {
+func TestMuxDropsLinesForAStalledWriter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		stuck := make(chan struct{})
-		out := sink{stuck: stuck}
-		m := NewMux(&out, bar)
+		stalled := make(chan struct{})
+		out := sink{stalled: stalled}
+		m := NewMux(&out, barPrefix)
 		us, eu := m.Stream("us"), m.Stream("eu")
 		begin := time.Now()
 		const total = 10000
 		for n := range total {
-			say(t, us, fmt.Sprintf("%-99d\n", n))
+			writeText(t, us, fmt.Sprintf("%-99d\n", n))
 		}
 		if passed := time.Since(begin); passed != stallTimeout {
-			t.Errorf("the silo was held up for %v, want %v once", passed, stallTimeout)
+			t.Errorf("the silo was blocked for %v, want %v once", passed, stallTimeout)
 		}
-		say(t, eu, "also dropped\n")
+		writeText(t, eu, "also dropped\n")
 		if passed := time.Since(begin); passed != stallTimeout {
-			t.Errorf("another silo was held up too, %v in all", passed)
+			t.Errorf("another silo was blocked too, %v in all", passed)
 		}
 		if err := m.Flush(); !errors.Is(err, ErrStalled) {
 			t.Errorf("Flush = %v, want ErrStalled", err)
 		}
-		close(stuck)
-		flushed(t, m)
-		say(t, us, "here again\n")
-		flushed(t, m)
+		close(stalled)
+		flush(t, m)
+		writeText(t, us, "here again\n")
+		flush(t, m)
 
 		text := out.take()
 		shown := strings.Count(text, "us | ") - 1
@@ -233,75 +233,74 @@ func TestMuxStuckSinkStopsNoSilo(t *testing.T) {
 	})
 }
 
-// TestMuxSinkThatTriesPatience takes a block now and then, but too seldom: it
-// holds a silo up once in a round and not once in a block.
-func TestMuxSinkThatTriesPatience(t *testing.T) {
+// A writer that takes blocks too seldom blocks a silo once, not once a block.
+func TestMuxWithAVerySlowWriter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := sink{delay: stallTimeout * 3 / 2}
-		m := NewMux(&out, bar)
+		m := NewMux(&out, barPrefix)
 		s := m.Stream("us")
-		held := time.Duration(0)
+		blocked := time.Duration(0)
 		for n := range 5060 {
 			begin := time.Now()
-			say(t, s, strings.Repeat("x", 199)+"\n")
-			held += time.Since(begin)
+			writeText(t, s, strings.Repeat("x", 199)+"\n")
+			blocked += time.Since(begin)
 			if n > 5000 {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}
-		equal(t, "held up for", held, stallTimeout)
+		equal(t, "blocked for", blocked, stallTimeout)
 		out.set(func(s *sink) { s.delay = 0 })
 		time.Sleep(2 * stallTimeout)
-		flushed(t, m)
+		flush(t, m)
 		shown, missing := 0, 0
 		for line := range strings.Lines(out.take()) {
 			if _, err := fmt.Sscanf(line, "silo: %d lines", &missing); err != nil {
 				shown++
 			}
 		}
-		equal(t, "lines shown and told of", shown+missing, 5060)
+		equal(t, "lines shown and counted as missing", shown+missing, 5060)
 	})
 }
 
-func TestMuxKeepsNoBigBufferForASilo(t *testing.T) {
+func TestMuxFreesLargeBuffers(t *testing.T) {
 	t.Parallel()
-	m := NewMux(io.Discard, bar)
+	m := NewMux(io.Discard, barPrefix)
 	s := &stream{mux: m}
-	say(t, s, strings.Repeat("x", maxLine))
+	writeText(t, s, strings.Repeat("x", maxLine))
 	if cap(s.held) < maxLine || cap(s.held) > 100_000 {
 		t.Errorf("%d bytes for an unfinished line of %d", cap(s.held), maxLine)
 	}
-	say(t, s, "\n")
+	writeText(t, s, "\n")
 	if cap(s.held) > 4<<10 {
-		t.Errorf("%d bytes are kept for nothing", cap(s.held))
+		t.Errorf("%d bytes are kept for an empty line", cap(s.held))
 	}
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestMuxBrokenSink(t *testing.T) {
+func TestMuxWithAFailingWriter(t *testing.T) {
 	t.Parallel()
 	out := sink{fail: syscall.ENOSPC, takes: 10}
-	m := NewMux(&out, bar)
+	m := NewMux(&out, barPrefix)
 	s := m.Stream("us")
 	for range 3 {
-		say(t, s, "lost line\n")
+		writeText(t, s, "lost line\n")
 		if err := m.Flush(); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("Flush = %v", err)
 		}
 	}
 	out.set(func(s *sink) { s.fail = nil; s.text.Reset() })
-	say(t, s, "kept\n")
+	writeText(t, s, "kept\n")
 	if err := m.Close(); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("Close = %v, want the first error", err)
 	}
 	equal(t, "after it", out.take(), "\nsilo: 3 lines are not shown here: no space left on device (the log files have them)\nus | kept\n")
 }
 
-// What Clean makes of a line is what is shown; prefix and newline are not its business.
-func TestMuxShowsWhatCleanMakes(t *testing.T) {
+// Clean does not get prefix and newline.
+func TestMuxClean(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	m := NewMux(&out, func(silo string) string { return "<" + silo + "> " })
@@ -328,12 +327,12 @@ func TestMuxShowsWhatCleanMakes(t *testing.T) {
 	equal(t, "out", out.String(), "<us> as it is\n<us> ho\n<us> SAME LENGTH\n<us> !\n<us> LONGER!\n<us> UNFINISHED!\n")
 }
 
-func TestGrepGoesByWhatPlainMakes(t *testing.T) {
+func TestGrepMatchesPlainText(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{})
 	write(t, w, "a <b>bold</b> word\nanother\n")
-	shut(t, w)
+	closeWriter(t, w)
 	plain := func(line []byte) []byte {
 		return bytes.ReplaceAll(bytes.ReplaceAll(line, []byte("<b>"), nil), []byte("</b>"), nil)
 	}

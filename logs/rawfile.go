@@ -104,7 +104,7 @@ func (f files) newer(last *rawFile) (*rawFile, error) {
 				return nil, err
 			}
 		}
-		// Rotation moves older files first: if last is where it was, so is everything newer.
+		// Rotation moves older files first: if last has not moved, nothing newer has.
 		if f.hasNotMoved(last.info, at) && (r == nil || f.isAt(next, r.info)) {
 			return r, nil
 		}

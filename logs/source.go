@@ -27,7 +27,7 @@ type source struct {
 	exhausted bool // there is nothing more for now
 }
 
-// openSource opens a silo's log where q begins to read.
+// openSource opens a silo's log at the position at which q begins.
 func openSource(f files, q Query) (*source, error) {
 	h, err := openHistory(f)
 	if err != nil {

@@ -33,7 +33,7 @@ func decodeTimestamp(b []byte) timestamp {
 }
 
 // timestampWriter writes one sidecar. It writes a record before the bytes that the
-// record is for, so that a reader who has the bytes finds their time. If the
+// record is for, so that a reader with the bytes finds their time. If the
 // supervisor is killed in between, the next record replaces that one.
 type timestampWriter struct {
 	file *os.File

@@ -16,33 +16,33 @@ func TestArrivalTimes(t *testing.T) {
 		dir := t.TempDir()
 		begin := time.Now()
 		w := open(t, dir, "us", Limits{Max: 100, Keep: 10})
-		say := func(text string) {
+		writeLater := func(text string) {
 			time.Sleep(time.Second)
 			write(t, w, text)
 		}
-		say("one\n")
-		say("two, ")
-		say("which takes its time\nthree\nfour, unfin")
-		shut(t, w)
+		writeLater("one\n")
+		writeLater("two, ")
+		writeLater("which takes its time\nthree\nfour, unfin")
+		closeWriter(t, w)
 		w = open(t, dir, "us", Limits{Max: 100, Keep: 10})
-		say("ished\n")
+		writeLater("ished\n")
 		for i := range 10 {
-			say(fmt.Sprintf("a line that makes it rotate %d\n", i))
+			writeLater(fmt.Sprintf("a line that makes it rotate %d\n", i))
 		}
-		say("the end")
-		shut(t, w)
+		writeLater("the end")
+		closeWriter(t, w)
 
-		want := []got{
+		want := []readLine{
 			{"us", begin.Add(1 * time.Second), "one", false},
 			{"us", begin.Add(3 * time.Second), "two, which takes its time", false},
 			{"us", begin.Add(3 * time.Second), "three", false},
 			{"us", begin.Add(4 * time.Second), "four, unfinished", false},
 		}
 		for i := range 10 {
-			want = append(want, got{"us", begin.Add(time.Duration(5+i) * time.Second), fmt.Sprintf("a line that makes it rotate %d", i), false})
+			want = append(want, readLine{"us", begin.Add(time.Duration(5+i) * time.Second), fmt.Sprintf("a line that makes it rotate %d", i), false})
 		}
-		want = append(want, got{"us", begin.Add(15 * time.Second), "the end", true})
-		check := func(q Query, want []got) {
+		want = append(want, readLine{"us", begin.Add(15 * time.Second), "the end", true})
+		check := func(q Query, want []readLine) {
 			t.Helper()
 			have := read(t, dir, q)
 			for i := range have {
@@ -53,7 +53,7 @@ func TestArrivalTimes(t *testing.T) {
 		check(Query{N: -1}, want)
 		for i := range 17 {
 			since := begin.Add(time.Duration(i) * time.Second)
-			var later []got
+			var later []readLine
 			for _, line := range want {
 				if !line.at.Before(since) {
 					later = append(later, line)
@@ -66,7 +66,7 @@ func TestArrivalTimes(t *testing.T) {
 	})
 }
 
-func TestSilosAreMergedByArrival(t *testing.T) {
+func TestSilosAreMergedByArrivalTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -79,22 +79,21 @@ func TestSilosAreMergedByArrival(t *testing.T) {
 		for i := range 30 {
 			time.Sleep(time.Millisecond)
 			n := i * i % 7 % 3
-			text := fmt.Sprintf("%s says %d", silos[n], i)
+			text := fmt.Sprintf("%s line %d", silos[n], i)
 			want = append(want, text)
 			write(t, writers[n], text+"\n")
 		}
 		for _, w := range writers {
-			shut(t, w)
+			closeWriter(t, w)
 		}
 		equal(t, "all", texts(read(t, dir, Query{N: -1})), want)
-		equal(t, "two", texts(read(t, dir, Query{N: 1, Silos: []string{"us", "control"}})), []string{"us says 25", "control says 28"})
+		equal(t, "two", texts(read(t, dir, Query{N: 1, Silos: []string{"us", "control"}})), []string{"us line 25", "control line 28"})
 		equal(t, "none", read(t, dir, Query{N: 0}), nil)
 		equal(t, "no such silo", read(t, dir, Query{N: -1, Silos: []string{"mars"}}), nil)
 	})
 }
 
-// TestTornSidecar: a supervisor may be killed, or the machine stop, in the midst
-// of a record.
+// A supervisor may be killed while it writes a record.
 func TestTornSidecar(t *testing.T) {
 	t.Parallel()
 	for cut := range 2 * timestampSize {
@@ -106,20 +105,20 @@ func TestTornSidecar(t *testing.T) {
 				time.Sleep(time.Second)
 				write(t, w, text)
 			}
-			shut(t, w)
+			closeWriter(t, w)
 			if err := os.Truncate(w.files.times(0), int64(3*timestampSize-cut)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 			w = open(t, dir, "us", Limits{})
 			write(t, w, "four\n")
-			shut(t, w)
+			closeWriter(t, w)
 			var after []time.Duration
 			for _, line := range read(t, dir, Query{N: -1}) {
 				after = append(after, line.at.Sub(begin)/time.Second)
 			}
 			two, three := time.Duration(2), time.Duration(3)
-			if cut > 0 { // what has no record of its own came no earlier than what is before it
+			if cut > 0 { // a line without a record has the time of the one before
 				three = two
 			}
 			if cut > timestampSize {
@@ -135,7 +134,7 @@ func TestNoSidecar(t *testing.T) {
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{})
 	write(t, w, "one\ntwo\n")
-	shut(t, w)
+	closeWriter(t, w)
 	when := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 	if err := os.Remove(w.files.times(0)); err != nil {
 		t.Fatal(err)
@@ -151,13 +150,13 @@ func TestNoSidecar(t *testing.T) {
 	equal(t, "since after", len(read(t, dir, Query{N: -1, Since: when.Add(time.Second)})), 0)
 }
 
-// TestSidecarStaysSmall: output in single bytes must not cost twelve times its size.
+// Each record has twelve bytes, so output in single bytes must share records.
 func TestSidecarStaysSmall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		w := open(t, dir, "us", Limits{})
-		defer shut(t, w)
+		defer closeWriter(t, w)
 		for range 20000 {
 			time.Sleep(10 * time.Millisecond)
 			write(t, w, ".")
@@ -167,22 +166,21 @@ func TestSidecarStaysSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 		if info.Size() > 20000+maxLine+200*timestampSize {
-			t.Fatalf("a sidecar of %d bytes for 20000", info.Size())
+			t.Fatalf("the sidecar of 20000 bytes has %d bytes", info.Size())
 		}
 		equal(t, "the last byte's time, within a second", time.Since(read(t, dir, Query{N: -1})[0].at) < time.Second, true)
 	})
 }
 
-// FuzzClock: whatever a sidecar holds, reading it ends, and gives the time of a
-// sound record for the byte, or the file's own.
-func FuzzClock(f *testing.F) {
-	var sound []byte
+// Reading any sidecar ends, and returns the time of a valid record or the fallback.
+func FuzzTimestampReader(f *testing.F) {
+	var valid []byte
 	for i := range int64(5) {
 		b := timestamp{off: i * 100, ms: 1_700_000_000_000 + i}.encode()
-		sound = append(sound, b[:]...)
+		valid = append(valid, b[:]...)
 	}
-	f.Add(sound, int64(0), int64(50), int64(7))
-	f.Add(sound[:len(sound)-5], int64(99), int64(1), int64(1<<40))
+	f.Add(valid, int64(0), int64(50), int64(7))
+	f.Add(valid[:len(valid)-5], int64(99), int64(1), int64(1<<40))
 	f.Add(make([]byte, 100), int64(1), int64(1), int64(1))
 	f.Add(bytes.Repeat([]byte{0xff}, 50), int64(1), int64(1), int64(1))
 	f.Fuzz(func(t *testing.T, b []byte, first, second, third int64) {
@@ -191,7 +189,7 @@ func FuzzClock(f *testing.F) {
 		off := int64(0)
 		for _, step := range []int64{first, second, third} {
 			off += step & (1<<44 - 1)
-			if have, want := c.at(off), clockRule(b, off, fallback); !have.Equal(want) {
+			if have, want := c.at(off), referenceTime(b, off, fallback); !have.Equal(want) {
 				t.Fatalf("the byte at %d arrived at %v, want %v", off, have, want)
 			}
 		}
@@ -202,9 +200,8 @@ func FuzzClock(f *testing.F) {
 	})
 }
 
-// clockRule is what at means: of the sound records, the last one up to off, or
-// the first of all.
-func clockRule(b []byte, off int64, none time.Time) time.Time {
+// referenceTime returns the time of the last valid record up to off, or of the first.
+func referenceTime(b []byte, off int64, none time.Time) time.Time {
 	at := none
 	high := int64(-1)
 	for ; len(b) >= timestampSize; b = b[timestampSize:] {
@@ -220,10 +217,10 @@ func clockRule(b []byte, off int64, none time.Time) time.Time {
 	return at
 }
 
-func TestStampsRoundTrip(t *testing.T) {
+func TestTimestampEncoding(t *testing.T) {
 	t.Parallel()
 	for _, s := range []timestamp{{}, {1, 1}, {1<<48 - 1, 1<<48 - 1}, {64 << 20, time.Date(2200, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()}} {
 		b := s.encode()
-		equal(t, "stamp", decodeTimestamp(b[:]), s)
+		equal(t, "timestamp", decodeTimestamp(b[:]), s)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// anyText draws output as silos write it, short and long, with newlines and without.
+// anyText generates output, short and long, with newlines and without.
 func anyText() *rapid.Generator[[]byte] {
 	piece := rapid.OneOf(
 		rapid.SliceOfN(rapid.Byte(), 0, 40),
@@ -32,7 +32,7 @@ func anyText() *rapid.Generator[[]byte] {
 	return rapid.Map(rapid.SliceOfN(piece, 0, 7), func(pieces [][]byte) []byte { return bytes.Join(pieces, nil) })
 }
 
-func TestWhatIsWrittenReadsBack(t *testing.T) {
+func TestWriteAndRead(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		dir := filepath.Join(t.TempDir(), "logs")
@@ -45,13 +45,13 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 			write(r, w, string(rest[:n]))
 			rest = rest[n:]
 			if rapid.IntRange(0, 9).Draw(r, "restart") == 0 {
-				shut(r, w)
+				closeWriter(r, w)
 				w = open(r, dir, "us", limits)
 			}
 		}
-		shut(r, w)
+		closeWriter(r, w)
 
-		raw := kept(r, dir)
+		raw := rawFiles(r, dir)
 		whole := bytes.Join(raw, nil)
 		if len(raw) > limits.Keep || len(raw) < limits.Keep && len(whole) != len(text) || !bytes.HasSuffix(text, whole) {
 			r.Fatalf("%d files of %d bytes from %d bytes with %+v", len(raw), len(whole), len(text), limits)
@@ -70,7 +70,7 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 	})
 }
 
-// compareQueries holds Read against the plain rule.
+// compareQueries compares Read to the reference.
 func compareQueries(t *testing.T, r *rapid.T, dir string, whole []byte) {
 	all := lines(whole)
 	for _, grep := range []*regexp.Regexp{nil, regexp.MustCompile("b"), regexp.MustCompile("^x"), regexp.MustCompile("^$")} {
@@ -78,7 +78,7 @@ func compareQueries(t *testing.T, r *rapid.T, dir string, whole []byte) {
 		have := read(t, dir, Query{N: n, Grep: grep})
 		want := choose(all, n, grep)
 		for i := range have {
-			have[i] = got{text: have[i].text, partial: have[i].partial}
+			have[i] = readLine{text: have[i].text, partial: have[i].partial}
 		}
 		if !slices.Equal(have, want) {
 			r.Fatalf("the last %d lines with %v: %d lines, want %d", n, grep, len(have), len(want))
@@ -86,7 +86,7 @@ func compareQueries(t *testing.T, r *rapid.T, dir string, whole []byte) {
 	}
 }
 
-func TestRotationIsAtALineNearTheBound(t *testing.T) {
+func TestRotationAfterALine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{Max: 4096, Keep: 5})
@@ -97,8 +97,8 @@ func TestRotationIsAtALineNearTheBound(t *testing.T) {
 		write(t, w, line[:i%len(line)])
 		write(t, w, line[i%len(line):]+"\n")
 	}
-	shut(t, w)
-	raw := kept(t, dir)
+	closeWriter(t, w)
+	raw := rawFiles(t, dir)
 	if len(raw) != 5 {
 		t.Fatalf("%d files, want 5", len(raw))
 	}
@@ -115,8 +115,8 @@ func TestRotationIsAtALineNearTheBound(t *testing.T) {
 	equal(t, "more than there are", w.Tail(5000), want[1000-len(w.Tail(5000)):])
 }
 
-// TestInterruptedRotation stops a rotation after each of its steps, and expects
-// the next Open to lose nothing and to keep every file with its own times.
+// A rotation is interrupted after each of its steps. The next Open must lose nothing,
+// and each file must keep its own times.
 func TestInterruptedRotation(t *testing.T) {
 	t.Parallel()
 	const keep = 4
@@ -140,7 +140,7 @@ func TestInterruptedRotation(t *testing.T) {
 				time.Sleep(time.Minute)
 				write(t, w, fmt.Sprintf("fifteen bytes %d\n", i))
 			}
-			shut(t, w)
+			closeWriter(t, w)
 			for _, step := range steps[:stop+1] {
 				if err := step(f); err != nil {
 					t.Fatal(err)
@@ -157,44 +157,44 @@ func TestInterruptedRotation(t *testing.T) {
 					equal(t, fmt.Sprintf("step %d, %s: time", stop, when), line.at.Sub(begin), time.Duration(n+1)*time.Minute)
 				}
 			}
-			check("as it was left")
+			check("interrupted")
 			w = open(t, f.dir, "us", Limits{Max: 16, Keep: keep})
-			shut(t, w)
+			closeWriter(t, w)
 			check("repaired")
 		})
 	}
 }
 
-func TestFewerFilesAreKeptFromTheNextOpenOn(t *testing.T) {
+func TestOpenDropsFilesBeyondKeep(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{Max: 8, Keep: 6})
 	for i := range 6 {
 		write(t, w, fmt.Sprintf("line  %d\n", i))
 	}
-	shut(t, w)
+	closeWriter(t, w)
 	if err := os.Remove(filepath.Join(dir, "us.log.1")); err != nil {
 		t.Fatal(err)
 	}
-	shut(t, open(t, dir, "us", Limits{Max: 8, Keep: 3}))
-	equal(t, "left", string(bytes.Join(kept(t, dir), nil)), "line  2\nline  3\nline  5\n")
+	closeWriter(t, open(t, dir, "us", Limits{Max: 8, Keep: 3}))
+	equal(t, "left", string(bytes.Join(rawFiles(t, dir), nil)), "line  2\nline  3\nline  5\n")
 }
 
-// TestFileTakenAwayFromUnderTheWriter: people empty and remove logs.
-func TestFileTakenAwayFromUnderTheWriter(t *testing.T) {
+// Users truncate and remove logs.
+func TestWriterAfterTruncateAndRemove(t *testing.T) {
 	t.Parallel()
-	take := map[string]func(path string) error{
+	damage := map[string]func(path string) error{
 		"removed":   os.Remove,
-		"emptied":   func(path string) error { return os.Truncate(path, 0) },
+		"truncated": func(path string) error { return os.Truncate(path, 0) },
 		"directory": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
 	}
-	for name, take := range take {
+	for name, damage := range damage {
 		synctest.Test(t, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "logs")
 			w := open(t, dir, "us", Limits{})
-			defer shut(t, w)
+			defer closeWriter(t, w)
 			write(t, w, "before\n")
-			if err := take(filepath.Join(dir, "us.log")); err != nil {
+			if err := damage(filepath.Join(dir, "us.log")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * time.Second)
@@ -206,7 +206,7 @@ func TestFileTakenAwayFromUnderTheWriter(t *testing.T) {
 	}
 }
 
-// TestFullDisk has a device that is always full stand in for the raw file.
+// /dev/full replaces the raw file.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/dev/full"); err != nil {
@@ -235,7 +235,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("reports %v, want one", reports)
 		}
 		if info, err := os.Stat(w.files.times(0)); err != nil || info.Size() != timestampSize {
-			t.Fatalf("a time must be there before its bytes, and make way for the next: %v, %v", info, err)
+			t.Fatalf("a time must be written before its bytes, and be replaced by the next: %v, %v", info, err)
 		}
 		if err := os.Remove(path); err != nil { // there is space again
 			t.Fatal(err)
@@ -246,37 +246,36 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("reports %+v, want a second one with 800 bytes", reports)
 		}
 		equal(t, "log", w.Tail(10), []string{"kept"})
-		shut(t, w)
+		closeWriter(t, w)
 		if len(reports) != 2 {
 			t.Fatalf("Close reports %+v", reports[2:])
 		}
 	})
 }
 
-// TestTroubleThatComesAndGoesIsToldOnce: on a full disk a short block now and then
-// finds room.
-func TestTroubleThatComesAndGoesIsToldOnce(t *testing.T) {
+// On a full disk, a short block sometimes succeeds.
+func TestIntermittentFailureIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, t.TempDir(), "us", Limits{})
-		defer shut(t, w)
-		var told []string
-		w.OnError = func(err error) { told = append(told, err.Error()) }
+		defer closeWriter(t, w)
+		var reports []string
+		w.OnError = func(err error) { reports = append(reports, err.Error()) }
 		for range 100 {
 			w.record(time.Now(), 5, syscall.ENOSPC)
 			time.Sleep(100 * time.Millisecond)
-			write(t, w, "found room\n")
+			write(t, w, "succeeds\n")
 		}
 		time.Sleep(checkInterval)
 		write(t, w, "over\n")
-		equal(t, "reports", told, []string{
+		equal(t, "reports", reports, []string{
 			"log of us: output is not being kept: no space left on device",
 			"log of us: 500 bytes were lost: no space left on device",
 		})
 	})
 }
 
-// TestGapEndsTheLine: two halves must not look like one line.
+// Two halves must not look like one line.
 func TestGapEndsTheLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -286,22 +285,21 @@ func TestGapEndsTheLine(t *testing.T) {
 	w.record(time.Now(), 5, syscall.ENOSPC)
 	write(t, w, "second half\n")
 	write(t, w, "whole\n")
-	shut(t, w)
-	equal(t, "log", string(kept(t, dir)[0]), "first half\nsecond half\nwhole\n")
+	closeWriter(t, w)
+	equal(t, "log", string(rawFiles(t, dir)[0]), "first half\nsecond half\nwhole\n")
 }
 
 func TestWriteAfterClose(t *testing.T) {
 	t.Parallel()
 	w := open(t, t.TempDir(), "us", Limits{})
-	shut(t, w)
-	shut(t, w)
+	closeWriter(t, w)
+	closeWriter(t, w)
 	if n, err := w.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrClosed) {
 		t.Fatalf("Write = %d, %v", n, err)
 	}
 }
 
-// TestIdleSilosCostLittle also holds that they have no goroutine.
-func TestIdleSilosCostLittle(t *testing.T) {
+func TestIdleSilosNeedLittleMemoryAndNoGoroutine(t *testing.T) {
 	dir := t.TempDir()
 	mux := NewMux(os.Stderr, func(silo string) string { return silo + " | " })
 	const silos = 200
@@ -312,13 +310,13 @@ func TestIdleSilosCostLittle(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for i := range silos {
 		w := open(t, dir, "region-"+strconv.Itoa(i), Limits{})
-		defer shut(t, w)
+		defer closeWriter(t, w)
 		all = append(all, w, mux.Stream("region-"+strconv.Itoa(i)))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / silos; each > 4<<10 {
-		t.Errorf("an idle silo costs %d bytes", each)
+		t.Errorf("an idle silo needs %d bytes", each)
 	}
 	if n := runtime.NumGoroutine(); n > goroutines {
 		t.Errorf("%d goroutines, %d before", n, goroutines)
@@ -326,8 +324,7 @@ func TestIdleSilosCostLittle(t *testing.T) {
 	runtime.KeepAlive(all)
 }
 
-// writeUntilKilled is a supervisor in miniature: it says on standard output how
-// many lines have been accepted.
+// writeUntilKilled writes lines, and prints the number of each line that was accepted.
 func writeUntilKilled(dir string) {
 	w, err := Open(dir, "us", Limits{Max: 2000, Keep: 1000})
 	if err != nil {
@@ -341,8 +338,8 @@ func writeUntilKilled(dir string) {
 	}
 }
 
-// TestNothingAcceptedIsLostWhenKilled kills a process that writes and rotates.
-func TestNothingAcceptedIsLostWhenKilled(t *testing.T) {
+// A process is killed while it writes and rotates.
+func TestKilledWriterLosesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	accepted := -1
@@ -374,8 +371,8 @@ func TestNothingAcceptedIsLostWhenKilled(t *testing.T) {
 		}
 		w := open(t, dir, "us", Limits{Max: 2000, Keep: 1000})
 		equal(t, "the last line before and after repair", w.Tail(1), left)
-		shut(t, w)
-		whole := string(bytes.Join(kept(t, dir), nil))
+		closeWriter(t, w)
+		whole := string(bytes.Join(rawFiles(t, dir), nil))
 		run := whole[strings.LastIndex("\n"+whole, "\nline 0\n"):]
 		have := strings.Count(run, "\n") - 1
 		if have < accepted || have > accepted+1 {

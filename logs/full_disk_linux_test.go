@@ -9,9 +9,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"silo/wait/waittest"
 )
 
-// TestRealFullDisk fills a file system of its own, and empties it again.
+// A file system is filled and emptied again.
 func TestRealFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -37,13 +39,13 @@ func TestRealFullDisk(t *testing.T) {
 		reports = append(reports, loss)
 	}
 	n, written := 0, 0
-	say := func() {
+	writeLine := func() {
 		line := fmt.Sprintf("line %d %s\n", n, strings.Repeat("z", n%1000))
 		write(t, w, line)
 		n, written = n+1, written+len(line)
 	}
 	for written < 512<<10 {
-		say()
+		writeLine()
 	}
 	if len(reports) != 1 || reports[0].Over {
 		t.Fatalf("%d reports of a full disk, want one", len(reports))
@@ -51,17 +53,17 @@ func TestRealFullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.After(10 * time.Second); len(reports) < 2; {
+	for deadline := time.After(waittest.Limit); len(reports) < 2; {
 		select {
 		case <-deadline:
-			t.Fatal("not recovered 10 s after there was space again")
+			t.Fatalf("no report within %v after there was space again", waittest.Limit)
 		case <-time.After(10 * time.Millisecond):
-			say()
+			writeLine()
 		}
 	}
-	shut(t, w)
-	whole := bytes.Join(kept(t, dir), nil)
-	// What is there and what was lost add up; each gap may have cost one newline more.
+	closeWriter(t, w)
+	whole := bytes.Join(rawFiles(t, dir), nil)
+	// Kept and lost bytes add up; each gap may have added a newline.
 	if extra := int64(len(whole)) + reports[1].Bytes - int64(written); !reports[1].Over || extra < 0 || extra > 100 {
 		t.Fatalf("%d bytes kept and %d lost of %d", len(whole), reports[1].Bytes, written)
 	}
@@ -72,6 +74,6 @@ func TestRealFullDisk(t *testing.T) {
 		}
 	}
 	if !strings.HasSuffix(string(whole), fmt.Sprintf("line %d %s\n", n-1, strings.Repeat("z", (n-1)%1000))) {
-		t.Fatalf("the last line is not there: %q", whole[len(whole)-50:])
+		t.Fatalf("the last line is missing: %q", whole[len(whole)-50:])
 	}
 }

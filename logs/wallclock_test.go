@@ -12,35 +12,34 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A wall clock that is set forwards and back while silos write costs no line: all
-// are there, in the order in which they were written, each with the time that the
-// clock showed, and --since goes by that.
-func TestAClockThatIsSet(t *testing.T) {
+// If the wall clock is set while silos write, all lines remain, in the order in which
+// they were written, each with the time of the clock, and Since uses that time.
+func TestWallClockIsSet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		dir := filepath.Join(t.TempDir(), "logs")
 		w := open(r, dir, "us", Limits{})
 		now := time.UnixMilli(1_700_000_000_000)
-		var want []got
+		var want []readLine
 		for i := range rapid.IntRange(1, 40).Draw(r, "lines") {
 			now = now.Add(time.Duration(rapid.OneOf(
 				rapid.Int64Range(0, 5000), rapid.Int64Range(-90_000_000, 90_000_000), // a day
-			).Draw(r, "set by")) * time.Millisecond)
-			line := got{"us", now, fmt.Sprintf("line %d, which is not short enough for a sidecar to outgrow it", i), false}
+			).Draw(r, "step")) * time.Millisecond)
+			line := readLine{"us", now, fmt.Sprintf("line %d, which is not short enough for a sidecar to outgrow it", i), false}
 			want = append(want, line)
 			w.writeAt([]byte(line.text+"\n"), now)
 		}
-		shut(r, w)
+		closeWriter(r, w)
 		equal(r, "all", read(t, dir, Query{N: -1}), want)
-		since := rapid.SampledFrom(want).Draw(r, "since").at.Add(time.Duration(rapid.IntRange(-1, 1).Draw(r, "beside")) * time.Millisecond)
-		later := slices.DeleteFunc(slices.Clone(want), func(l got) bool { return l.at.Before(since) })
+		since := rapid.SampledFrom(want).Draw(r, "since").at.Add(time.Duration(rapid.IntRange(-1, 1).Draw(r, "offset")) * time.Millisecond)
+		later := slices.DeleteFunc(slices.Clone(want), func(l readLine) bool { return l.at.Before(since) })
 		have := read(t, dir, Query{N: -1, Since: since})
 		equal(r, "since", texts(have), texts(later))
 	})
 }
 
-// Across rotations nothing is missed of what came after the clock was last set.
-func TestAClockThatIsSetBetweenFiles(t *testing.T) {
+// Across rotations, Since finds all lines that came after the clock was last set.
+func TestWallClockIsSetBetweenFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, "us", Limits{Max: 64, Keep: 100})
@@ -55,39 +54,38 @@ func TestAClockThatIsSetBetweenFiles(t *testing.T) {
 		now = now.Add(time.Second)
 		w.writeAt(fmt.Appendf(nil, "line %d\n", i), now)
 	}
-	shut(t, w)
-	for back := range 20 { // "--since" so many seconds, as asked for by the clock as it is now
+	closeWriter(t, w)
+	for back := range 20 { // Since that many seconds ago, by the present clock
 		have := texts(read(t, dir, Query{N: -1, Since: now.Add(-time.Duration(back) * time.Second)}))
 		for i := 59 - back; i < 60; i++ {
 			if !slices.Contains(have, fmt.Sprintf("line %d", i)) {
-				t.Errorf("line %d is missing of the last %d seconds: %q", i, back, have)
+				t.Errorf("line %d is missing from the last %d seconds: %q", i, back, have)
 			}
 		}
 	}
 	equal(t, "all", len(read(t, dir, Query{N: -1})), 60)
 }
 
-// Neither what is looked at once a second nor the end of a trouble waits for a
-// clock that was set back.
-func TestATroubleEndsWhateverTheClockShows(t *testing.T) {
+// Intervals do not depend on the wall clock.
+func TestFailureEndsByTheMonotonicClock(t *testing.T) {
 	t.Parallel()
 	w := open(t, t.TempDir(), "us", Limits{})
-	defer shut(t, w)
-	var told []LossError
+	defer closeWriter(t, w)
+	var reports []LossError
 	w.OnError = func(err error) {
 		if loss, ok := errors.AsType[*LossError](err); ok {
-			told = append(told, *loss)
+			reports = append(reports, *loss)
 		}
 	}
 	begin := time.Now()
 	w.record(begin, 5, os.ErrPermission)
 	w.writeAt([]byte("kept\n"), begin.Add(checkInterval)) // Add moves both clocks
-	if len(told) != 2 || !told[1].Over {
-		t.Errorf("told %v", told)
+	if len(reports) != 2 || !reports[1].Over {
+		t.Errorf("reports %v, want two", reports)
 	}
 }
 
-// A file that was dropped while the clock was set back is followed by the newest.
+// A dropped file is followed by the newest, even if the clock was set back.
 func TestFollowAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	f := files{dir: t.TempDir(), silo: "us"}
@@ -108,7 +106,7 @@ func TestFollowAfterTheClockWasSetBack(t *testing.T) {
 	}
 	next, err := f.newer(last)
 	if err != nil || next == nil {
-		t.Fatalf("after the file that is gone comes %v, %v", next, err)
+		t.Fatalf("newer = %v, %v; want the newest file", next, err)
 	}
 	next.close()
 }
