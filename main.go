@@ -13,21 +13,20 @@ import (
 
 func main() { os.Exit(run()) }
 
-// run turns signals into a context that ends with the first one and a channel
-// that is closed with the second.
+// run cancels a context on the first signal and closes a channel on the second.
 func run() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	// A terminal that closes says so twice, by the kernel and by the shell: that
-	// is one wish to end, and never one for more haste.
+	// A terminal that closes sends SIGHUP twice, from the kernel and from the shell, so
+	// SIGHUP never counts as the second signal.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	// A reader that has gone (Ctrl-C ends `| tee`, too) must not end a supervisor.
-	// Caught and not ignored, since children inherit what is ignored.
+	// A closed pipe, as after Ctrl-C in silo up | tee, must not kill a supervisor. The
+	// signal is caught rather than ignored, because children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	again := make(chan struct{})
+	second := make(chan struct{})
 	go func() {
 		select {
 		case <-signals:
@@ -35,10 +34,10 @@ func run() int {
 		}
 		cancel()
 		<-signals
-		close(again)
+		close(second)
 	}()
 	return cmd.Main(ctx, cmd.Invocation{
-		Args: os.Args[1:], Environ: os.Environ(), SecondSignal: again,
+		Program: os.Args[0], Args: os.Args[1:], Environ: os.Environ(), SecondSignal: second,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +28,7 @@ func TestMain(m *testing.M) {
 		"silo": func() { os.Exit(run()) },
 		"play": func() { os.Exit(play(os.Args[1])) },
 		"loud": func() { os.Exit(loud()) },
+		"hang": func() { os.Exit(hang()) },
 	})
 }
 
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "block-in": blockIn, "wait-ready": waitReady,
+			"exits": exits, "interrupted": interrupted, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "stop-supervisor": stopSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
 			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
 			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread, "shows": shows,
@@ -86,6 +89,60 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// interrupted runs a command, interrupts it once a file exists, and expects exit code 130:
+// interrupted FILE CMD….
+func interrupted(ts *testscript.TestScript, _ bool, args []string) {
+	var output bytes.Buffer
+	cmd := scriptCommand(ts, args[1:])
+	cmd.Stdout, cmd.Stderr = &output, &output
+	ts.Check(cmd.Start())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	await(ts, args[0], func() bool {
+		select {
+		case <-ended:
+			ts.Fatalf("%s ended before %s: %s", strings.Join(args[1:], " "), args[0], &output)
+		default:
+		}
+		_, err := os.Stat(ts.MkAbs(args[0]))
+		return err == nil
+	})
+	ts.Check(cmd.Process.Signal(os.Interrupt))
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		ts.Fatalf("%s exits with %d after an interrupt, not 130:\n%s", strings.Join(args[1:], " "), code, &output)
+	}
+	ts.Check(os.Remove(ts.MkAbs(args[0])))
+}
+
+// scriptCommand returns a command with the script's directory and environment.
+func scriptCommand(ts *testscript.TestScript, args []string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "SILO_STATE_DIR", "GORACE", "PYTHONPATH"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	return cmd
+}
+
+// hang is a devserver that accepts requests and never answers. It creates the file asked
+// with the first request.
+func hang() int {
+	err := http.ListenAndServe(os.Getenv("SENTRY_DEVSERVER_BIND"), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if err := os.WriteFile("asked", nil, 0o600); err != nil {
+			fmt.Println(err)
+		}
+		<-r.Context().Done()
+	}))
+	fmt.Println(err)
+	return 1
+}
+
 // unread runs a command whose reader goes after its first line, as `| head -1` does,
 // and wants it to end by that, without a word: unread CMD….
 func unread(ts *testscript.TestScript, _ bool, args []string) {
@@ -93,11 +150,8 @@ func unread(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer func() { _ = reader.Close() }()
 	var talk bytes.Buffer
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), writer, &talk
-	for _, name := range []string{"PATH", "HOME", "SILO_STATE_DIR", "GORACE"} {
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
-	}
+	cmd := scriptCommand(ts, args)
+	cmd.Stdout, cmd.Stderr = writer, &talk
 	ts.Check(cmd.Start())
 	_ = writer.Close()
 	_, err = bufio.NewReader(reader).ReadString('\n')

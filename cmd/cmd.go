@@ -1,16 +1,11 @@
-// Package cmd turns a command line into one call, and one result or error into
-// output and an exit code. It holds no logic of its own: a verb is a file that
-// parses, calls the rooms and prints.
+// Package cmd turns a command line into a call, and the result or the error into
+// output and an exit code. Each verb is a file that parses, calls other packages and
+// prints. It must hold no logic that another front end would need.
 package cmd
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,28 +15,28 @@ import (
 	"silo/ui"
 )
 
-// Invocation is everything that one run of the program gets from outside.
+// Invocation holds all inputs of one run of the program.
 type Invocation struct {
+	Program      string   // how the program was called: os.Args[0]
 	Args         []string // without the program's name
 	Environ      []string
 	Stdin        io.Reader
 	Stdout       io.Writer
 	Stderr       io.Writer
-	SecondSignal <-chan struct{} // closed when the user asks a second time to end
+	SecondSignal <-chan struct{} // closed by the second signal that asks silo to end
 }
 
-// app is one invocation on its way through a verb.
+// app is the state of one invocation.
 type app struct {
 	Invocation
-	env      map[string]string
-	results  *ui.Printer // results
-	messages *ui.Printer // everything else
-	color    string      // --color
-	quiet    bool
-	readOnly bool // ports that it chooses are not remembered
-	// lossyOutput: messages may be dropped if their reader stalls.
-	lossyOutput bool
-	level       int // how much the supervisor says of itself
+	env         map[string]string
+	results     *ui.Printer // writes to Stdout
+	messages    *ui.Printer // writes to Stderr
+	color       string      // --color
+	quiet       bool
+	readOnly    bool // chosen ports are not remembered
+	lossyOutput bool // output may be lost if its reader stalls or is gone
+	level       int  // the least level of supervisor messages that is printed
 }
 
 // The levels of --log-level.
@@ -55,8 +50,8 @@ const (
 // logLevels are the values of --log-level, in order.
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// Main runs one invocation and returns its exit code. ctx ends when the user
-// asks to end for the first time.
+// Main runs one invocation and returns its exit code. The first signal that asks silo to
+// end cancels ctx.
 func Main(ctx context.Context, in Invocation) int {
 	a := &app{Invocation: in, env: map[string]string{}}
 	for _, entry := range in.Environ {
@@ -65,7 +60,7 @@ func Main(ctx context.Context, in Invocation) int {
 		}
 	}
 	a.setPrinters("auto")
-	program := a.program() //nolint:contextcheck // the verbs get ctx from RunContext
+	program := a.program() //nolint:contextcheck // actions get ctx from RunContext
 	line, err := parseArgs(program, in.Args)
 	switch {
 	case err != nil:
@@ -77,7 +72,7 @@ func Main(ctx context.Context, in Invocation) int {
 	return a.exit(err)
 }
 
-// lookup finds an environment variable of the invocation.
+// lookup returns an environment variable of the invocation.
 func (a *app) lookup(name string) (string, bool) {
 	value, ok := a.env[name]
 	return value, ok
@@ -89,7 +84,7 @@ func (a *app) setPrinters(color string) {
 	a.results, a.messages = ui.New(a.Stdout, options), ui.New(a.Stderr, options)
 }
 
-// program is the command line that silo understands.
+// program returns the tree of commands.
 func (a *app) program() *cli.App {
 	program := &cli.App{
 		Name:        "silo",
@@ -146,15 +141,10 @@ func setDefaults(commands []*cli.Command) {
 	}
 }
 
-// onUsageError reports an error of the library's parser, which parseArgs did not find.
-func onUsageError(c *cli.Context, err error, _ bool) error {
-	where := "silo"
-	if c.Command != nil && c.Command.HelpName != "" {
-		where = c.Command.HelpName
-	}
-	return &usageError{text: err.Error(), hint: where + " --help"}
-}
+// onUsageError keeps the library from printing help with an error.
+func onUsageError(_ *cli.Context, err error, _ bool) error { return &usageError{text: err.Error()} }
 
+// before reads the global flags.
 func (a *app) before(c *cli.Context) error {
 	if err := oneOf("--color", c.String("color"), "auto", "always", "never"); err != nil {
 		return err
@@ -168,30 +158,14 @@ func (a *app) before(c *cli.Context) error {
 	return nil
 }
 
-// directory is where the invocation is to take place.
-func (a *app) directory(c *cli.Context) (string, error) {
-	given := c.String("directory")
-	if filepath.IsAbs(given) {
-		return given, nil
-	}
-	dir, err := os.Getwd()
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", exitWith(exitFailed, "the working directory is gone", "cd into one that is there, or name one: silo -C DIR")
-	}
-	if err != nil {
-		return "", fmt.Errorf("find the working directory: %w", err)
-	}
-	return filepath.Join(dir, given), nil
-}
-
-// note says something that is not a result.
+// note prints a message that is neither a result nor a warning.
 func (a *app) note(text string) {
 	if !a.quiet {
 		a.messages.Note(text)
 	}
 }
 
-// say prints a line of the supervisor's own talk.
+// logLine prints a message of the supervisor.
 func (a *app) logLine(level int, line string) {
 	switch {
 	case level < a.level:
@@ -202,7 +176,7 @@ func (a *app) logLine(level int, line string) {
 	}
 }
 
-// release is the version of this build: a module version, or the commit.
+// release returns the version of this build: a module version, or the commit.
 func release() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -10,8 +10,7 @@ import (
 	"silo/topology"
 )
 
-// demoFile is where the demo's topology lies: a file like any other, so that
-// every verb finds the demo as it finds other instances.
+// demoFile returns the path of the demo's topology.
 func (a *app) demoFile() (string, error) {
 	root, err := state.Root(a.lookup)
 	if err != nil {
@@ -20,7 +19,7 @@ func (a *app) demoFile() (string, error) {
 	return filepath.Join(root, "demo", "silo.toml"), nil
 }
 
-// demo writes the demo's files, and gives its topology.
+// demo writes the demo's files and returns its topology.
 func (a *app) demo() (*topology.Topology, error) {
 	file, err := a.demoFile()
 	if err != nil {
@@ -31,7 +30,7 @@ func (a *app) demo() (*topology.Topology, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, fmt.Errorf("make the demo's directory: %w", err)
+		return nil, fmt.Errorf("create the demo's directory: %w", err)
 	}
 	config := filepath.Join(filepath.Dir(file), "sentry.conf.py")
 	text, err := scaffold.Demo(self, config)
@@ -47,9 +46,4 @@ func (a *app) demo() (*topology.Topology, error) {
 		}
 	}
 	return topology.Load(file, a.lookup)
-}
-
-// topologyOf is the topology of an instance that is known by its directory.
-func (a *app) topologyOf(dir *state.Dir) (*topology.Topology, error) {
-	return topology.Load(dir.Topology, a.lookup)
 }

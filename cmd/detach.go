@@ -20,12 +20,11 @@ import (
 	"silo/wait"
 )
 
-// reportDescriptor is where a detached supervisor tells the command that
-// started it how the start went: one verdict as JSON.
+// reportDescriptor is the file descriptor on which a detached supervisor reports the
+// outcome of the start: one exitStatus as JSON.
 const reportDescriptor = 3
 
-// supervise is the detached supervisor's side of `up -d`. It returns when the
-// instance has ended.
+// supervise is the supervisor's side of up -d. It returns when the instance has ended.
 func (a *app) supervise(ctx context.Context, r *upRequest) error {
 	starting, cancel := withTimeout(ctx, r.timeout)
 	defer cancel()
@@ -33,18 +32,16 @@ func (a *app) supervise(ctx context.Context, r *upRequest) error {
 	if err != nil {
 		return asTimeout(starting, ctx, err)
 	}
-	r.keepGoing = true // nobody waits for its exit code any more
+	r.keepGoing = true // once started, nothing waits for the exit code
 	return a.runInstance(ctx, r, in, func() error {
-		err := in.Await(starting)
-		if err == nil {
-			return sendReport(&exitStatus{Code: exitDone, Notes: startNotes(r.plan, in)})
+		if err := in.Await(starting); err != nil {
+			return err
 		}
-		return err
+		return sendReport(&exitStatus{Code: exitDone, Notes: startNotes(r.plan, in)})
 	})
 }
 
-// reported sends an error to whoever waits on the report descriptor, where
-// this process is a detached supervisor.
+// reportError sends err to the waiting command if this process is a detached supervisor.
 func (a *app) reportError(c *cli.Context, err error) error {
 	if err != nil && c.Bool("supervise") {
 		return errors.Join(err, sendReport(a.classify(err)))
@@ -57,42 +54,43 @@ func sendReport(v *exitStatus) error {
 	if pipe == nil {
 		return nil
 	}
-	defer func() { _ = pipe.Close() }() // a reader that has gone needs no report
+	defer func() { _ = pipe.Close() }() // the command may be gone
 	_ = json.NewEncoder(pipe).Encode(v)
 	return nil
 }
 
-// detach starts a supervisor in the background and returns once all is ready,
-// or with the error that kept it from that.
+// detach starts a supervisor in the background and returns once all silos are ready, or
+// with the supervisor's error.
 func (a *app) detach(ctx context.Context, r *upRequest) error {
 	reader, err := a.spawn(r)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = reader.Close() }() // read to its end by then
-	told := make(chan *exitStatus, 1)
-	go func() { told <- receiveReport(reader, r) }()
-	watching, cancel := context.WithCancel(ctx)
+	defer func() { _ = reader.Close() }() // already read to the end
+	reported := make(chan *exitStatus, 1)
+	go func() { reported <- receiveReport(reader, r) }()
+	showing, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := make(chan struct{})
-	go func() { defer close(shown); a.showDetached(watching, r) }()
+	go func() { defer close(shown); a.showDetached(showing, r) }()
 	var v *exitStatus
 	select {
-	case v = <-told:
+	case v = <-reported:
 	case <-ctx.Done():
-		a.abortStart(ctx, r)
-		v = <-told
+		v = a.abortStart(ctx, r, reported)
 	}
 	select {
 	case <-shown:
-	case <-time.After(2 * frameInterval): // the view ends by itself where it has seen the outcome
+	case <-time.After(2 * frameInterval): // the view has had time to show the outcome
 	}
 	cancel()
 	<-shown
-	if v.Running {
-		return state.ErrRunning // somebody was faster
-	}
-	if v.Code != exitDone {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case v.Running:
+		return state.ErrRunning // another supervisor was faster
+	case v.Code != exitDone:
 		return v
 	}
 	for _, note := range v.Notes {
@@ -103,104 +101,107 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 		return err
 	}
 	defer client.Close()
-	snapshot, err := client.Snapshot(ctx, true)
-	if err != nil {
-		return err
-	}
-	a.showReady(r, snapshot)
-	return nil
+	return a.showRunning(ctx, client, r)
 }
 
-// spawn starts the supervisor; what it returns is the end of its report.
+func (a *app) showRunning(ctx context.Context, client *api.Client, r *upRequest) error {
+	snapshot, err := client.Snapshot(ctx, true)
+	if err == nil {
+		a.showReady(r, snapshot)
+	}
+	return err
+}
+
+// spawn starts the supervisor and returns the reading end of its report.
 func (a *app) spawn(r *upRequest) (*os.File, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	if err := os.MkdirAll(r.dir.Path, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
+		return nil, fmt.Errorf("create the state directory: %w", err)
 	}
 	log, err := os.OpenFile(r.dir.SupervisorLog(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the supervisor's log: %w", err)
 	}
-	defer func() { _ = log.Close() }() // the child has its own
+	defer func() { _ = log.Close() }() // the child has its own descriptor
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = writer.Close() }() // so that the report ends with the child
+	defer func() { _ = writer.Close() }() // so that the report ends when the child does
 	argv := []string{self, "--file", r.plan.Topology.File, "--color", "never", "up", "--supervise", "--timeout", r.timeout.String()}
 	if r.plan.Monolith {
 		argv = append(argv, "--mode", "monolith")
 	}
-	for _, s := range r.plan.Silos {
-		if s.Wanted {
-			argv = append(argv, s.Name)
-		}
-	}
 	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		_, err = proc.Detach(append(argv, wantedNames(r.plan)...), a.Environ, dir, log, writer)
 	}
-	if _, err := proc.Detach(argv, a.Environ, dir, log, writer); err != nil {
+	if err != nil {
 		_ = reader.Close()
 		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
 	return reader, nil
 }
 
-// receive reads the supervisor's report. One that ends without a word has died.
+// receiveReport reads the supervisor's report.
 func receiveReport(reader io.Reader, r *upRequest) *exitStatus {
 	var v exitStatus
 	if err := json.NewDecoder(reader).Decode(&v); err != nil {
-		return &exitStatus{
-			Code: exitFailed, Text: "the supervisor ended without a word",
-			Hints: []string{"its last words are in " + r.dir.SupervisorLog(), "silo down clears away what it left"},
-		}
+		return exitWith(exitFailed, "the supervisor exited before the silos were ready", "cat "+r.dir.SupervisorLog(), "silo down")
 	}
 	return &v
 }
 
-// showDetached draws the silos' way up until the report is there.
+// showDetached shows the silos' progress until they are ready, one has failed, or ctx is
+// done.
 func (a *app) showDetached(ctx context.Context, r *upRequest) {
 	if a.quiet {
 		return
 	}
-	for ctx.Err() == nil {
-		client, err := api.Dial(ctx, r.dir)
-		if err == nil {
-			a.printUnmanaged(r.plan, r.program, nil)
-			view := a.messages.Progress(r.plan.Names()...)
-			_ = client.Watch(ctx, func(u api.Update) bool { // the report tells the outcome
-				view.Update(*u.Snapshot, u.LastLines)
-				done, failed := orchestrator.Outcome(u.Snapshot, nil)
-				return !done && len(failed) == 0
-			})
-			view.Done()
-			client.Close()
-			return
-		}
+	client, err := api.Dial(ctx, r.dir)
+	for ; err != nil; client, err = api.Dial(ctx, r.dir) {
 		if !wait.Sleep(ctx, frameInterval/4) {
 			return
 		}
 	}
-}
-
-// abandon ends a start that the user, or --timeout, has had enough of.
-func (a *app) abortStart(ctx context.Context, r *upRequest) {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return // the supervisor has the same bound, and reports who was late
-	}
-	client, err := api.Dial(context.WithoutCancel(ctx), r.dir)
-	if err != nil {
-		return
-	}
 	defer client.Close()
-	_ = client.Down(context.WithoutCancel(ctx), false) // its report comes next
+	a.printUnmanaged(r.plan, r.program, nil)
+	view := a.messages.Progress(r.plan.Names()...)
+	defer view.Done()
+	_ = client.Watch(ctx, func(u api.Update) bool { // the report has the outcome
+		view.Update(*u.Snapshot, u.LastLines)
+		done, failed := orchestrator.Outcome(u.Snapshot, nil)
+		return !done && len(failed) == 0
+	})
 }
 
-// join waits for an instance that already runs, and asks for silos that rest.
+// abortStart stops the supervisor after Ctrl-C and returns its report. After a timeout
+// the supervisor ends by itself and reports which silos were not ready.
+func (a *app) abortStart(ctx context.Context, r *upRequest, reported <-chan *exitStatus) (v *exitStatus) {
+	for !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		client, err := api.Dial(context.WithoutCancel(ctx), r.dir)
+		if err == nil {
+			_ = client.Down(context.WithoutCancel(ctx), false)
+			client.Close()
+		}
+		if err == nil || v != nil {
+			break
+		}
+		select { // the supervisor does not listen yet
+		case v = <-reported:
+		case <-time.After(frameInterval / 4):
+		}
+	}
+	if v == nil {
+		v = <-reported
+	}
+	return v
+}
+
+// join applies the topology to a running instance and waits until all silos are ready.
 func (a *app) join(ctx context.Context, r *upRequest) error {
 	client, err := api.Dial(ctx, r.dir)
 	if err != nil {
@@ -212,51 +213,41 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 		return err
 	}
 	r.joined = true
-	a.note(fmt.Sprintf("already running, with supervisor pid %d", *running.PID))
+	a.note(fmt.Sprintf("already running (supervisor pid %d)", *running.PID))
 	names := wantedNames(r.plan)
 	changes, err := client.Up(ctx, r.plan.Monolith, names...)
 	if err != nil {
 		return err
 	}
-	if again := changes.Restarted; !r.plan.Topology.Sentry.Managed && len(again) > 0 {
+	if restart := changes.Restarted; !r.plan.Topology.Sentry.Managed && len(restart) > 0 {
 		changes.Restarted = nil
-		a.messages.Warn("launched otherwise from now on: "+strings.Join(again, ", "), "end them and start them again where they run")
+		a.messages.Warn("the environment or the command changed: "+strings.Join(restart, ", "), "end these silos and start them again: "+runHint(restart[0]))
 	}
-	a.printChanges(changes)
+	for _, text := range changeLines(changes, "") {
+		a.note(text)
+	}
 	a.printUnmanaged(r.plan, r.program, running)
 	if _, err := a.awaitReady(ctx, client, names); err != nil {
 		return err
 	}
-	snapshot, err := client.Snapshot(ctx, true)
-	if err != nil {
-		return err
-	}
-	a.showReady(r, snapshot)
-	return nil
+	return a.showRunning(ctx, client, r)
 }
 
-// requireMode is a running instance, if it runs in the mode that is asked for.
+// requireMode returns the running instance, or an error if it runs in another mode.
 func (a *app) requireMode(ctx context.Context, client *api.Client, r *upRequest) (*state.Snapshot, error) {
 	running, err := client.Snapshot(ctx, false)
 	if err == nil && (running.Mode == "monolith") != r.plan.Monolith {
-		err = exitWith(exitConflict, "the instance already runs in mode "+running.Mode, "silo down ends it")
+		err = exitWith(exitConflict, "the instance already runs in mode "+running.Mode, "silo down")
 	}
 	return running, err
 }
 
-// wanted are the names of the silos that are asked for.
-func wantedNames(plan plan.Plan) (names []string) {
-	for _, s := range plan.Silos {
+// wantedNames returns the names of the silos that a plan starts.
+func wantedNames(p plan.Plan) (names []string) {
+	for _, s := range p.Silos {
 		if s.Wanted {
 			names = append(names, s.Name)
 		}
 	}
 	return names
-}
-
-// printChanges tells what a changed topology meant for the silos.
-func (a *app) printChanges(c plan.Changes) {
-	for _, text := range changeLines(c, "") {
-		a.note(text)
-	}
 }

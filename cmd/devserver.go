@@ -11,13 +11,13 @@ import (
 func (a *app) devserverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "devserver", Hidden: true, SkipFlagParsing: true,
-		Usage: "the stand-in for `sentry devserver`, of up --demo and the tests",
+		Usage: "run a stand-in for sentry devserver, as up --demo and the tests do",
 		Action: func(c *cli.Context) error {
 			err := devserver.Run(c.Context, devserver.Options{
 				Args: c.Args().Slice(), Env: a.lookup, Stdout: a.Stdout, Stderr: a.Stderr,
 			})
 			if exit, refused := errors.AsType[*devserver.ExitError](err); refused {
-				return exitQuietly(exit.Code) // it has said why, in Sentry's words
+				return exitQuietly(exit.Code) // the devserver has printed its error
 			}
 			return err
 		},

@@ -12,7 +12,6 @@ import (
 	"silo/orchestrator"
 	"silo/proc"
 	"silo/state"
-	"silo/topology"
 	"silo/wait"
 )
 
@@ -37,20 +36,16 @@ func (a *app) down(c *cli.Context) error {
 		return err
 	}
 	dir, err := a.instanceDir(c)
-	if errors.Is(err, topology.ErrNotFound) {
-		return err
-	}
 	if err != nil {
 		return err
 	}
 	client, err := api.Dial(c.Context, dir)
-	if errors.Is(err, api.ErrNotRunning) {
+	switch {
+	case errors.Is(err, api.ErrNotRunning):
 		return a.cleanUp(c.Context, dir)
-	}
-	if errors.Is(err, api.ErrUnresponsive) {
+	case errors.Is(err, api.ErrUnresponsive):
 		return a.downUnresponsive(c.Context, dir, err)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	defer client.Close()
@@ -64,91 +59,86 @@ func (a *app) down(c *cli.Context) error {
 	return a.awaitDown(c.Context, client, dir, before)
 }
 
-// downUnresponsive ends a supervisor that cannot be spoken to by the signal that an
-// interrupt would be, and once more without grace where the user asks again.
-func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, deaf error) error {
+// downUnresponsive ends a supervisor that does not answer on its socket: by SIGTERM, and
+// by another SIGTERM after a second Ctrl-C.
+func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, unresponsive error) error {
 	last, err := dir.Last()
 	if err != nil || last.PID == nil || last.ProcessTime == "" || !proc.Alive(*last.PID, last.ProcessTime) {
-		return errors.Join(deaf, err) // nobody knows whom to tell
+		return errors.Join(unresponsive, err) // there is no process to signal
 	}
-	a.messages.Warn(fmt.Sprintf("%v: it is sent TERM (pid %d)", deaf, *last.PID))
-	for _, signal := range []string{"TERM", "CONT"} { // one that is stopped takes no other
+	a.messages.Warn(fmt.Sprintf("%v: sending it SIGTERM (pid %d)", unresponsive, *last.PID))
+	for _, signal := range []string{"TERM", "CONT"} { // a stopped process handles TERM only after CONT
 		if err := proc.SendSignal(*last.PID, last.ProcessTime, signal); err != nil {
 			return err
 		}
 	}
-	again := a.SecondSignal
-	patient := context.WithoutCancel(ctx)
+	second := a.SecondSignal
+	ctx = context.WithoutCancel(ctx)
 	for dir.Running() || proc.Alive(*last.PID, last.ProcessTime) {
 		select {
-		case <-again:
-			again = nil
+		case <-second:
+			second = nil
 			_ = proc.SendSignal(*last.PID, last.ProcessTime, "TERM") // it may have ended meanwhile
 		default:
 		}
-		wait.Sleep(patient, frameInterval/10)
+		wait.Sleep(ctx, frameInterval/10)
 	}
-	last, _ = dir.Last() // it may not have been able to leave a record, as on a full disk
+	last, _ = dir.Last() // missing if the supervisor could not save it, as on a full disk
 	return a.printDown(last)
 }
 
-// awaitDown watches an instance end. The user's first wish to end leaves it to
-// end by itself, the second one ends it without grace.
+// awaitDown shows an instance while it ends. The first Ctrl-C is ignored, since the
+// instance is ending; the second one kills the silos.
 func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir, before *state.Snapshot) error {
-	patient := context.WithoutCancel(ctx)
+	ctx = context.WithoutCancel(ctx)
 	alive := supervisorAlive(before)
-	gone := make(chan struct{})
-	defer close(gone)
+	done := make(chan struct{})
+	defer close(done)
 	go func() {
 		select {
 		case <-a.SecondSignal:
-			_ = client.Down(patient, true) // it may have ended meanwhile
-		case <-gone:
+			_ = client.Down(ctx, true) // it may have ended meanwhile
+		case <-done:
 		}
 	}()
 	view := a.messages.Progress()
-	if before != nil && !a.quiet {
-		view.Update(*before, nil) // the watch may begin behind the first end
-	}
-	var last *state.Snapshot
-	err := client.Watch(patient, func(u api.Update) bool {
-		last = u.Snapshot
-		if !a.quiet {
-			showDeadlines(view, u.Snapshot)
-			view.Update(*u.Snapshot, u.LastLines)
+	defer view.Done()
+	update := func(s *state.Snapshot, lastLines map[string]string) {
+		if s != nil && !a.quiet {
+			showDeadlines(view, s)
+			view.Update(*s, lastLines)
 		}
+	}
+	update(before, nil) // the first silo may end before the watch begins
+	last := before
+	err := client.Watch(ctx, func(u api.Update) bool {
+		last = u.Snapshot
+		update(last, u.LastLines)
 		return true
 	})
 	if err != nil && !errors.Is(err, api.ErrNotRunning) {
-		view.Done()
 		return err
 	}
-	for dir.Running() || alive() { // a supervisor lets its lock go, and then ends
-		if !wait.Sleep(patient, frameInterval/10) {
-			break
-		}
+	for dir.Running() || alive() { // a supervisor releases its lock before it exits
+		wait.Sleep(ctx, frameInterval/10)
 	}
 	if saved, err := dir.Last(); err == nil {
 		last = saved
-		if !a.quiet {
-			view.Update(*last, nil) // the watch may have ended before the last silo
-		}
+		update(last, nil) // the watch may end before the last silo
 	}
 	view.Done()
 	return a.printDown(last)
 }
 
-// supervisorAlive tells whether the process of a snapshot is still there.
+// supervisorAlive returns a function that reports whether the supervisor of a snapshot
+// is alive.
 func supervisorAlive(s *state.Snapshot) func() bool {
-	gone := func() bool { return false }
-	if s == nil || s.PID == nil {
-		return gone
+	if s != nil && s.PID != nil {
+		if started, err := proc.StartTime(*s.PID); err == nil {
+			return func() bool { return proc.Alive(*s.PID, started) }
+		}
 	}
-	started, err := proc.StartTime(*s.PID)
-	if err != nil {
-		return gone
-	}
-	return func() bool { return proc.Alive(*s.PID, started) }
+	return func() bool { return false }
 }
 
 func (a *app) printDown(last *state.Snapshot) error {
@@ -157,14 +147,14 @@ func (a *app) printDown(last *state.Snapshot) error {
 	}
 	for _, s := range last.Silos {
 		if s.Exit != nil && s.Exit.Signal != nil && *s.Exit.Signal == "KILL" {
-			a.messages.Warn(fmt.Sprintf("%s did not end by itself and was killed", s.Name))
+			a.messages.Warn(s.Name + " did not stop within its grace period and was killed")
 		}
 	}
 	a.note(last.Name + " is down")
 	return nil
 }
 
-// clean ends what a killed supervisor left, where there is anything.
+// cleanUp ends what a killed supervisor left running.
 func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 	last, err := dir.Last()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,18 +165,18 @@ func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 		return err
 	}
 	ended, err := orchestrator.Clean(ctx, dir)
-	for _, what := range ended {
-		a.messages.Warn("ended " + what + ", which a killed supervisor had left running")
+	for _, process := range ended {
+		a.messages.Warn("ended " + process + ", which a killed supervisor had left running")
 	}
-	told := last != nil && last.AsFound().Reason != nil
+	killed := last != nil && last.AsFound().Reason != nil
 	switch {
 	case len(ended) > 0 || err != nil:
-	case told:
-		a.note("nothing is running: the supervisor was killed, and nothing of it is left")
+	case killed:
+		a.note("nothing is running: the supervisor was killed and left no process")
 	default:
 		a.note("nothing is running")
 	}
-	if told && err == nil {
+	if killed && err == nil {
 		err = dir.SaveLast(last.AsCleanedUp())
 	}
 	return errors.Join(err, dir.Release())

@@ -153,23 +153,23 @@ func previewNotes(running *state.Snapshot, r *upRequest, c plan.Changes) []strin
 	if len(lines) == 0 {
 		lines = []string{"nothing would change"}
 	}
-	return append([]string{fmt.Sprintf("already running, with supervisor pid %d", *running.PID)}, lines...)
+	return append([]string{fmt.Sprintf("already running (supervisor pid %d)", *running.PID)}, lines...)
 }
 
 // changeLines describes the changes of a topology. Each line begins with prefix.
 func changeLines(c plan.Changes, prefix string) (list []string) {
 	for _, kind := range []struct {
-		what  string
+		verb  string
 		names []string
 	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
 		if len(kind.names) > 0 {
-			list = append(list, prefix+kind.what+": "+strings.Join(kind.names, ", "))
+			list = append(list, prefix+kind.verb+": "+strings.Join(kind.names, ", "))
 		}
 	}
 	if c.Any() && len(c.Kept) > 0 {
 		list = append(list, "not touched: "+strings.Join(c.Kept, ", "))
 		for _, name := range c.Added {
-			list = append(list, sentry.URLVariable(name)+" is in their environment once silo restart has started them again")
+			list = append(list, "run silo restart to add "+sentry.URLVariable(name)+" to their environment")
 		}
 	}
 	return append(list, c.Displaced...)

@@ -18,10 +18,6 @@ import (
 	"silo/wait"
 )
 
-// exitInterrupted is what `exec` ends with when the user has had enough before
-// CMD was run: 128 and the number of INT, as shells have it.
-const exitInterrupted = 130
-
 func (a *app) execCommand() *cli.Command {
 	return &cli.Command{
 		Name: "exec", Category: categoryStart, ArgsUsage: "-- CMD…",

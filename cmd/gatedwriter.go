@@ -2,16 +2,14 @@ package cmd
 
 import (
 	"io"
-	"sync"
 	"sync/atomic"
 )
 
-// gate lets writes through once it is open, and swallows them before.
+// gatedWriter discards writes until it is open.
 type gatedWriter struct {
-	out    io.Writer
-	open   atomic.Bool
-	broken func() // called once when nobody takes what is written any more
-	once   sync.Once
+	out     io.Writer
+	open    atomic.Bool
+	onError func() // called after every failed write
 }
 
 func (g *gatedWriter) Write(p []byte) (int, error) {
@@ -20,7 +18,7 @@ func (g *gatedWriter) Write(p []byte) (int, error) {
 	}
 	n, err := g.out.Write(p)
 	if err != nil {
-		g.once.Do(g.broken)
+		g.onError()
 	}
 	return n, err
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,13 +17,12 @@ import (
 func (a *app) guardCommand() *cli.Command {
 	return &cli.Command{
 		Name: "guard", Hidden: true, ArgsUsage: "TOPOLOGY",
-		Usage:  "what a supervisor has ready for its own death: ends what it leaves",
+		Usage:  "clean up after a supervisor that was killed",
 		Action: a.guard,
 	}
 }
 
-// guard clears up after a supervisor. The signals that end a supervisor are not
-// meant for it.
+// guard cleans up after a supervisor that was killed. A signal does not cancel it.
 func (a *app) guard(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return &usageError{text: "silo guard takes the path of a topology"}
@@ -31,7 +31,7 @@ func (a *app) guard(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	left, err := proc.ReadJournal(os.NewFile(proc.JournalDescriptor, "record"))
+	left, err := proc.ReadJournal(os.NewFile(proc.JournalDescriptor, "journal"))
 	if err != nil {
 		return err
 	}
@@ -42,28 +42,25 @@ func (a *app) guard(c *cli.Context) error {
 	return logCleanup(dir, ended)
 }
 
-// logCleanup leaves word where the supervisor left its own.
+// logCleanup appends the result to the supervisor's log.
 func logCleanup(dir *state.Dir, ended []string) error {
 	log, err := os.OpenFile(dir.SupervisorLog(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	what := "nothing was left running"
+	result := "nothing was left running"
 	if len(ended) > 0 {
-		what = "ended " + strings.Join(ended, ", ")
+		result = "ended " + strings.Join(ended, ", ")
 	}
-	_, err = fmt.Fprintln(log, "the supervisor was killed; "+what)
-	if closed := log.Close(); err == nil {
-		err = closed
-	}
-	return err
+	_, err = fmt.Fprintln(log, "the supervisor was killed; "+result)
+	return errors.Join(err, log.Close())
 }
 
-// guardian is the command line of the process that clears up after this one.
+// guardArgs returns the command line of the process that cleans up after this one.
 func guardArgs(dir *state.Dir) []string {
 	self, err := os.Executable()
 	if err != nil {
-		return nil // the next up or down clears up
+		return nil // the next up or down cleans up
 	}
 	return []string{self, "guard", dir.Topology}
 }

@@ -5,16 +5,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"silo/orchestrator"
+	"silo/proc"
 	"silo/state"
 	"silo/topology"
 )
 
-// find is the absolute path of the topology file that an invocation is about;
-// the file need not be there, or right.
+// topologyPath returns the absolute path of the topology file that -f, -C, SILO_FILE or
+// the working directory select. The file need not exist or be valid.
 func (a *app) topologyPath(c *cli.Context) (string, error) {
 	file := c.String("file")
 	if filepath.IsAbs(file) {
@@ -28,46 +30,85 @@ func (a *app) topologyPath(c *cli.Context) (string, error) {
 		return notDirectory(filepath.Join(dir, file))
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", &usageError{text: "there is no directory " + dir}
+		return "", &usageError{text: "no such directory: " + dir}
 	}
 	file, err = topology.Find(dir, a.lookup)
 	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, topology.ErrNotFound) {
 		named, _ := a.lookup("SILO_FILE")
-		return "", &usageError{text: "there is no topology at " + named, hint: "SILO_FILE names it"}
+		return "", &usageError{text: "no topology at " + named + ", which SILO_FILE names", hint: "unset SILO_FILE"}
 	}
 	return file, err
 }
 
-// notDirectory refuses a topology that is named by its directory.
+// notDirectory refuses a directory as the topology file.
 func notDirectory(file string) (string, error) {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return "", &usageError{text: "--file names a directory: " + file, hint: "silo -C " + file + " looks for a silo.toml there"}
+		return "", &usageError{text: "--file names a directory: " + file, hint: "silo -C " + file + ", to look for silo.toml there"}
 	}
 	return file, nil
 }
 
-// called is how silo has to be called so that it is about an instance: by its
-// bare name where that finds it.
+// directory returns the directory of -C, or the working directory.
+func (a *app) directory(c *cli.Context) (string, error) {
+	given := c.String("directory")
+	if filepath.IsAbs(given) {
+		return given, nil
+	}
+	dir, err := workingDirectory()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, given), nil
+}
+
+func workingDirectory() (string, error) {
+	dir, err := os.Getwd()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", exitWith(exitFailed, "the working directory no longer exists", "cd to another one, or use silo -C DIR")
+	}
+	return dir, err
+}
+
+// programName returns the word that calls this program: silo if PATH has it, else the
+// way it was started.
+func (a *app) programName() string {
+	dir, err := os.Getwd()
+	if err == nil {
+		_, err = proc.Find("silo", dir, a.Environ)
+	}
+	switch {
+	case a.Program == "", err == nil:
+		return "silo"
+	case strings.Contains(a.Program, "/go-build"): // a temporary file of go run
+		return "go run ."
+	}
+	return a.Program
+}
+
+// commandFor returns the start of a command line that selects an instance: with -f if
+// the working directory does not select it.
 func (a *app) commandFor(c *cli.Context, dir *state.Dir) string {
 	return a.commandForDir(dir, c.Bool("demo"))
 }
 
 func (a *app) commandForDir(dir *state.Dir, demo bool) string {
+	name := a.programName()
+	explicit := name + " -f " + dir.Topology
 	wd, err := os.Getwd()
 	if err != nil {
-		return "silo -f " + dir.Topology
+		return explicit
 	}
 	file, err := topology.Find(wd, a.lookup)
 	if errors.Is(err, topology.ErrNotFound) && demo {
-		return "silo" // where there is no topology the demo is found
+		return name // without a topology silo selects the demo
 	}
 	if found, forErr := state.DirFor(a.lookup, file); err != nil || forErr != nil || found.Key != dir.Key {
-		return "silo -f " + dir.Topology
+		return explicit
 	}
-	return "silo"
+	return name
 }
 
-// load is the topology that an invocation is about. Its warnings are said.
+// load reads and validates the topology, and prints its warnings.
 func (a *app) load(c *cli.Context) (*topology.Topology, error) {
 	file, err := a.topologyPath(c)
 	if err != nil {
@@ -75,7 +116,7 @@ func (a *app) load(c *cli.Context) (*topology.Topology, error) {
 	}
 	t, err := topology.Load(file, a.lookup)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, exitWith(exitUsage, "there is no topology at "+file, "silo init writes one")
+		return nil, exitWith(exitUsage, "no topology at "+file, "silo init")
 	}
 	if err != nil {
 		return nil, err
@@ -86,47 +127,50 @@ func (a *app) load(c *cli.Context) (*topology.Topology, error) {
 	return t, nil
 }
 
-// instance is the directory of the instance that an invocation is about, also
-// where its topology is broken, gone, or the demo's.
+// topologyOf reads the topology of an instance.
+func (a *app) topologyOf(dir *state.Dir) (*topology.Topology, error) {
+	return topology.Load(dir.Topology, a.lookup)
+}
+
+// instanceDir returns the state directory of the selected instance. Its topology may be
+// broken or missing. If no topology is found, that is the demo, if it has ever run.
 func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
-	file, err := a.topologyPath(c)
-	if err == nil {
+	file, notFound := a.topologyPath(c)
+	if notFound == nil {
 		return state.DirFor(a.lookup, file)
 	}
-	if !errors.Is(err, topology.ErrNotFound) {
+	if !errors.Is(notFound, topology.ErrNotFound) {
+		return nil, notFound
+	}
+	dir, err := a.directory(c)
+	if err != nil {
 		return nil, err
 	}
-	dir, dirErr := a.directory(c)
-	if dirErr != nil {
-		return nil, dirErr
+	demo, err := a.demoFile()
+	if err != nil {
+		return nil, err
 	}
-	for ; ; dir = filepath.Dir(dir) { // a file that is gone may have left an instance
-		d, err := state.DirFor(a.lookup, filepath.Join(dir, "silo.toml"))
-		if err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(d.Path); err == nil {
-			return d, nil
-		}
+	var files []string // of instances whose topology was deleted, from here upwards
+	for {
+		files = append(files, filepath.Join(dir, "silo.toml"))
 		if dir == filepath.Dir(dir) {
 			break
 		}
+		dir = filepath.Dir(dir)
 	}
-	demo, demoErr := a.demoFile()
-	if demoErr != nil {
-		return nil, demoErr
+	for _, file := range append(files, demo) {
+		found, err := state.DirFor(a.lookup, file)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(found.Path); err == nil {
+			return found, nil
+		}
 	}
-	d, forErr := state.DirFor(a.lookup, demo)
-	if forErr != nil {
-		return nil, forErr
-	}
-	if _, statErr := os.Stat(d.Path); statErr != nil {
-		return nil, err
-	}
-	return d, nil
+	return nil, notFound
 }
 
-// site is where a plan of this topology is carried out.
+// host returns what an instance needs from its surroundings.
 func (a *app) host(dir *state.Dir) orchestrator.Host {
 	return orchestrator.Host{
 		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(), Guard: guardArgs(dir),
@@ -134,10 +178,10 @@ func (a *app) host(dir *state.Dir) orchestrator.Host {
 	}
 }
 
-// silos are the names that follow a verb.
+// siloArgs returns the names after the verb.
 func siloArgs(c *cli.Context) []string { return c.Args().Slice() }
 
-// none refuses names after a verb that takes none.
+// noArgs refuses names after a verb that takes none.
 func noArgs(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return &usageError{text: c.Command.HelpName + " takes no name, but was given " + c.Args().First()}

@@ -79,17 +79,30 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 	}
 	defer client.Close()
 	names := siloArgs(c)
-	wishes := map[string]func(context.Context, ...string) error{
+	request := map[string]func(context.Context, ...string) error{
 		"start": client.Start, "stop": client.Stop, "restart": client.Restart,
-	}
-	asked := time.Now()
-	if err := wishes[verb](ctx, names...); err != nil {
+	}[verb]
+	began := time.Now()
+	if err := request(ctx, names...); err != nil {
 		return err
 	}
 	if verb == "stop" {
-		return a.awaitStopped(ctx, client, names)
+		err = a.awaitStopped(ctx, client, names)
+	} else {
+		err = a.awaitStarted(ctx, client, names)
 	}
-	if len(names) == 0 { // all of them, also those that rested before
+	switch {
+	case errors.Is(err, context.Canceled):
+		return exitWith(exitInterrupted, "interrupted; the silos continue to "+verb, "silo status --watch")
+	case err == nil && verb != "stop":
+		a.note("ready in " + ui.Duration(time.Since(began)))
+	}
+	return err
+}
+
+// awaitStarted waits until the named silos are ready, or all if none is named.
+func (a *app) awaitStarted(ctx context.Context, client *api.Client, names []string) error {
+	if len(names) == 0 { // including silos that were stopped
 		snapshot, err := client.Snapshot(ctx, false)
 		if err != nil {
 			return err
@@ -98,33 +111,30 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 			names = append(names, s.Name)
 		}
 	}
-	if _, err := a.awaitReady(ctx, client, names); err != nil {
-		return err
-	}
-	a.note("ready in " + ui.Duration(time.Since(asked)))
-	return nil
+	_, err := a.awaitReady(ctx, client, names)
+	return err
 }
 
-// awaitStopped shows silos on their way to rest.
+// awaitStopped shows silos until they have stopped.
 func (a *app) awaitStopped(ctx context.Context, client *api.Client, names []string) error {
 	view := a.messages.Progress(names...)
-	var moving []string // those that are not at rest yet
+	var running []string
 	err := client.Watch(ctx, func(u api.Update) bool {
 		if !a.quiet {
 			showDeadlines(view, u.Snapshot)
 			view.Update(*u.Snapshot, u.LastLines)
 		}
-		moving = nil
+		running = nil
 		for _, s := range u.Snapshot.Silos {
 			if (len(names) == 0 || slices.Contains(names, s.Name)) && s.State != state.Stopped && s.State != state.Failed {
-				moving = append(moving, s.Name+" ("+string(s.State)+")")
+				running = append(running, s.Name+" ("+string(s.State)+")")
 			}
 		}
-		return len(moving) > 0
+		return len(running) > 0
 	})
 	view.Done()
-	if errors.Is(err, context.DeadlineExceeded) && len(moving) > 0 {
-		return exitWith(exitTimeout, "not stopped in time: "+strings.Join(moving, ", "), "they go on stopping: silo status shows how far they are")
+	if errors.Is(err, context.DeadlineExceeded) && len(running) > 0 {
+		return exitWith(exitTimeout, "not stopped in time: "+strings.Join(running, ", "), "silo status --watch")
 	}
 	return err
 }

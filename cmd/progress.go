@@ -11,11 +11,11 @@ import (
 	"silo/ui"
 )
 
-// frame bounds how often a live view is drawn.
+// frameInterval is the time between two frames of a live view.
 const frameInterval = 100 * time.Millisecond
 
-// showProgress shows silos on their way up and returns once all are ready, one
-// has failed, or ctx ends.
+// showProgress shows starting silos. It returns once all are ready, one has failed, or
+// ctx is done.
 func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names []string) error {
 	outcome := make(chan error, 1)
 	go func() { outcome <- in.Await(ctx) }()
@@ -27,8 +27,7 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 	tick := time.NewTicker(frameInterval)
 	defer tick.Stop()
 	for {
-		snapshot := in.Snapshot()
-		view.Update(*snapshot, a.lastLines(snapshot, in.LastLine))
+		a.updateView(view, in)
 		select {
 		case err := <-outcome:
 			view.Update(*in.Snapshot(), nil)
@@ -38,21 +37,7 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 	}
 }
 
-// lastLines are shown on a terminal alone.
-func (a *app) lastLines(snapshot *state.Snapshot, last func(string) string) map[string]string {
-	if !a.messages.Terminal() {
-		return nil
-	}
-	lines := map[string]string{}
-	for _, s := range snapshot.Silos {
-		if s.State == state.Starting || s.State == state.Stopping {
-			lines[s.Name] = last(s.Name)
-		}
-	}
-	return lines
-}
-
-// showStopping shows silos on their way down and returns when the last has gone.
+// showStopping shows stopping silos and returns when the instance has ended.
 func (a *app) showStopping(in *orchestrator.Instance) {
 	if a.quiet {
 		<-in.Ended()
@@ -68,14 +53,25 @@ func (a *app) showStopping(in *orchestrator.Instance) {
 			view.Update(*in.Snapshot(), nil)
 			return
 		case <-tick.C:
-			snapshot := in.Snapshot()
-			showDeadlines(view, snapshot)
-			view.Update(*snapshot, a.lastLines(snapshot, in.LastLine))
+			a.updateView(view, in)
 		}
 	}
 }
 
-// showDeadlines tells a view when silos that are stopping will be killed.
+// updateView draws the present state of an instance of this process.
+func (a *app) updateView(view *ui.Progress, in *orchestrator.Instance) {
+	snapshot := in.Snapshot()
+	lastLines := map[string]string{}
+	for _, s := range snapshot.Silos {
+		if a.messages.Terminal() && (s.State == state.Starting || s.State == state.Stopping) {
+			lastLines[s.Name] = in.LastLine(s.Name)
+		}
+	}
+	showDeadlines(view, snapshot)
+	view.Update(*snapshot, lastLines)
+}
+
+// showDeadlines shows when stopping silos will be killed.
 func showDeadlines(view *ui.Progress, s *state.Snapshot) {
 	for _, silo := range s.Silos {
 		if silo.KillAt != nil {
@@ -84,8 +80,8 @@ func showDeadlines(view *ui.Progress, s *state.Snapshot) {
 	}
 }
 
-// follow shows a running instance's silos until they are ready, and fails as
-// `up` does in the foreground.
+// awaitReady shows the silos of a running instance until they are ready. Its errors are
+// those of a foreground up.
 func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string) (*state.Snapshot, error) {
 	var last *state.Snapshot
 	var failed []state.Silo
@@ -102,7 +98,7 @@ func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string
 	view.Done()
 	switch {
 	case len(failed) > 0:
-		return last, a.failedError(ctx, client, failed, !last.IsManaged())
+		return last, failedError(ctx, client, failed, !last.IsManaged())
 	case done:
 		return last, nil
 	case last != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -111,14 +107,11 @@ func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string
 	return last, err
 }
 
-func (a *app) failedError(ctx context.Context, client *api.Client, silos []state.Silo, unmanaged bool) error {
+func failedError(ctx context.Context, client *api.Client, silos []state.Silo, unmanaged bool) error {
 	e := &orchestrator.FailedError{TimedOut: true, Unmanaged: unmanaged}
 	for _, s := range silos {
-		f := orchestrator.Failure{Name: s.Name}
-		if s.Reason != nil {
-			f.Reason = *s.Reason
-		}
-		f.Tail, _ = client.Tail(context.WithoutCancel(ctx), s.Name, 20) // without its words the reason is told all the same
+		f := failureOf(s)
+		f.Tail, _ = client.Tail(context.WithoutCancel(ctx), s.Name, 20) // the reason is reported without it too
 		e.TimedOut = e.TimedOut && s.TimedOut
 		e.Silos = append(e.Silos, f)
 	}
@@ -129,12 +122,15 @@ func unreadySilos(s *state.Snapshot, names []string) []orchestrator.Failure {
 	var list []orchestrator.Failure
 	for _, silo := range s.Silos {
 		if done, _ := orchestrator.Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {
-			f := orchestrator.Failure{Name: silo.Name, Reason: string(silo.State)}
-			if silo.Reason != nil {
-				f.Reason = *silo.Reason
-			}
-			list = append(list, f)
+			list = append(list, failureOf(silo))
 		}
 	}
 	return list
+}
+
+func failureOf(s state.Silo) orchestrator.Failure {
+	if s.Reason != nil {
+		return orchestrator.Failure{Name: s.Name, Reason: *s.Reason}
+	}
+	return orchestrator.Failure{Name: s.Name, Reason: string(s.State)}
 }

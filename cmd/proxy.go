@@ -77,8 +77,8 @@ func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error
 	reserved, err := ports.Reserve(ctx, []ports.Request{{Name: name, Port: int(port), Fixed: true}})
 	if taken, ok := errors.AsType[ports.Conflicts](err); ok {
 		hints := []string{"--listen 127.0.0.1:0 takes any free port"}
-		if mend := a.freePortHint(taken[0]); mend != "" {
-			hints = append(hints, mend)
+		if command := a.freePortCommand(taken[0]); command != "" {
+			hints = append(hints, command)
 		}
 		return nil, exitWith(exitConflict, a.describeConflicts(taken), hints...)
 	}

@@ -8,16 +8,16 @@ import (
 	"silo/ui"
 )
 
-// printUnmanaged tells how silos are started that are the user's to start, but for
-// those that are there already. s is nil where nobody knows.
-func (a *app) printUnmanaged(plan plan.Plan, program string, s *state.Snapshot) {
-	if plan.Topology.Sentry.Managed || a.quiet {
+// printUnmanaged prints the commands that start the unmanaged silos, except those that
+// are ready in s. s may be nil.
+func (a *app) printUnmanaged(p plan.Plan, program string, s *state.Snapshot) {
+	if p.Topology.Sentry.Managed || a.quiet {
 		return
 	}
 	var all []ui.UnmanagedSilo
-	for _, silo := range plan.Silos {
-		there := s != nil && slices.ContainsFunc(s.Silos, func(v state.Silo) bool { return v.Name == silo.Name && v.State == state.Ready })
-		if silo.Wanted && !there {
+	for _, silo := range p.Silos {
+		ready := s != nil && slices.ContainsFunc(s.Silos, func(v state.Silo) bool { return v.Name == silo.Name && v.State == state.Ready })
+		if silo.Wanted && !ready {
 			all = append(all, ui.UnmanagedSilo{Name: silo.Name, Program: program, Argv: silo.Argv})
 		}
 	}

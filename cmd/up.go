@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -55,15 +53,15 @@ silo up --demo             # no file, no Sentry, no account`,
 	}
 }
 
-// upRequest is what `up` was asked for.
+// upRequest is a parsed command line of up.
 type upRequest struct {
 	plan      plan.Plan
 	dir       *state.Dir
 	timeout   time.Duration
 	keepGoing bool
 	json      bool
-	program   string // how silo is called for this instance, in hints
-	joined    bool   // it ran before
+	program   string // calls silo for this instance, in hints
+	joined    bool   // the instance was running before
 }
 
 func (a *app) up(c *cli.Context) error {
@@ -80,33 +78,34 @@ func (a *app) up(c *cli.Context) error {
 		return a.reportError(c, a.supervise(c.Context, r))
 	}
 	a.warnOfDatabases(ctx, r.plan, r.dir, r.program)
-	for started := time.Now(); ; {
-		err := a.upOrJoin(ctx, c, r)
-		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning)
-		if !changing || time.Since(started) > handoverTimeout || !wait.Sleep(ctx, frameInterval) {
+	return retryHandover(ctx, func() error {
+		switch {
+		case r.dir.Running():
+			return preferContextError(ctx, a.join(ctx, r))
+		case c.Bool("detach"):
+			return a.detach(ctx, r)
+		}
+		return a.foreground(c.Context, ctx, r)
+	})
+}
+
+// handoverTimeout bounds the wait while the instance's lock changes hands: another
+// supervisor was faster, or the last one is ending or being cleaned up after.
+const handoverTimeout = 10 * time.Second
+
+// retryHandover calls start again as long as the instance turns out to be running when
+// it should start, or to have ended when it should be joined.
+func retryHandover(ctx context.Context, start func() error) error {
+	for began := time.Now(); ; {
+		err := start()
+		changed := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning)
+		if !changed || time.Since(began) > handoverTimeout || !wait.Sleep(ctx, frameInterval) {
 			return err
 		}
 	}
 }
 
-// handoverTimeout is how long `up` waits where the instance's lock is on its way
-// from one to another: to a supervisor that was faster, or from one that is
-// ending or is being cleared up after.
-const handoverTimeout = 10 * time.Second
-
-// upOrJoin starts the instance, or joins the one that runs. state.ErrRunning and
-// control.ErrNotRunning say that this has changed meanwhile.
-func (a *app) upOrJoin(ctx context.Context, c *cli.Context, r *upRequest) error {
-	switch {
-	case r.dir.Running():
-		return preferContextError(ctx, a.join(ctx, r))
-	case c.Bool("detach"):
-		return a.detach(ctx, r)
-	}
-	return a.foreground(c.Context, ctx, r)
-}
-
-// bounded ends with ctx, or after a timeout that is not 0.
+// withTimeout is context.WithTimeout, without a bound if timeout is 0.
 func withTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout > 0 {
 		return context.WithTimeout(ctx, timeout)
@@ -125,7 +124,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := a.plan(ctx, t, c.String("mode") == "monolith", siloArgs(c))
+	p, err := a.plan(ctx, t, c.String("mode") == "monolith", siloArgs(c))
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +133,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 		return nil, err
 	}
 	return &upRequest{
-		plan: plan, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going"),
+		plan: p, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going"),
 		json: c.Bool("json"), program: a.commandFor(c, dir),
 	}, nil
 }
@@ -142,14 +141,14 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 func (a *app) topologyOrDemo(c *cli.Context) (*topology.Topology, error) {
 	if c.Bool("demo") {
 		if c.String("file") != "" {
-			return nil, &usageError{text: "--demo brings its own topology: it takes no --file"}
+			return nil, &usageError{text: "--demo has a topology of its own and takes no --file"}
 		}
 		return a.demo()
 	}
 	return a.load(c)
 }
 
-// plan finds the dialect and plans the silos.
+// plan detects the dialect and plans the silos.
 func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, only []string) (plan.Plan, error) {
 	choice, err := sentry.Choose(ctx, t.Sentry.Dialect, sentry.Finder{
 		Dir: t.Sentry.Dir, Command: t.Sentry.Command, Env: a.sentryEnv(t),
@@ -164,12 +163,12 @@ func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, onl
 	return plan.New(t, choice, monolith, only)
 }
 
-// capture runs a program for its output.
+// capture runs a program and returns its standard output.
 func (a *app) capture(ctx context.Context, argv []string, dir string) ([]byte, error) {
 	return proc.Output(ctx, argv, dir, a.Environ)
 }
 
-// sentryEnv finds a variable as a devserver will see it.
+// sentryEnv looks variables up in a devserver's environment.
 func (a *app) sentryEnv(t *topology.Topology) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		if value, ok := t.Sentry.Env[name]; ok {
@@ -179,14 +178,14 @@ func (a *app) sentryEnv(t *topology.Topology) func(string) (string, bool) {
 	}
 }
 
-// foreground makes this process the supervisor until a signal, `silo down`, or
-// a silo that has failed for good.
+// foreground makes this process the supervisor. It returns after a signal, silo down, or
+// the permanent failure of a silo.
 func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
-	// A live view has the terminal until all is ready; the raw files have every line.
-	// A reader that has gone, as in `silo up | head -1`, has had enough of all of it.
-	ctx, enough := context.WithCancel(ctx)
-	defer enough()
-	sink := &gatedWriter{out: a.detachOutput(), broken: enough}
+	// The silos' output waits until all are ready, since the live view has the terminal
+	// before that. A closed reader, as in silo up | head -1, ends the instance.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sink := &gatedWriter{out: a.detachOutput(), onError: cancel}
 	sink.open.Store(!a.results.Terminal())
 	mux := logs.NewMux(sink, func(name string) string { return a.results.Prefix(name, r.plan.Names()) })
 	mux.Clean = a.results.SanitizeLine
@@ -194,7 +193,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 	if err != nil {
 		return asTimeout(starting, ctx, err, wantedNames(r.plan)...)
 	}
-	defer func() { _ = mux.Close() }() // a reader that has gone has been noted
+	defer func() { _ = mux.Close() }() // onError has handled a closed reader
 	for _, note := range startNotes(r.plan, in) {
 		a.note(note)
 	}
@@ -203,45 +202,49 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
-		a.showReady(r, in.Measure())
+		snapshot := in.Measure()
+		if ctx.Err() != nil || snapshot.State == state.InstanceStopping {
+			return orchestrator.ErrEnded // the table is for silos that stay
+		}
+		a.showReady(r, snapshot)
 		sink.open.Store(true)
 		return nil
 	})
 }
 
-// prepare takes a plan up to launch and opens the dashboard and the control socket.
+// prepare does everything before the launch and opens the dashboard and the API socket.
 func (a *app) prepare(ctx context.Context, r *upRequest, mux *logs.Mux) (*orchestrator.Instance, error) {
-	site := a.host(r.dir)
-	site.Color = mux != nil && a.results.Color()
-	in, err := orchestrator.Prepare(ctx, r.plan, site, mux)
+	host := a.host(r.dir)
+	host.Color = mux != nil && a.results.Color()
+	in, err := orchestrator.Prepare(ctx, r.plan, host, mux)
 	if err != nil {
 		return nil, err
 	}
-	page, told := a.page(ctx, r.dir, in)
-	server, err := api.Serve(ctx, r.dir, in.Supervisor, api.Options{Replan: a.replan(r), StripEscapes: ui.StripEscapes, Version: release(), Page: told})
+	server, page := a.dashboardServer(ctx, r.dir, in)
+	socket, err := api.Serve(ctx, r.dir, in.Supervisor, api.Options{Replan: a.replan(r), StripEscapes: ui.StripEscapes, Version: release(), Page: page})
 	if err != nil {
 		return nil, errors.Join(err, in.Abandon(ctx))
 	}
-	in.Defer(func() error { return server.Close(ctx) })
-	if page != nil {
-		page.Serve(server.Handler())
+	in.Defer(func() error { return socket.Close(ctx) })
+	if server != nil {
+		server.Serve(socket.Handler())
 	}
 	return in, nil
 }
 
-// page opens the dashboard's port. An instance can do without.
-func (a *app) page(ctx context.Context, dir *state.Dir, in *orchestrator.Instance) (*dashboard.Server, api.Page) {
-	page, err := dashboard.Listen(ctx, dir)
+// dashboardServer opens the dashboard's port. It returns nil and warns if that fails.
+func (a *app) dashboardServer(ctx context.Context, dir *state.Dir, in *orchestrator.Instance) (*dashboard.Server, api.Page) {
+	server, err := dashboard.Listen(ctx, dir)
 	if err != nil {
-		a.logLine(levelWarn, "there is no dashboard: "+err.Error())
+		a.logLine(levelWarn, "no dashboard: "+err.Error())
 		return nil, api.Page{}
 	}
-	in.Defer(func() error { return page.Close(ctx) })
-	in.ShowDashboard(page.Address())
-	return page, api.Page{URL: page.URL(), OneTimeURL: page.OneTimeURL}
+	in.Defer(func() error { return server.Close(ctx) })
+	in.ShowDashboard(server.Address())
+	return server, api.Page{URL: server.URL(), OneTimeURL: server.OneTimeURL}
 }
 
-// replan reads the topology again, for a later `up` beside this supervisor.
+// replan returns the function that reads the topology again for a later up.
 func (a *app) replan(r *upRequest) api.Replan {
 	return func(ctx context.Context, only []string, monolith bool) (plan.Plan, error) {
 		t, err := topology.Load(r.plan.Topology.File, a.lookup)
@@ -252,26 +255,26 @@ func (a *app) replan(r *upRequest) api.Replan {
 	}
 }
 
-// startNotes say what a start found and did: to somebody's file above all.
-func startNotes(plan plan.Plan, in *orchestrator.Instance) []string {
+// startNotes returns what a start detected and changed.
+func startNotes(p plan.Plan, in *orchestrator.Instance) []string {
 	notes, change := in.Displaced, in.Change
-	if plan.Topology.Sentry.Dialect == "auto" {
-		notes = append(notes, fmt.Sprintf("dialect %s: %s", plan.Choice.Dialect.Name, plan.Choice.Found))
+	if p.Topology.Sentry.Dialect == "auto" {
+		notes = append(notes, fmt.Sprintf("dialect %s: %s", p.Choice.Dialect.Name, p.Choice.Found))
 	}
 	if change.Replaced != "" {
-		notes = append(notes, fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, plan.Topology.Sentry.Config))
+		notes = append(notes, fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, p.Topology.Sentry.Config))
 	}
 	if change.Backup != "" {
-		notes = append(notes, "the file as it was is kept as "+change.Backup)
+		notes = append(notes, "the original file is kept as "+change.Backup)
 	}
 	return notes
 }
 
-// showReady shows what `up` ends with.
+// showReady prints the result of up.
 func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 	switch {
 	case r.json:
-		_ = writeJSON(a.Stdout, s) // a reader that has gone needs no table
+		_ = writeJSON(a.Stdout, s) // the instance does not end because of a closed reader
 	case a.quiet:
 		a.results.Status(*s)
 	default:
@@ -279,48 +282,37 @@ func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 	}
 }
 
-// live runs an instance from launch to its end. started waits for the silos and
-// shows them; when it fails, all is stopped again.
+// runInstance runs an instance from launch to its end. started waits for the silos and
+// prints them; if it fails, the instance is stopped.
 func (a *app) runInstance(ctx context.Context, r *upRequest, in *orchestrator.Instance, started func() error) error {
-	// On two cores a collection while hundreds of silos start takes the one that the
-	// next of them needs for its exec; what it would have freed is freed at once after.
-	ordinary, unbounded := debug.SetGCPercent(-1), debug.SetMemoryLimit(startMemory)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	go a.killOnSecondSignal(in)
 	err := started()
-	debug.SetGCPercent(ordinary)
-	debug.SetMemoryLimit(unbounded)
-	debug.FreeOSMemory()
 	switch {
 	case err == nil:
 		err = a.awaitEnd(ctx, in, r.keepGoing)
-	case ctx.Err() != nil, errors.Is(err, orchestrator.ErrEnded): // the user, or `silo down`, had enough
+	case ctx.Err() != nil, errors.Is(err, orchestrator.ErrEnded): // a signal, or silo down
 		err = nil
 	}
 	if err != nil {
 		in.Down(false)
 	}
-	if ctx.Err() != nil && !a.quiet {
-		a.note("stopping; once more ends it without grace")
+	if ctx.Err() != nil {
+		a.note("stopping; press Ctrl-C again to kill now")
 	}
 	a.showStopping(in)
-	if ranErr := <-ran; ranErr != nil {
-		return errors.Join(err, ranErr)
+	if runErr := <-ran; runErr != nil {
+		return errors.Join(err, runErr)
 	}
 	select {
 	case <-a.SecondSignal:
-		return exitWith(exitFailed, "ended without grace")
+		return exitWith(exitFailed, "killed without waiting for the silos to stop")
 	default:
 		return err
 	}
 }
 
-// startMemory, in bytes, is how much may be used while silos start before garbage
-// is collected at all.
-const startMemory = 96 << 20
-
-// killOnSecondSignal ends an instance without grace when the user asks again.
 func (a *app) killOnSecondSignal(in *orchestrator.Instance) {
 	select {
 	case <-a.SecondSignal:
@@ -329,17 +321,17 @@ func (a *app) killOnSecondSignal(in *orchestrator.Instance) {
 	}
 }
 
-// outlive waits until the instance is on its way down, or a silo has failed for good.
+// awaitEnd blocks until the instance is stopping, or a silo has failed permanently.
 func (a *app) awaitEnd(ctx context.Context, in *orchestrator.Instance, keepGoing bool) error {
-	news := a.messages.StateLog(a.quiet)
+	log := a.messages.StateLog(a.quiet)
 	for {
 		snapshot, replaced := in.Next()
 		if snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
 			return nil
 		}
-		news.Update(snapshot)
+		log.Update(snapshot)
 		if _, failed := orchestrator.Outcome(snapshot, nil); len(failed) > 0 && !keepGoing {
-			return in.Await(context.WithoutCancel(ctx), failed[0].Name) // names it with its last lines
+			return in.Await(context.WithoutCancel(ctx), failed[0].Name) // returns the failure with its last lines
 		}
 		select {
 		case <-replaced:
@@ -349,8 +341,8 @@ func (a *app) awaitEnd(ctx context.Context, in *orchestrator.Instance, keepGoing
 	}
 }
 
-// asTimeout makes an error that a --timeout has caused one of time. What it stopped is
-// told by its words, and by the silos that nobody had come to yet.
+// asTimeout replaces an error that --timeout caused by one that names the operation and
+// the silos that were not started.
 func asTimeout(bounded, parent context.Context, err error, names ...string) error {
 	if !errors.Is(bounded.Err(), context.DeadlineExceeded) || parent.Err() != nil {
 		return err
@@ -359,27 +351,18 @@ func asTimeout(bounded, parent context.Context, err error, names ...string) erro
 	if len(names) > 0 {
 		text += ": " + strings.Join(names, ", ") + " not started yet"
 	}
+	// A lock or a claim that was not waited for may be free: its error would mislead.
 	_, claimed := errors.AsType[*state.ClaimedError](err)
-	if at := withoutDeadline(err); at != "" && !claimed && !errors.Is(err, state.ErrRunning) { // a lock was not waited for: who has it is not known
-		text += " (" + at + ")"
+	if operation := withoutDeadline(err); operation != "" && !claimed && !errors.Is(err, state.ErrRunning) {
+		text += " (" + operation + ")"
 	}
-	return exitWith(exitTimeout, text, "--timeout gives it longer")
+	return exitWith(exitTimeout, text, "increase --timeout")
 }
 
-// unblamed is an error that does not blame a supervisor for not having answered before
-// ctx ended.
+// preferContextError returns the error of ctx if that is why the supervisor did not answer.
 func preferContextError(ctx context.Context, err error) error {
 	if errors.Is(err, api.ErrUnresponsive) && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
-}
-
-// withoutDeadline are the words of an error without those of Go's contexts, on one line.
-func withoutDeadline(err error) string {
-	lines := strings.Split(err.Error(), "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimSuffix(strings.TrimSuffix(line, context.DeadlineExceeded.Error()), ": ")
-	}
-	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "; ")
 }
