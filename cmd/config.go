@@ -210,6 +210,7 @@ func (a *app) configWrite(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warnOverrides(r.path)
 	if change.Replaced != "" {
 		a.note(fmt.Sprintf("replaced the region config of %q", change.Replaced))
 	}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,6 +32,7 @@ func (a *app) configCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warnOverrides(r.path)
 	if c.Bool("json") {
 		inStep = inStep && !edited.needsDown()
 		err := writeJSON(a.Stdout, map[string]any{"path": r.path, "in_step": inStep, "diff": diff, "topology_changed": edited != nil})
@@ -56,6 +58,17 @@ func (a *app) configCheck(c *cli.Context) error {
 		return a.outOfStep(c, r.path)
 	}
 	return nil
+}
+
+// warnOverrides warns about assignments in a file that override its region config.
+func (a *app) warnOverrides(path string) {
+	file, err := sentry.ReadFile(path)
+	if err != nil {
+		return // the caller reports it
+	}
+	for _, o := range file.Overrides {
+		a.messages.Warn(o.Text(path), "delete line "+strconv.Itoa(o.Line)+", or move it above the region config")
+	}
 }
 
 // outOfStep returns the error for a file that differs from the topology. `config write`

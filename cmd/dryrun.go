@@ -40,6 +40,7 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 		notes = append(notes, "")
 	}
 	t := r.plan.Topology
+	a.warnOverrides(t.Sentry.Config)
 	shown := ui.Plan{
 		Name: t.Name, File: t.File, Provider: t.Tunnels.Provider, Dialect: r.plan.Choice.Dialect.Name,
 		Found: r.plan.Choice.Found, Config: t.Sentry.Config, Mode: "silos", Notes: notes,

@@ -103,6 +103,9 @@ func checkConfig(_ context.Context, e *examination, c *Check) {
 		return
 	}
 	e.checkBlock(file, c)
+	for _, o := range file.Overrides {
+		c.add(Warn, o.Text(path), fmt.Sprintf("delete line %d, or move it above the region config", o.Line))
+	}
 	// The file is replaced by a rename, which needs a new file beside it.
 	dir := filepath.Dir(file.Path)
 	switch err := tryWrite(dir); {

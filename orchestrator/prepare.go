@@ -134,6 +134,9 @@ func (in *Instance) claim(ctx context.Context, p plan.Plan, host Host) error {
 		return err
 	}
 	in.undo.push(claim.Release)
+	for _, o := range file.Overrides {
+		host.Warn(o.Text(file.Path))
+	}
 	return nil
 }
 

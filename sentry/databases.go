@@ -89,11 +89,11 @@ with open(%s, "rb") as _source:
 // path, without the block that silo may have there, and then b. It returns what
 // SENTRY_CONF is to be. A config.yml beside path counts for it, too.
 func Overlay(dir, path string, b Block) (conf string, err error) {
-	_, content, err := load(path)
+	_, content, err := readResolved(path)
 	if err != nil {
 		return "", err
 	}
-	rest, _, err := take(content)
+	rest, _, err := removeBlock(content)
 	if err != nil {
 		return "", fmt.Errorf("read region config: %s: %w", path, err)
 	}

@@ -204,7 +204,7 @@ func TestOverlay(t *testing.T) {
 	path := filepath.Join(dir, "it's \"conf\"", "sentry.conf.py")
 	before := "from __future__ import annotations\nimport os\nROOT = os.path.dirname(__file__)\nSEEN = globals().get('SEEN', 0) + 1"
 	old := Block{Instance: "acme", file: "silo.toml", text: "raise SystemExit('the old block')\n"}
-	whole, err := place([]byte(before), old)
+	whole, err := insertBlock([]byte(before), old)
 	if err != nil {
 		t.Fatal(err)
 	}

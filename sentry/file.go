@@ -9,66 +9,63 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pmezard/go-difflib/difflib"
+	"github.com/rogpeppe/go-internal/diff"
 )
 
-// ErrMissing is wrapped by the error about a region config's file that is not
-// there; `sentry init` makes one.
+// ErrMissing is wrapped by the error about a sentry.conf.py that does not exist.
+// `sentry init` creates one.
 var ErrMissing = errors.New("no such file")
 
-// File is a file that may hold a region config.
+// File is a file that may contain a region config.
 type File struct {
-	Path     string // with every symbolic link resolved
-	HasBlock bool
-	Block    Block // what it holds; zero without a block
+	Path      string // with every symbolic link resolved
+	HasBlock  bool
+	Block     Block // zero if the file has none
+	Overrides []Override
 }
 
-// Change is what Write did.
+// Change is the result of Write.
 type Change struct {
-	Changed  bool   // false: the file was in step, and was not touched
-	Replaced string // the other instance whose block was there before, else empty
-	Backup   string // the copy of the file as first found, if this call made it
+	Changed  bool   // false: the file was up to date and was not written
+	Replaced string // the other instance whose block was replaced, or empty
+	Backup   string // the copy of the file without a block, if this call made it
 }
 
-// ReadFile looks at a region config's file. Errors wrap ErrMissing, ErrMarkers
-// or what the file system says.
+// ReadFile reads the region config of a file. Errors wrap ErrMissing, ErrMarkers or
+// an error of the file system.
 func ReadFile(path string) (File, error) {
-	resolved, content, err := load(path)
+	resolved, content, err := readResolved(path)
 	if err != nil {
 		return File{}, err
 	}
-	found, err := lay(content)
+	l, err := parseLayout(content)
 	if err != nil {
 		return File{}, fmt.Errorf("read region config: %s: %w", path, err)
 	}
-	f := File{Path: resolved, HasBlock: found.has}
-	if found.has {
-		f.Block = Block{Instance: found.instance, file: found.file, text: found.text}
-	}
-	return f, nil
+	return File{Path: resolved, HasBlock: l.has, Block: l.block, Overrides: l.overrides(content)}, nil
 }
 
-// Write puts b into the file at path: in place of silo's block there, else at the
-// end. Every other byte, the file's mode and owner, and symbolic links on the way
-// to it stay as they are. The file is replaced whole, under a lock on it, or not
-// at all; one that would not change is not touched. The file as it was before its
-// first block is kept beside it, once, with ".before-silo" after its name.
+// Write puts b into the file at path: in place of silo's block, else at the end.
+// Every other byte, the file's mode and owner, and symbolic links in path stay
+// unchanged. The file is replaced as a whole, under a lock, or not at all; a file
+// that is up to date is not written. Before its first block, a copy of the file is
+// made once, with the suffix ".before-silo".
 //
-// Write waits for the lock until ctx ends. Errors wrap ErrMissing, ErrMarkers or
-// what the file system says.
+// Write waits for the lock until ctx ends. Errors wrap ErrMissing, ErrMarkers or an
+// error of the file system.
 func Write(ctx context.Context, path string, b Block) (Change, error) {
 	var replaced string
-	e := edit{path: path, backUp: true, change: func(content []byte) ([]byte, error) {
-		found, err := lay(content)
+	e := fileEdit{path: path, backUp: true, change: func(content []byte) ([]byte, error) {
+		l, err := parseLayout(content)
 		if err != nil {
 			return nil, err
 		}
-		if replaced = ""; found.instance != b.Instance {
-			replaced = found.instance
+		if replaced = ""; l.block.Instance != b.Instance {
+			replaced = l.block.Instance
 		}
-		return place(content, b)
+		return insertBlock(content, b)
 	}}
-	changed, backup, err := e.do(ctx)
+	changed, backup, err := e.run(ctx)
 	if err != nil {
 		return Change{}, fmt.Errorf("write region config: %w", err)
 	}
@@ -78,61 +75,40 @@ func Write(ctx context.Context, path string, b Block) (Change, error) {
 	return Change{Changed: true, Replaced: replaced, Backup: backup}, nil
 }
 
-// Remove takes silo's block out of the file at path, so that it is again what it
-// was without. False: there was none. It promises what Write does.
+// Remove removes silo's block from the file at path, which is then the same as
+// before the block. It reports whether there was a block. See Write for its errors
+// and guarantees.
 func Remove(ctx context.Context, path string) (changed bool, err error) {
-	e := edit{path: path, change: func(content []byte) ([]byte, error) {
-		rest, _, err := take(content)
+	e := fileEdit{path: path, change: func(content []byte) ([]byte, error) {
+		rest, _, err := removeBlock(content)
 		return rest, err
 	}}
-	if changed, _, err = e.do(ctx); err != nil {
+	if changed, _, err = e.run(ctx); err != nil {
 		return false, fmt.Errorf("remove region config: %w", err)
 	}
 	return changed, nil
 }
 
-// Diff compares the file at path with what Write would make of it: in step, or a
-// unified diff from the one to the other.
-func Diff(path string, b Block) (diff string, inStep bool, err error) {
-	_, content, err := load(path)
+// Diff compares the file at path with the result of Write. It returns a unified
+// diff, or true if the file is up to date.
+func Diff(path string, b Block) (unified string, inStep bool, err error) {
+	_, content, err := readResolved(path)
 	if err != nil {
 		return "", false, err
 	}
-	wanted, err := place(content, b)
+	want, err := insertBlock(content, b)
 	if err != nil {
 		return "", false, fmt.Errorf("compare region config: %s: %w", path, err)
 	}
-	if bytes.Equal(content, wanted) {
+	if bytes.Equal(content, want) {
 		return "", true, nil
 	}
-	diff, err = difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: diffLines(content), B: diffLines(wanted),
-		FromFile: path, ToFile: path + " (topology)", Context: 3,
-	})
-	if err != nil {
-		return "", false, fmt.Errorf("compare region config: %s: %w", path, err)
-	}
-	return diff, false, nil
+	_, hunks, _ := bytes.Cut(diff.Diff(path, content, path+" (topology)", want), []byte("\n")) // without "diff old new"
+	return string(hunks), false, nil
 }
 
-// diffLines are lines with their newlines; the last one gets the note that diff
-// gives where it has none.
-func diffLines(content []byte) []string {
-	if len(content) == 0 {
-		return nil
-	}
-	var all []string
-	for line := range bytes.Lines(content) {
-		all = append(all, string(line))
-	}
-	if content[len(content)-1] != '\n' {
-		all[len(all)-1] += "\n\\ No newline at end of file\n"
-	}
-	return all
-}
-
-// load reads the file that path leads to.
-func load(path string) (resolved string, content []byte, err error) {
+// readResolved reads the file that path leads to.
+func readResolved(path string) (resolved string, content []byte, err error) {
 	if resolved, err = filepath.EvalSymlinks(path); err == nil {
 		content, err = os.ReadFile(resolved)
 	}

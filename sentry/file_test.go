@@ -128,7 +128,7 @@ func TestWriteKeepsLinkModeAndOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := keepOwner(probe, now); err != nil {
+		if err := copyOwner(probe, now); err != nil {
 			t.Error(err)
 		}
 		owned, err := probe.Stat()
@@ -176,15 +176,15 @@ func TestWriteLeavesNothingBehindWhenItFails(t *testing.T) {
 	t.Parallel()
 	path := conf(t, "a = 1\n")
 	blocked := errors.New("no room")
-	e := edit{path: path, backUp: true, change: func([]byte) ([]byte, error) { return nil, blocked }}
-	if _, _, err := e.do(t.Context()); !errors.Is(err, blocked) {
+	e := fileEdit{path: path, backUp: true, change: func([]byte) ([]byte, error) { return nil, blocked }}
+	if _, _, err := e.run(t.Context()); !errors.Is(err, blocked) {
 		t.Error(err)
 	}
 	was, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := write(path, was, []byte("b = 2\n"), func() error { return blocked }); !errors.Is(err, blocked) {
+	if err := writeFile(path, was, []byte("b = 2\n"), func() error { return blocked }); !errors.Is(err, blocked) {
 		t.Error(err)
 	}
 	if read(t, path) != "a = 1\n" {
@@ -213,7 +213,7 @@ func TestWriteBeginsAnewWhenAnEditorIsFaster(t *testing.T) {
 		},
 	} {
 		path, b, once := conf(t, "a = 1\n"), block(t, "acme", 1), sync.Once{}
-		e := edit{path: path, backUp: true, change: func(content []byte) ([]byte, error) { return place(content, b) }}
+		e := fileEdit{path: path, backUp: true, change: func(content []byte) ([]byte, error) { return insertBlock(content, b) }}
 		e.beforeRename = func() {
 			once.Do(func() {
 				if err := save(path); err != nil {
@@ -221,7 +221,7 @@ func TestWriteBeginsAnewWhenAnEditorIsFaster(t *testing.T) {
 				}
 			})
 		}
-		changed, backup, err := e.do(t.Context())
+		changed, backup, err := e.run(t.Context())
 		if err != nil || !changed || read(t, path) != "edited = 1\n"+b.Marked() || read(t, backup) != "edited = 1\n" {
 			t.Errorf("%s: %v, %v, %q", name, changed, err, read(t, path))
 		}
@@ -232,14 +232,14 @@ func TestWriteBeginsAnewWhenAnEditorIsFaster(t *testing.T) {
 func TestWriteGivesUpOnAFileThatNeverRests(t *testing.T) {
 	t.Parallel()
 	path, b, n := conf(t, ""), block(t, "acme", 1), 0
-	e := edit{path: path, backUp: true, change: func(content []byte) ([]byte, error) { return place(content, b) }}
+	e := fileEdit{path: path, backUp: true, change: func(content []byte) ([]byte, error) { return insertBlock(content, b) }}
 	e.beforeRename = func() {
 		n++
 		if err := os.WriteFile(path, []byte(strings.Repeat("#", n)), 0o644); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, _, err := e.do(t.Context()); !errors.Is(err, errMoved) {
+	if _, _, err := e.run(t.Context()); !errors.Is(err, errChanged) {
 		t.Error(err)
 	}
 	only(t, path, "sentry.conf.py")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,8 +18,8 @@ const (
 	beginMarker = "# >>> silo: region config of "
 	beginRest   = "; do not edit between these lines >>>"
 	endMarker   = "# <<< silo <<<"
-	// addedNewline stands inside the block where the file's last line had no
-	// newline before, and so tells what to take out again.
+	// addedNewline is the first line of a block if the file did not end in a newline
+	// before. The newline is removed together with the block.
 	addedNewline = "# (the newline before this block is silo's, too)"
 )
 
@@ -27,34 +28,30 @@ var (
 	beginLine = regexp.MustCompile(`^` + regexp.QuoteMeta(beginMarker) + `("(?:[^"\\]|\\.)*") \((.*)\)` + regexp.QuoteMeta(beginRest) + `$`)
 )
 
-// layout is where a file's block lies, if it has one.
+// layout is the position of a file's block, if it has one.
 type layout struct {
 	has        bool
-	begin, end int // the block's bytes, marker lines included
-	instance   string
-	file       string
-	text       string // between the markers, lines ended by a line feed, without the note
-	noted      bool   // the block says that the newline before it is silo's
-	eol        string // how the block's lines end, or would
+	block      Block
+	begin, end int    // the block's bytes, including its marker lines
+	endLine    int    // the number of the end marker's line
+	ownNewline bool   // silo added the newline before the block
+	eol        string // the line ending of the block, or of the file
 }
 
-// lay finds the block in a file. The error wraps ErrMarkers.
-func lay(content []byte) (layout, error) {
-	found := layout{eol: lineEnd(content)}
-	open, text := 0, strings.Builder{}
-	for number, at := 1, 0; at < len(content); number++ {
-		size := bytes.IndexByte(content[at:], '\n') + 1
-		if size == 0 {
-			size = len(content) - at
-		}
-		raw := content[at : at+size]
-		if at == 0 && bytes.HasPrefix(raw, bom) {
-			at, size, raw = len(bom), size-len(bom), raw[len(bom):]
+// parseLayout finds the block in a file. The error wraps ErrMarkers.
+func parseLayout(content []byte) (layout, error) {
+	l := layout{eol: lineEnding(content)}
+	open, number, at, text := 0, 0, 0, strings.Builder{}
+	for raw := range bytes.Lines(content) {
+		number++
+		begin, end := at, at+len(raw)
+		if begin == 0 && bytes.HasPrefix(raw, bom) {
+			begin, raw = len(bom), raw[len(bom):]
 		}
 		line := strings.TrimRight(string(raw), "\r\n \t")
 		switch kind := markerKind(line); {
 		case kind == "" && open > 0 && line == addedNewline && text.Len() == 0:
-			found.noted = true
+			l.ownNewline = true
 		case kind == "" && open > 0:
 			text.WriteString(strings.TrimRight(string(raw), "\r\n") + "\n")
 		case kind == "":
@@ -62,107 +59,143 @@ func lay(content []byte) (layout, error) {
 			return layout{}, markerError(number, "is a damaged marker")
 		case kind == "begin" && open > 0:
 			return layout{}, markerError(number, "begins a block inside the one of line %d", open)
-		case kind == "begin" && found.has:
+		case kind == "begin" && l.has:
 			return layout{}, markerError(number, "begins a second block")
 		case kind == "begin":
-			open, found.begin, found.eol = number, at, lineEnd(raw)
-			if err := found.name(line); err != nil {
+			open, l.begin, l.eol = number, begin, lineEnding(raw)
+			if err := l.block.parseBegin(line); err != nil {
 				return layout{}, markerError(number, "is a damaged marker")
 			}
 		case open == 0:
 			return layout{}, markerError(number, "ends a block that never began")
 		default:
-			open, found.has, found.end, found.text = 0, true, at+size, text.String()
+			open, l.has, l.end, l.endLine, l.block.text = 0, true, end, number, text.String()
 		}
-		at += size
+		at = end
 	}
 	if open > 0 {
 		return layout{}, markerError(open, "begins a block that never ends")
 	}
-	return found, nil
+	return l, nil
 }
 
 func markerError(line int, format string, args ...any) error {
 	return fmt.Errorf("%w: line %d %s", ErrMarkers, line, fmt.Sprintf(format, args...))
 }
 
-// markerKind tells marker lines from others. A line that only looks like one is
-// damaged: what somebody did to it is not silo's to guess.
+// markerKind is begin, end, damaged (a line that only resembles a marker) or "".
 func markerKind(line string) string {
+	trimmed := strings.TrimLeft(line, " \t")
 	switch {
 	case beginLine.MatchString(line):
 		return "begin"
 	case line == endMarker:
 		return "end"
-	case strings.HasPrefix(strings.TrimLeft(line, " \t"), "# >>> silo"), strings.HasPrefix(strings.TrimLeft(line, " \t"), "# <<< silo"):
+	case strings.HasPrefix(trimmed, "# >>> silo"), strings.HasPrefix(trimmed, "# <<< silo"):
 		return "damaged"
 	}
 	return ""
 }
 
-// name reads the instance and the file out of a begin line.
-func (l *layout) name(line string) (err error) {
+// parseBegin reads the instance and the file from a begin line.
+func (b *Block) parseBegin(line string) (err error) {
 	m := beginLine.FindStringSubmatch(line)
-	if l.instance, err = strconv.Unquote(m[1]); err != nil {
+	if b.Instance, err = strconv.Unquote(m[1]); err != nil {
 		return err
 	}
-	l.file, err = strconv.Unquote(`"` + m[2] + `"`)
+	b.file, err = strconv.Unquote(`"` + m[2] + `"`)
 	return err
 }
 
-// lineEnd is how the first line of content ends, a line feed if none does.
-func lineEnd(content []byte) string {
+// lineEnding is that of the first line, a line feed if there is none.
+func lineEnding(content []byte) string {
 	if i := bytes.IndexByte(content, '\n'); i > 0 && content[i-1] == '\r' {
 		return "\r\n"
 	}
 	return "\n"
 }
 
-// place puts b into content: over the block that is there, else at the end.
-func place(content []byte, b Block) ([]byte, error) {
-	found, err := lay(content)
+// insertBlock puts b into content: in place of its block, else at the end.
+func insertBlock(content []byte, b Block) ([]byte, error) {
+	l, err := parseLayout(content)
 	if err != nil {
 		return nil, err
 	}
-	before, after, lead := content, []byte(nil), ""
-	if found.has {
-		before, after = content[:found.begin], content[found.end:]
-	} else if bare := bytes.TrimPrefix(content, bom); len(bare) > 0 && bare[len(bare)-1] != '\n' {
-		lead, found.noted = found.eol, true
+	before, after, newline := content, []byte(nil), ""
+	if l.has {
+		before, after = content[:l.begin], content[l.end:]
+	} else if text := bytes.TrimPrefix(content, bom); len(text) > 0 && text[len(text)-1] != '\n' {
+		newline, l.ownNewline = l.eol, true
 	}
 	text := b.begin() + "\n"
-	if found.noted {
+	if l.ownNewline {
 		text += addedNewline + "\n"
 	}
 	text += b.text + endMarker + "\n"
-	if found.has && content[found.end-1] != '\n' {
-		text = strings.TrimSuffix(text, "\n") // an editor took the last newline: that is no change of ours
+	if l.has && content[l.end-1] != '\n' {
+		text = strings.TrimSuffix(text, "\n") // an editor removed the last newline, which is no change of the block
 	}
-	return bytes.Join([][]byte{before, []byte(lead + strings.ReplaceAll(text, "\n", found.eol)), after}, nil), nil
+	return slices.Concat(before, []byte(newline+strings.ReplaceAll(text, "\n", l.eol)), after), nil
 }
 
-// take removes the block from content, and the newline that came with it unless
-// somebody has written on behind the block.
-func take(content []byte) (rest []byte, had bool, err error) {
-	found, err := lay(content)
-	if err != nil || !found.has {
+// removeBlock removes the block from content, and the newline that silo added with
+// it unless text follows the block.
+func removeBlock(content []byte) (rest []byte, had bool, err error) {
+	l, err := parseLayout(content)
+	if err != nil || !l.has {
 		return content, false, err
 	}
-	before, after := content[:found.begin], content[found.end:]
-	if found.noted && len(after) == 0 {
-		before = bytes.TrimSuffix(before, []byte(found.eol))
+	before, after := content[:l.begin], content[l.end:]
+	if l.ownNewline && len(after) == 0 {
+		before = bytes.TrimSuffix(before, []byte(l.eol))
 	}
-	return bytes.Join([][]byte{before, after}, nil), true, nil
+	return slices.Concat(before, after), true, nil
 }
 
-// ParseBlock reads what Block.Marked wrote.
+// ParseBlock parses the result of Block.Marked.
 func ParseBlock(marked string) (Block, error) {
-	found, err := lay([]byte(marked))
+	l, err := parseLayout([]byte(marked))
+	if err == nil && !l.has {
+		err = fmt.Errorf("%w: there are none", ErrMarkers)
+	}
 	if err != nil {
 		return Block{}, fmt.Errorf("read region config: %w", err)
 	}
-	if !found.has {
-		return Block{}, fmt.Errorf("read region config: %w: there are none", ErrMarkers)
+	return l.block, nil
+}
+
+// Override is an assignment after the block that replaces a setting of the block.
+type Override struct {
+	Line int // in the file, from 1
+	Name string
+}
+
+// Text is a warning about the override in the file at path.
+func (o Override) Text(path string) string {
+	return fmt.Sprintf("%s:%d: %s is assigned again after silo's region config, which this overrides", path, o.Line, o.Name)
+}
+
+var (
+	blockAssignment = regexp.MustCompile(`(?m)^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=[^=]`)
+	fileAssignment  = regexp.MustCompile(`^([A-Z][A-Z0-9_]*)[ \t]*(?::[^=]*)?=[^=]`)
+)
+
+// overrides finds the assignments after the block at the top level of the file.
+func (l layout) overrides(content []byte) []Override {
+	if !l.has {
+		return nil
 	}
-	return Block{Instance: found.instance, file: found.file, text: found.text}, nil
+	var assigned []string
+	for _, m := range blockAssignment.FindAllStringSubmatch(l.block.text, -1) {
+		assigned = append(assigned, m[1])
+	}
+	var found []Override
+	number := l.endLine
+	for line := range bytes.Lines(content[l.end:]) {
+		number++
+		if m := fileAssignment.FindSubmatch(line); m != nil && slices.Contains(assigned, string(m[1])) {
+			found = append(found, Override{Line: number, Name: string(m[1])})
+		}
+	}
+	return found
 }

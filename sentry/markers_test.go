@@ -46,40 +46,40 @@ func TestPlaceAndTake(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		x, one, two := content().Draw(t, "file"), block(t, "acme", 1), block(t, "other\"\n", 2, 3)
-		placed, err := place(x, one)
+		placed, err := insertBlock(x, one)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.HasPrefix(placed, x) {
 			t.Fatalf("bytes before the block changed: %q", placed)
 		}
-		again, err := place(placed, one)
+		again, err := insertBlock(placed, one)
 		if err != nil || !bytes.Equal(again, placed) {
 			t.Fatalf("a second time: %q, %v", again, err)
 		}
-		found, err := lay(placed)
-		if err != nil || (Block{found.instance, found.file, found.text}) != one {
+		found, err := parseLayout(placed)
+		if err != nil || found.block != one {
 			t.Fatalf("read back %+v, %v", found, err)
 		}
 		after := content().Draw(t, "written behind")
 		behind := append(bytes.Clone(placed), after...)
-		replaced, err := place(behind, two)
+		replaced, err := insertBlock(behind, two)
 		if err != nil || !bytes.HasPrefix(replaced, x) || !bytes.HasSuffix(replaced, after) {
 			t.Fatalf("replaced: %q, %v", replaced, err)
 		}
-		if back, err := place(replaced, one); err != nil || !bytes.Equal(back, behind) {
+		if back, err := insertBlock(replaced, one); err != nil || !bytes.Equal(back, behind) {
 			t.Fatalf("replaced again: %q, %v", back, err)
 		}
-		for _, put := range [][]byte{placed, mustPlace(t, placed, two), bytes.TrimSuffix(placed, []byte(found.eol))} {
-			if rest, had, err := take(put); err != nil || !had || !bytes.Equal(rest, x) {
+		for _, put := range [][]byte{placed, mustInsert(t, placed, two), bytes.TrimSuffix(placed, []byte(found.eol))} {
+			if rest, had, err := removeBlock(put); err != nil || !had || !bytes.Equal(rest, x) {
 				t.Fatalf("taken from %q: %q, %v", put, rest, err)
 			}
 		}
 	})
 }
 
-func mustPlace(t *rapid.T, x []byte, b Block) []byte {
-	placed, err := place(x, b)
+func mustInsert(t *rapid.T, x []byte, b Block) []byte {
+	placed, err := insertBlock(x, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,11 +88,11 @@ func mustPlace(t *rapid.T, x []byte, b Block) []byte {
 
 func TestTakeKeepsLinesApart(t *testing.T) {
 	t.Parallel()
-	placed, err := place([]byte("a = 1"), block(t, "acme", 1))
+	placed, err := insertBlock([]byte("a = 1"), block(t, "acme", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest, _, err := take(append(placed, "b = 2\n"...))
+	rest, _, err := removeBlock(append(placed, "b = 2\n"...))
 	if err != nil || string(rest) != "a = 1\nb = 2\n" {
 		t.Errorf("%q, %v", rest, err)
 	}
@@ -100,7 +100,7 @@ func TestTakeKeepsLinesApart(t *testing.T) {
 
 func TestPlaceKeepsTheLineEndings(t *testing.T) {
 	t.Parallel()
-	placed, err := place([]byte("a = 1\r\nb = 2"), block(t, "acme", 1))
+	placed, err := insertBlock([]byte("a = 1\r\nb = 2"), block(t, "acme", 1))
 	if err != nil || bytes.Count(placed, []byte("\n")) != bytes.Count(placed, []byte("\r\n")) {
 		t.Errorf("%q, %v", placed, err)
 	}
@@ -122,10 +122,10 @@ func TestMarkersRefused(t *testing.T) {
 		strings.Replace(marked, "(silo", "silo", 1):  "line 1 is a damaged marker",
 		strings.Replace(marked, `"acme"`, `"\q"`, 1): "line 1 is a damaged marker",
 	} {
-		if _, err := lay([]byte(text)); !errors.Is(err, ErrMarkers) || !strings.Contains(err.Error(), want) {
+		if _, err := parseLayout([]byte(text)); !errors.Is(err, ErrMarkers) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
-		if _, err := place([]byte(text), b); !errors.Is(err, ErrMarkers) {
+		if _, err := insertBlock([]byte(text), b); !errors.Is(err, ErrMarkers) {
 			t.Errorf("%q: written anyway", text)
 		}
 	}
@@ -160,25 +160,25 @@ func FuzzPlace(f *testing.F) {
 	every := blocks(f)
 	f.Fuzz(func(t *testing.T, x, behind []byte, which byte) {
 		one, other := every[int(which)%len(every)], every[int(which/16)%len(every)]
-		if found, err := lay(x); err != nil || found.has {
+		if found, err := parseLayout(x); err != nil || found.has {
 			return // refused, or not the file as it was before silo
 		}
-		placed, err := place(x, one)
+		placed, err := insertBlock(x, one)
 		if err != nil || !bytes.HasPrefix(placed, x) {
 			t.Fatalf("%q: %v, %q", x, err, placed)
 		}
-		if rest, _, err := take(placed); err != nil || !bytes.Equal(rest, x) {
+		if rest, _, err := removeBlock(placed); err != nil || !bytes.Equal(rest, x) {
 			t.Errorf("%q came back as %q, %v", x, rest, err)
 		}
 		whole := append(bytes.Clone(placed), behind...)
-		if found, err := lay(whole); err != nil || !found.has || found.end != len(placed) {
+		if found, err := parseLayout(whole); err != nil || !found.has || found.end != len(placed) {
 			return // what is written behind is a marker, too
 		}
-		changed, err := place(whole, other)
+		changed, err := insertBlock(whole, other)
 		if err != nil || !bytes.HasPrefix(changed, x) || !bytes.HasSuffix(changed, behind) {
 			t.Fatalf("%q before, %q behind: %v, %q", x, behind, err, changed)
 		}
-		if back, err := place(changed, one); err != nil || !bytes.Equal(back, whole) {
+		if back, err := insertBlock(changed, one); err != nil || !bytes.Equal(back, whole) {
 			t.Errorf("%q came back as %q, %v", whole, back, err)
 		}
 	})

@@ -7,17 +7,16 @@ import (
 	"syscall"
 )
 
-// keepOwner gives f the owner and the group of like. Go tells them only through
-// the system's own stat structure.
-func keepOwner(f *os.File, like fs.FileInfo) error {
-	made, err := f.Stat()
+// copyOwner gives f the owner and the group of like.
+func copyOwner(f *os.File, like fs.FileInfo) error {
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	have, known := made.Sys().(*syscall.Stat_t)
-	want, knownToo := like.Sys().(*syscall.Stat_t)
-	if !known || !knownToo {
-		return errors.New("the system does not tell who owns a file")
+	have, haveOK := info.Sys().(*syscall.Stat_t)
+	want, wantOK := like.Sys().(*syscall.Stat_t)
+	if !haveOK || !wantOK {
+		return errors.New("the file system has no file owners")
 	}
 	if have.Uid == want.Uid && have.Gid == want.Gid {
 		return nil

@@ -2,9 +2,12 @@ package sentry
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -172,5 +175,52 @@ func TestWriteOverAReadOnlyFile(t *testing.T) {
 	}
 	if content, err := os.ReadFile(path); err != nil || !bytes.HasSuffix(content, []byte(b.Marked())) {
 		t.Errorf("%q, %v", content, err)
+	}
+}
+
+func TestWriteKeepsTheMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []fs.FileMode{0o600, 0o664, 0o755 | fs.ModeSetuid, 0o775 | fs.ModeSetgid, 0o644 | fs.ModeSticky} {
+		path := conf(t, "a = 1\n")
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		change, err := Write(t.Context(), path, block(t, "acme", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{path, change.Backup} {
+			if info, err := os.Stat(file); err != nil || info.Mode() != mode {
+				t.Errorf("%s has mode %v, want %v (%v)", file, info.Mode(), mode, err)
+			}
+		}
+	}
+}
+
+func TestReadFileFindsOverrides(t *testing.T) {
+	t.Parallel()
+	b := block(t, "acme", 1)
+	lines := strings.Count(b.Marked(), "\n")
+	path := conf(t, "SENTRY_REGION_CONFIG = ()\n"+b.Marked()+`
+SENTRY_REGION_CONFIG = []
+SENTRY_CONTROL_ADDRESS: str = "http://elsewhere:1"
+ALLOWED_HOSTS += ["a"]
+SENTRY_MONOLITH_REGION == "us"
+DEBUG = True
+# SENTRY_REGION_CONFIG = []
+if DEBUG:
+    SENTRY_REGION_CONFIG = []
+RPC_SHARED_SECRET = ["x"]
+`)
+	file, err := ReadFile(path)
+	want := []Override{{lines + 3, "SENTRY_REGION_CONFIG"}, {lines + 4, "SENTRY_CONTROL_ADDRESS"}, {lines + 11, "RPC_SHARED_SECRET"}}
+	if err != nil || !slices.Equal(file.Overrides, want) {
+		t.Errorf("got %v, %v, want %v", file.Overrides, err, want)
+	}
+	if got := want[0].Text("conf.py"); !strings.HasPrefix(got, "conf.py:"+strconv.Itoa(lines+3)+": SENTRY_REGION_CONFIG is assigned again") {
+		t.Error(got)
+	}
+	if file, err := ReadFile(conf(t, "A = 1\nSENTRY_REGION_CONFIG = []\n")); err != nil || file.Overrides != nil {
+		t.Errorf("without a block: %v, %v", file.Overrides, err)
 	}
 }
