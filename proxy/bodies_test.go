@@ -14,21 +14,21 @@ import (
 	"silo/proxy"
 )
 
-// noise is n bytes that are told from any others.
+// noise returns n bytes that differ for each n.
 func noise(n int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}), n)
 }
 
-// sum reads to the end.
+// sum reads to the end and returns the length, a hash and the error.
 func sum(r io.Reader) string {
 	h := sha256.New()
 	n, err := io.Copy(h, r)
 	return fmt.Sprintf("%d %x %v", n, h.Sum(nil), err)
 }
 
-// Bodies of many sizes pass both ways, 64 at once, with and without a length, and
-// compressed ones as they are.
-func TestBytesInAreBytesOut(t *testing.T) {
+// Bodies of many sizes pass unchanged in both directions, 64 at once, with and without
+// a length, and compressed.
+func TestBodiesPassUnchanged(t *testing.T) {
 	t.Parallel()
 	target := siloSpeaking(t, protocols(true, true), func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut {
@@ -41,9 +41,9 @@ func TestBytesInAreBytesOut(t *testing.T) {
 			w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
 		case "gzip":
 			w.Header().Set("Content-Encoding", "gzip")
-			packed := gzip.NewWriter(w)
-			defer func() { _ = packed.Close() }()
-			_, _ = io.Copy(packed, noise(n))
+			zipped := gzip.NewWriter(w)
+			defer func() { _ = zipped.Close() }()
+			_, _ = io.Copy(zipped, noise(n))
 			return
 		}
 		_, _ = io.Copy(w, noise(n))
@@ -61,8 +61,8 @@ func TestBytesInAreBytesOut(t *testing.T) {
 		working.Go(func() {
 			for j := range jobs {
 				want := sum(noise(j.size))
-				if got := carry(t, clients[j.protocol], edge, j.how, j.size); got != want {
-					t.Errorf("%+v: %s, not %s", j, got, want)
+				if got := transfer(t, clients[j.protocol], edge, j.how, j.size); got != want {
+					t.Errorf("%+v: got %s, want %s", j, got, want)
 				}
 			}
 		})
@@ -78,8 +78,8 @@ func TestBytesInAreBytesOut(t *testing.T) {
 	working.Wait()
 }
 
-// carry fetches or sends a body, and gives its sum as the far side has it.
-func carry(t *testing.T, by *http.Client, edge, how string, size int64) string {
+// transfer fetches or sends a body, and returns its sum at the receiver.
+func transfer(t *testing.T, by *http.Client, edge, how string, size int64) string {
 	request := get(t, fmt.Sprintf("%s/%d?%s", edge, size, how))
 	up := how == "put" || how == "put chunks"
 	if up {
@@ -95,14 +95,14 @@ func carry(t *testing.T, by *http.Client, edge, how string, size int64) string {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if up {
-		said, err := io.ReadAll(response.Body)
+		text, err := io.ReadAll(response.Body)
 		if err != nil {
 			return err.Error()
 		}
-		return string(said)
+		return string(text)
 	}
 	if response.Header.Get("Content-Length") != strconv.FormatInt(size, 10) && how == "length" {
-		return "a length of " + response.Header.Get("Content-Length")
+		return "Content-Length " + response.Header.Get("Content-Length")
 	}
 	return sum(response.Body)
 }

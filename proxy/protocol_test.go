@@ -192,26 +192,50 @@ func TestEarlyHints(t *testing.T) {
 
 func TestHalfCloseOfAnUpgradedConnection(t *testing.T) {
 	t.Parallel()
-	target := silo(t, func(w http.ResponseWriter, _ *http.Request) {
-		conn, both, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer func() { _ = conn.Close() }()
-		fmt.Fprint(both, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ")
-		_ = both.Flush()
-		all, _ := io.ReadAll(both) // to the client's end
-		fmt.Fprintf(both, "%d bytes", len(all))
-		_ = both.Flush()
-	})
+	target := silo(t, readUpgrade)
 	conn, reader := dialUpgraded(t, serve(t, proxy.Options{Target: target}))
-	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, "12345")
 	if half, ok := conn.(*net.TCPConn); !ok || half.CloseWrite() != nil {
 		t.Fatal("cannot be half-closed")
 	}
 	if all, err := io.ReadAll(reader); err != nil || string(all) != "hello 5 bytes" {
 		t.Errorf("got %q, %v", all, err)
+	}
+}
+
+// readUpgrade upgrades a connection, reads to the client's end and answers after it.
+func readUpgrade(w http.ResponseWriter, _ *http.Request) {
+	conn, both, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	fmt.Fprint(both, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ")
+	_ = both.Flush()
+	all, _ := io.ReadAll(both)
+	fmt.Fprintf(both, "%d bytes", len(all))
+	_ = both.Flush()
+}
+
+// A client may send before it has the 101. net/http's server has buffered that.
+func TestEarlyBytesOfAnUpgradedConnection(t *testing.T) {
+	t.Parallel()
+	log := traffic.NewLog(traffic.DefaultLimit)
+	edge := serve(t, proxy.Options{Silo: "eu", Target: silo(t, readUpgrade), Recording: &proxy.Recording{Log: log}})
+	conn, reader := dial(t, edge, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n12345")
+	response, err := http.ReadResponse(reader, nil) //nolint:bodyclose // the connection goes on as the body
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("no upgrade: %v, %v", response, err)
+	}
+	_, _ = io.WriteString(conn, "678")
+	if half, ok := conn.(*net.TCPConn); !ok || half.CloseWrite() != nil {
+		t.Fatal("cannot be half-closed")
+	}
+	if all, err := io.ReadAll(reader); err != nil || string(all) != "hello 8 bytes" {
+		t.Errorf("got %q, %v", all, err)
+	}
+	if e := ended(t, log, 1)[0]; e.Request.Bytes != 8 || e.Response.Bytes != int64(len("hello 8 bytes")) {
+		t.Errorf("recorded %d bytes there, %d back", e.Request.Bytes, e.Response.Bytes)
 	}
 }
 

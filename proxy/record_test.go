@@ -13,15 +13,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
 	"silo/proxy"
 	"silo/traffic"
+	"silo/wait/waittest"
 )
 
-// ended waits until n exchanges of a log have ended, and gives all that it keeps.
+// ended waits until n exchanges of a log have ended, and returns all, by ID.
 func ended(t *testing.T, log *traffic.Log, n int) []traffic.Exchange {
 	t.Helper()
 	for {
@@ -36,35 +36,24 @@ func ended(t *testing.T, log *traffic.Log, n int) []traffic.Exchange {
 		if done >= n {
 			return list
 		}
-		select {
-		case <-changed:
-		case <-t.Context().Done():
-			t.Fatalf("%d of %d exchanges have ended", done, n)
-		case <-time.After(20 * time.Second):
-			t.Fatalf("%d of %d exchanges have ended", done, n)
-		}
+		waittest.Receive(t, changed, fmt.Sprintf("the end of exchanges after %d of %d", done, n))
 	}
 }
 
-// recorded makes one request through a recording Proxy and gives its exchange.
-func recorded(t *testing.T, options proxy.Options, ask func(edge string)) traffic.Exchange {
+// record sends one request through a recording Proxy and returns its exchange.
+func record(t *testing.T, options proxy.Options, send func(edge string)) traffic.Exchange {
 	t.Helper()
 	log := traffic.NewLog(traffic.DefaultLimit)
 	options.Silo, options.Recording = "eu", &proxy.Recording{Log: log}
-	ask(serve(t, options))
+	send(serve(t, options))
 	return ended(t, log, 1)[0]
 }
 
-// speak writes a request as it stands and reads all that comes back.
-func speak(t *testing.T, edge, request string) {
+// exchangeText sends a request literally and reads until the connection is closed.
+func exchangeText(t *testing.T, edge, request string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", edge)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	_, _ = io.WriteString(conn, strings.ReplaceAll(request, "\n", "\r\n"))
-	if _, err := io.Copy(io.Discard, conn); err != nil {
+	_, reader := dial(t, edge, strings.ReplaceAll(request, "\n", "\r\n"))
+	if _, err := io.Copy(io.Discard, reader); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -75,7 +64,7 @@ func TestRecords(t *testing.T) {
 	cases := map[string]struct {
 		request string
 		answer  http.HandlerFunc
-		want    func(e traffic.Exchange) string // what is wrong
+		wrong   func(e traffic.Exchange) string // "" if the exchange is right
 	}{
 		"a request as sent": {
 			"GET /a%2Fb//?q=1;2&x=%zz HTTP/1.1\nHost: front.test\nX-Forwarded-For: 6.6.6.6\nTe: trailers\nCookie: a=b\nConnection: close\n\n",
@@ -91,9 +80,9 @@ func TestRecords(t *testing.T) {
 				case e.Request.Header.Get("X-Forwarded-For") != "6.6.6.6" || e.Request.Header.Get("Te") != "trailers" || e.Request.Header.Get("Cookie") != "a=b":
 					return "the request's header"
 				case e.Status != http.StatusTeapot || string(e.Response.Body) != "short" || e.Response.Bytes != 5 || e.Response.Header.Get("X-A") != "1":
-					return "the answer"
+					return "the response"
 				case e.Request.Body != nil || e.Request.Truncated || e.Response.Truncated || e.Response.Trailer != nil:
-					return "what there was not"
+					return "something that was not sent"
 				case *e.FirstByte <= 0 || *e.Total < *e.FirstByte || e.Started.IsZero() || e.Caller.Address == "":
 					return "times and caller"
 				}
@@ -114,7 +103,7 @@ func TestRecords(t *testing.T) {
 				case string(e.Request.Body) != "one two" || e.Request.Bytes != 7 || e.Request.Truncated || e.Request.Trailer.Get("Sum") != "7":
 					return "the request"
 				case string(e.Response.Body) != "one two" || e.Response.Trailer.Get("Total") != "7" || e.Response.Trailer.Get("Late") != "1":
-					return "the answer"
+					return "the response"
 				case e.Response.Header.Get("Total") != "" || e.Response.Header.Get(http.TrailerPrefix+"Late") != "":
 					return "trailers in the header"
 				}
@@ -146,7 +135,7 @@ func TestRecords(t *testing.T) {
 				return ""
 			},
 		},
-		"news before the answer": {
+		"early hints": {
 			"GET / HTTP/1.1\nHost: x\nConnection: close\n\n",
 			func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Link", "</a>")
@@ -160,7 +149,7 @@ func TestRecords(t *testing.T) {
 				return ""
 			},
 		},
-		"a body that nobody reads": {
+		"a body that the silo does not read": {
 			"POST / HTTP/1.1\nHost: x\nContent-Length: 10\nConnection: close\n\n0123456789",
 			func(http.ResponseWriter, *http.Request) {},
 			func(e traffic.Exchange) string {
@@ -174,32 +163,32 @@ func TestRecords(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := recorded(t, proxy.Options{Target: silo(t, c.answer)}, func(edge string) { speak(t, edge, c.request) })
-			if wrong := c.want(e); wrong != "" || e.State != traffic.Done || e.Error != nil || e.Fault != nil {
+			e := record(t, proxy.Options{Target: silo(t, c.answer)}, func(edge string) { exchangeText(t, edge, c.request) })
+			if wrong := c.wrong(e); wrong != "" || e.State != traffic.Done || e.Error != nil || e.Fault != nil {
 				t.Errorf("%s: %+v", wrong, e)
 			}
 		})
 	}
 }
 
-func TestRecordsWhatIsAnsweredInPlaceOfTheSilo(t *testing.T) {
+func TestRecordsErrorPages(t *testing.T) {
 	t.Parallel()
-	e := recorded(t, proxy.Options{Target: closedPort(t)}, func(edge string) {
-		speak(t, edge, "GET / HTTP/1.1\nHost: x\nConnection: close\n\n")
+	e := record(t, proxy.Options{Target: closedPort(t)}, func(edge string) {
+		exchangeText(t, edge, "GET / HTTP/1.1\nHost: x\nConnection: close\n\n")
 	})
 	if e.State != traffic.Done || e.Status != http.StatusBadGateway || e.Fault == nil || *e.Fault != string(proxy.Down) {
 		t.Errorf("got %+v", e)
 	}
 }
 
-func TestRecordsASiloThatBreaksOff(t *testing.T) {
+func TestRecordsATruncatedResponse(t *testing.T) {
 	t.Parallel()
 	target := silo(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half of it")
 		flush(w)
 		panic(http.ErrAbortHandler)
 	})
-	e := recorded(t, proxy.Options{Target: target}, func(edge string) {
+	e := record(t, proxy.Options{Target: target}, func(edge string) {
 		if response, err := http.DefaultClient.Do(get(t, "http://"+edge)); err == nil {
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
@@ -210,28 +199,24 @@ func TestRecordsASiloThatBreaksOff(t *testing.T) {
 	}
 }
 
-func TestRecordsAClientThatLeaves(t *testing.T) {
+func TestRecordsAClientThatDisconnects(t *testing.T) {
 	t.Parallel()
-	for name, begun := range map[string]bool{"before the answer": false, "within the answer": true} {
+	for name, begun := range map[string]bool{"before the response": false, "within the response": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			arrived := make(chan struct{})
+			arrived := make(chan struct{}, 1)
 			target := silo(t, func(w http.ResponseWriter, r *http.Request) {
 				if begun {
 					flush(w)
 				}
-				close(arrived)
+				arrived <- struct{}{}
 				<-r.Context().Done()
 			})
-			e := recorded(t, proxy.Options{Target: target}, func(edge string) {
-				conn, err := net.Dial("tcp", edge)
-				if err != nil {
-					t.Fatal(err)
-				}
-				fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-				<-arrived
+			e := record(t, proxy.Options{Target: target}, func(edge string) {
+				conn, reader := dial(t, edge, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				waittest.Receive(t, arrived, "the request")
 				if begun {
-					if _, err := bufio.NewReader(conn).ReadByte(); err != nil {
+					if _, err := reader.ReadByte(); err != nil {
 						t.Error(err)
 					}
 				}
@@ -244,7 +229,7 @@ func TestRecordsAClientThatLeaves(t *testing.T) {
 	}
 }
 
-// What is recorded of a stream is not held back for that.
+// Recording a stream does not delay it.
 func TestRecordsAStream(t *testing.T) {
 	t.Parallel()
 	next := make(chan string)
@@ -256,7 +241,7 @@ func TestRecordsAStream(t *testing.T) {
 			flush(w)
 		}
 	})
-	e := recorded(t, proxy.Options{Target: target}, func(edge string) {
+	e := record(t, proxy.Options{Target: target}, func(edge string) {
 		response, err := http.DefaultClient.Do(get(t, "http://"+edge))
 		if err != nil {
 			t.Fatal(err)
@@ -280,7 +265,7 @@ func TestRecordsAStream(t *testing.T) {
 
 func TestRecordsAnUpgrade(t *testing.T) {
 	t.Parallel()
-	e := recorded(t, proxy.Options{Target: silo(t, echoUpgrade)}, func(edge string) {
+	e := record(t, proxy.Options{Target: silo(t, echoUpgrade)}, func(edge string) {
 		conn, reader := dialUpgraded(t, edge)
 		fmt.Fprintln(conn, "hello")
 		if line, err := reader.ReadString('\n'); err != nil || line != "hello\n" {
@@ -296,30 +281,21 @@ func TestRecordsAnUpgrade(t *testing.T) {
 
 func TestRecordsTheEndOfATunnel(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{})
+	arrived := make(chan struct{}, 1)
 	target := silo(t, func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
+		arrived <- struct{}{}
 		<-r.Context().Done()
 	})
 	log := traffic.NewLog(traffic.DefaultLimit)
 	p := proxy.New(proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: log}})
 	defer p.Close()
-	edge := listen(t)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- proxy.Serve(ctx, edge, p, nil) }()
-	conn, err := net.Dial("tcp", edge.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-arrived
+	edge, stop := serveHandler(t, p, nil)
+	dial(t, edge, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	waittest.Receive(t, arrived, "the request")
 	if open, _ := log.List(traffic.Filter{}, 0); len(open) != 1 || open[0].State != traffic.Open {
 		t.Errorf("got %+v", open)
 	}
-	stop()
-	if err := <-done; err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	if e := ended(t, log, 1)[0]; e.State != traffic.Broken || *e.Error != "the tunnel was closed" {
@@ -327,7 +303,30 @@ func TestRecordsTheEndOfATunnel(t *testing.T) {
 	}
 }
 
-// caller tells that all connections are of one silo.
+// A panic is silo's fault, and the record does not blame the silo.
+func TestRecordsAPanic(t *testing.T) {
+	t.Parallel()
+	log := traffic.NewLog(traffic.DefaultLimit)
+	p := proxy.New(proxy.Options{
+		Silo: "eu", Target: closedPort(t), Recording: &proxy.Recording{Log: log},
+		Starting: func() (string, bool) { panic("a bug") },
+	})
+	defer p.Close()
+	logged := make(chan string, 1)
+	edge, _ := serveHandler(t, p, func(text string) { logged <- text })
+	_, reader := dial(t, edge, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if b, err := reader.ReadByte(); err == nil {
+		t.Errorf("the client received %q", b)
+	}
+	if text := waittest.Receive(t, logged, "a log message"); !strings.Contains(text, "a bug") || !strings.Contains(text, "record_test.go") {
+		t.Errorf("logged %s", text)
+	}
+	if e := ended(t, log, 1)[0]; e.State != traffic.Broken || *e.Error != "silo's proxy failed; its log has the stack" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// callerIs returns a lookup that finds the same silo for all connections.
 func callerIs(name string) func(net.Addr, net.Addr) traffic.Caller {
 	pid := 4711
 	return func(net.Addr, net.Addr) traffic.Caller { return traffic.Caller{Silo: &name, PID: &pid} }
@@ -344,10 +343,10 @@ func TestCallers(t *testing.T) {
 		"a silo": {false, proxy.Recording{Caller: callerIs("us")}, func(e traffic.Exchange) bool {
 			return e.Caller.Name() == "us" && *e.Caller.PID == 4711 && strings.HasPrefix(e.Caller.Address, "127.0.0.1:") && !e.Crossing
 		}},
-		"not told": {false, proxy.Recording{}, func(e traffic.Exchange) bool {
+		"no lookup": {false, proxy.Recording{}, func(e traffic.Exchange) bool {
 			return e.Caller.Name() == "outside" && strings.HasPrefix(e.Caller.Address, "127.0.0.1:")
 		}},
-		"a trusted front's word": {true, proxy.Recording{Caller: callerIs("us")}, func(e traffic.Exchange) bool {
+		"a trusted tunnel service": {true, proxy.Recording{Caller: callerIs("us")}, func(e traffic.Exchange) bool {
 			return e.Caller.Name() == "outside" && e.Caller.Address == "9.9.9.9"
 		}},
 		"crossing": {false, proxy.Recording{Caller: callerIs("us"), Crosses: usToEU}, func(e traffic.Exchange) bool {
@@ -368,7 +367,7 @@ func TestCallers(t *testing.T) {
 			target := silo(t, func(http.ResponseWriter, *http.Request) { asked <- struct{}{} })
 			c.record.Log = traffic.NewLog(traffic.DefaultLimit)
 			edge := serve(t, proxy.Options{Silo: "eu", Target: target, TrustForwarded: c.trusted, Recording: &c.record})
-			speak(t, edge, hops)
+			exchangeText(t, edge, hops)
 			e := ended(t, c.record.Log, 1)[0]
 			if !c.want(e) {
 				t.Errorf("got %+v", e)
@@ -382,12 +381,12 @@ func TestCallers(t *testing.T) {
 
 func usToEU(from, to string) bool { return from == "us" && to == "eu" }
 
-// To look for who calls delays no request, and is done once for a connection.
-func TestACallerIsFoundBesideTheRequest(t *testing.T) {
+// The lookup delays no request, and runs once per connection.
+func TestCallersAreLookedUpConcurrently(t *testing.T) {
 	t.Parallel()
-	found, looks := make(chan struct{}), make(chan struct{}, 9)
+	found, lookups := make(chan struct{}), make(chan struct{}, 9)
 	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: func(net.Addr, net.Addr) traffic.Caller {
-		looks <- struct{}{}
+		lookups <- struct{}{}
 		<-found
 		return callerIs("us")(nil, nil)
 	}}
@@ -413,13 +412,13 @@ func TestACallerIsFoundBesideTheRequest(t *testing.T) {
 			t.Errorf("got %+v", e)
 		}
 	}
-	if len(looks) != 1 {
-		t.Errorf("looked %d times", len(looks))
+	if len(lookups) != 1 {
+		t.Errorf("looked up %d times", len(lookups))
 	}
 }
 
-// Who looks before an exchange has ended sees who calls, and how a stream begins.
-func TestAnOpenExchangeIsShown(t *testing.T) {
+// An open exchange shows its caller and how a stream begins.
+func TestOpenExchangesAreVisible(t *testing.T) {
 	t.Parallel()
 	found, release := make(chan struct{}), make(chan struct{})
 	record := &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit), Caller: func(net.Addr, net.Addr) traffic.Caller {
@@ -443,7 +442,7 @@ func TestAnOpenExchangeIsShown(t *testing.T) {
 	_, version := record.Log.List(traffic.Filter{}, 0)
 	_, _, changed := record.Log.Since(version, traffic.Filter{})
 	close(found)
-	<-changed
+	waittest.Receive(t, changed, "the caller")
 	if e, _ = record.Log.Get(1); e.State != traffic.Open || e.Caller.Name() != "us" || e.Status != 200 {
 		t.Errorf("got %+v", e)
 	}
@@ -470,7 +469,7 @@ func TestReplay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := traffic.NewLog(traffic.DefaultLimit)
-			speak(t, serve(t, proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: log}}), request)
+			exchangeText(t, serve(t, proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: log}}), request)
 			first := ended(t, log, 1)[0]
 			me := "me"
 			again, err := p.Replay(t.Context(), first, traffic.Caller{Program: &me})
@@ -489,32 +488,49 @@ func TestReplay(t *testing.T) {
 		})
 	}
 	if _, err := proxy.New(proxy.Options{Target: target}).Replay(t.Context(), traffic.Exchange{}, traffic.Caller{}); err == nil {
-		t.Error("replayed where nothing is recorded")
+		t.Error("replayed although nothing is recorded")
 	}
 }
 
 func TestAReplayEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{})
+	arrived := make(chan struct{}, 1)
 	target := silo(t, func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
+		arrived <- struct{}{}
 		<-r.Context().Done()
 	})
 	p := proxy.New(proxy.Options{Silo: "eu", Target: target, Recording: &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit)}})
 	defer p.Close()
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan traffic.Exchange, 1)
 	go func() {
-		<-arrived
-		leave()
+		again, err := p.Replay(ctx, traffic.Exchange{ID: 7, Method: "GET", Path: "/"}, traffic.Caller{})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- again
 	}()
-	again, err := p.Replay(ctx, traffic.Exchange{ID: 7, Method: "GET", Path: "/"}, traffic.Caller{})
-	if err != nil || again.State != traffic.Broken {
+	waittest.Receive(t, arrived, "the request")
+	cancel()
+	if again := waittest.Receive(t, done, "the replay's end"); again.State != traffic.Broken {
+		t.Errorf("got %+v", again)
+	}
+}
+
+func TestAReplayOfATruncatedResponseIsBroken(t *testing.T) {
+	t.Parallel()
+	s := &scriptedSilo{answers: []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, hangUp: true}
+	p := proxy.New(proxy.Options{Silo: "eu", Target: s.start(t), Recording: &proxy.Recording{Log: traffic.NewLog(traffic.DefaultLimit)}})
+	defer p.Close()
+	again, err := p.Replay(t.Context(), traffic.Exchange{ID: 7, Method: "GET", Path: "/", Proto: "HTTP/1.1"}, traffic.Caller{})
+	if err != nil || again.State != traffic.Broken || string(again.Response.Body) != "abc" || !again.Response.Truncated {
 		t.Errorf("got %+v, %v", again, err)
 	}
 }
 
-// What is counted is what passed, and what is kept is its beginning.
-func TestCountsWhatPasses(t *testing.T) {
+// All bytes of a body are counted, and its beginning is kept.
+func TestCountsBytes(t *testing.T) {
 	t.Parallel()
 	recording := &proxy.Recording{}
 	target := silo(t, func(w http.ResponseWriter, r *http.Request) {
@@ -543,7 +559,7 @@ func TestCountsWhatPasses(t *testing.T) {
 		kept := sent[:min(len(sent), traffic.BodyLimit)]
 		for _, m := range []traffic.Message{e.Request, e.Response} {
 			if m.Bytes != int64(len(sent)) || !bytes.Equal(m.Body, kept) || m.Truncated != (len(sent) > len(kept)) || got != string(sent) {
-				rt.Fatalf("%d bytes passed, %d came back, %d counted, %d kept, truncated %v", len(sent), len(got), m.Bytes, len(m.Body), m.Truncated)
+				rt.Fatalf("sent %d bytes, received %d, counted %d, kept %d, truncated %v", len(sent), len(got), m.Bytes, len(m.Body), m.Truncated)
 			}
 		}
 	})
