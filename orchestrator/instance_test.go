@@ -23,30 +23,31 @@ import (
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
+	"silo/wait/waittest"
 )
 
-// playEnv makes this test binary play a devserver instead of running tests.
-const playEnv = "ORCHESTRATOR_TEST_PLAY"
+// standInEnv makes this test binary a devserver instead of running tests.
+const standInEnv = "ORCHESTRATOR_TEST_PLAY"
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(playEnv); role != "" {
-		play(role)
+	if role := os.Getenv(standInEnv); role != "" {
+		standIn(role)
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// play is a devserver as small as can be. Its role says how it behaves.
-func play(role string) {
-	fmt.Println("first words of", os.Getenv("SILO_NAME"))
+// standIn is a minimal devserver. Its role determines how it behaves.
+func standIn(role string) {
+	fmt.Println("starting", os.Getenv("SILO_NAME"))
 	if role == "exits" {
-		fmt.Println("last words")
+		fmt.Println("last line")
 		os.Exit(3)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
-	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // another silo, on a connection of its own
+	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // calls another silo on a new connection
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		response, err := client.Get(r.FormValue("url"))
 		if err != nil {
@@ -56,8 +57,8 @@ func play(role string) {
 		w.WriteHeader(response.StatusCode)
 		_ = response.Body.Close()
 	})
-	mux.HandleFunc("/fired", func(http.ResponseWriter, *http.Request) { fmt.Println("was fired at") })
-	mux.HandleFunc("/fire", func(_ http.ResponseWriter, r *http.Request) { // and forget
+	mux.HandleFunc("/fired", func(http.ResponseWriter, *http.Request) { fmt.Println("fired") })
+	mux.HandleFunc("/fire", func(_ http.ResponseWriter, r *http.Request) { // does not wait for the answer
 		conn, err := net.Dial("tcp", r.FormValue("at"))
 		if err != nil {
 			return
@@ -65,7 +66,7 @@ func play(role string) {
 		_, _ = io.WriteString(conn, "POST /fired HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
 		_ = conn.Close()
 	})
-	if role == "other-mode" { // a region that answers as control does
+	if role == "other-mode" { // a region that answers like control
 		mux.HandleFunc("/api/0/users/me/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	}
 	if role == "silent" {
@@ -74,26 +75,30 @@ func play(role string) {
 	_ = http.ListenAndServe(os.Getenv("SENTRY_DEVSERVER_BIND"), mux)
 }
 
-// bench is an instance under test.
-type bench struct {
+// fixture is a running instance.
+type fixture struct {
 	*Instance
+
 	dir    *state.Dir
-	notes  *strings.Builder
 	ran    chan error
 	config string
-	plan   func(more string) plan.Plan // with lines after the topology's own
-	before atomic.Pointer[func()]      // is called before each fork, where it is set
+	text   string // of the topology
+	parse  func(text string) plan.Plan
+	before atomic.Pointer[func()] // if set, called before each launch
 }
 
-// start prepares and runs an instance: control and one region, us, that play
-// the given role. extra are lines of its [region.us].
-func start(t *testing.T, role, extra string) *bench {
+// plan returns the plan of the topology with more lines at its end.
+func (f *fixture) plan(more string) plan.Plan { return f.parse(f.text + more) }
+
+// start runs an instance of control and the region us, whose stand-in has the given
+// role. extra are lines of [region.us].
+func start(t *testing.T, role, extra string) *fixture {
 	t.Helper()
 	return startAs(t, role, extra, "")
 }
 
 // startAs is start with a line of [sentry].
-func startAs(t *testing.T, role, extra, sentryLine string) *bench {
+func startAs(t *testing.T, role, extra, sentryLine string) *fixture {
 	t.Helper()
 	home := t.TempDir()
 	config := filepath.Join(home, "sentry.conf.py")
@@ -116,13 +121,13 @@ id = 1
 port = 0
 env = { %s = %q }
 %s
-`, self, config, sentryLine, playEnv, playEnv, role, extra)
+`, self, config, sentryLine, standInEnv, standInEnv, role, extra)
 	env := func(name string) (string, bool) {
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok
 	}
-	planned := func(more string) plan.Plan {
-		topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text+more), nil, env)
+	parse := func(text string) plan.Plan {
+		topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
 		must(t, err)
 		choice, err := sentry.Choose(t.Context(), topo.Sentry.Dialect, sentry.Finder{Dir: home, Command: topo.Sentry.Command, Env: env})
 		must(t, err)
@@ -130,10 +135,10 @@ env = { %s = %q }
 		must(t, err)
 		return p
 	}
-	first := planned("")
+	first := parse(text)
 	dir, err := state.DirFor(env, first.Topology.File)
 	must(t, err)
-	b := &bench{plan: planned, dir: dir, notes: &strings.Builder{}, ran: make(chan error, 1), config: config}
+	b := &fixture{parse: parse, text: text, dir: dir, ran: make(chan error, 1), config: config}
 	mux := logs.NewMux(io.Discard, func(name string) string {
 		if before := b.before.Load(); before != nil {
 			(*before)()
@@ -157,7 +162,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func (b *bench) down(t *testing.T) {
+// down stops the instance, if it runs.
+func (b *fixture) down(t *testing.T) {
 	t.Helper()
 	select {
 	case <-b.Ended():
@@ -165,44 +171,39 @@ func (b *bench) down(t *testing.T) {
 	default:
 	}
 	b.Down(false)
-	select {
-	case err := <-b.ran:
-		must(t, err)
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the instance does not end: %+v", b.Snapshot())
-	}
+	must(t, waittest.Receive(t, b.ran, "end of the instance"))
 }
 
-// us is the instance's region.
-func (b *bench) us() state.Silo { return b.Snapshot().Silos[1] }
+// us returns the region.
+func (b *fixture) us() state.Silo { return b.Snapshot().Silos[1] }
 
-// until waits for a snapshot that shows what is wanted.
-func (b *bench) until(t *testing.T, what string, shown func() bool) {
+// until waits for a snapshot that meets a condition.
+func (b *fixture) until(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	late := time.After(15 * time.Second)
+	timeout := time.After(waittest.Limit)
 	for {
 		_, replaced := b.Next()
-		if shown() {
+		if met() {
 			return
 		}
 		select {
 		case <-replaced:
-		case <-late:
-			t.Fatalf("never %s: %+v", what, b.Snapshot())
+		case <-timeout:
+			t.Fatalf("not %s within %v: %+v", what, waittest.Limit, b.Snapshot())
 		}
 	}
 }
 
-func TestUpToReadyAndDownToNothing(t *testing.T) {
+func TestUpAndDown(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
 	must(t, b.Await(t.Context()))
 	s := b.Snapshot()
 	if s.State != state.InstanceReady || s.Silos[0].Name != "control" || s.Silos[1].ReadyAt == nil {
-		t.Fatalf("ready, but %+v", s)
+		t.Fatalf("got %+v, want a ready instance", s)
 	}
 	if got := b.Refresh(t.Context()); got.Silos[1].RSSBytes == nil || *got.Silos[1].RSSBytes == 0 || got.Config.InStep == nil || !*got.Config.InStep {
-		t.Errorf("a look at it finds %+v, config %+v", got.Silos[1], got.Config)
+		t.Errorf("refreshed: %+v, config %+v", got.Silos[1], got.Config)
 	}
 	text, err := os.ReadFile(b.config)
 	must(t, err)
@@ -212,12 +213,12 @@ func TestUpToReadyAndDownToNothing(t *testing.T) {
 	pids := []int{*s.Silos[0].PID, *s.Silos[1].PID}
 	times := []string{*s.Silos[0].ProcessTime, *s.Silos[1].ProcessTime}
 	if !b.dir.Running() {
-		t.Error("it runs, and its lock is free")
+		t.Error("the instance runs, but does not hold its lock")
 	}
 	b.down(t)
 	for i, pid := range pids {
 		if proc.Alive(pid, times[i]) {
-			t.Errorf("process %d lives on", pid)
+			t.Errorf("process %d still runs", pid)
 		}
 	}
 	last, err := b.dir.Last()
@@ -227,15 +228,15 @@ func TestUpToReadyAndDownToNothing(t *testing.T) {
 	}
 }
 
-func TestTheInstanceIsOnlyOnce(t *testing.T) {
+func TestPrepareRefusesRunningInstance(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
 	if _, err := Prepare(t.Context(), b.placement().Plan, b.placement().Host, nil); !errors.Is(err, state.ErrRunning) {
-		t.Fatalf("a second one: %v", err)
+		t.Fatalf("a second Prepare: %v", err)
 	}
 }
 
-func TestAnExitBeforeReadyFailsWithLastWords(t *testing.T) {
+func TestExitBeforeReadyFails(t *testing.T) {
 	t.Parallel()
 	b := start(t, "exits", "")
 	var failed *FailedError
@@ -243,12 +244,12 @@ func TestAnExitBeforeReadyFailsWithLastWords(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	f := failed.Silos[0]
-	if f.Name != "us" || f.Reason != "exited with code 3" || f.Tail[len(f.Tail)-1] != "last words" || failed.TimedOut {
+	if f.Name != "us" || f.Reason != "exited with code 3" || f.Tail[len(f.Tail)-1] != "last line" || failed.TimedOut {
 		t.Fatalf("got %+v", failed)
 	}
 }
 
-func TestACrashOfAReadySiloIsRestarted(t *testing.T) {
+func TestCrashIsRestarted(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
 	must(t, b.Await(t.Context()))
@@ -264,7 +265,7 @@ func TestACrashOfAReadySiloIsRestarted(t *testing.T) {
 	}
 }
 
-func TestOneThatNeverAnswersIsLate(t *testing.T) {
+func TestReadyTimeout(t *testing.T) {
 	t.Parallel()
 	b := start(t, "silent", `ready = { timeout = "300ms" }`)
 	var failed *FailedError
@@ -273,7 +274,7 @@ func TestOneThatNeverAnswersIsLate(t *testing.T) {
 	}
 }
 
-func TestAStrangerOnThePortIsNotReady(t *testing.T) {
+func TestForeignListenerIsNotReady(t *testing.T) {
 	t.Parallel()
 	b := start(t, "silent", "")
 	b.until(t, "launched", func() bool { return b.us().PID != nil })
@@ -285,16 +286,16 @@ func TestAStrangerOnThePortIsNotReady(t *testing.T) {
 	})}
 	go func() { _ = server.Serve(stranger) }()
 	defer func() { _ = server.Close() }()
-	b.until(t, "found out", func() bool {
+	b.until(t, "rejected", func() bool {
 		s := b.us()
 		return s.Reason != nil && strings.Contains(*s.Reason, fmt.Sprintf("pid %d", os.Getpid()))
 	})
 	if s := b.us(); s.State != state.Starting {
-		t.Fatalf("it is %s", s.State)
+		t.Fatalf("the silo is %s", s.State)
 	}
 }
 
-func TestTheOtherModesAnswersFailASilo(t *testing.T) {
+func TestWrongModeFails(t *testing.T) {
 	t.Parallel()
 	b := start(t, "other-mode", "")
 	var failed *FailedError
@@ -303,19 +304,19 @@ func TestTheOtherModesAnswersFailASilo(t *testing.T) {
 	}
 }
 
-func TestStopAndStartKeepTheAddress(t *testing.T) {
+func TestStopAndStartKeepAddress(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
 	must(t, b.Await(t.Context()))
 	url := b.us().URL
 	must(t, b.Stop("us"))
-	b.until(t, "at rest", func() bool { return b.us().State == state.Stopped })
+	b.until(t, "stopped", func() bool { return b.us().State == state.Stopped })
 	must(t, b.Start("us"))
 	must(t, b.Await(t.Context(), "us"))
 	must(t, b.Restart("us"))
 	must(t, b.Await(t.Context(), "us"))
 	if got := b.us(); got.URL != url || got.Restarts != 0 {
-		t.Fatalf("%+v, once at %s", got, url)
+		t.Fatalf("got %+v, want the address %s", got, url)
 	}
 	var unknown *plan.UnknownSiloError
 	if err := b.Restart("nosuch"); !errors.As(err, &unknown) {
@@ -323,7 +324,7 @@ func TestStopAndStartKeepTheAddress(t *testing.T) {
 	}
 }
 
-func TestCleanEndsWhatAKilledRunLeft(t *testing.T) {
+func TestCleanAfterKilledSupervisor(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
 	env := func(name string) (string, bool) { return home, name == "SILO_STATE_DIR" }
@@ -346,16 +347,12 @@ func TestCleanEndsWhatAKilledRunLeft(t *testing.T) {
 		t.Errorf("ended %v", ended)
 	}
 	for _, p := range []*proc.Process{marked, recorded} {
-		select {
-		case <-p.Done():
-			p.Sweep(t.Context())
-		case <-time.After(10 * time.Second):
-			t.Fatal("it lives on")
-		}
+		waittest.Receive(t, p.Done(), "end of a process that was left")
+		p.Sweep(t.Context())
 	}
 	last, err := dir.Last()
 	must(t, err)
 	if last.State != state.InstanceStopped {
-		t.Errorf("the record says %s", last.State)
+		t.Errorf("the saved state is %s", last.State)
 	}
 }

@@ -15,15 +15,16 @@ import (
 	"silo/plan"
 	"silo/state"
 	"silo/traffic"
+	"silo/wait/waittest"
 )
 
-// withEU are lines of a topology that has another region, and an isolation.
+// withEU returns the tables of another region and of an isolation.
 func withEU(isolation string) string {
-	return fmt.Sprintf("[region.eu]\nid = 2\nport = 0\nenv = { %s = \"plain\" }\n[isolation]\nregions = %q\n", playEnv, isolation)
+	return fmt.Sprintf("[region.eu]\nid = 2\nport = 0\nenv = { %s = \"plain\" }\n[isolation]\nregions = %q\n", standInEnv, isolation)
 }
 
-// call has one silo call another, and gives the status of the answer.
-func (b *bench) call(t *testing.T, from, to string) int {
+// call makes one silo call another, and returns the status of the answer.
+func (b *fixture) call(t *testing.T, from, to string) int {
 	t.Helper()
 	silos := map[string]state.Silo{}
 	for _, s := range b.Snapshot().Silos {
@@ -35,10 +36,10 @@ func (b *bench) call(t *testing.T, from, to string) int {
 	return response.StatusCode
 }
 
-// passed waits until the latest exchange that a filter lets through has ended.
-func (b *bench) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
+// passed waits until the latest exchange that matches a filter has ended.
+func (b *fixture) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	timeout := time.After(waittest.Limit)
 	for {
 		_, _, changed := b.Traffic().Since(0, traffic.Filter{})
 		list, _ := b.Traffic().List(filter, 1)
@@ -47,13 +48,13 @@ func (b *bench) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
 		}
 		select {
 		case <-changed:
-		case <-late:
-			t.Fatalf("nothing has passed: %+v", list)
+		case <-timeout:
+			t.Fatalf("no exchange has ended within %v: %+v", waittest.Limit, list)
 		}
 	}
 }
 
-func TestWhoCallsWhomIsRecorded(t *testing.T) {
+func TestCallersAreRecorded(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", withEU("warn"))
 	must(t, b.Await(t.Context()))
@@ -61,7 +62,7 @@ func TestWhoCallsWhomIsRecorded(t *testing.T) {
 		from, to string
 		crossing bool
 	}{{"control", "us", false}, {"eu", "control", false}, {"eu", "us", true}, {"us", "eu", true}, {"us", "us", false}} {
-		if status := b.call(t, c.from, c.to); status != http.StatusNotFound { // by the silo that plays here
+		if status := b.call(t, c.from, c.to); status != http.StatusNotFound { // the stand-in has no such path
 			t.Errorf("%s → %s: status %d", c.from, c.to, status)
 		}
 		e := b.passed(t, traffic.Filter{Path: "/from/" + c.from, Silos: []string{c.to}})
@@ -69,12 +70,12 @@ func TestWhoCallsWhomIsRecorded(t *testing.T) {
 			t.Errorf("%s → %s: %+v, caller %s", c.from, c.to, e, e.Caller.Name())
 		}
 	}
-	// This very process is none of them.
+	// This process is no silo.
 	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections() // not before its end was looked for
+	defer client.CloseIdleConnections() // not before the caller was looked up
 	response, err := client.Get(b.us().URL + "/_health/")
 	must(t, err)
-	_, _ = io.Copy(io.Discard, response.Body) // or to close it would close the connection
+	_, _ = io.Copy(io.Discard, response.Body) // else Close would close the connection
 	must(t, response.Body.Close())
 	if e := b.passed(t, traffic.Filter{Path: "/_health/"}); e.Caller.Silo != nil || e.Caller.PID == nil || *e.Caller.PID != os.Getpid() || *e.Caller.Program == "" {
 		t.Errorf("this process is %+v in %+v", e.Caller, e)
@@ -88,7 +89,7 @@ func TestWhoCallsWhomIsRecorded(t *testing.T) {
 	}
 }
 
-func TestRegionsAreKeptApart(t *testing.T) {
+func TestIsolation(t *testing.T) {
 	t.Parallel()
 	for isolation, want := range map[string]struct {
 		status            int
@@ -108,7 +109,7 @@ func TestRegionsAreKeptApart(t *testing.T) {
 			if e.Caller.Name() != "eu" || e.Crossing != want.crossing || e.Blocked != want.blocked {
 				t.Errorf("got %+v", e)
 			}
-			// To make it again is the user's wish, not the region's.
+			// The user sends it again, not the region.
 			if again, err := b.Replay(t.Context(), e.ID, ""); err != nil || again.Status != 404 || again.Crossing {
 				t.Errorf("again: %+v, %v", again, err)
 			}
@@ -116,8 +117,8 @@ func TestRegionsAreKeptApart(t *testing.T) {
 	}
 }
 
-// Who does not wait for an answer is gone before he is looked for.
-func TestARegionIsKeptApartThatDoesNotWait(t *testing.T) {
+// A caller that does not wait for the answer may be gone before it is looked up.
+func TestIsolationBlocksCallerThatDoesNotWait(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", withEU("block"))
 	must(t, b.Await(t.Context()))
@@ -128,8 +129,8 @@ func TestARegionIsKeptApartThatDoesNotWait(t *testing.T) {
 		must(t, response.Body.Close())
 		b.passed(t, traffic.Filter{Path: "/fired"})
 	}
-	if heard := b.Tail("us", 100); slices.Contains(heard, "was fired at") {
-		t.Errorf("%d of 10 were forwarded", len(heard)-1)
+	if lines := b.Tail("us", 100); slices.Contains(lines, "fired") {
+		t.Errorf("%d of 10 requests were forwarded", len(lines)-1)
 	}
 }
 
@@ -155,9 +156,9 @@ func TestReplayGoesToAnotherSilo(t *testing.T) {
 		}
 	}
 	must(t, b.Stop("us"))
-	b.until(t, "at rest", func() bool { return b.us().State == state.Stopped })
+	b.until(t, "stopped", func() bool { return b.us().State == state.Stopped })
 	if again, err := b.Replay(t.Context(), first.ID, "us"); err != nil || again.Fault == nil || *again.Fault != "down" {
-		t.Errorf("of a silo at rest: %+v, %v", again, err)
+		t.Errorf("to a stopped silo: %+v, %v", again, err)
 	}
 }
 

@@ -1,0 +1,199 @@
+package orchestrator
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"silo/state"
+	"silo/topology"
+)
+
+// oneSilo is a cluster of the ready silo us.
+func oneSilo(policy topology.Restart) cluster {
+	c := cluster{silos: []silo{{name: "us", phase: state.Planned, policy: policy}}}
+	c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStart})
+	c, _ = step(c, epoch, probedEvent{name: "us", incarnation: 1, ready: true, at: epoch})
+	return c
+}
+
+// crash ends the silo's process, and returns the wait before its restart; 0 if it is not
+// restarted.
+func crash(c *cluster, now time.Time) (wait time.Duration) {
+	var actions []action
+	*c, actions = step(*c, now, exitedEvent{"us", c.silos[0].incarnation, exitCode(1)})
+	if len(actions) == 0 {
+		return 0
+	}
+	backoff := actions[0].(backoffAction)
+	*c, _ = step(*c, now, backoffOverEvent{"us", backoff.backoff})
+	return backoff.wait
+}
+
+var restartPolicy = topology.Restart{Policy: "on-failure", Max: 5, Backoff: time.Second, BackoffMax: 8 * time.Second, Window: time.Minute}
+
+func TestStopDuringBackoff(t *testing.T) {
+	t.Parallel()
+	c := oneSilo(restartPolicy)
+	c, actions := step(c, epoch, exitedEvent{"us", 1, exitCode(1)})
+	if c.silos[0].phase != state.Backoff || len(actions) != 1 {
+		t.Fatalf("after a crash the silo is %s, with %v", c.silos[0].phase, actions)
+	}
+	c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStop})
+	c, actions = step(c, epoch, backoffOverEvent{"us", 1})
+	if c.silos[0].phase != state.Stopped || len(actions) != 0 {
+		t.Fatalf("a stopped silo is %s after its backoff, with %v", c.silos[0].phase, actions)
+	}
+}
+
+func TestBackoffDoubles(t *testing.T) {
+	t.Parallel()
+	c := oneSilo(restartPolicy)
+	var waits []time.Duration
+	for range 5 {
+		waits = append(waits, crash(&c, epoch))
+	}
+	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}; !slices.Equal(waits, want) {
+		t.Errorf("waited %v, want %v", waits, want)
+	}
+	// A silo that was ready again begins anew.
+	c = oneSilo(restartPolicy)
+	crash(&c, epoch)
+	crash(&c, epoch)
+	c, _ = step(c, epoch, probedEvent{name: "us", incarnation: 3, ready: true, at: epoch})
+	if wait := crash(&c, epoch); wait != time.Second {
+		t.Errorf("after it was ready again, a silo waits %v", wait)
+	}
+	// A maximum that is no doubling of the first wait is reached exactly.
+	p := topology.Restart{Backoff: 500 * time.Millisecond, BackoffMax: 3 * time.Second}
+	if got := backoff(p, 3); got != 3*time.Second {
+		t.Errorf("the fourth wait is %v", got)
+	}
+}
+
+func TestRestartLimit(t *testing.T) {
+	t.Parallel()
+	for limit := range 3 {
+		policy := restartPolicy
+		policy.Max = limit
+		c := oneSilo(policy)
+		for i := range limit {
+			if crash(&c, epoch) == 0 {
+				t.Fatalf("limit %d: crash %d is not restarted", limit, i+1)
+			}
+		}
+		if crash(&c, epoch) != 0 || c.silos[0].phase != state.Failed || c.silos[0].restarts != limit {
+			t.Errorf("limit %d: after %d restarts the silo is %s", limit, c.silos[0].restarts, c.silos[0].phase)
+		}
+		if want := "exited with code 1; gave up after " + plural(limit, "restart") + " in 1m0s"; c.silos[0].reason != want {
+			t.Errorf("limit %d: the reason is %q, want %q", limit, c.silos[0].reason, want)
+		}
+	}
+}
+
+// Only restarts within the window count.
+func TestRestartWindow(t *testing.T) {
+	t.Parallel()
+	policy := restartPolicy
+	policy.Max = 1
+	for after, restarted := range map[time.Duration]bool{time.Minute: false, time.Minute + 1: true} {
+		c := oneSilo(policy)
+		crash(&c, epoch)
+		if got := crash(&c, epoch.Add(after)) != 0; got != restarted {
+			t.Errorf("%v after the first crash: restarted %v", after, got)
+		}
+	}
+}
+
+func TestRestartPolicies(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		policy string
+		code   int
+		want   state.Phase
+		quit   bool
+	}{
+		{"no", 0, state.Stopped, true},
+		{"no", 1, state.Failed, true},
+		{"on-failure", 0, state.Stopped, true},
+		{"on-failure", 1, state.Backoff, false},
+		{"always", 0, state.Backoff, false},
+		{"always", 1, state.Backoff, false},
+	} {
+		policy := restartPolicy
+		policy.Policy = test.policy
+		c, _ := step(oneSilo(policy), epoch, exitedEvent{"us", 1, exitCode(test.code)})
+		if s := c.silos[0]; s.phase != test.want || s.quit != test.quit {
+			t.Errorf("%s, exit %d: the silo is %s, quit %v", test.policy, test.code, s.phase, s.quit)
+		}
+	}
+}
+
+// A first start that fails is not restarted, and a changed command counts as a first start.
+func TestNoRestartBeforeReady(t *testing.T) {
+	t.Parallel()
+	c := oneSilo(restartPolicy)
+	known := c.silos[0]
+	c, _ = step(c, epoch, applyEvent{silos: []silo{known}, restart: []string{"us"}})
+	c, _ = step(c, epoch, stoppedEvent{"us", 1, exitCode(0), false})
+	c, actions := step(c, epoch, exitedEvent{"us", 2, exitCode(1)})
+	if c.silos[0].phase != state.Failed || len(actions) != 0 {
+		t.Errorf("the silo is %s, with %v", c.silos[0].phase, actions)
+	}
+}
+
+// The events of an exit and of a stop can arrive in either order.
+func TestTimeoutKeepsReason(t *testing.T) {
+	t.Parallel()
+	signal := "TERM"
+	exit := state.Exit{Signal: &signal}
+	for _, order := range [][]event{
+		{exitedEvent{"us", 1, exit}, stoppedEvent{"us", 1, exit, false}},
+		{stoppedEvent{"us", 1, exit, true}, exitedEvent{"us", 1, exit}},
+	} {
+		c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
+		for _, e := range append([]event{commandEvent{names: []string{"us"}, command: commandStart}, readyTimeoutEvent{"us", 1}}, order...) {
+			c, _ = step(c, epoch, e)
+		}
+		if s := c.silos[0]; s.phase != state.Failed || s.reason != "not ready in time" || !s.timedOut {
+			t.Errorf("the silo is %s: %s", s.phase, s.reason)
+		}
+	}
+}
+
+func TestKillEndsGrace(t *testing.T) {
+	t.Parallel()
+	c := cluster{silos: []silo{{name: "control", control: true, phase: state.Planned}, {name: "us", phase: state.Planned, grace: time.Minute}}}
+	c, _ = step(c, epoch, commandEvent{names: []string{"control", "us"}, command: commandStart})
+	c, actions := step(c, epoch, downEvent{})
+	if want := []action{stopAction{"us", 1, false}}; !slices.Equal(actions, want) || !c.silos[1].killAt.Equal(epoch.Add(time.Minute)) {
+		t.Errorf("down: %v, kill at %v", actions, c.silos[1].killAt)
+	}
+	c, actions = step(c, epoch, downEvent{kill: true})
+	if want := []action{stopAction{"us", 1, true}, stopAction{"control", 1, true}}; !slices.Equal(actions, want) {
+		t.Errorf("kill: %v, want %v", actions, want)
+	}
+	if c, actions = step(c, epoch, downEvent{kill: true}); len(actions) != 0 || c.done() {
+		t.Errorf("a second kill: %v, done %v", actions, c.done())
+	}
+}
+
+func TestProbeInterval(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		since, configured time.Duration
+		silos             int
+		want              time.Duration
+	}{
+		{0, 100 * time.Millisecond, 3, 10 * time.Millisecond},
+		{500 * time.Millisecond, 100 * time.Millisecond, 3, 10 * time.Millisecond},
+		{2 * time.Second, 100 * time.Millisecond, 3, 40 * time.Millisecond},
+		{time.Minute, 100 * time.Millisecond, 3, 100 * time.Millisecond},
+		{0, 100 * time.Millisecond, 100, 50 * time.Millisecond},
+		{0, 5 * time.Millisecond, 3, 5 * time.Millisecond},
+	} {
+		if got := probeInterval(test.since, test.configured, test.silos); got != test.want {
+			t.Errorf("%+v: got %v", test, got)
+		}
+	}
+}
