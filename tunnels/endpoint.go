@@ -26,11 +26,7 @@ type endpoint struct {
 	conns    *proxy.ChanListener
 	forward  *proxy.Proxy
 	stop     context.CancelFunc
-	closing  sync.Once
 	done     chan struct{} // closed when nothing of it runs
-
-	mu    sync.Mutex // guards bound
-	bound *boundEndpoint
 }
 
 func (p *ngrokProvider) newEndpoint(spec Spec, stop context.CancelFunc) *endpoint {
@@ -44,12 +40,9 @@ func (p *ngrokProvider) newEndpoint(spec Spec, stop context.CancelFunc) *endpoin
 		spec:     spec,
 		host:     host,
 		conns:    proxy.NewChanListener(new(net.TCPAddr)),
-		forward: proxy.New(proxy.Options{
-			Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting,
-			HostHeader: spec.HostHeader, TrustForwarded: true, Recording: p.config.Recording,
-		}),
-		stop: stop,
-		done: make(chan struct{}),
+		forward:  newProxy(spec, p.config, true),
+		stop:     stop,
+		done:     make(chan struct{}),
 	}
 }
 
@@ -68,13 +61,14 @@ func (e *endpoint) run(life context.Context, first *boundEndpoint) {
 // it ends, until life does or the service stops the endpoint.
 func (e *endpoint) keepBound(life context.Context, b *boundEndpoint) {
 	for b != nil {
+		keep := context.AfterFunc(life, func() { b.session.release(b.Tunnel) }) // which ends Accept
 		err := e.deliver(b)
-		if life.Err() != nil {
-			b.session.detach(e, false)
-			return
-		}
+		keep()
 		why := e.classifier().stoppedBy(err)
 		b.session.detach(e, why != nil)
+		if life.Err() != nil {
+			return
+		}
 		if why != nil {
 			e.set(Lost, why)
 			return
@@ -100,10 +94,7 @@ func (e *endpoint) rebind(life context.Context) *boundEndpoint {
 	for pause := rebindMin; ; pause = min(2*pause, rebindMax) {
 		b, err := e.provider.bind(life, e)
 		if err == nil {
-			if e.keep(life, b) {
-				return b
-			}
-			e.release(b)
+			return b
 		}
 		if life.Err() != nil {
 			return nil
@@ -115,19 +106,6 @@ func (e *endpoint) rebind(life context.Context) *boundEndpoint {
 	}
 }
 
-// keep makes b what Close releases. It reports false after Close.
-func (e *endpoint) keep(life context.Context, b *boundEndpoint) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.bound = b
-	return life.Err() == nil
-}
-
-func (e *endpoint) release(b *boundEndpoint) {
-	b.session.detach(e, false)
-	b.session.release(b.Tunnel)
-}
-
 func (e *endpoint) classifier() classifier { return e.provider.classifier(e.host) }
 
 func (e *endpoint) Replay(ctx context.Context, x traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
@@ -136,12 +114,6 @@ func (e *endpoint) Replay(ctx context.Context, x traffic.Exchange, caller traffi
 
 func (e *endpoint) Close(ctx context.Context) error {
 	e.mute()
-	e.closing.Do(func() {
-		e.stop()
-		e.mu.Lock()
-		b := e.bound
-		e.mu.Unlock()
-		e.provider.spawn(func() { e.release(b) }) // if false, the provider's Close ends it
-	})
+	e.stop()
 	return awaitClose(ctx, e.done, "the ngrok tunnel of "+e.Name())
 }

@@ -23,17 +23,6 @@ const (
 	Transient              // trying again
 )
 
-func (c Class) String() string {
-	switch c {
-	case Conflict:
-		return "conflict"
-	case Transient:
-		return "transient"
-	default:
-		return "fatal"
-	}
-}
-
 // Error is why a tunnel is not online, written for its user. It never holds an
 // authtoken.
 type Error struct {
@@ -98,10 +87,7 @@ func (c classifier) classify(err error) *Error {
 func (c classifier) fromCode(code, text string) *Error {
 	m, known := meanings[code]
 	if !known {
-		return &Error{
-			Code: code, Class: Fatal, Text: "the ngrok service refused: " + c.clean(text),
-			Hint: "see https://ngrok.com/docs/errors/" + strings.ToLower(code),
-		}
+		return &Error{code, "the ngrok service refused: " + c.clean(text), "see https://ngrok.com/docs/errors/" + strings.ToLower(code), Fatal}
 	}
 	fill := strings.NewReplacer("{source}", c.source, "{domain}", c.domain)
 	return &Error{Code: code, Class: m.class, Text: fill.Replace(m.text), Hint: fill.Replace(m.hint)}
@@ -122,20 +108,14 @@ func (c classifier) fromNetwork(err error) *Error {
 	)
 	switch {
 	case errors.As(err, &dns):
-		return &Error{
-			Code: codeUnreachable, Class: Transient, Text: "cannot find the ngrok service: no address for " + dns.Name,
-			Hint: hintNetwork,
-		}
+		return &Error{codeUnreachable, "cannot find the ngrok service: no address for " + dns.Name, hintNetwork, Transient}
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &unverified):
 		return &Error{
 			Code: codeUntrusted, Class: Fatal, Text: fmt.Sprintf("the certificate of %s is not trusted: %v", c.server, rootCause(err)),
 			Hint: "a proxy in between intercepts TLS, or tunnels.ngrok.root_cas names another CA",
 		}
 	case errors.As(err, &noTLS):
-		return &Error{
-			Code: codeUntrusted, Class: Fatal, Text: c.server + " is not the ngrok service: it does not speak TLS",
-			Hint: "check tunnels.ngrok.server_addr",
-		}
+		return &Error{codeUntrusted, c.server + " is not the ngrok service: it does not speak TLS", "check tunnels.ngrok.server_addr", Fatal}
 	case errors.Is(err, context.DeadlineExceeded):
 		return c.noAnswer()
 	case errors.As(err, &dial) && dial.Op == "dial":
@@ -143,10 +123,7 @@ func (c classifier) fromNetwork(err error) *Error {
 		if dial.Timeout() {
 			reason = "timeout"
 		}
-		return &Error{
-			Code: codeUnreachable, Class: Transient, Text: fmt.Sprintf("cannot reach the ngrok service at %s: %s", c.server, reason),
-			Hint: hintNetwork,
-		}
+		return &Error{codeUnreachable, "cannot reach the ngrok service at " + c.server + ": " + reason, hintNetwork, Transient}
 	}
 	return &Error{
 		Code: codeLost, Class: Transient, Text: "lost the connection to the ngrok service: " + c.clean(rootCause(err).Error()),
@@ -164,10 +141,7 @@ func (c classifier) interrupted(code string) *Error {
 }
 
 func (c classifier) noAnswer() *Error {
-	return &Error{
-		Code: codeNoAnswer, Class: Transient, Text: fmt.Sprintf("the ngrok service at %s does not answer", c.server),
-		Hint: hintNetwork,
-	}
+	return &Error{codeNoAnswer, "the ngrok service at " + c.server + " does not answer", hintNetwork, Transient}
 }
 
 // stoppedBy returns why the service stopped an endpoint; nil if err, of its Accept,

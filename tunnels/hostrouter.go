@@ -17,7 +17,7 @@ import (
 // HostRouter serves all tunnels of Local on one address and routes each request by
 // its Host header. It is for browsers, which resolve *.localhost themselves (RFC
 // 6761, section 6.3); few other clients do. Its methods may be called from any
-// goroutine, and Close also on nil.
+// goroutine.
 type HostRouter struct {
 	mu      sync.Mutex // guards all below
 	routes  []*route
@@ -58,9 +58,6 @@ func (h *HostRouter) Serve(ctx context.Context, listeners []net.Listener, warn f
 // Close closes the listeners. It waits until nothing of the HostRouter runs, but no
 // longer than ctx or 2 s. It is idempotent.
 func (h *HostRouter) Close(ctx context.Context) error {
-	if h == nil {
-		return nil
-	}
 	h.stop()
 	done := make(chan struct{})
 	go func() { h.serving.Wait(); close(done) }() // bounded by the grace of proxy.Serve
@@ -69,9 +66,6 @@ func (h *HostRouter) Close(ctx context.Context) error {
 
 // stop begins to close, without waiting.
 func (h *HostRouter) stop() {
-	if h == nil {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
@@ -88,7 +82,7 @@ func (h *HostRouter) add(hosts []string, handler http.Handler) (remove func()) {
 			r.hosts = append(r.hosts, strings.ToLower(host))
 		}
 	}
-	if h == nil || len(r.hosts) == 0 {
+	if len(r.hosts) == 0 {
 		return func() {}
 	}
 	h.mu.Lock()

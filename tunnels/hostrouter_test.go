@@ -11,7 +11,7 @@ import (
 	"silo/tunnels"
 )
 
-// by asks an address for what belongs to a host, in a connection of its own.
+// by sends a request for a host to an address, on a new connection.
 func by(t *testing.T, address, host string, header http.Header) reply {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", nil)
@@ -36,12 +36,12 @@ func by(t *testing.T, address, host string, header http.Header) reply {
 
 func TestHostRouterRoutesByHost(t *testing.T) {
 	t.Parallel()
-	front, at := tunnels.NewHostRouter(), listener(t)
-	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, HostRouter: front})
+	router, at := tunnels.NewHostRouter(), listener(t)
+	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, HostRouter: router})
 	if err != nil {
 		t.Fatal(err)
 	}
-	front.Serve(t.Context(), []net.Listener{at}, func(line string) { t.Error(line) })
+	router.Serve(t.Context(), []net.Listener{at}, func(line string) { t.Error(line) })
 	control, eu := silo(t, "control"), silo(t, "eu")
 	control.Hosts = []string{"acme.localhost", ""}
 	eu.Hosts = []string{"eu.acme.localhost", "eu.acme.test"}
@@ -78,39 +78,43 @@ func TestHostRouterRoutesByHost(t *testing.T) {
 		t.Error(err)
 	}
 	if got := by(t, address, "eu.acme.localhost", nil); got.status != http.StatusNotFound || strings.Contains(string(got.body), "http://eu") {
-		t.Errorf("a tunnel that is closed: %d\n%s", got.status, got.body)
+		t.Errorf("a closed tunnel: %d\n%s", got.status, got.body)
 	}
 	if err := p.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", address); err == nil {
-		t.Error("the front is still open")
+		t.Error("the router is still open")
 	}
 	late := listener(t)
-	front.Serve(t.Context(), []net.Listener{late}, nil)
+	router.Serve(t.Context(), []net.Listener{late}, nil)
 	if !closed(t, late) {
-		t.Error("a listener that came after the end is open")
+		t.Error("a listener that was added after Close is open")
 	}
 }
 
-func TestLocalLetsInWhomItsOptionsDo(t *testing.T) {
+// authCase is a request to a tunnel with basic_auth and allow_cidrs.
+type authCase struct {
+	auth, networks []string
+	header         http.Header
+	status         int
+}
+
+func TestLocalEnforcesBasicAuthAndNetworks(t *testing.T) {
 	t.Parallel()
 	as := func(user, password string) http.Header {
 		r := &http.Request{Header: http.Header{}}
 		r.SetBasicAuth(user, password)
 		return r.Header
 	}
-	for name, c := range map[string]struct {
-		auth, networks []string
-		header         http.Header
-		status         int
-	}{
+	for name, c := range map[string]authCase{
 		"open":               {nil, nil, nil, 200},
 		"no credentials":     {[]string{"ada:lovelace"}, nil, nil, 401},
 		"right ones":         {[]string{"bob:x", "ada:love:lace"}, nil, as("ada", "love:lace"), 200},
 		"wrong password":     {[]string{"ada:lovelace"}, nil, as("ada", "lovelac"), 401},
 		"wrong user":         {[]string{"ada:lovelace"}, nil, as("bob", "lovelace"), 401},
 		"another scheme":     {[]string{"ada:lovelace"}, nil, http.Header{"Authorization": {"Bearer ada:lovelace"}}, 401},
+		"the silo's own":     {nil, []string{"127.0.0.0/8"}, http.Header{"Authorization": {"Bearer token"}}, 200},
 		"near":               {nil, []string{"10.0.0.0/8", "127.0.0.0/8"}, nil, 200},
 		"far":                {nil, []string{"10.0.0.0/8", "::1/128"}, nil, 403},
 		"far, but with auth": {[]string{"ada:lovelace"}, []string{"10.0.0.0/8"}, as("ada", "lovelace"), 403},
@@ -119,22 +123,48 @@ func TestLocalLetsInWhomItsOptionsDo(t *testing.T) {
 			t.Parallel()
 			spec := silo(t, "eu")
 			spec.BasicAuth, spec.AllowCIDRs = c.auth, c.networks
-			tunnel := open(t, other(t, tunnels.Local, newHistory()), spec)[0]
-			got := by(t, strings.TrimPrefix(tunnel.URL(), "http://"), "", c.header)
-			if got.status != c.status || (got.header.Get("Silo") == "eu") != (c.status == http.StatusOK) {
-				t.Errorf("%d of %q", got.status, got.header.Get("Silo"))
+			spec.Hosts = []string{"eu.localhost"}
+			router, at := tunnels.NewHostRouter(), listener(t)
+			p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, HostRouter: router})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if realm := got.header.Get("WWW-Authenticate"); (realm == `Basic realm="silo eu", charset="UTF-8"`) != (c.status == http.StatusUnauthorized) {
-				t.Errorf("challenge %q", realm)
-			}
-			if (got.header.Get("Silo-Error") == "denied") != (c.status != http.StatusOK) {
-				t.Errorf("marked %q", got.header.Get("Silo-Error"))
+			t.Cleanup(func() {
+				if err := p.Close(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+			router.Serve(t.Context(), []net.Listener{at}, func(line string) { t.Error(line) })
+			tunnel := open(t, p, spec)[0]
+			for _, address := range []string{strings.TrimPrefix(tunnel.URL(), "http://"), at.Addr().String()} {
+				c.check(t, by(t, address, "eu.localhost", c.header))
 			}
 		})
 	}
 }
 
-func TestLocalRefusesWhatIsNoOption(t *testing.T) {
+func (c authCase) check(t *testing.T, got reply) {
+	t.Helper()
+	if got.status != c.status || (got.header.Get("Silo") == "eu") != (c.status == http.StatusOK) {
+		t.Errorf("%d of %q", got.status, got.header.Get("Silo"))
+	}
+	if realm := got.header.Get("WWW-Authenticate"); (realm == `Basic realm="silo eu", charset="UTF-8"`) != (c.status == http.StatusUnauthorized) {
+		t.Errorf("challenge %q", realm)
+	}
+	if (got.header.Get("Silo-Error") == "denied") != (c.status != http.StatusOK) {
+		t.Errorf("marked %q", got.header.Get("Silo-Error"))
+	}
+	// The tunnel's own password must not reach the silo; a header for the silo must.
+	want := ""
+	if c.status == http.StatusOK && c.auth == nil {
+		want = c.header.Get("Authorization")
+	}
+	if seen := got.header.Get("Seen-Authorization"); seen != want {
+		t.Errorf("the silo got Authorization %q, want %q", seen, want)
+	}
+}
+
+func TestLocalRejectsAnInvalidNetwork(t *testing.T) {
 	t.Parallel()
 	spec := silo(t, "eu")
 	spec.AllowCIDRs, spec.Listener = []string{"everywhere"}, listener(t)

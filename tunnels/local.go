@@ -53,10 +53,7 @@ func (l *local) open(ctx context.Context, spec Spec, listener net.Listener) (*lo
 	if l.closed || ctx.Err() != nil {
 		return nil, closedError(ctx)
 	}
-	forward := proxy.New(proxy.Options{
-		Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
-		Recording: l.config.Recording,
-	})
+	forward := newProxy(spec, l.config, false)
 	handler, err := newAuthHandler(spec, forward)
 	if err != nil {
 		return nil, err

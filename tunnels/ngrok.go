@@ -1,6 +1,7 @@
 package tunnels
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -39,25 +40,20 @@ type ngrokProvider struct {
 	session   *session   // the latest; nil before the first Open
 	endpoints map[*endpoint]bool
 	closed    bool
-	warned    map[string]bool
 	running   sync.WaitGroup // every goroutine; nothing is added once closed is set
+
+	warned sync.Map // the lines that were passed to Warn
 }
 
 func newNgrok(config Config) (Provider, error) {
 	c := &config.Ngrok
-	if c.TokenSource == "" {
-		c.TokenSource = "tunnels.ngrok.authtoken"
-	}
-	if c.AnswerTimeout == 0 {
-		c.AnswerTimeout = answerTimeout
-	}
-	if c.ConflictGrace == 0 {
-		c.ConflictGrace = conflictGrace
-	}
+	c.TokenSource = cmp.Or(c.TokenSource, "tunnels.ngrok.authtoken")
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, answerTimeout)
+	c.ConflictGrace = cmp.Or(c.ConflictGrace, conflictGrace)
 	if c.Authtoken == "" {
 		return nil, missingToken(nil)
 	}
-	p := &ngrokProvider{config: config, endpoints: map[*endpoint]bool{}, warned: map[string]bool{}}
+	p := &ngrokProvider{config: config, endpoints: map[*endpoint]bool{}}
 	if c.RootCAs == "" {
 		return p, nil
 	}
@@ -78,11 +74,7 @@ func newNgrok(config Config) (Provider, error) {
 // classifier returns what makes errors about a domain of the SDK's.
 func (p *ngrokProvider) classifier(domain string) classifier {
 	c := p.config.Ngrok
-	server := c.ServerAddr
-	if server == "" {
-		server = defaultServer
-	}
-	return classifier{token: c.Authtoken, source: c.TokenSource, server: server, domain: domain}
+	return classifier{token: c.Authtoken, source: c.TokenSource, server: cmp.Or(c.ServerAddr, defaultServer), domain: domain}
 }
 
 func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
@@ -107,8 +99,8 @@ func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 		return nil, err
 	}
 	e.url = strings.TrimRight(b.URL(), "/")
-	e.bound = b
 	if !p.spawn(func() { e.run(life, b) }) {
+		stop()
 		return nil, errClosed // Close ends the session, and with it the endpoint
 	}
 	return e, nil
@@ -156,11 +148,7 @@ func (p *ngrokProvider) connect(ctx context.Context) (*session, error) {
 
 // warn passes each warning on once: the service repeats it at each connection.
 func (p *ngrokProvider) warn(line string) {
-	p.mu.Lock()
-	known := p.warned[line]
-	p.warned[line] = true
-	p.mu.Unlock()
-	if !known {
+	if _, known := p.warned.LoadOrStore(line, true); !known {
 		p.config.Warn(line)
 	}
 }
@@ -203,13 +191,15 @@ func (p *ngrokProvider) Close(ctx context.Context) error {
 	p.mu.Unlock()
 	for _, e := range endpoints {
 		e.mute()
-		e.stop()
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if s != nil {
 			s.close(errClosed)
+		}
+		for _, e := range endpoints {
+			e.stop()
 		}
 		p.running.Wait()
 	}()

@@ -166,12 +166,13 @@ func withGrace(wait time.Duration) setup {
 	return func(c *tunnels.Config) { c.Ngrok.ConflictGrace = wait }
 }
 
-// silo is a server that says who it is and what it got, and echoes.
+// silo is a server that answers with its name, parts of the request, and its body.
 func silo(t *testing.T, name string) tunnels.Spec {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Silo", name)
 		w.Header().Set("Seen-Host", r.Host)
+		w.Header().Set("Seen-Authorization", r.Header.Get("Authorization"))
 		w.Header().Set("Seen-Forwarded", r.Header.Get("X-Forwarded-For")+" "+r.Header.Get("X-Forwarded-Host")+" "+r.Header.Get("X-Forwarded-Proto"))
 		if r.Header.Get("Upgrade") != "" {
 			echo(w, r)

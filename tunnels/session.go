@@ -197,15 +197,13 @@ func (s *session) disconnected(err error) {
 		return
 	}
 	s.provider.config.Log("ngrok: disconnected: " + why.Error())
-	s.setDown(why)
 	var typed ngrok.Error
 	if code := codePattern.FindString(err.Error()); code != "" && !errors.As(err, &typed) && !s.stopped {
+		s.setDown(why)
 		s.dropRefused(code, err.Error())
 		return
 	}
-	for e := range s.bound {
-		e.fail(why)
-	}
+	s.failAll(why)
 	if s.stopped {
 		s.replace()
 	}
@@ -216,9 +214,13 @@ func (s *session) unreachable(err error) {
 	why := s.classifier().classify(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isOver() {
-		return
+	if !s.isOver() {
+		s.failAll(why)
 	}
+}
+
+// failAll needs mu.
+func (s *session) failAll(why *Error) {
 	s.setDown(why)
 	for e := range s.bound {
 		e.fail(why)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -79,13 +80,6 @@ func AgentConfigPaths(env func(string) (string, bool), home, goos string) []stri
 	if xdg, _ := env("XDG_CONFIG_HOME"); filepath.IsAbs(xdg) {
 		paths = append(paths, filepath.Join(xdg, "ngrok", "ngrok.yml"))
 	}
-	for _, path := range []string{
-		filepath.Join(home, ".config", "ngrok", "ngrok.yml"),
-		filepath.Join(home, ".ngrok2", "ngrok.yml"),
-	} {
-		if len(paths) == 0 || paths[len(paths)-1] != path {
-			paths = append(paths, path)
-		}
-	}
-	return paths
+	paths = append(paths, filepath.Join(home, ".config", "ngrok", "ngrok.yml"), filepath.Join(home, ".ngrok2", "ngrok.yml"))
+	return slices.Compact(paths) // XDG_CONFIG_HOME may be ~/.config
 }

@@ -185,6 +185,9 @@ func New(config Config) (Provider, error) {
 	}
 	switch config.Provider {
 	case Local:
+		if config.HostRouter == nil {
+			config.HostRouter = NewHostRouter()
+		}
 		return &local{config: config, tunnels: map[*localTunnel]bool{}}, nil
 	case Ngrok:
 		return newNgrok(config)
@@ -192,6 +195,14 @@ func New(config Config) (Provider, error) {
 		return &fixed{config: config}, nil
 	}
 	return nil, fmt.Errorf("tunnel provider %q: not one of local, ngrok, external, none", config.Provider)
+}
+
+// newProxy returns the proxy that forwards to the silo of spec.
+func newProxy(spec Spec, config Config, trustForwarded bool) *proxy.Proxy {
+	return proxy.New(proxy.Options{
+		Silo: spec.Name, Target: spec.Upstream, Starting: spec.Starting, HostHeader: spec.HostHeader,
+		TrustForwarded: trustForwarded, Recording: config.Recording,
+	})
 }
 
 // OpenAll opens a tunnel for each of specs concurrently, and returns them in the
