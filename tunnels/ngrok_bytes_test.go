@@ -22,12 +22,11 @@ import (
 	"silo/tunnels/ngroktest"
 )
 
-// most is how much more memory than an idle one this whole process (service,
-// client, silo and the provider between them) may use while bodies of any size
-// pass.
+// most is how much memory this whole process (service, client, silo and provider)
+// may use in addition while bodies of any size pass.
 const most = 64 << 20
 
-// noise is size bytes that follow from seed, and compress as badly as noise does.
+// noise returns size bytes that depend only on seed and do not compress.
 func noise(seed, size int64) io.Reader {
 	var key [32]byte
 	copy(key[:], strconv.FormatInt(seed, 10))
@@ -43,8 +42,8 @@ func sum(t *testing.T, body io.Reader) string {
 	return hex.EncodeToString(digest.Sum(nil))
 }
 
-// warehouse is a silo that takes bodies in and says what it got, and gives out
-// noise with a length or without one.
+// warehouse is a silo that reads bodies and describes them, and sends noise with or
+// without a length.
 func warehouse(t *testing.T) tunnels.Spec {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +65,7 @@ func warehouse(t *testing.T) tunnels.Spec {
 	return tunnels.Spec{Name: "eu", Domain: "eu.acme.test", Upstream: server.Listener.Addr().String}
 }
 
-// passing sends bodies through a tunnel as any client of the service does.
+// passing sends bodies through a tunnel.
 type passing struct {
 	service   *ngroktest.Service
 	transport *http.Transport
@@ -98,7 +97,7 @@ func (p *passing) do(t *testing.T, method, query string, body io.Reader, length 
 	return response
 }
 
-// up sends size bytes, with their length (-1: in chunks).
+// up sends size bytes with a Content-Length of length, or in chunks if it is -1.
 func (p *passing) up(t *testing.T, size, length int64) {
 	t.Helper()
 	digest := sha256.New()
@@ -115,16 +114,16 @@ func (p *passing) received(t *testing.T, response *http.Response, digest hash.Ha
 	}
 }
 
-// down gets size bytes, with their length or in chunks.
+// down gets size bytes, in chunks if query is empty.
 func (p *passing) down(t *testing.T, size int64, query string) {
 	t.Helper()
 	response := p.do(t, http.MethodGet, "size="+strconv.FormatInt(size, 10)+query, nil, 0, "")
 	defer func() { _ = response.Body.Close() }()
 	if chunked := len(response.TransferEncoding) > 0; chunked == (query != "") {
-		t.Errorf("%d bytes down, asked for %q: sent as %v", size, query, response.TransferEncoding)
+		t.Errorf("%d bytes down, query %q: encoded as %v", size, query, response.TransferEncoding)
 	}
 	if got, want := sum(t, response.Body), sum(t, noise(size, size)); got != want {
-		t.Errorf("%d bytes down: another sum", size)
+		t.Errorf("%d bytes down: wrong checksum", size)
 	}
 }
 
@@ -139,20 +138,20 @@ func TestNgrokPassesEveryByte(t *testing.T) {
 	}
 }
 
-func TestNgrokPassesEveryByteOf64AtOnce(t *testing.T) {
+func TestNgrokPassesEveryByteConcurrently(t *testing.T) {
 	t.Parallel()
 	p := passage(t)
 	var all sync.WaitGroup
 	for i := range int64(64) {
 		all.Go(func() {
-			p.up(t, 1<<20+i, -i%2*(1<<20+i+1)+1<<20+i) // every other one in chunks
+			p.up(t, 1<<20+i, -i%2*(1<<20+i+1)+1<<20+i) // every second one in chunks
 			p.down(t, 1<<20+i, []string{"", "&length"}[i%2])
 		})
 	}
 	all.Wait()
 }
 
-// What is compressed stays so, whatever each end says that it accepts.
+// Bodies stay compressed, whatever each end accepts.
 func TestNgrokLeavesCompressedBodiesAlone(t *testing.T) {
 	t.Parallel()
 	p := passage(t)
@@ -168,7 +167,7 @@ func TestNgrokLeavesCompressedBodiesAlone(t *testing.T) {
 	p.received(t, response, digest, size, size, "gzip")
 }
 
-// memory is what the runtime holds of the system's.
+// memory returns how much memory the runtime holds.
 func memory() uint64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)
@@ -176,7 +175,7 @@ func memory() uint64 {
 }
 
 // highest watches memory until the function that it returns is called, which
-// gives the most that was seen.
+// returns the maximum.
 func highest() func() uint64 {
 	stop, peak := make(chan struct{}), make(chan uint64)
 	go func() {
@@ -194,13 +193,13 @@ func highest() func() uint64 {
 	return func() uint64 { close(stop); return <-peak }
 }
 
-// Not in parallel: memory is the whole process's.
+// Not in parallel, because it measures the whole process's memory.
 //
 //nolint:paralleltest // see above
-func TestNgrokHoldsNoBodyInMemory(t *testing.T) {
+func TestNgrokDoesNotBufferBodies(t *testing.T) {
 	p := passage(t)
 	p.up(t, 1<<20, -1)
-	size := int64(asked(t, "SILO_NGROK_BYTES", 80<<20))
+	size := int64(fromEnv(t, "SILO_NGROK_BYTES", 80<<20))
 	for _, c := range []struct {
 		name string
 		most int64

@@ -14,9 +14,10 @@ import (
 
 	"silo/tunnels"
 	"silo/tunnels/ngroktest"
+	"silo/wait/waittest"
 )
 
-func TestNgrokComesBackAfterADrop(t *testing.T) {
+func TestNgrokReconnectsAfterADrop(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	random := silo(t, "us")
@@ -41,12 +42,12 @@ func TestNgrokComesBackAfterADrop(t *testing.T) {
 	}
 	for i, name := range []string{"control", "us"} {
 		if got := ask(t, s, strings.TrimPrefix(opened[i].URL(), "https://"), nil).header.Get("Silo"); got != name {
-			t.Errorf("asked %s: %q answered", name, got)
+			t.Errorf("a request for %s: %q answered", name, got)
 		}
 	}
 }
 
-func TestNgrokComesBackAfterAnOutage(t *testing.T) {
+func TestNgrokReconnectsAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	open(t, provider(t, s, h), silo(t, "eu"))
@@ -54,7 +55,7 @@ func TestNgrokComesBackAfterAnOutage(t *testing.T) {
 	s.CloseListener()
 	s.DropSessions()
 	first := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable")
-	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt <= first.Attempt { // the end of the last connection may be told between the two
+	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt <= first.Attempt { // the end of the last connection may be reported between the two
 		t.Errorf("attempt %d comes after %d", again.Attempt, first.Attempt)
 	}
 	if err := s.ReopenListener(); err != nil {
@@ -66,26 +67,22 @@ func TestNgrokComesBackAfterAnOutage(t *testing.T) {
 	}
 }
 
-func TestNgrokFindsADeadLinkByItsHeartbeat(t *testing.T) {
+func TestNgrokDetectsADeadConnectionByHeartbeat(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	open(t, provider(t, s, h, func(c *tunnels.Config) { c.Ngrok.Heartbeat = 500 * time.Millisecond }), silo(t, "eu"))
 	h.await(t, "eu", tunnels.Online)
 	// Before its first beat the SDK (v1.12.1, rawSession.Logger) has a data race
 	// between a beat that is missed and the end of the authentication.
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for s.Heartbeats() == 0 {
-		<-tick.C
-	}
+	waittest.Until(t, "a heartbeat", func() bool { return s.Heartbeats() > 0 })
 	s.Freeze()
 	h.await(t, "eu", tunnels.Reconnecting)
 	s.Thaw()
 	h.await(t, "eu", tunnels.Online)
 }
 
-// The SDK gives up on every endpoint where one cannot be bound again.
-func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
+// The SDK gives up on every endpoint if one cannot be bound again.
+func TestNgrokKeepsOtherEndpointsWhenOneIsRefused(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	opened := open(t, provider(t, s, h, withGrace(time.Nanosecond)), silo(t, "control"), silo(t, "eu"), silo(t, "us"))
@@ -98,7 +95,7 @@ func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 
 	for _, name := range []string{"control", "us"} {
 		if made := h.awaitCode(t, name, tunnels.Reconnecting, "disconnected"); strings.Contains(made.Err.Text, "already online") {
-			t.Errorf("%s is down for what is wrong with eu: %+v", name, made.Err)
+			t.Errorf("%s is down with eu's error: %+v", name, made.Err)
 		}
 	}
 	lost := h.awaitCode(t, "eu", tunnels.Lost, "ERR_NGROK_334")
@@ -107,9 +104,9 @@ func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 	}
 	for _, name := range []string{"control", "us"} {
 		h.await(t, name, tunnels.Online)
-		t.Logf("%s is back %v after the drop", name, time.Since(dropped))
+		t.Logf("%s is online again %v after the drop", name, time.Since(dropped))
 		if got := ask(t, s, name+".acme.test", nil).header.Get("Silo"); got != name {
-			t.Errorf("asked %s: %q answered", name, got)
+			t.Errorf("a request for %s: %q answered", name, got)
 		}
 	}
 	if state := opened[1].Status().State; state != tunnels.Lost {
@@ -122,9 +119,9 @@ func TestNgrokKeepsTheOthersWhenOneCannotComeBack(t *testing.T) {
 	}
 }
 
-// It may be this session's own last connection that holds the domain, which the
-// service has not forgotten yet.
-func TestNgrokIsPatientWithAHeldDomain(t *testing.T) {
+// This session's own last connection may hold the domain, if the service has not
+// noticed its end yet.
+func TestNgrokConflictIsTransientDuringTheGrace(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	open(t, provider(t, s, h, withGrace(time.Hour)), silo(t, "eu"))
@@ -142,7 +139,7 @@ func TestNgrokIsPatientWithAHeldDomain(t *testing.T) {
 	}
 }
 
-func TestNgrokSaysWhoseSessionItIs(t *testing.T) {
+func TestNgrokLogsAccountAndWarnsOnce(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{Account: "ada " + token, Plan: "free", Deprecated: time.Date(2031, 2, 3, 0, 0, 0, 0, time.UTC)}), newHistory()
 	var warned []string
@@ -163,13 +160,13 @@ func TestNgrokSaysWhoseSessionItIs(t *testing.T) {
 	if logs := strings.Join(h.logs, "\n"); !strings.Contains(logs, "ngrok: connected to "+s.Addr()+", account ada (authtoken), plan free, region test") {
 		t.Errorf("logged:\n%s", logs)
 	}
-	// The service says it at each connection.
+	// The service repeats its warning at each connection.
 	if len(warned) != 1 || !strings.Contains(warned[0], "from 2031-02-03 on: upgrade silo") {
 		t.Errorf("warned of %q", warned)
 	}
 }
 
-func TestNgrokReportsATokenThatIsRevokedLater(t *testing.T) {
+func TestNgrokReportsARevokedToken(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	open(t, provider(t, s, h), silo(t, "eu"))
@@ -186,7 +183,7 @@ func TestNgrokReportsATokenThatIsRevokedLater(t *testing.T) {
 	}
 }
 
-func TestNgrokLetsAStoppedEndpointRest(t *testing.T) {
+func TestNgrokDoesNotRebindAStoppedEndpoint(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	opened := open(t, provider(t, s, h), silo(t, "control"), silo(t, "eu"))
@@ -199,25 +196,20 @@ func TestNgrokLetsAStoppedEndpointRest(t *testing.T) {
 		t.Errorf("control is %s", state)
 	}
 
-	// The SDK would bind it again and let its clients hang.
+	// The SDK would bind it again, and not answer its clients.
 	s.DropSessions()
 	h.await(t, "control", tunnels.Reconnecting)
 	h.await(t, "control", tunnels.Online)
-	// The service may not have seen the end of the SDK's own connection yet.
-	offline := func() string { return ask(t, s, "eu.acme.test", nil).header.Get("Ngrok-Error-Code") }
-	for bound := time.After(patience); offline() != "ERR_NGROK_3200"; {
-		select {
-		case <-bound:
-			t.Fatalf("the stopped endpoint: %q", offline())
-		case <-time.After(time.Millisecond):
-		}
-	}
+	// The service may not have noticed the end of the last connection yet.
+	waittest.Until(t, "the stopped endpoint is offline", func() bool {
+		return ask(t, s, "eu.acme.test", nil).header.Get("Ngrok-Error-Code") == "ERR_NGROK_3200"
+	})
 	if got := ask(t, s, "control.acme.test", nil).header.Get("Silo"); got != "control" {
 		t.Errorf("%q answered for control", got)
 	}
 }
 
-func TestNgrokClosesInTimeThoughTheServiceIsFrozen(t *testing.T) {
+func TestNgrokClosesWhileTheServiceIsFrozen(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	p := provider(t, s, h)
@@ -236,16 +228,16 @@ func TestNgrokClosesInTimeThoughTheServiceIsFrozen(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	if got := h.states("control") + ", " + h.states("eu"); got != "opening online, opening online" {
-		t.Errorf("closing was told: %s", got)
+		t.Errorf("Close changed a status: %s", got)
 	}
 }
 
-func TestNgrokClosesWhileTheLinkIsDown(t *testing.T) {
+func TestNgrokClosesWhileDisconnected(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	p := provider(t, s, h, withGrace(time.Nanosecond))
 	opened := open(t, p, silo(t, "control"), silo(t, "eu"))
-	s.FailAuth("ERR_NGROK_108") // the SDK waits longer and longer between attempts
+	s.FailAuth("ERR_NGROK_108") // the SDK's backoff grows
 	s.DropSessions()
 	h.awaitCode(t, "eu", tunnels.Lost, "ERR_NGROK_108")
 	if err := opened[1].Close(t.Context()); err != nil {
@@ -260,7 +252,7 @@ func TestNgrokClosesWhileTheLinkIsDown(t *testing.T) {
 	}
 }
 
-func TestNgrokGivesUpOpeningWithItsContext(t *testing.T) {
+func TestNgrokOpenEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	for name, freeze := range map[string]func(*ngroktest.Service){
 		"while connecting": func(s *ngroktest.Service) { s.Freeze() },
@@ -284,11 +276,11 @@ func TestNgrokGivesUpOpeningWithItsContext(t *testing.T) {
 	}
 }
 
-func TestNgrokBoundsTheWaitForAnEndpoint(t *testing.T) {
+func TestNgrokBoundsOpen(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
-	// Long enough for the first one on a machine that is busy with more than this.
-	p := provider(t, s, newHistory(), bounded(3*time.Second))
+	// Long enough for the first one on a busy machine.
+	p := provider(t, s, newHistory(), withTimeout(3*time.Second))
 	open(t, p, silo(t, "control"))
 	s.Freeze()
 	if _, err := p.Open(t.Context(), silo(t, "eu")); failure(t, err).Code != "no_answer" {
@@ -296,7 +288,7 @@ func TestNgrokBoundsTheWaitForAnEndpoint(t *testing.T) {
 	}
 }
 
-func TestNgrokAgainAfterAFailure(t *testing.T) {
+func TestNgrokOpensAfterAFailure(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	p := provider(t, s, newHistory())
@@ -308,7 +300,7 @@ func TestNgrokAgainAfterAFailure(t *testing.T) {
 	open(t, p, silo(t, "eu"))
 }
 
-func TestNgrokTunnelClosesAlone(t *testing.T) {
+func TestNgrokClosesOneTunnel(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	opened := open(t, provider(t, s, newHistory()), silo(t, "control"), silo(t, "eu"))
@@ -318,13 +310,12 @@ func TestNgrokTunnelClosesAlone(t *testing.T) {
 		}
 	}
 	if left := s.Endpoints(); len(left) != 1 || left[0].Host != "control.acme.test" || s.Sessions() != 1 {
-		t.Errorf("left at the service: %v", left)
+		t.Errorf("endpoints left at the service: %v", left)
 	}
 }
 
-// A client that takes nothing of its answer holds nobody up who closes a tunnel, or
-// the other tunnels, whichever server has its connection.
-func TestNgrokClosesBesideAClientThatReadsNothing(t *testing.T) {
+// A client that reads nothing of its answer blocks neither Close nor other tunnels.
+func TestNgrokClosesBesideAStalledClient(t *testing.T) {
 	t.Parallel()
 	for name, asked := range map[string]string{
 		"plain":     "GET / HTTP/1.1\r\nHost: eu.acme.test\r\n\r\n",
@@ -337,7 +328,7 @@ func TestNgrokClosesBesideAClientThatReadsNothing(t *testing.T) {
 				var sent atomic.Int64
 				done := make(chan struct{})
 				defer close(done)
-				go func() { // until nothing is taken any more
+				go func() { // until the client's buffers are full
 					for before := int64(-1); before != sent.Load(); {
 						before = sent.Load()
 						select {
@@ -366,7 +357,7 @@ func TestNgrokClosesBesideAClientThatReadsNothing(t *testing.T) {
 			}
 			defer func() { _ = conn.Close() }()
 			_, _ = io.WriteString(conn, asked)
-			<-stuck
+			waittest.Receive(t, stuck, "a stalled answer")
 			if err := opened[0].Close(t.Context()); err != nil {
 				t.Error(err)
 			}

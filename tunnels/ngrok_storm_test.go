@@ -16,14 +16,15 @@ import (
 
 	"silo/tunnels"
 	"silo/tunnels/ngroktest"
+	"silo/wait/waittest"
 )
 
-// asked is a number from the environment, or the ordinary one.
-func asked(t *testing.T, name string, ordinary int) int {
+// fromEnv returns a number from the environment, or a default.
+func fromEnv(t *testing.T, name string, fallback int) int {
 	t.Helper()
 	value := os.Getenv(name)
 	if value == "" {
-		return ordinary
+		return fallback
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil {
@@ -32,13 +33,13 @@ func asked(t *testing.T, name string, ordinary int) int {
 	return n
 }
 
-// load asks silos again and again, and counts what became of it.
+// load sends requests to silos repeatedly and counts their outcomes.
 type load struct {
 	passed, failed, hung atomic.Int64
 	last                 atomic.Value // the last failure
 }
 
-// run asks host until ctx ends, on connections of its own.
+// run sends requests for host until ctx ends, on its own connections.
 func (l *load) run(ctx context.Context, s *ngroktest.Service, host, want string) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -57,13 +58,13 @@ func (l *load) run(ctx context.Context, s *ngroktest.Service, host, want string)
 	}
 }
 
-// errNotTheSilo is an answer that came from elsewhere.
+// errNotTheSilo is an answer that did not come from the silo.
 var errNotTheSilo = errors.New("not the silo's answer")
 
 // await waits until n more requests have passed.
 func (l *load) await(t *testing.T, n int64) {
 	t.Helper()
-	before, bound := l.passed.Load(), time.After(patience)
+	before, bound := l.passed.Load(), time.After(waittest.Limit)
 	for l.passed.Load() < before+n {
 		select {
 		case <-time.After(time.Millisecond):
@@ -74,7 +75,7 @@ func (l *load) await(t *testing.T, n int64) {
 }
 
 func (l *load) ask(ctx context.Context, transport http.RoundTripper, s *ngroktest.Service, host, want string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, waittest.Limit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.PublicAddr()+"/", strings.NewReader("body"))
 	if err != nil {
@@ -92,9 +93,9 @@ func (l *load) ask(ctx context.Context, transport http.RoundTripper, s *ngroktes
 	return nil
 }
 
-// Requests that are under way when the session breaks may fail; none hangs, and
-// every tunnel comes back each time.
-func TestNgrokComesBackFromEveryDrop(t *testing.T) {
+// Requests that are in flight when the session breaks may fail, but none hangs, and
+// every tunnel reconnects each time.
+func TestNgrokReconnectsAfterEveryDrop(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	names := []string{"control", "us", "eu"}
@@ -113,7 +114,7 @@ func TestNgrokComesBackFromEveryDrop(t *testing.T) {
 		loading.Go(func() { loads.run(ctx, s, specs[i%len(specs)].Domain, names[i%len(names)]) })
 	}
 	var dropped, away []time.Duration
-	for i := range asked(t, "SILO_NGROK_DROPS", 10) {
+	for i := range fromEnv(t, "SILO_NGROK_DROPS", 10) {
 		outage := i%2 == 1
 		if outage { // the service is gone for a while, too
 			s.CloseListener()
@@ -143,14 +144,14 @@ func TestNgrokComesBackFromEveryDrop(t *testing.T) {
 	loading.Wait()
 	slices.Sort(dropped)
 	slices.Sort(away)
-	t.Logf("back after a drop: median %v, slowest %v; after an outage: median %v, slowest %v; %d requests passed, %d failed, %d hung",
+	t.Logf("reconnected after a drop: median %v, slowest %v; after an outage: median %v, slowest %v; %d requests passed, %d failed, %d hung",
 		dropped[len(dropped)/2], dropped[len(dropped)-1], away[len(away)/2], away[len(away)-1], loads.passed.Load(), loads.failed.Load(), loads.hung.Load())
 	if loads.hung.Load() > 0 || loads.passed.Load() == 0 {
 		t.Errorf("%d requests hung, %d passed", loads.hung.Load(), loads.passed.Load())
 	}
 	for _, name := range names {
 		if got := ask(t, s, name+".acme.test", nil).header.Get("Silo"); got != name {
-			t.Errorf("asked %s: %q answered", name, got)
+			t.Errorf("a request for %s: %q answered", name, got)
 		}
 	}
 }

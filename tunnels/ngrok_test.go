@@ -22,24 +22,21 @@ import (
 
 	"silo/tunnels"
 	"silo/tunnels/ngroktest"
+	"silo/wait/waittest"
 )
 
 const (
 	token = "2abcDEF_thetokenwhichmustneverbeshown"
 
-	// prompt bounds what must not take long: far above what it takes here, on a
-	// busy machine too, below the 15 s and 30 s of what it must not wait for.
+	// prompt is far longer than an immediate failure takes, even on a busy machine,
+	// and shorter than the 15 s and 30 s of the timeouts that it must not wait for.
 	prompt = 10 * time.Second
-
-	// patience bounds what must come about at all, on however busy a machine.
-	patience = 30 * time.Second
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The SDK's own, which nobody can end: its wait before another attempt
-		// (up to 30 s), and a heartbeat that notices its session's end with the
-		// next beat.
+		// The SDK's own, which cannot be ended: its wait before another attempt (up to
+		// 30 s), and a heartbeat that notices the end of its session at the next beat.
 		goleak.IgnoreAnyFunction("golang.ngrok.com/ngrok/internal/tunnel/client.(*reconnectingSession).connect"),
 		goleak.IgnoreAnyFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).requester"),
 		goleak.IgnoreAnyFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).check"),
@@ -61,7 +58,7 @@ func service(t *testing.T, options ngroktest.Options) *ngroktest.Service {
 	return s
 }
 
-// history is every Status that tunnels took on.
+// history records every Status of the tunnels.
 type history struct {
 	mu   sync.Mutex // guards all below
 	all  map[string][]tunnels.Status
@@ -98,7 +95,7 @@ func (h *history) states(name string) string {
 	return strings.Join(states, " ")
 }
 
-// await waits for name to take on state, after what was awaited of it before.
+// await waits for the next change of name to state.
 func (h *history) await(t *testing.T, name string, state tunnels.State) tunnels.Status {
 	t.Helper()
 	return h.awaitCode(t, name, state, "")
@@ -106,7 +103,7 @@ func (h *history) await(t *testing.T, name string, state tunnels.State) tunnels.
 
 func (h *history) awaitCode(t *testing.T, name string, state tunnels.State, code string) tunnels.Status {
 	t.Helper()
-	bound := time.After(patience)
+	limit := time.After(waittest.Limit)
 	for {
 		status, wake := h.next(name, state, code)
 		if wake == nil {
@@ -114,13 +111,13 @@ func (h *history) awaitCode(t *testing.T, name string, state tunnels.State, code
 		}
 		select {
 		case <-wake:
-		case <-bound:
+		case <-limit:
 			t.Fatalf("%s is not %s %s: %s", name, state, code, h.states(name))
 		}
 	}
 }
 
-// next looks for a status, and without one returns what to wait for.
+// next returns the next status that matches, or else a channel to wait on.
 func (h *history) next(name string, state tunnels.State, code string) (tunnels.Status, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -158,7 +155,7 @@ func provider(t *testing.T, s *ngroktest.Service, h *history, setups ...setup) t
 	return p
 }
 
-func bounded(wait time.Duration) setup {
+func withTimeout(wait time.Duration) setup {
 	return func(c *tunnels.Config) { c.Ngrok.AnswerTimeout = wait }
 }
 
@@ -206,14 +203,14 @@ func open(t *testing.T, p tunnels.Provider, specs ...tunnels.Spec) []tunnels.Tun
 	return opened
 }
 
-// reply is a response that has been read to its end.
+// reply is a response with its whole body.
 type reply struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// ask asks the public side of the service.
+// ask sends a request to the public side of the service.
 func ask(t *testing.T, s *ngroktest.Service, host string, body []byte) reply {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.PublicAddr()+"/", bytes.NewReader(body))
@@ -238,10 +235,10 @@ func failure(t *testing.T, err error) *tunnels.Error {
 	t.Helper()
 	e, is := errors.AsType[*tunnels.Error](err)
 	if !is {
-		t.Fatalf("no *Error: %v", err)
+		t.Fatalf("not an *Error: %v", err)
 	}
 	if strings.Contains(err.Error()+e.Text+e.Hint, token) {
-		t.Errorf("the authtoken is shown: %v", err)
+		t.Errorf("the error shows the authtoken: %v", err)
 	}
 	return e
 }
@@ -269,7 +266,7 @@ func TestNgrokServesAllSilosOnOneSession(t *testing.T) {
 			_, _ = rand.Read(sent)
 			got := ask(t, s, name+".acme.test", sent)
 			if got.header.Get("Silo") != name || !bytes.Equal(got.body, sent) {
-				t.Errorf("asked %s: %q answered with %d bytes", name, got.header.Get("Silo"), len(got.body))
+				t.Errorf("a request for %s: %q answered with %d bytes", name, got.header.Get("Silo"), len(got.body))
 			}
 			if want := "127.0.0.1 " + name + ".acme.test https"; got.header.Get("Seen-Forwarded") != want {
 				t.Errorf("forwarded %q, want %q", got.header.Get("Seen-Forwarded"), want)
@@ -288,11 +285,11 @@ func TestNgrokServesAllSilosOnOneSession(t *testing.T) {
 	}
 	for _, name := range names {
 		if got := h.states(name); got != "opening online" {
-			t.Errorf("%s went %s", name, got)
+			t.Errorf("%s: states %s", name, got)
 		}
 	}
 	if _, err := p.Open(t.Context(), specs[0]); err == nil {
-		t.Error("a closed provider opens")
+		t.Error("Open succeeds after Close")
 	}
 }
 
@@ -339,7 +336,7 @@ func TestNgrokPassesStreamsAndUpgrades(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("no upgrade: %v %v", response, err)
 	}
-	// Each line is awaited before the next is sent: nothing may hold one back.
+	// Wait for each line before sending the next one: nothing may buffer it.
 	for _, line := range []string{"one\n", "two\n", "three\n"} {
 		_, _ = io.WriteString(conn, line)
 		if got, err := reader.ReadString('\n'); err != nil || got != line {
@@ -348,7 +345,7 @@ func TestNgrokPassesStreamsAndUpgrades(t *testing.T) {
 	}
 }
 
-func TestNgrokDoesNotHoldEventsBack(t *testing.T) {
+func TestNgrokStreamsEvents(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	next := make(chan string)
@@ -378,7 +375,7 @@ func TestNgrokDoesNotHoldEventsBack(t *testing.T) {
 	close(next)
 }
 
-func TestNgrokAnswersWhileASiloStarts(t *testing.T) {
+func TestNgrokAnswersWhileSiloStarts(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	spec := tunnels.Spec{
@@ -392,11 +389,11 @@ func TestNgrokAnswersWhileASiloStarts(t *testing.T) {
 	}
 }
 
-func TestNgrokFailsFastAndTyped(t *testing.T) {
+func TestNgrokErrorsAreImmediateAndTyped(t *testing.T) {
 	t.Parallel()
 	codes := map[string]struct {
 		class tunnels.Class
-		auth  bool // an answer to the authentication, not to the endpoint
+		auth  bool // the answer to the authentication, not to a bind
 		text  string
 	}{
 		"ERR_NGROK_102":  {tunnels.Fatal, true, "payment"},
@@ -451,13 +448,13 @@ func TestNgrokFailsFastAndTyped(t *testing.T) {
 				t.Errorf("reads %q", err)
 			}
 			if left := s.Endpoints(); len(left) != 0 {
-				t.Errorf("left at the service: %v", left)
+				t.Errorf("endpoints left at the service: %v", left)
 			}
 		})
 	}
 }
 
-func TestNgrokRefusesAWrongTokenAndAnUnreservedDomain(t *testing.T) {
+func TestNgrokReportsAWrongTokenAndAnUnreservedDomain(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{Tokens: []string{token}, Domains: []string{"control.acme.test", "eu.acme.test"}, Endpoints: 2})
 	wrong := provider(t, s, newHistory(), func(c *tunnels.Config) { c.Ngrok.Authtoken = "other" })
@@ -469,15 +466,15 @@ func TestNgrokRefusesAWrongTokenAndAnUnreservedDomain(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if left := s.Endpoints(); len(left) != 0 {
-		t.Errorf("left at the service: %v", left)
+		t.Errorf("endpoints left at the service: %v", left)
 	}
 }
 
-func TestNgrokWithoutAServiceFailsAtOnce(t *testing.T) {
+func TestNgrokFailsAtOnceWithoutAService(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	other := service(t, ngroktest.Options{})
-	const closed = "127.0.0.1:1" // a port that was free a moment ago is soon another test's
+	const closed = "127.0.0.1:1" // a fixed port, because another test may soon listen on one that was free
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -502,7 +499,7 @@ func TestNgrokWithoutAServiceFailsAtOnce(t *testing.T) {
 		"not TLS":    {func(c *tunnels.Config) { c.Ngrok.ServerAddr = plain.Listener.Addr().String() }, "untrusted", "does not speak TLS"},
 		"silent": {func(c *tunnels.Config) {
 			c.Ngrok.ServerAddr = silent.Addr().String()
-			bounded(200 * time.Millisecond)(c)
+			withTimeout(200 * time.Millisecond)(c)
 		}, "no_answer", "does not answer"},
 		"no token":    {func(c *tunnels.Config) { c.Ngrok.Authtoken = "" }, "no_authtoken", "NGROK_AUTHTOKEN"},
 		"no CA file":  {func(c *tunnels.Config) { c.Ngrok.RootCAs += ".gone" }, "bad_root_cas", "no such file"},
@@ -532,7 +529,7 @@ func TestNgrokWithoutAServiceFailsAtOnce(t *testing.T) {
 	}
 }
 
-func TestNgrokRefusesWhatTheSDKWouldPanicAt(t *testing.T) {
+func TestNgrokRejectsInvalidOptions(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
 	p := provider(t, s, newHistory())

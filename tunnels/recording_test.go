@@ -5,13 +5,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"silo/traffic"
 	"silo/tunnels"
 	"silo/tunnels/ngroktest"
+	"silo/wait/waittest"
 )
 
-// recorder is a Recording that takes every caller for the region us.
+// recorder returns a Recording that identifies every caller as the region us.
 func recorder() *tunnels.Recording {
 	us := "us"
 	return &tunnels.Recording{
@@ -20,9 +22,10 @@ func recorder() *tunnels.Recording {
 	}
 }
 
-// only waits until the only exchange of a log has ended.
+// only returns the only exchange of a log, once it has ended.
 func only(t *testing.T, log *traffic.Log) traffic.Exchange {
 	t.Helper()
+	limit := time.After(waittest.Limit)
 	for {
 		list, _, changed := log.Since(0, traffic.Filter{})
 		if len(list) == 1 && list[0].State != traffic.Open {
@@ -30,19 +33,19 @@ func only(t *testing.T, log *traffic.Log) traffic.Exchange {
 		}
 		select {
 		case <-changed:
-		case <-t.Context().Done():
-			t.Fatalf("got %+v", list)
+		case <-limit:
+			t.Fatalf("the log has %+v", list)
 		}
 	}
 }
 
-// replayed makes an exchange again through its tunnel.
+// replayed replays an exchange through its tunnel and compares the answers.
 func replayed(t *testing.T, tunnel tunnels.Tunnel, e traffic.Exchange) {
 	t.Helper()
 	me := "me"
 	again, err := tunnel.Replay(t.Context(), e, traffic.Caller{Program: &me})
 	if err != nil || again.Status != e.Status || string(again.Response.Body) != string(e.Response.Body) || *again.ReplayOf != e.ID || again.Caller.Name() != "me" {
-		t.Errorf("again %+v, %v", again, err)
+		t.Errorf("replayed %+v, %v", again, err)
 	}
 }
 
@@ -89,10 +92,10 @@ func TestNgrokRecords(t *testing.T) {
 	replayed(t, tunnel, e)
 }
 
-func TestWhatPassesSiloByIsNotMadeAgain(t *testing.T) {
+func TestExternalCannotReplay(t *testing.T) {
 	t.Parallel()
 	tunnel := open(t, other(t, tunnels.External, newHistory()), tunnels.Spec{Name: "eu", URL: "https://eu.example.com"})[0]
 	if _, err := tunnel.Replay(t.Context(), traffic.Exchange{Method: http.MethodGet, Path: "/"}, traffic.Caller{}); err == nil {
-		t.Error("made again through nothing")
+		t.Error("replayed without a proxy")
 	}
 }

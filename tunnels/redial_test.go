@@ -5,6 +5,8 @@ import (
 	"net"
 	"testing"
 	"testing/synctest"
+
+	"silo/wait/waittest"
 )
 
 // On a connection that is made earlier, the SDK may lose the service's answer.
@@ -32,7 +34,7 @@ func TestRedialerWaitsForTheSDK(t *testing.T) {
 		}
 		ctx := &readyContext{Context: t.Context(), ready: ready}
 		_, _ = ctx.Done(), ctx.Done()
-		if err := <-dialled; err != nil {
+		if err := waittest.Receive(t, dialled, "the connection"); err != nil {
 			t.Error(err)
 		}
 	})

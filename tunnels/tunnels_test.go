@@ -71,7 +71,7 @@ func TestLocalServesOnTheGivenListener(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", spec.Listener.Addr().String()); err == nil {
-		t.Error("the edge is still open")
+		t.Error("the listener is still open")
 	}
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
@@ -82,11 +82,11 @@ func TestLocalServesOnTheGivenListener(t *testing.T) {
 		t.Errorf("opened after Close: %v", err)
 	}
 	if got := h.states("eu"); got != "opening online" {
-		t.Errorf("eu went %s", got)
+		t.Errorf("eu: states %s", got)
 	}
 }
 
-func TestLocalReportsAnEdgeThatFails(t *testing.T) {
+func TestLocalReportsAFailedListener(t *testing.T) {
 	t.Parallel()
 	h := newHistory()
 	spec := silo(t, "eu")
@@ -129,7 +129,7 @@ func TestFixedAddresses(t *testing.T) {
 		})
 	}
 	if _, err := other(t, tunnels.External, newHistory()).Open(t.Context(), tunnels.Spec{Name: "eu"}); err == nil {
-		t.Error("an external address out of nothing")
+		t.Error("opened an external tunnel without an address")
 	}
 }
 
@@ -140,38 +140,38 @@ func TestNewRefusesAnUnknownProvider(t *testing.T) {
 	}
 }
 
-// pigeons is a provider that loses those silos that are named lost.
-type pigeons struct{ closed chan string }
+// fakeProvider fails for the silo "lost" and blocks for the silo "slow".
+type fakeProvider struct{ closed chan string }
 
-type pigeon struct {
+type fakeTunnel struct {
 	tunnels.Tunnel
 	name   string
 	closed chan string
 }
 
-func (p pigeons) Open(ctx context.Context, spec tunnels.Spec) (tunnels.Tunnel, error) {
+func (p fakeProvider) Open(ctx context.Context, spec tunnels.Spec) (tunnels.Tunnel, error) {
 	switch spec.Name {
 	case "lost":
-		return nil, errors.New("shot down")
+		return nil, errors.New("refused")
 	case "slow":
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return pigeon{name: spec.Name, closed: p.closed}, nil
+	return fakeTunnel{name: spec.Name, closed: p.closed}, nil
 }
-func (p pigeons) Close(context.Context) error { return nil }
+func (p fakeProvider) Close(context.Context) error { return nil }
 
-func (p pigeon) Close(context.Context) error {
+func (p fakeTunnel) Close(context.Context) error {
 	p.closed <- p.name
 	return nil
 }
 
 func TestOpenAllIsAllOrNothing(t *testing.T) {
 	t.Parallel()
-	p := pigeons{closed: make(chan string, 2)}
+	p := fakeProvider{closed: make(chan string, 2)}
 	specs := []tunnels.Spec{{Name: "control"}, {Name: "slow"}, {Name: "lost"}, {Name: "eu"}}
 	opened, err := tunnels.OpenAll(t.Context(), p, specs)
-	if opened != nil || err == nil || err.Error() != "open tunnel for lost: shot down" {
+	if opened != nil || err == nil || err.Error() != "open tunnel for lost: refused" {
 		t.Errorf("got %v, %v", opened, err)
 	}
 	if len(p.closed) != 2 {
