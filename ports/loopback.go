@@ -13,9 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoPort reports that no free port, or no two consecutive ones, were found.
-var errNoPort = errors.New("no free port was found")
-
 // hasIPv6 reports whether ::1 can be listened on.
 var hasIPv6 = sync.OnceValue(func() bool {
 	l, err := listen(context.Background(), "tcp6", "::1", 0)
@@ -44,9 +41,9 @@ func listenSpan(ctx context.Context, first, span int) (listeners []net.Listener,
 	return listeners, nil, nil
 }
 
-// listenBoth listens on both loopback addresses. Port 0 is one of the kernel's choice.
+// listenBoth listens on both loopback addresses.
 func listenBoth(ctx context.Context, port int) ([]net.Listener, error) {
-	if port != 0 && accepts(ctx, port) {
+	if accepts(ctx, port) {
 		return nil, unix.EADDRINUSE
 	}
 	four, err := listen(ctx, "tcp4", "127.0.0.1", port)
@@ -56,7 +53,7 @@ func listenBoth(ctx context.Context, port int) ([]net.Listener, error) {
 	if !hasIPv6() {
 		return []net.Listener{four}, nil
 	}
-	six, err := listen(ctx, "tcp6", "::1", portOf(four))
+	six, err := listen(ctx, "tcp6", "::1", port)
 	if err != nil {
 		return nil, errors.Join(err, four.Close())
 	}
@@ -72,8 +69,7 @@ const (
 	maxTries = 100
 )
 
-// listenAny listens on span random ports or, if it finds none, on ports of the
-// kernel's choice.
+// listenAny listens on span random ports.
 func listenAny(ctx context.Context, span int) (int, []net.Listener, error) {
 	for range maxTries {
 		first := anyFirst + rand.IntN(anyCount) //nolint:gosec // G404: it need not be unpredictable
@@ -85,32 +81,7 @@ func listenAny(ctx context.Context, span int) (int, []net.Listener, error) {
 			return 0, nil, err
 		}
 	}
-	return listenEphemeral(ctx, span)
-}
-
-// listenEphemeral listens on span ports of the kernel's choice.
-func listenEphemeral(ctx context.Context, span int) (int, []net.Listener, error) {
-	for range maxTries {
-		listeners, err := listenBoth(ctx, 0)
-		if errors.Is(err, unix.EADDRINUSE) { // on ::1
-			continue
-		}
-		if err != nil {
-			return 0, nil, err
-		}
-		first := portOf(listeners[0])
-		if span == 1 {
-			return first, listeners, nil
-		}
-		next, taken, err := listenSpan(ctx, min(first+1, maxPort), span-1)
-		if err == nil && len(taken) == 0 {
-			return first, append(listeners, next...), nil
-		}
-		if err := errors.Join(err, closeAll(listeners)); err != nil {
-			return 0, nil, err
-		}
-	}
-	return 0, nil, errNoPort
+	return 0, nil, fmt.Errorf("none of %d random ports from %d is free", maxTries, anyFirst)
 }
 
 func listen(ctx context.Context, network, host string, port int) (net.Listener, error) {

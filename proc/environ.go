@@ -1,6 +1,9 @@
 package proc
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // LookupEnv returns the values of variables in the environment with which a process
 // was started, or that of its nearest ancestor that has all of them. It reports
@@ -23,17 +26,20 @@ func LookupEnv(pid int, names ...string) (values []string, ok bool) {
 
 // lookup finds variables in the NUL-terminated strings of an environment.
 func lookup(environ []byte, names []string) ([]string, bool) {
-	values := make([]string, len(names))
-	has := make([]bool, len(names))
-	found := 0
+	found := map[string]string{}
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		name, value, _ := bytes.Cut(entry, []byte("="))
-		for i, wanted := range names {
-			if string(name) == wanted && !has[i] {
-				values[i], has[i] = string(value), true
-				found++
-			}
+		name, value, _ := strings.Cut(string(entry), "=")
+		if _, repeated := found[name]; !repeated { // the first one counts, as in getenv(3)
+			found[name] = value
 		}
 	}
-	return values, found == len(names)
+	values := make([]string, len(names))
+	for i, name := range names {
+		value, ok := found[name]
+		if !ok {
+			return nil, false
+		}
+		values[i] = value
+	}
+	return values, true
 }

@@ -162,16 +162,6 @@ func (g *Guard) dismiss() {
 	}
 }
 
-// starting records that a tree is about to be started.
-func (g *Guard) starting(pipe, marker string) {
-	g.write(entry{Fork: starting, Marker: marker, Pipe: pipe})
-}
-
-// aborted records that it was not started.
-func (g *Guard) aborted(pipe, marker string) {
-	g.write(entry{Fork: aborted, Marker: marker, Pipe: pipe})
-}
-
 // started records the leader of a new tree.
 func (g *Guard) started(p *Process) {
 	e := entry{Leader: p.pid, Start: p.start, Marker: p.marker, Pipe: p.pipe}
@@ -180,9 +170,6 @@ func (g *Guard) started(p *Process) {
 	}
 	g.write(e)
 }
-
-// swept records that nothing is left of a tree, whose PIDs may then be reused.
-func (g *Guard) swept(p *Process) { g.write(entry{Swept: p.pid}) }
 
 // write appends a line to the journal with one write, so that lines of two
 // goroutines do not mix. If it fails, trees are still found by their markers.

@@ -240,9 +240,9 @@ func TestJournalFindsATreeWithoutALeader(t *testing.T) {
 			}
 			defer func() { _ = file.Close() }()
 			guard := &Guard{journal: file}
-			guard.starting(outputOf(writer), "MARKER="+t.Name())
+			guard.write(entry{Fork: starting, Pipe: outputOf(writer), Marker: "MARKER=" + t.Name()})
 			if !found {
-				guard.aborted(outputOf(writer), "MARKER="+t.Name())
+				guard.write(entry{Fork: aborted, Pipe: outputOf(writer), Marker: "MARKER=" + t.Name()})
 			}
 			_ = writer.Close()
 

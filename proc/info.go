@@ -16,8 +16,6 @@ type Info struct {
 	State     string        // the kernel's letter: R, S, D, T (stopped), Z (zombie)
 	CPU       time.Duration // user and system time, without its children
 	RSS       int64         // resident bytes, including shared pages
-
-	threads int // 0: unknown
 }
 
 func (i Info) zombie() bool { return i.State == "Z" || i.State == "X" }

@@ -99,11 +99,7 @@ func (j *Journal) End(ctx context.Context, grace time.Duration) ([]Info, error) 
 	for _, info := range killed {
 		found[info.PID] = info
 	}
-	var list []Info
-	for _, pid := range slices.Sorted(maps.Keys(found)) {
-		list = append(list, found[pid])
-	}
-	return list, err
+	return slices.SortedFunc(maps.Values(found), func(a, b Info) int { return a.PID - b.PID }), err
 }
 
 // terminate sends TERM to all members and waits until they have ended or grace is

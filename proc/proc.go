@@ -127,11 +127,11 @@ func Start(spec Spec) (*Process, error) {
 func (p *Process) launch(cmd *exec.Cmd) error {
 	guard := children.currentGuard()
 	if guard != nil && p.terminal == nil {
-		guard.starting(p.pipe, p.marker)
+		guard.write(entry{Fork: starting, Pipe: p.pipe, Marker: p.marker})
 	}
 	if err := children.start(cmd); err != nil {
 		if guard != nil && p.terminal == nil {
-			guard.aborted(p.pipe, p.marker)
+			guard.write(entry{Fork: aborted, Pipe: p.pipe, Marker: p.marker})
 		}
 		return err
 	}

@@ -50,7 +50,7 @@ func (p *Process) Stop(ctx context.Context, signal string, grace time.Duration, 
 		_ = p.terminal.Close()
 	}
 	if guard := children.currentGuard(); guard != nil && len(p.result.Left) == 0 {
-		guard.swept(p)
+		guard.write(entry{Swept: p.pid}) // its PIDs may be reused
 	}
 	close(p.stopped)
 	return p.result

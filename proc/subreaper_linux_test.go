@@ -112,7 +112,7 @@ func TestParseStat(t *testing.T) {
 	got, err := parseStat([]byte(line))
 	want := Info{
 		PID: 4242, PPID: 1, PGID: 4242, SID: 4240, StartTime: "987654", Name: "a) b (c)", State: "S",
-		CPU: 2e9, RSS: int64(25 * os.Getpagesize()), threads: 3,
+		CPU: 2e9, RSS: int64(25 * os.Getpagesize()),
 	}
 	if err != nil || got != want {
 		t.Errorf("parseStat = %+v, %v; want %+v", got, err, want)

@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,19 +23,8 @@ const sweepRounds = 3
 // this process and its ancestors: a user may run silo in a shell inside a tree.
 // macOS hides the environment of system programs.
 func FindMarked(marker string) []Info {
-	return readAll(sweepRounds).without(os.Getpid()).descendants(func(info Info) bool {
-		return !info.zombie() && contains(environment(info.PID), marker)
-	})
-}
-
-// contains reports whether one of the NUL-terminated strings is the marker.
-func contains(environ []byte, marker string) bool {
-	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		if string(entry) == marker {
-			return true
-		}
-	}
-	return false
+	m := matcher{markers: map[string]bool{marker: true}}
+	return readAll(sweepRounds).without(os.Getpid()).descendants(m.matches)
 }
 
 // KillMarked kills the processes that FindMarked returns, repeatedly, until there

@@ -90,11 +90,7 @@ func (t table) readDescendants(roots []int) bool {
 		if _, there := t[pid]; there || !t.read(pid) {
 			continue // a zombie has no children any more
 		}
-		threads := []int{pid}
-		if t[pid].threads != 1 {
-			threads = numbers(procPath(pid, "task"))
-		}
-		for _, thread := range threads {
+		for _, thread := range numbers(procPath(pid, "task")) {
 			pids, err := childrenOf(pid, thread)
 			if err != nil && thread == pid && Alive(pid, t[pid].StartTime) {
 				return false
@@ -174,7 +170,6 @@ func parseStat(text []byte) (Info, error) {
 		PGID:      int(number(fields[2])),
 		SID:       int(number(fields[3])),
 		CPU:       time.Duration(number(fields[11])+number(fields[12])) * (time.Second / userHZ),
-		threads:   int(number(fields[17])),
 		StartTime: fields[19],
 		RSS:       number(fields[21]) * int64(os.Getpagesize()),
 	}, nil
