@@ -15,25 +15,25 @@ import (
 
 func (a *app) proxyCommand() *cli.Command {
 	return &cli.Command{
-		Name: "proxy", Category: categoryRequests, ArgsUsage: "SILO",
-		Usage: "hand whole requests on to a silo, as Sentry's gateway does, until Ctrl-C; print the URL that takes them",
+		Name: "proxy", ArgsUsage: "SILO", Category: categoryRequests,
+		Usage: "Forward requests to a silo until Ctrl-C",
+		Description: `proxy listens on a port and forwards whole requests to a silo, as Sentry's gateway does: query,
+status, headers and body are unchanged. It prints the URL that it listens on.`,
+		UsageText: "silo proxy us\nsilo proxy control --listen 127.0.0.1:8080",
 		Flags: append(callerFlags(),
-			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "take requests at `HOST:PORT`; port 0 is any free one"},
-			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "answer 504 where the silo's answer does not begin within `DURATION`"},
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "listen on `HOST:PORT`; port 0 is any free one"},
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "answer 504 if the silo's answer does not begin within `DURATION`"},
 		),
 		Action: a.proxy,
 	}
 }
 
 func (a *app) proxy(c *cli.Context) error {
-	if err := oneOf("--via", c.String("via"), "address", "direct"); err != nil {
+	if err := checkCallerFlags(c); err != nil {
 		return err
 	}
 	if c.NArg() != 1 {
 		return &usageError{text: "silo proxy takes one silo", hint: "silo proxy control --listen 127.0.0.1:8080"}
-	}
-	if c.Duration("timeout") < 0 {
-		return &usageError{text: "--timeout cannot be negative"}
 	}
 	silo, err := a.siloClient(c, c.Args().First())
 	if err != nil {
@@ -45,7 +45,7 @@ func (a *app) proxy(c *cli.Context) error {
 	}
 	forward := silo.Proxy(c.Duration("timeout"))
 	defer forward.Close()
-	at := reached(listener.Addr())
+	at := listenURL(listener.Addr())
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, map[string]string{"silo": silo.Name(), "url": at})
 	} else {
@@ -55,11 +55,12 @@ func (a *app) proxy(c *cli.Context) error {
 		_ = listener.Close()
 		return err
 	}
-	a.note("requests there go to " + silo.Name() + "; Ctrl-C ends it")
+	a.note("forwards requests to " + silo.Name() + "; press Ctrl-C to stop")
 	return proxy.Serve(c.Context, listener, forward, a.note)
 }
 
-// listenAt opens --listen. On loopback whoever has the port is named.
+// listenAt opens the address of --listen. If a loopback port is taken, the error names
+// the process that uses it.
 func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error) {
 	host, service, err := net.SplitHostPort(address)
 	port, notNumber := strconv.ParseUint(service, 10, 16)
@@ -69,14 +70,14 @@ func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error
 	if port == 0 || host != "127.0.0.1" && host != "localhost" {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
-			return nil, exitWith(exitFailed, err.Error(), "--listen names another address")
+			return nil, exitWith(exitFailed, err.Error(), "--listen 127.0.0.1:0, for any free port")
 		}
 		return listener, nil
 	}
 	const name = "--listen"
 	reserved, err := ports.Reserve(ctx, []ports.Request{{Name: name, Port: int(port), Fixed: true}})
 	if taken, ok := errors.AsType[ports.Conflicts](err); ok {
-		hints := []string{"--listen 127.0.0.1:0 takes any free port"}
+		hints := []string{"--listen 127.0.0.1:0, for any free port"}
 		if command := a.freePortCommand(taken[0]); command != "" {
 			hints = append(hints, command)
 		}
@@ -89,8 +90,8 @@ func (a *app) listenAt(ctx context.Context, address string) (net.Listener, error
 	return reserved.Listener(name)
 }
 
-// reached is the URL of a listener, also of one on every address.
-func reached(at net.Addr) string {
+// listenURL returns the URL of a listener. A wildcard address becomes loopback.
+func listenURL(at net.Addr) string {
 	host, port, _ := net.SplitHostPort(at.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -1,12 +1,9 @@
 package cmd
 
 import (
-	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,11 +14,14 @@ import (
 
 func (a *app) replayCommand() *cli.Command {
 	return &cli.Command{
-		Name: "replay", Category: categoryRequests, ArgsUsage: "ID",
-		Usage: "make a request that passed a tunnel once more, and print the body of the answer as silo request does",
+		Name: "replay", ArgsUsage: "ID", Category: categoryRequests,
+		Usage: "Send a recorded request again",
+		Description: `replay sends a request that passed a tunnel once more, and prints the body of the answer. silo
+requests lists the IDs. A request whose body was not recorded completely cannot be sent again.`,
+		UsageText: "silo replay 42\nsilo replay 42 --to eu -i",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", DefaultText: "the silo that it was for", Usage: "make it of `SILO`"},
-			&cli.BoolFlag{Name: "include", Aliases: []string{"i"}, Usage: "print the answer's status line and headers before its body"},
+			&cli.StringFlag{Name: "to", DefaultText: "the silo that it was for", Usage: "send it to `SILO`"},
+			&cli.BoolFlag{Name: "include", Aliases: []string{"i"}, Usage: "print the status line and headers before the body"},
 		},
 		Action: a.replay,
 	}
@@ -30,11 +30,11 @@ func (a *app) replayCommand() *cli.Command {
 func (a *app) replay(c *cli.Context) error {
 	words := siloArgs(c)
 	if len(words) != 1 {
-		return &usageError{text: "silo replay takes the number of one request", hint: "silo requests lists them"}
+		return &usageError{text: "silo replay takes the ID of one request", hint: "silo requests"}
 	}
 	id, err := strconv.ParseUint(words[0], 10, 64)
 	if err != nil {
-		return &usageError{text: fmt.Sprintf("%q is not the number of a request", words[0]), hint: "silo requests lists them"}
+		return &usageError{text: fmt.Sprintf("%q is not the ID of a request", words[0]), hint: "silo requests"}
 	}
 	supervisor, err := a.dial(c)
 	if err != nil {
@@ -48,62 +48,50 @@ func (a *app) replay(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := unheard(e); err != nil {
-		return err
-	}
-	return a.printReplay(c, e)
-}
-
-// unheard is why an exchange has no answer of its silo, if it has none.
-func unheard(e traffic.Exchange) error {
-	switch {
-	case e.Fault != nil:
+	if e.Fault != nil {
 		return &client.TunnelError{Silo: e.Silo, URL: e.URL(), Status: e.Status, Code: *e.Fault}
-	case e.Status == 0 && e.Error != nil:
-		return exitWith(exitFailed, e.Silo+" gave no answer: "+*e.Error, fmt.Sprintf("silo requests %d shows what was sent", e.ID))
-	case e.Status == 0:
-		return exitWith(exitFailed, e.Silo+" gave no answer", fmt.Sprintf("silo requests %d shows what was sent", e.ID))
+	}
+	if e.Status == 0 {
+		text := e.Silo + " did not answer"
+		if e.Error != nil {
+			text += ": " + *e.Error
+		}
+		return exitWith(exitFailed, text, fmt.Sprintf("silo requests %d shows the request", e.ID))
+	}
+	if err := a.printReplay(c, e); err != nil && !a.results.ReaderClosed() {
+		return err
 	}
 	return nil
 }
 
 func (a *app) printReplay(c *cli.Context, e traffic.Exchange) error {
+	body, reason := e.Response.Body, http.StatusText(e.Status)
 	if e.Response.Truncated {
-		a.messages.Warn(fmt.Sprintf("the first %s of %s that came are kept", ui.Bytes(int64(len(e.Response.Body))), ui.Bytes(e.Response.Bytes)), "silo request shows all of an answer")
+		a.messages.Warn(fmt.Sprintf("only the first %s of %s are recorded", ui.Bytes(int64(len(body))), ui.Bytes(e.Response.Bytes)), "silo request prints a whole answer")
 	}
 	if c.Bool("json") {
-		return writeJSON(a.Stdout, replayedOf(e))
+		r := replayed{ID: e.ID, ReplayOf: e.ReplayOf, Truncated: e.Response.Truncated, response: response{
+			Silo: e.Silo, Method: e.Method, URL: e.URL(), Status: e.Status, Reason: reason, Headers: e.Response.Header,
+		}}
+		if e.Total != nil {
+			r.Duration = *e.Total
+		}
+		r.setBody(body)
+		return writeJSON(a.Stdout, r)
 	}
 	if c.Bool("include") {
-		head := answerHead(e.Proto, fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)), e.Response.Header)
-		if _, err := io.WriteString(a.Stdout, head); err != nil {
+		if err := a.printHead(e.Proto, fmt.Sprintf("%d %s", e.Status, reason), e.Response.Header); err != nil {
 			return err
 		}
 	}
-	_, err := a.Stdout.Write(e.Response.Body)
+	_, err := a.Stdout.Write(body)
 	return err
 }
 
-// replayed is what came of a replay, for programs: what replied is, and which
-// requests it is about.
+// replayed is the result of a replay as --json prints it.
 type replayed struct {
 	ID       uint64  `json:"id"`
 	ReplayOf *uint64 `json:"replay_of"`
-	replied
-	Truncated bool `json:"truncated"` // the body is only the beginning of what came
-}
-
-func replayedOf(e traffic.Exchange) replayed {
-	v := replayed{ID: e.ID, ReplayOf: e.ReplayOf, Truncated: e.Response.Truncated, replied: replied{
-		Silo: e.Silo, Method: e.Method, URL: e.URL(), Status: e.Status, Reason: http.StatusText(e.Status), Headers: e.Response.Header,
-	}}
-	if e.Total != nil {
-		v.Duration = *e.Total
-	}
-	if utf8.Valid(e.Response.Body) {
-		v.Body = new(string(e.Response.Body))
-	} else {
-		v.Base64 = new(base64.StdEncoding.EncodeToString(e.Response.Body))
-	}
-	return v
+	response
+	Truncated bool `json:"truncated"` // the body is only the beginning
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -23,30 +24,48 @@ import (
 
 func (a *app) requestCommand() *cli.Command {
 	return &cli.Command{
-		Name: "request", Category: categoryRequests, ArgsUsage: "SILO [METHOD] PATH",
-		Usage: "make one request to a silo and print the body of its answer, byte for byte as it comes",
+		Name: "request", ArgsUsage: "SILO [METHOD] PATH", Category: categoryRequests,
+		Usage: "Make one request to a silo, as Sentry's silo clients do",
+		Description: `request prints the body of the answer, byte for byte as it arrives. METHOD is GET, or POST if there is
+a body. PATH is sent as given; write a space as %20. The exit code is 0 for any status unless --fail
+is set.`,
+		UsageText: `silo request control /api/0/
+silo request us PUT /api/0/organizations/acme/ -d '{"name": "Acme"}'
+silo request us /_health/ -i --via direct
+silo request us /api/0/internal/rpc/region/ping/ --sign rpc -d @args.json`,
 		Flags: append(callerFlags(),
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "send the header `NAME: VALUE`"},
-			&cli.StringSliceFlag{Name: "data", Aliases: []string{"d"}, Usage: "send `BODY`, as JSON unless a header says otherwise; @FILE sends a file as it is, @- standard input"},
-			&cli.BoolFlag{Name: "include", Aliases: []string{"i"}, Usage: "print the answer's status line and headers before its body"},
-			&cli.BoolFlag{Name: "fail", Usage: "exit 1 where the status is 400 or more; the body is printed all the same"},
-			&cli.StringFlag{Name: "sign", Usage: "sign as Sentry's silos do: `KIND` is rpc or subnet"},
+			&cli.StringSliceFlag{Name: "data", Aliases: []string{"d"}, Usage: "send `BODY`, as JSON unless a header sets another type; @FILE sends a file unchanged, @- standard input"},
+			&cli.BoolFlag{Name: "include", Aliases: []string{"i"}, Usage: "print the status line and headers before the body"},
+			&cli.BoolFlag{Name: "fail", Usage: "exit 1 if the status is 400 or more; the body is still printed"},
+			&cli.StringFlag{Name: "sign", Usage: "sign as Sentry's silos do; `KIND` is rpc or subnet"},
 			&cli.DurationFlag{Name: "timeout", DefaultText: "30s until the answer begins", Usage: "give up after `DURATION`, with exit code 124"},
 		),
 		Action: a.request,
 	}
 }
 
-// callerFlags are what every silo client of the command line takes.
+// callerFlags returns the flags that request and proxy share.
 func callerFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "via", Value: "address", Usage: "`WAY` is address, through the silo's tunnel, or direct, to its backend's own port"},
-		&cli.StringFlag{Name: "as", DefaultText: "the silo in whose environment this runs, if any", Usage: "call as `SILO` would, which Sentry does not let every silo do"},
+		&cli.StringFlag{Name: "as", DefaultText: "the silo in whose environment this runs, if any", Usage: "call as `SILO` would; Sentry does not allow every silo to do so"},
 	}
 }
 
-func (a *app) request(c *cli.Context) error {
+// checkCallerFlags checks the values of --via and --timeout.
+func checkCallerFlags(c *cli.Context) error {
 	if err := oneOf("--via", c.String("via"), "address", "direct"); err != nil {
+		return err
+	}
+	if c.Duration("timeout") < 0 {
+		return &usageError{text: "--timeout cannot be negative"}
+	}
+	return nil
+}
+
+func (a *app) request(c *cli.Context) error {
+	if err := checkCallerFlags(c); err != nil {
 		return err
 	}
 	if c.IsSet("sign") {
@@ -54,10 +73,7 @@ func (a *app) request(c *cli.Context) error {
 			return err
 		}
 	}
-	if c.Duration("timeout") < 0 {
-		return &usageError{text: "--timeout cannot be negative"}
-	}
-	name, request, err := a.requested(c)
+	name, request, err := a.parseRequest(c)
 	if err != nil {
 		return err
 	}
@@ -68,44 +84,49 @@ func (a *app) request(c *cli.Context) error {
 	began := time.Now()
 	answer, err := silo.Do(c.Context, request)
 	if err == nil {
-		defer func() { _ = answer.Body.Close() }() // read, or of no more use
+		defer func() { _ = answer.Body.Close() }() // it was read, or is not needed any longer
 		err = a.printAnswer(c, name, answer, began)
+		if late, ok := errors.AsType[*client.TimeoutError](err); ok {
+			err = exitWith(exitTimeout, fmt.Sprintf("the answer of %s at %s did not end in time", late.Silo, late.URL), "set a longer --timeout")
+		}
 	}
-	if c.Err() != nil && err != nil {
+	switch {
+	case err != nil && a.results.ReaderClosed():
+		return nil // the reader, such as head, has read enough
+	case err != nil && c.Err() != nil:
 		return exitQuietly(exitInterrupted)
-	}
-	if err == nil && c.Bool("fail") && answer.StatusCode >= http.StatusBadRequest {
+	case err == nil && c.Bool("fail") && answer.StatusCode >= http.StatusBadRequest:
 		return exitWith(exitFailed, name+" answered "+answer.Status)
 	}
 	return err
 }
 
-// requested is the request that a command line describes.
-func (a *app) requested(c *cli.Context) (name string, r client.Request, err error) {
+// parseRequest returns the silo's name and the request of the command line.
+func (a *app) parseRequest(c *cli.Context) (name string, r client.Request, err error) {
 	words := siloArgs(c)
 	if len(words) < 2 || len(words) > 3 {
-		return "", r, &usageError{text: "silo request takes a silo, a method or none, and a path", hint: "silo request control GET /api/0/"}
+		return "", r, &usageError{text: "silo request takes a silo, an optional method, and a path", hint: "silo request control GET /api/0/"}
 	}
 	r.Path = words[len(words)-1]
 	if len(words) == 3 {
 		r.Method = words[1]
 	}
 	if !strings.HasPrefix(r.Path, "/") {
-		return "", r, &usageError{text: fmt.Sprintf("the path %q does not begin with a slash", r.Path), hint: "silo request " + words[0] + " GET /api/0/: the silo's address is put before it"}
+		return "", r, &usageError{text: fmt.Sprintf("the path %q does not begin with a slash", r.Path), hint: "silo request " + words[0] + " GET /api/0/"}
 	}
+	// A request line has no room for these (RFC 9112, section 3.2).
 	if i := strings.IndexFunc(r.Path, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }); i >= 0 {
-		return "", r, &usageError{text: fmt.Sprintf("the path %q holds %s", r.Path, unsendable(r.Path[i])), hint: fmt.Sprintf("it is written %%%02X in a path", r.Path[i])}
+		return "", r, &usageError{text: fmt.Sprintf("the path %q contains the character %q", r.Path, r.Path[i]), hint: fmt.Sprintf("write it as %%%02X", r.Path[i])}
 	}
 	r.Sign = sentry.Signature(c.String("sign"))
-	if r.Body, err = a.data(c); err != nil {
+	if r.Body, err = a.requestBody(c); err != nil {
 		return "", r, err
 	}
-	r.Header, r.Host, err = headers(c.StringSlice("header"))
-	if err != nil {
+	if r.Header, r.Host, err = headers(c.StringSlice("header")); err != nil {
 		return "", r, err
 	}
 	if _, given := r.Header["Authorization"]; given && r.Sign == sentry.SignRPC {
-		return "", r, &usageError{text: "--sign rpc writes the header Authorization itself"}
+		return "", r, &usageError{text: "--sign rpc sets the header Authorization itself"}
 	}
 	if _, given := r.Header["Content-Type"]; !given && r.Body != nil && r.Sign != sentry.SignRPC {
 		r.Header.Set("Content-Type", "application/json")
@@ -113,43 +134,28 @@ func (a *app) requested(c *cli.Context) (name string, r client.Request, err erro
 	return words[0], r, nil
 }
 
-// unsendable names what a request's line has another meaning for, or none
-// (RFC 9112, section 3.2).
-func unsendable(c byte) string {
-	switch c {
-	case ' ':
-		return "a space"
-	case '#':
-		return "a #, which begins what browsers keep to themselves"
+// requestBody returns the body of -d, or nil without it. Several are joined as curl
+// joins them. Unlike curl, it sends files unchanged.
+func (a *app) requestBody(c *cli.Context) ([]byte, error) {
+	if !c.IsSet("data") {
+		return nil, nil
 	}
-	return fmt.Sprintf("the control character %q", c)
-}
-
-// data is the body that -d gives; nil without one. Several are joined as curl
-// joins them; files, other than curl's, stay as they are.
-func (a *app) data(c *cli.Context) ([]byte, error) {
-	var body []byte
-	for i, given := range c.StringSlice("data") {
-		part, err := a.part(c, given)
+	var parts [][]byte
+	for _, value := range c.StringSlice("data") {
+		part, err := a.bodyPart(c, value)
 		if err != nil {
 			return nil, err
 		}
-		if i > 0 {
-			body = append(body, '&')
-		}
-		body = append(body, part...)
+		parts = append(parts, part)
 	}
-	if body == nil && c.IsSet("data") {
-		body = []byte{}
-	}
-	return body, nil
+	return append([]byte{}, bytes.Join(parts, []byte("&"))...), nil // never nil
 }
 
-func (a *app) part(c *cli.Context, given string) ([]byte, error) {
-	file, isFile := strings.CutPrefix(given, "@")
+func (a *app) bodyPart(c *cli.Context, value string) ([]byte, error) {
+	file, isFile := strings.CutPrefix(value, "@")
 	switch {
 	case !isFile:
-		return []byte(given), nil
+		return []byte(value), nil
 	case file == "-":
 		part, err := io.ReadAll(a.Stdin)
 		if err != nil {
@@ -170,8 +176,8 @@ func (a *app) part(c *cli.Context, given string) ([]byte, error) {
 	return part, nil
 }
 
-// headers reads what -H gives, in curl's words: "Name:" is not to be sent, and
-// "Name;" has no value.
+// headers parses the values of -H as curl does: "Name:" removes a header, and "Name;"
+// sends it without a value.
 func headers(given []string) (header http.Header, host string, err error) {
 	header = http.Header{}
 	for _, one := range given {
@@ -183,11 +189,11 @@ func headers(given []string) (header http.Header, host string, err error) {
 		name, sent := http.CanonicalHeaderKey(name), strings.TrimSpace(value)
 		switch {
 		case !ok || name == "":
-			return nil, "", &usageError{text: fmt.Sprintf("-H %q is no header", one), hint: `-H "Accept: application/json"`}
+			return nil, "", &usageError{text: fmt.Sprintf("-H %q is not a header", one), hint: `-H "Accept: application/json"`}
 		case name == "Host":
 			host = sent
 		case sentry.DropsHeader(name):
-			return nil, "", &usageError{text: "-H " + name + ": silo clients do not send that header", hint: "it belongs to one connection, or is made for each request"}
+			return nil, "", &usageError{text: "-H " + name + ": silo clients do not send that header", hint: "it belongs to one connection, or is set for each request"}
 		case sent == "" && strings.Contains(one, ":"):
 			header[name] = nil
 		default:
@@ -197,7 +203,7 @@ func headers(given []string) (header http.Header, host string, err error) {
 	return header, host, nil
 }
 
-// siloClient is a client for one silo of the running instance.
+// siloClient returns a client for a silo of the running instance.
 func (a *app) siloClient(c *cli.Context, name string) (*client.Client, error) {
 	dir, err := a.instanceDir(c)
 	if err != nil {
@@ -231,10 +237,20 @@ func (a *app) siloClient(c *cli.Context, name string) (*client.Client, error) {
 
 func (a *app) printAnswer(c *cli.Context, name string, answer *client.Response, began time.Time) error {
 	if c.Bool("json") {
-		return a.answerJSON(name, answer, began)
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			return err
+		}
+		_, reason, _ := strings.Cut(answer.Status, " ")
+		r := response{
+			Silo: name, Method: answer.Request.Method, URL: answer.URL, Status: answer.StatusCode, Reason: reason,
+			Headers: answer.Header, Duration: time.Since(began).Seconds(),
+		}
+		r.setBody(body)
+		return writeJSON(a.Stdout, r)
 	}
 	if c.Bool("include") {
-		if _, err := io.WriteString(a.Stdout, answerHead(answer.Proto, answer.Status, answer.Header)); err != nil {
+		if err := a.printHead(answer.Proto, answer.Status, answer.Header); err != nil {
 			return err
 		}
 	}
@@ -242,8 +258,8 @@ func (a *app) printAnswer(c *cli.Context, name string, answer *client.Response, 
 	return err
 }
 
-// answerHead is an answer's status line and headers, and the empty line below them.
-func answerHead(proto, status string, header http.Header) string {
+// printHead prints the status line and headers of an answer, and an empty line.
+func (a *app) printHead(proto, status string, header http.Header) error {
 	var head strings.Builder
 	fmt.Fprintf(&head, "%s %s\n", proto, status)
 	for _, name := range slices.Sorted(maps.Keys(header)) {
@@ -251,36 +267,27 @@ func answerHead(proto, status string, header http.Header) string {
 			fmt.Fprintf(&head, "%s: %s\n", name, value)
 		}
 	}
-	return head.String() + "\n"
+	_, err := io.WriteString(a.Stdout, head.String()+"\n")
+	return err
 }
 
-// replied is an answer for programs. Just one of the bodies is there.
-type replied struct {
+// response is an answer as --json prints it, with one of the two bodies.
+type response struct {
 	Silo     string      `json:"silo"`
 	Method   string      `json:"method"`
-	URL      string      `json:"url"` // where the answer came from, behind redirects
+	URL      string      `json:"url"` // of the answer, after redirects
 	Status   int         `json:"status"`
 	Reason   string      `json:"reason"`
 	Headers  http.Header `json:"headers"`
 	Body     *string     `json:"body,omitempty"`
-	Base64   *string     `json:"body_base64,omitempty"` // where it is not UTF-8
+	Base64   *string     `json:"body_base64,omitempty"` // of a body that is not UTF-8
 	Duration float64     `json:"duration"`              // in seconds, until its end
 }
 
-func (a *app) answerJSON(name string, answer *client.Response, began time.Time) error {
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
-	}
-	_, reason, _ := strings.Cut(answer.Status, " ")
-	v := replied{
-		Silo: name, Method: answer.Request.Method, URL: answer.URL, Status: answer.StatusCode, Reason: reason,
-		Headers: answer.Header, Duration: time.Since(began).Seconds(),
-	}
+func (r *response) setBody(body []byte) {
 	if utf8.Valid(body) {
-		v.Body = new(string(body))
+		r.Body = new(string(body))
 	} else {
-		v.Base64 = new(base64.StdEncoding.EncodeToString(body))
+		r.Base64 = new(base64.StdEncoding.EncodeToString(body))
 	}
-	return writeJSON(a.Stdout, v)
 }

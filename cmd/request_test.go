@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestHeadersAsCurlHasThem(t *testing.T) {
+func TestHeaders(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		given string // one a line
@@ -21,10 +21,10 @@ func TestHeadersAsCurlHasThem(t *testing.T) {
 		{"User-Agent:", http.Header{"User-Agent": nil}, "", ""},
 		{"HOST: acme.test:80", http.Header{}, "acme.test:80", ""},
 		{"X: a:b;c", http.Header{"X": {"a:b;c"}}, "", ""},
-		{"", nil, "", "is no header"},
-		{"X", nil, "", "is no header"},
-		{": x", nil, "", "is no header"},
-		{"X;y", nil, "", "is no header"},
+		{"", nil, "", "is not a header"},
+		{"X", nil, "", "is not a header"},
+		{": x", nil, "", "is not a header"},
+		{"X;y", nil, "", "is not a header"},
 		{"content-length: 3", nil, "", "-H Content-Length: silo clients do not send that header"},
 		{"X-Forwarded-Proto: https", nil, "", "do not send that header"},
 	} {

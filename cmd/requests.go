@@ -16,18 +16,24 @@ import (
 
 func (a *app) requestsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "requests", Category: categoryRequests, ArgsUsage: "[SILO|ID…]",
-		Usage: "show what passed the tunnels, to all silos or some, live with -f; by its number one request whole",
+		Name: "requests", ArgsUsage: "[SILO|ID…]", Category: categoryRequests,
+		Usage: "List recorded requests, or show one in full",
+		Description: `requests lists the requests that passed the tunnels, of all silos or of the named ones, and who made
+them. With the ID of a request it shows that request and its answer, with secrets masked.`,
+		UsageText: `silo requests -f
+silo requests us --status 5xx --from control
+silo requests 42
+silo requests --har > silo.har`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with those that are still to come, each once it has ended"},
-			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 100, Usage: "the last `N`; 0 is all that are kept"},
-			&cli.StringSliceFlag{Name: "silo", Usage: "only those to the silo `NAME`"},
-			&cli.StringFlag{Name: "from", Usage: "only those of the caller `NAME`: a silo, a program, or outside"},
-			&cli.StringFlag{Name: "method", Usage: "only those of `METHOD`"},
-			&cli.StringFlag{Name: "path", Usage: "only those with `TEXT` in path or query"},
-			&cli.StringFlag{Name: "status", Usage: "only those answered with `STATUS`: 404, 5xx, 300-399, or several with commas"},
-			&cli.BoolFlag{Name: "crossing", Usage: "only those from one region to another, which cannot be in production"},
-			&cli.BoolFlag{Name: "har", Usage: "print all that are kept as HAR 1.2, which browsers' tools open"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "keep printing new requests, each once it has ended"},
+			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 100, Usage: "print the last `N`; 0 for all"},
+			&cli.StringSliceFlag{Name: "silo", Usage: "only requests to the silo `NAME`"},
+			&cli.StringFlag{Name: "from", Usage: "only requests from `NAME`: a silo, a program, or outside"},
+			&cli.StringFlag{Name: "method", Usage: "only requests with `METHOD`"},
+			&cli.StringFlag{Name: "path", Usage: "only requests with `TEXT` in path or query"},
+			&cli.StringFlag{Name: "status", Usage: "only answers with `STATUS`: 404, 5xx, 300-399, or several with commas"},
+			&cli.BoolFlag{Name: "crossing", Usage: "only requests from one region to another, which do not work in production"},
+			&cli.BoolFlag{Name: "har", Usage: "print all as HAR 1.2, which the developer tools of browsers open"},
 		},
 		Action: a.requests,
 	}
@@ -76,7 +82,7 @@ func (a *app) requests(c *cli.Context) error {
 	return nil
 }
 
-// dial gives the client of the running instance that an invocation is about.
+// dial connects to the running instance.
 func (a *app) dial(c *cli.Context) (*api.Client, error) {
 	dir, err := a.instanceDir(c)
 	if err != nil {
@@ -85,8 +91,8 @@ func (a *app) dial(c *cli.Context) (*api.Client, error) {
 	return api.Dial(c.Context, dir)
 }
 
-// requestID is the one request that a command line asks for by its number, and
-// whether it does. A silo that is called by a number is asked for with --silo.
+// requestID returns the ID on the command line, and reports whether there is one. A
+// silo whose name is a number must be given by --silo.
 func requestID(c *cli.Context) (id uint64, one bool, err error) {
 	words := siloArgs(c)
 	for _, word := range words {
@@ -100,18 +106,18 @@ func requestID(c *cli.Context) (id uint64, one bool, err error) {
 		return 0, false, nil
 	}
 	if len(words) > 1 {
-		return 0, false, &usageError{text: "one request at a time is shown whole", hint: "silo requests " + strconv.FormatUint(id, 10)}
+		return 0, false, &usageError{text: "silo requests shows one request in full at a time", hint: "silo requests " + strconv.FormatUint(id, 10)}
 	}
 	for _, name := range []string{"follow", "number", "silo", "from", "method", "path", "status", "crossing"} {
 		if c.IsSet(name) {
-			return 0, false, &usageError{text: fmt.Sprintf("request %d is one: --%s does not go with it", id, name)}
+			return 0, false, &usageError{text: fmt.Sprintf("--%s cannot be used with the ID of a request, %d", name, id)}
 		}
 	}
 	return id, true, nil
 }
 
-// requestFilter is what the flags ask for, and how many. An export is of all,
-// unless -n says otherwise.
+// requestFilter returns the filter of the flags, and how many requests to print. HAR
+// has all unless -n is set.
 func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	f = traffic.Filter{
 		Silos: append(siloArgs(c), c.StringSlice("silo")...), From: c.String("from"), Method: c.String("method"),
@@ -120,7 +126,7 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	if f.Statuses, err = traffic.ParseStatuses(c.String("status")); err != nil {
 		return f, 0, &usageError{text: "--" + err.Error(), hint: statusHint}
 	}
-	for _, r := range f.Statuses { // no answer that HTTP knows of has another one (RFC 9110, section 15)
+	for _, r := range f.Statuses { // HTTP has no others (RFC 9110, section 15)
 		if r.From < 100 || r.To > 599 {
 			return f, 0, &usageError{text: fmt.Sprintf("--status %q: statuses are from 100 to 599", c.String("status")), hint: statusHint}
 		}
@@ -130,7 +136,7 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	case n < 0:
 		return f, 0, &usageError{text: "-n cannot be negative"}
 	case c.Bool("har") && c.Bool("follow"):
-		return f, 0, &usageError{text: "--har prints what is kept: it cannot --follow"}
+		return f, 0, &usageError{text: "--har cannot be used with --follow"}
 	case c.Bool("har") && !c.IsSet("number"):
 		n = 0
 	}
@@ -163,22 +169,22 @@ func (a *app) followRequests(c *cli.Context, client *api.Client, filter traffic.
 	if err != nil {
 		return err
 	}
-	ctx, enough := a.results.CancelWhenClosed(c.Context)
-	defer enough()
-	var lost error
-	err = client.FollowRequests(ctx, filter, n, func(e traffic.Exchange) bool { lost = show(e); return lost == nil })
+	ctx, cancel := a.results.CancelWhenClosed(c.Context)
+	defer cancel()
+	var writeErr error
+	err = client.FollowRequests(ctx, filter, n, func(e traffic.Exchange) bool { writeErr = show(e); return writeErr == nil })
 	switch {
 	case errors.Is(err, context.Canceled), a.results.ReaderClosed():
-		return nil // the user has seen enough
-	case lost != nil:
-		return lost
+		return nil
+	case writeErr != nil:
+		return writeErr
 	case errors.Is(err, api.ErrNotRunning):
 		return exitQuietly(exitStopped)
 	}
 	return err
 }
 
-// liveRequests prints exchanges one by one.
+// liveRequests returns a function that prints one exchange.
 func (a *app) liveRequests(c *cli.Context, client *api.Client) (func(traffic.Exchange) error, error) {
 	if c.Bool("json") {
 		lines := a.requestLines()
@@ -202,13 +208,13 @@ func (a *app) requestLines() *json.Encoder {
 	return lines
 }
 
-// unsent is a request that is not shown, or not sent again.
+// unsent returns the exit status for a request that cannot be shown or sent again.
 func unsent(err error) *exitStatus {
 	if errors.Is(err, orchestrator.ErrNotKept) {
-		return &exitStatus{Code: exitFailed, Text: err.Error(), Hints: []string{"silo requests lists those that are"}}
+		return &exitStatus{Code: exitFailed, Text: err.Error(), Hints: []string{"silo requests lists the recorded ones"}}
 	}
 	if no, ok := errors.AsType[*orchestrator.UnrepeatableError](err); ok {
-		return &exitStatus{Code: exitFailed, Text: no.Error(), Hints: []string{fmt.Sprintf("silo requests %d shows it; silo request makes one of your own", no.ID)}}
+		return &exitStatus{Code: exitFailed, Text: no.Error(), Hints: []string{fmt.Sprintf("silo requests %d shows it; silo request makes a new one", no.ID)}}
 	}
 	return nil
 }
