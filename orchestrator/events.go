@@ -6,9 +6,9 @@ import (
 	"silo/state"
 )
 
-// event is an input of step. Events about a process carry its incarnation; outdated
-// ones are dropped.
-type event interface{ isEvent() }
+// event is an input of step: one of the types below. Events about a process carry its
+// incarnation; outdated ones are dropped.
+type event any
 
 type (
 	// commandEvent starts, stops or restarts silos.
@@ -82,18 +82,6 @@ type (
 	}
 )
 
-func (commandEvent) isEvent()      {}
-func (applyEvent) isEvent()        {}
-func (downEvent) isEvent()         {}
-func (launchedEvent) isEvent()     {}
-func (launchFailedEvent) isEvent() {}
-func (exitedEvent) isEvent()       {}
-func (stoppedEvent) isEvent()      {}
-func (probedEvent) isEvent()       {}
-func (roleEvent) isEvent()         {}
-func (readyTimeoutEvent) isEvent() {}
-func (backoffOverEvent) isEvent()  {}
-
 type command int
 
 const (
@@ -103,8 +91,8 @@ const (
 	commandRestart
 )
 
-// action is an output of step, which Run executes.
-type action interface{ isAction() }
+// action is an output of step, which Run executes: one of the types below.
+type action any
 
 type (
 	launchAction struct {
@@ -131,9 +119,3 @@ type (
 		wait    time.Duration
 	}
 )
-
-func (launchAction) isAction()  {}
-func (stopAction) isAction()    {}
-func (watchAction) isAction()   {}
-func (unwatchAction) isAction() {}
-func (backoffAction) isAction() {}

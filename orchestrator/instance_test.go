@@ -48,13 +48,14 @@ func standIn(role string) {
 	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
 	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // calls another silo on a new connection
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		client := &http.Client{Transport: &http.Transport{}} // keeps its connection, so that the caller can be found
 		response, err := client.Get(r.FormValue("url"))
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
 		w.WriteHeader(response.StatusCode)
+		_, _ = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
 	})
 	mux.HandleFunc("/fired", func(http.ResponseWriter, *http.Request) { fmt.Println("fired") })

@@ -16,8 +16,8 @@ import (
 	"silo/wait"
 )
 
-// job is one incarnation of a silo. Run's goroutine owns it, except for fields that say
-// otherwise.
+// job is one incarnation of a silo. Run's goroutine owns it, except for fields with another rule
+
 type job struct {
 	name        string
 	incarnation int

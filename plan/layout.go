@@ -12,14 +12,6 @@ import (
 	"silo/state"
 )
 
-// Providers of tunnels, as topology files name them.
-const (
-	providerLocal    = "local"
-	providerNgrok    = "ngrok"
-	providerExternal = "external"
-	providerNone     = "none"
-)
-
 // ErrUnknownAddress is returned if an address is known only once its tunnel is open.
 var ErrUnknownAddress = errors.New("the address is known only once its tunnel is open")
 
@@ -83,11 +75,11 @@ func FromSnapshot(p Plan, run Run, snapshot *state.Snapshot) *Layout {
 // the local provider will serve it. The error wraps ErrUnknownAddress.
 func (p Plan) KnownURL(s Placed, edgePort int) (string, error) {
 	switch provider := p.Topology.Tunnels.Provider; {
-	case provider == providerLocal:
+	case provider == "local":
 		return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(edgePort)), nil
-	case provider == providerNone:
+	case provider == "none":
 		return "http://" + s.Bind(), nil
-	case provider == providerExternal && s.Silo.URL != "":
+	case provider == "external" && s.Silo.URL != "":
 		return s.Silo.URL, nil
 	case s.Domain != "":
 		return "https://" + s.Domain, nil
@@ -142,7 +134,7 @@ func (l *Layout) loopback() bool {
 	case "loopback":
 		return true
 	case "auto":
-		return l.Choice.Dialect.SplitAddresses && (provider == providerNgrok || provider == providerExternal)
+		return l.Choice.Dialect.SplitAddresses && (provider == "ngrok" || provider == "external")
 	}
 	return false
 }

@@ -2,9 +2,7 @@ package state
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,14 +29,11 @@ func (e *ClaimedError) Error() string {
 // process. It fails with a *ClaimedError if another instance has locked it.
 func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
 	path := d.claimPath(file)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("create the directory of claims: %w", err)
-	}
-	lock := flock.New(path, flock.SetPermissions(0o600))
-	switch held, err := tryLock(ctx, lock); {
-	case err != nil:
+	lock, err := lockFile(ctx, path)
+	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", file, err)
-	case !held:
+	}
+	if lock == nil {
 		return nil, claimedError(path, file)
 	}
 	if err := os.WriteFile(path, []byte(d.Topology+"\n"), 0o600); err != nil {
@@ -52,18 +47,14 @@ func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
 // no claim behind.
 func (d *Dir) CheckClaim(file string) error {
 	path := d.claimPath(file)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil // it was never claimed
-	}
-	lock := flock.New(path, flock.SetPermissions(0o600))
-	free, err := lock.TryRLock()
-	switch {
-	case err != nil:
+	locked, err := isLocked(path)
+	if err != nil {
 		return fmt.Errorf("check the claim of %s: %w", file, err)
-	case !free:
+	}
+	if locked {
 		return claimedError(path, file)
 	}
-	return lock.Unlock()
+	return nil
 }
 
 func (d *Dir) claimPath(file string) string {

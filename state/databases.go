@@ -1,12 +1,11 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/gofrs/flock"
 )
 
 // ErrDatabasesBusy is returned if another process changes the instance's databases.
@@ -19,12 +18,11 @@ func (d *Dir) LockDatabases() (release func() error, err error) {
 	if err := os.MkdirAll(d.Databases(), 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of databases: %w", err)
 	}
-	lock := flock.New(filepath.Join(d.Path, "databases.lock"), flock.SetPermissions(0o600))
-	held, err := lock.TryLock()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("lock the databases of %s: %w", d.Path, err)
-	case !held:
+	lock, err := lockFile(context.Background(), filepath.Join(d.Path, "databases.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("lock the databases: %w", err)
+	}
+	if lock == nil {
 		return nil, ErrDatabasesBusy
 	}
 	return lock.Unlock, nil

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,9 +11,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
@@ -21,10 +22,6 @@ import (
 // maxSocketPath keeps a socket's path below the kernel's limit, which includes the
 // final NUL: 104 bytes on macOS, 108 on Linux.
 const maxSocketPath = 100
-
-// lockWait is how long to wait for a lock, because Running and CheckClaim hold it for an
-// instant.
-const lockWait = 300 * time.Millisecond
 
 // ErrRunning is returned if another process holds the instance's lock.
 var ErrRunning = errors.New("the instance is already running")
@@ -77,24 +74,11 @@ func DirFor(env Lookup, file string) (*Dir, error) {
 
 // label turns a directory's name into a part of a file name and an identifier.
 func label(name string) string {
-	clean := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		}
-		return '-'
-	}, name)
-	clean = strings.Trim(clean, "-")
-	if len(clean) > 24 {
-		clean = clean[:24]
-	}
-	if clean == "" {
-		return "silo"
-	}
-	return clean
+	name = strings.Trim(notLabel.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	return cmp.Or(name[:min(len(name), 24)], "silo")
 }
+
+var notLabel = regexp.MustCompile(`[^a-z0-9-]`)
 
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -115,39 +99,41 @@ func socketPath(env Lookup, dir string) string {
 // another user owns it.
 func (d *Dir) MakeSocketDir() error {
 	dir := filepath.Dir(d.Socket)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create the control socket's directory: %w", err)
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = takeOver(dir)
 	}
-	info, err := os.Lstat(dir)
 	if err != nil {
-		return fmt.Errorf("inspect the control socket's directory: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("the control socket's directory %s is not a directory", dir)
-	}
-	// Only the owner may change owner and mode: this fails for a directory that another
-	// user created in a shared /tmp.
-	if err := os.Lchown(dir, os.Getuid(), -1); err != nil {
-		return fmt.Errorf("the control socket's directory %s belongs to another user: %w", dir, err)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x bit
-		return fmt.Errorf("restrict the control socket's directory %s: %w", dir, err)
+		return fmt.Errorf("create the control socket's directory %s: %w", dir, err)
 	}
 	return nil
+}
+
+// takeOver restricts a directory to this user. Only its owner may change owner and mode:
+// it fails for a directory that another user created in a shared /tmp.
+func takeOver(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return errors.New("it is not a directory")
+	}
+	if err := os.Lchown(dir, os.Getuid(), -1); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700) //nolint:gosec // a directory needs its x bit
 }
 
 // Acquire creates the directory and locks it, or fails with ErrRunning. The kernel
 // releases the lock when this process ends. Acquire also removes temporary files that a
 // killed process left.
 func (d *Dir) Acquire(ctx context.Context) error {
-	if err := os.MkdirAll(d.Path, 0o700); err != nil {
-		return fmt.Errorf("create the state directory: %w", err)
+	lock, err := lockFile(ctx, filepath.Join(d.Path, "lock"))
+	if err != nil {
+		return fmt.Errorf("lock the state directory: %w", err)
 	}
-	lock := flock.New(filepath.Join(d.Path, "lock"), flock.SetPermissions(0o600))
-	switch held, err := tryLock(ctx, lock); {
-	case err != nil:
-		return fmt.Errorf("lock the state directory %s: %w", d.Path, err)
-	case !held:
+	if lock == nil {
 		return ErrRunning
 	}
 	d.lock = lock
@@ -155,23 +141,14 @@ func (d *Dir) Acquire(ctx context.Context) error {
 	return nil
 }
 
-// tryLock waits for a lock for lockWait, and reports whether it got it.
-func tryLock(ctx context.Context, lock *flock.Flock) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	held, err := lock.TryLockContext(ctx, 10*time.Millisecond)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil
-	}
-	return held, err
-}
-
 // removeTempFiles removes temporary files of killed processes, which may hold secrets.
 // The caller must hold the lock, so that no write is under way.
 func (d *Dir) removeTempFiles() {
-	files, _ := filepath.Glob(filepath.Join(d.Path, ".*.json[0-9]*")) // renameio's names
-	for _, file := range files {
-		_ = os.Remove(file) // the next run tries again
+	entries, _ := os.ReadDir(d.Path) // the next run tries again
+	for _, entry := range entries {
+		if temporary, _ := filepath.Match(".*.json[0-9]*", entry.Name()); temporary { // renameio's names
+			_ = os.Remove(filepath.Join(d.Path, entry.Name()))
+		}
 	}
 }
 
@@ -188,16 +165,8 @@ func (d *Dir) Release() error {
 // Running reports whether a process holds the instance's lock. The mere existence of the
 // lock file means nothing.
 func (d *Dir) Running() bool {
-	path := filepath.Join(d.Path, "lock")
-	if _, err := os.Stat(path); err != nil {
-		return false
-	}
-	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
-	got, err := lock.TryRLock()
-	if got {
-		_ = lock.Unlock()
-	}
-	return err == nil && !got
+	locked, err := isLocked(filepath.Join(d.Path, "lock"))
+	return locked && err == nil
 }
 
 // Marker identifies this instance's processes. Instances of one topology under different

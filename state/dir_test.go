@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// envOf is an environment with the given state root.
+// envOf returns an environment with the given state root.
 func envOf(root string, more ...string) Lookup {
 	vars := map[string]string{"SILO_STATE_DIR": root}
 	for _, entry := range more {
@@ -32,11 +32,11 @@ func dirOf(t *testing.T, root, file string) *Dir {
 func TestRoot(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, vars, want string }{
-		{"its own variable comes first", "SILO_STATE_DIR=/s XDG_STATE_HOME=/x HOME=/h", "/s"},
-		{"then the desktop's", "XDG_STATE_HOME=/x HOME=/h", "/x/silo"},
-		{"which counts only if absolute", "XDG_STATE_HOME=x HOME=/h", "/h/.local/state/silo"},
-		{"then home", "HOME=/h", "/h/.local/state/silo"},
-		{"and without a home there is none", "", ""},
+		{"silo's own variable", "SILO_STATE_DIR=/s XDG_STATE_HOME=/x HOME=/h", "/s"},
+		{"XDG", "XDG_STATE_HOME=/x HOME=/h", "/x/silo"},
+		{"relative XDG", "XDG_STATE_HOME=x HOME=/h", "/h/.local/state/silo"},
+		{"home", "HOME=/h", "/h/.local/state/silo"},
+		{"no home", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +53,7 @@ func TestRoot(t *testing.T) {
 	}
 }
 
-func TestAnInstanceIsItsFile(t *testing.T) {
+func TestDirFor(t *testing.T) {
 	t.Parallel()
 	root, home := t.TempDir(), t.TempDir()
 	file := filepath.Join(home, "silo.toml")
@@ -66,10 +66,10 @@ func TestAnInstanceIsItsFile(t *testing.T) {
 	}
 	d := dirOf(t, root, file)
 	if other := dirOf(t, root, filepath.Join(link, "silo.toml")); other.Key != d.Key || other.Socket != d.Socket {
-		t.Errorf("by a link it is %s, else %s", other.Key, d.Key)
+		t.Errorf("through a link the key is %s, want %s", other.Key, d.Key)
 	}
 	if other := dirOf(t, root, filepath.Join(home, "other.toml")); other.Key == d.Key {
-		t.Error("two files of one directory are one instance")
+		t.Error("two files of one directory have the same key")
 	}
 	if other := dirOf(t, t.TempDir(), file); other.Socket == d.Socket || other.Marker() == d.Marker() {
 		t.Error("two state roots share a socket or a mark")
@@ -90,18 +90,18 @@ func TestSocketPathsAreShort(t *testing.T) {
 	}
 }
 
-func TestTheLockTellsWhetherItRuns(t *testing.T) {
+func TestAcquire(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	first, second := dirOf(t, root, "/x/silo.toml"), dirOf(t, root, "/x/silo.toml")
 	if first.Running() {
-		t.Error("it runs before it was started")
+		t.Error("Running() before Acquire")
 	}
 	if err := first.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if !second.Running() {
-		t.Error("it is locked and does not run")
+		t.Error("not Running() after Acquire")
 	}
 	if err := second.Acquire(t.Context()); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second lock: %v", err)
@@ -110,19 +110,19 @@ func TestTheLockTellsWhetherItRuns(t *testing.T) {
 		t.Error(err)
 	}
 	if err := second.Acquire(t.Context()); err != nil {
-		t.Errorf("after the first has let go: %v", err)
+		t.Errorf("after the first was released: %v", err)
 	}
 	if err := second.Release(); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestClaimsNameTheirHolder(t *testing.T) {
+func TestClaim(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	a, b := dirOf(t, root, "/a/silo.toml"), dirOf(t, root, "/b/silo.toml")
 	if err := b.CheckClaim("/conf.py"); err != nil {
-		t.Errorf("nobody has claimed it: %v", err)
+		t.Errorf("before any claim: %v", err)
 	}
 	claim, err := a.Claim(t.Context(), "/conf.py")
 	if err != nil {
@@ -139,7 +139,7 @@ func TestClaimsNameTheirHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := b.CheckClaim("/conf.py"); err != nil {
-		t.Errorf("it has been released: %v", err)
+		t.Errorf("after Release: %v", err)
 	}
 	again, err := b.Claim(t.Context(), "/conf.py")
 	if err != nil {
@@ -150,7 +150,7 @@ func TestClaimsNameTheirHolder(t *testing.T) {
 	}
 }
 
-func TestSecretsAreMadeOnceForTheirOwnerAlone(t *testing.T) {
+func TestSecrets(t *testing.T) {
 	t.Parallel()
 	d := dirOf(t, t.TempDir(), "/x/silo.toml")
 	first, err := d.Secrets()
@@ -169,11 +169,11 @@ func TestSecretsAreMadeOnceForTheirOwnerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Secrets(); err == nil || !strings.Contains(err.Error(), "remove the file") {
-		t.Errorf("torn secrets: %v", err)
+		t.Errorf("unreadable secrets: %v", err)
 	}
 }
 
-func TestWhatCannotBeReadIsNotTrusted(t *testing.T) {
+func TestUnreadableFiles(t *testing.T) {
 	t.Parallel()
 	d := dirOf(t, t.TempDir(), "/x/silo.toml")
 	if err := d.SavePorts(map[string]int{"us": 8002}); err != nil {
@@ -188,10 +188,10 @@ func TestWhatCannotBeReadIsNotTrusted(t *testing.T) {
 		}
 	}
 	if got := d.Ports(); len(got) != 0 {
-		t.Errorf("torn ports: %v", got)
+		t.Errorf("unreadable ports: %v", got)
 	}
 	if _, err := d.Last(); err == nil {
-		t.Error("a torn snapshot was read")
+		t.Error("no error for an unreadable snapshot")
 	}
 }
 
@@ -223,7 +223,7 @@ func TestAsStopped(t *testing.T) {
 	}
 }
 
-func TestWhatEndedWithoutAWordSaysSo(t *testing.T) {
+func TestAsFound(t *testing.T) {
 	t.Parallel()
 	pid, code, gone := 7, 1, "exited with code 1"
 	s := &Snapshot{Name: "acme", State: InstanceDegraded, PID: &pid, Silos: []Silo{
@@ -234,24 +234,24 @@ func TestWhatEndedWithoutAWordSaysSo(t *testing.T) {
 	left := s.AsFound()
 	control, us, eu := left.Silos[0], left.Silos[1], left.Silos[2]
 	if left.State != InstanceStopped || left.Reason == nil || control.Reason == nil || control.Exit != nil {
-		t.Errorf("of what ran it is not told: %+v", left)
+		t.Errorf("silos that ran: %+v", left)
 	}
 	if *us.Reason != gone || us.Exit == nil || eu.Reason != nil {
-		t.Errorf("of what had ended before it is told: %+v", left)
+		t.Errorf("silos that had ended: %+v", left)
 	}
 	if again := left.AsFound(); again.Reason == nil || again.Silos[0].Reason == nil {
-		t.Errorf("once it is recorded it is forgotten: %+v", again)
+		t.Errorf("a second time: %+v", again)
 	}
 	s.Managed = new(false)
 	if theirs := s.AsFound(); theirs.Silos[0].Reason != nil {
-		t.Errorf("a silo that somebody else ends has ended: %+v", theirs)
+		t.Errorf("an unmanaged silo: %+v", theirs)
 	}
 	if ended := s.AsStopped().AsFound(); ended.Reason != nil {
-		t.Errorf("what has recorded its end counts as killed: %+v", ended)
+		t.Errorf("an instance that saved its end: %+v", ended)
 	}
 }
 
-func TestAPortIsInTheHandsOfAnInstance(t *testing.T) {
+func TestFindByPort(t *testing.T) {
 	t.Parallel()
 	supervisor, devserver, notManaged := 7, 9, false
 	s := &Snapshot{
@@ -270,24 +270,24 @@ func TestAPortIsInTheHandsOfAnInstance(t *testing.T) {
 		return ours && found.Name == "acme"
 	}
 	if !holding(supervisor, 1) || !holding(devserver, 1) || !holding(1, 8002) || !holding(1, 8003) {
-		t.Error("what an instance holds is nobody's")
+		t.Error("a port of the instance is not found")
 	}
 	if holding(1, 1) {
-		t.Error("what somebody else holds is an instance's")
+		t.Error("a port of another process is found")
 	}
 	s.Managed = &notManaged
 	if holding(devserver, 8002) || !holding(supervisor, 1) {
-		t.Error("a silo that is somebody else's to end is not told from one of silo's")
+		t.Error("an unmanaged silo counts, or its supervisor does not")
 	}
 	if err := d.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if holding(supervisor, 1) {
-		t.Error("an instance that has ended holds something")
+		t.Error("a stopped instance is found")
 	}
 }
 
-func TestASocketDirectoryOfOthersIsRefused(t *testing.T) {
+func TestMakeSocketDir(t *testing.T) {
 	t.Parallel()
 	runtime := t.TempDir()
 	if err := os.WriteFile(filepath.Join(runtime, "silo"), nil, 0o600); err != nil {
@@ -295,7 +295,7 @@ func TestASocketDirectoryOfOthersIsRefused(t *testing.T) {
 	}
 	d := &Dir{Socket: filepath.Join(runtime, "silo", "x.sock")}
 	if err := d.MakeSocketDir(); err == nil {
-		t.Error("a file was taken for a directory")
+		t.Error("no error for a file")
 	}
 	open := filepath.Join(t.TempDir(), "open")
 	if err := os.Mkdir(open, 0o777); err != nil {
@@ -306,11 +306,11 @@ func TestASocketDirectoryOfOthersIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(open); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("it is left open to others: %v", info.Mode())
+		t.Errorf("the directory has mode %v", info.Mode())
 	}
 }
 
-func TestSecretsAreRotatedAsAWhole(t *testing.T) {
+func TestRotateSecrets(t *testing.T) {
 	t.Parallel()
 	d := dirOf(t, t.TempDir(), "/x/silo.toml")
 	first, err := d.Secrets()
@@ -321,7 +321,7 @@ func TestSecretsAreRotatedAsAWhole(t *testing.T) {
 		t.Fatal("not rotated", err)
 	}
 	if now, err := d.Secrets(); err != nil || now != first {
-		t.Errorf("what runs has %+v, %v; it is to keep %+v until all take the new ones", now, err, first)
+		t.Errorf("got %+v, %v; want %+v until RenewSecrets", now, err, first)
 	}
 	second, err := d.RenewSecrets()
 	if err != nil || second.RPC == first.RPC || second.Subnet == first.Subnet || second.Accepted() != second.RPC+","+first.RPC {
@@ -345,8 +345,7 @@ func TestSecretsAreRotatedAsAWhole(t *testing.T) {
 	}
 }
 
-// Nothing was made before: the first secrets are the rotated ones.
-func TestSecretsAreRotatedBeforeThereAreAny(t *testing.T) {
+func TestRotateFirstSecrets(t *testing.T) {
 	t.Parallel()
 	d := dirOf(t, t.TempDir(), "/x/silo.toml")
 	if err := d.RotateSecrets(); err != nil {
@@ -357,7 +356,7 @@ func TestSecretsAreRotatedBeforeThereAreAny(t *testing.T) {
 	}
 }
 
-func TestWhatAKilledWriteHasLeftIsRemoved(t *testing.T) {
+func TestAcquireRemovesTempFiles(t *testing.T) {
 	t.Parallel()
 	d := dirOf(t, t.TempDir(), "/a/silo.toml")
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
@@ -377,9 +376,74 @@ func TestWhatAKilledWriteHasLeftIsRemoved(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	if want := []string{"lock", "ports.json", "secrets.json.mine"}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("there are %v, %v", names, err)
+		t.Errorf("left: %v, %v", names, err)
 	}
 	if err := d.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The keys of existing instances must not change.
+func TestKeyLabel(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"acme": "acme", "My App": "my-app", "-x-": "x", "": "silo", "/": "silo", "Größe": "gr--e",
+		"a234567890123456789012345": "a23456789012345678901234",
+	} {
+		if got := label(name); got != want {
+			t.Errorf("label(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestAsCleanedUp(t *testing.T) {
+	t.Parallel()
+	pid, gone := 7, "exited with code 1"
+	s := &Snapshot{State: InstanceReady, PID: &pid, Silos: []Silo{{Name: "control", State: Ready, PID: &pid}, {Name: "us", State: Failed, Reason: &gone}}}
+	cleaned := s.AsFound().AsCleanedUp()
+	if cleaned.Reason != nil || cleaned.Silos[0].Reason != nil || cleaned.Silos[1].Reason == nil || *cleaned.Silos[1].Reason != gone {
+		t.Errorf("got %+v", cleaned)
+	}
+}
+
+func TestSaveLastReplacesSnapshot(t *testing.T) {
+	t.Parallel()
+	d := dirOf(t, t.TempDir(), "/x/silo.toml")
+	for _, name := range []string{"first", "second"} {
+		if err := d.SaveLast(&Snapshot{SchemaVersion: SchemaVersion, Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		if last, err := d.Last(); err != nil || last.Name != name {
+			t.Errorf("got %+v, %v", last, err)
+		}
+	}
+	if err := d.Save(&Snapshot{SchemaVersion: SchemaVersion + 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Last(); err == nil {
+		t.Error("a snapshot of another schema was read")
+	}
+}
+
+func TestLockDatabases(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	first, second := dirOf(t, root, "/x/silo.toml"), dirOf(t, root, "/x/silo.toml")
+	release, err := first.LockDatabases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.LockDatabases(); !errors.Is(err, ErrDatabasesBusy) {
+		t.Errorf("a second lock: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	release, err = second.LockDatabases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-func TestWhatIsNotKnownIsNull(t *testing.T) {
+func TestUnknownValuesAreNull(t *testing.T) {
 	t.Parallel()
-	tricky := `say ":"" of "port":0, & <"":"">`
+	tricky := `text ":"" of "port":0, & <"":"">`
 	s := Snapshot{
 		SchemaVersion: 1, Name: tricky, State: InstanceStopped, Mode: "silos",
 		Silos: []Silo{
@@ -35,6 +35,6 @@ func TestWhatIsNotKnownIsNull(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(back, s) {
-		t.Errorf("what comes back is another one:\n%+v\n%+v", back, s)
+		t.Errorf("decoded %+v, want %+v", back, s)
 	}
 }

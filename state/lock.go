@@ -1,0 +1,44 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// lockWait is how long to wait for a lock, because isLocked holds it for an instant.
+const lockWait = 300 * time.Millisecond
+
+// lockFile creates and locks a file until Unlock or the end of the process. It returns nil
+// if another process has the lock.
+func lockFile(ctx context.Context, path string) (*flock.Flock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	held, err := lock.TryLockContext(ctx, 10*time.Millisecond)
+	if held || err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return lock, err
+	}
+	return nil, nil
+}
+
+// isLocked reports whether a process has locked a file. It does not create the file.
+func isLocked(path string) (bool, error) {
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryRLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if free {
+		err = lock.Unlock()
+	}
+	return !free && err == nil, err
+}
