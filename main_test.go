@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs testdata/script against the program's own main: real
-// processes, real ports, a state directory of each script's own.
+// TestScripts runs testdata/script against the program's main function, with real
+// processes and ports and a separate state directory for each script.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	ngrok := &services{byName: map[string]*ngroktest.Service{}}
@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SILO_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
-			env.Defer(func() { sweep(t, env) })
+			env.Defer(func() { endSupervisors(t, env) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -57,8 +57,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// sweep ends what a failed script left running.
-func sweep(t *testing.T, env *testscript.Env) {
+// endSupervisors ends the supervisors that a failed script left running.
+func endSupervisors(t *testing.T, env *testscript.Env) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(env.WorkDir, "state", "*", "snapshot.json"))
 	if err != nil {
@@ -73,7 +73,7 @@ func sweep(t *testing.T, env *testscript.Env) {
 	}
 }
 
-// exits runs a command that has to end with one exit code: exits CODE CMD….
+// exits runs a command and expects an exit code: exits CODE CMD….
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -143,15 +143,15 @@ func hang() int {
 	return 1
 }
 
-// unread runs a command whose reader goes after its first line, as `| head -1` does,
-// and wants it to end by that, without a word: unread CMD….
+// unread runs a command whose reader closes after the first line, as | head -1 does. It
+// expects the command to exit with 0 and without a message: unread CMD….
 func unread(ts *testscript.TestScript, _ bool, args []string) {
 	reader, writer, err := os.Pipe()
 	ts.Check(err)
 	defer func() { _ = reader.Close() }()
-	var talk bytes.Buffer
+	var stderr bytes.Buffer
 	cmd := scriptCommand(ts, args)
-	cmd.Stdout, cmd.Stderr = writer, &talk
+	cmd.Stdout, cmd.Stderr = writer, &stderr
 	ts.Check(cmd.Start())
 	_ = writer.Close()
 	_, err = bufio.NewReader(reader).ReadString('\n')
@@ -165,25 +165,25 @@ func unread(ts *testscript.TestScript, _ bool, args []string) {
 	case <-time.After(30 * time.Second):
 		_ = cmd.Process.Kill()
 		<-ended
-		ts.Fatalf("%s goes on, though nobody reads it", strings.Join(args, " "))
+		ts.Fatalf("%s continues although its reader is gone", strings.Join(args, " "))
 	}
-	if talk.Len() > 0 {
-		ts.Fatalf("%s says %s", strings.Join(args, " "), talk.String())
+	if stderr.Len() > 0 {
+		ts.Fatalf("%s prints %s", strings.Join(args, " "), &stderr)
 	}
 }
 
-// blockIn wants a file to hold another one's bytes: block-in FILE BLOCK.
+// blockIn expects a file to contain another one: block-in FILE BLOCK.
 func blockIn(ts *testscript.TestScript, _ bool, args []string) {
 	file, block := ts.ReadFile(args[0]), ts.ReadFile(args[1])
 	if block == "" || !strings.Contains(file, block) {
-		ts.Fatalf("%s does not hold %s:\n%s\n---\n%s", args[0], args[1], file, block)
+		ts.Fatalf("%s does not contain %s:\n%s\n---\n%s", args[0], args[1], file, block)
 	}
 }
 
-// snapshot is what `silo status --json` prints, with the given flags before it.
+// snapshot returns the output of silo status --json, with the given global flags.
 func snapshot(ts *testscript.TestScript, flags ...string) state.Snapshot {
 	var s state.Snapshot
-	_ = ts.Exec("silo", append(flags, "status", "--json")...) // its code is the state's
+	_ = ts.Exec("silo", append(flags, "status", "--json")...) // the exit code depends on the state
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &s))
 	return s
 }
@@ -193,6 +193,7 @@ func waitReady(ts *testscript.TestScript, _ bool, _ []string) {
 	await(ts, "ready", func() bool { return snapshot(ts).State == state.InstanceReady })
 }
 
+// await waits up to 30 s for a condition. what names it in the failure.
 func await(ts *testscript.TestScript, what string, done func() bool) {
 	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -201,7 +202,7 @@ func await(ts *testscript.TestScript, what string, done func() bool) {
 	}
 }
 
-// portOf puts a running silo's port in place of @PORT@: port-of TOPOLOGY SILO FILE.
+// portOf replaces @PORT@ in a file by a running silo's port: port-of TOPOLOGY SILO FILE.
 func portOf(ts *testscript.TestScript, _ bool, args []string) {
 	for _, s := range snapshot(ts, "-f", args[0]).Silos {
 		if s.Name == args[1] {
@@ -214,7 +215,7 @@ func portOf(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no silo %s", args[1])
 }
 
-// edit changes a byte of silo's block, as a hand would: edit FILE.
+// edit changes silo's block in a file: edit FILE.
 func edit(ts *testscript.TestScript, _ bool, args []string) {
 	path := ts.MkAbs(args[0])
 	data, err := os.ReadFile(path)
@@ -222,7 +223,7 @@ func edit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, bytes.Replace(data, []byte("SENTRY_CONTROL_ADDRESS"), []byte("CONTROL_ADDRESS"), 1), 0o600))
 }
 
-// stopSupervisor stops the supervisor, as Ctrl-Z does.
+// stopSupervisor stops the supervisor with SIGSTOP, as Ctrl-Z does.
 func stopSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
 	signalSupervisor(ts, syscall.SIGSTOP)
 }
@@ -230,45 +231,45 @@ func stopSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
 func signalSupervisor(ts *testscript.TestScript, signal syscall.Signal) {
 	s := snapshot(ts)
 	if s.PID == nil {
-		ts.Fatalf("nothing runs")
+		ts.Fatalf("nothing is running")
 	}
 	ts.Check(syscall.Kill(*s.PID, signal))
 }
 
-// killSupervisor kills the supervisor, and waits until it is gone.
+// killSupervisor kills the supervisor and waits until it is gone.
 func killSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
 	signalSupervisor(ts, syscall.SIGKILL)
 	await(ts, "killed", func() bool { return snapshot(ts).State == state.InstanceStopped })
 }
 
-// remember keeps silos' PIDs for same and other: remember SILO….
+// remember stores silos' PIDs for same, other and dead: remember SILO….
 func remember(ts *testscript.TestScript, _ bool, args []string) {
 	for name, pid := range pids(ts, args) {
 		ts.Setenv("PID_"+name, pid)
 	}
 }
 
-// same wants silos to run in the processes that were remembered.
+// same expects silos to run in the remembered processes: same SILO….
 func same(ts *testscript.TestScript, _ bool, args []string) {
 	for name, pid := range pids(ts, args) {
 		if before := ts.Getenv("PID_" + name); pid != before {
-			ts.Fatalf("%s was process %s, and is %s", name, before, pid)
+			ts.Fatalf("%s was process %s and is now %s", name, before, pid)
 		}
 	}
 }
 
-// dead wants the processes that were remembered to be gone: dead SILO….
+// dead expects the remembered processes to be gone: dead SILO….
 func dead(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		pid, err := strconv.Atoi(ts.Getenv("PID_" + name))
 		ts.Check(err)
 		if proc.Alive(pid, "") {
-			ts.Fatalf("%s lives on as process %d", name, pid)
+			ts.Fatalf("%s is still alive as process %d", name, pid)
 		}
 	}
 }
 
-// other wants silos to run in other processes, and remembers them.
+// other expects silos to run in new processes, and remembers them: other SILO….
 func other(ts *testscript.TestScript, _ bool, args []string) {
 	for name, pid := range pids(ts, args) {
 		if before := ts.Getenv("PID_" + name); pid == before || pid == "" {

@@ -11,8 +11,8 @@ import (
 	"silo/state"
 )
 
-// typing is an app whose command lines mean the topology in a directory.
-func typing(t *testing.T, topology string) (*app, string) {
+// appWithTopology returns an app and a directory that holds the topology.
+func appWithTopology(t *testing.T, topology string) (*app, string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "silo.toml"), []byte(topology), 0o600); err != nil {
@@ -21,8 +21,8 @@ func typing(t *testing.T, topology string) (*app, string) {
 	return &app{env: map[string]string{"SILO_STATE_DIR": filepath.Join(dir, "state"), "HOME": dir}}, dir
 }
 
-// answered is a completion in one line.
-func answered(c completion) string {
+// completionLine returns a completion in one line.
+func completionLine(c completion) string {
 	words := []string{c.kind}
 	for _, w := range c.words {
 		words = append(words, w.text)
@@ -34,8 +34,8 @@ const twoRegions = "version = 1\n[region.us]\nid = 1\n[region.eu]\nid = 2\n"
 
 func TestComplete(t *testing.T) {
 	t.Parallel()
-	a, dir := typing(t, twoRegions)
-	// The word at the cursor is what follows the last blank.
+	a, dir := appWithTopology(t, twoRegions)
+	// The word at the cursor follows the last space.
 	for line, want := range map[string]string{
 		"st":                              "words start stop status",
 		"--co":                            "words --color",
@@ -59,7 +59,7 @@ func TestComplete(t *testing.T) {
 		"status --file=x":                 "files",
 		"logs -C ":                        "dirs",
 		"logs -f -C DIR ":                 "words control us eu",
-		"-C ~ logs e":                     "words", // the shell's home is another
+		"-C ~ logs e":                     "words", // the test sets another HOME
 		"-C ~/ logs e":                    "words eu",
 		"-C DIR logs -- e":                "words eu",
 		"logs -- -":                       "words",
@@ -101,18 +101,18 @@ func TestComplete(t *testing.T) {
 		"__comp":                          "words",
 	} {
 		words := strings.Split(strings.ReplaceAll(line, "DIR", dir), " ")
-		if got := answered(a.complete(a.program(), words)); got != want {
+		if got := completionLine(a.complete(a.program(), words)); got != want {
 			t.Errorf("%q: got %q, want %q", line, got, want)
 		}
 	}
 }
 
-// What cannot be read any more is known from the last run.
-func TestCompleteByTheLastSnapshot(t *testing.T) {
+// TestCompleteFromLastSnapshot completes silos of a topology that cannot be parsed.
+func TestCompleteFromLastSnapshot(t *testing.T) {
 	t.Parallel()
-	a, dir := typing(t, "version = ")
+	a, dir := appWithTopology(t, "version = ")
 	words := []string{"-C", dir, "logs", ""}
-	if got := answered(a.complete(a.program(), words)); got != "words" {
+	if got := completionLine(a.complete(a.program(), words)); got != "words" {
 		t.Errorf("before the first run: %q", got)
 	}
 	place, err := state.DirFor(a.lookup, filepath.Join(dir, "silo.toml"))
@@ -135,9 +135,9 @@ func TestCompleteByTheLastSnapshot(t *testing.T) {
 	}
 }
 
-// TestValuesAreWhatVerbsAccept gives each flag a value that is none, and holds
-// the values that the refusal names against those that are completed.
-func TestValuesAreWhatVerbsAccept(t *testing.T) {
+// TestFlagValues sets each flag to an invalid value and compares the values in the error
+// with those of completion.
+func TestFlagValues(t *testing.T) {
 	for of, list := range flagValues() {
 		verb, name, _ := strings.Cut(of, " ")
 		args := []string{"--" + name + "=?", "version"}
