@@ -57,8 +57,8 @@ func TestLossyWriterDoesNotWaitForAStalledReader(t *testing.T) {
 				t.Fatalf("Write = %d, %v; want 1000 and no error", n, err)
 			}
 		}
-		if took := time.Since(began); took != stallTimeout {
-			t.Errorf("1000 writes took %v, want %v", took, stallTimeout)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("1000 writes took %v, want 1 s", took)
 		}
 		// The reader continues: it gets what was kept and what is written next.
 		received := make(chan string)

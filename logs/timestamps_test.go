@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"testing/synctest"
@@ -222,5 +223,39 @@ func TestTimestampEncoding(t *testing.T) {
 	for _, s := range []timestamp{{}, {1, 1}, {1<<48 - 1, 1<<48 - 1}, {64 << 20, time.Date(2200, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()}} {
 		b := s.encode()
 		equal(t, "timestamp", decodeTimestamp(b[:]), s)
+	}
+}
+
+// Records of bytes that the raw file does not have are removed.
+func TestOpenTimestampsTrims(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "times")
+	begin := time.UnixMilli(1_700_000_000_000)
+	w, err := openTimestamps(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(4) {
+		if err := w.add(i*100, begin.Add(time.Duration(i)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct{ size, records int64 }{{1000, 4}, {300, 4}, {299, 3}, {100, 2}, {0, 1}} {
+		if err := w.file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if w, err = openTimestamps(path, test.size); err != nil {
+			t.Fatal(err)
+		}
+		info, err := w.file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, fmt.Sprintf("records, last record and bytes for size %d", test.size),
+			[]int64{w.n, w.last.off, info.Size()},
+			[]int64{test.records, (test.records - 1) * 100, test.records * timestampSize})
+	}
+	if err := w.file.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

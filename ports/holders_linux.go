@@ -44,8 +44,8 @@ func Holders(port int) []Holder {
 // query; Holders needs more time and finds every listener.
 func Listens(port, pid int) bool {
 	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)) //nolint:gosec // G115: a port is 16 bits
-	s, err := findSocket(local, netip.AddrPort{})
-	return err == nil && s.State == tcpListen && hasOpen(pid, s.link())
+	s, err := findSocket(local, netip.AddrPort{})                                     // only a listener has no remote address
+	return err == nil && hasOpen(pid, s.link())
 }
 
 // listeningSockets returns the sockets in state LISTEN on a port, by their names in

@@ -76,6 +76,27 @@ func TestPeerPrefersTheFirst(t *testing.T) {
 	}
 }
 
+// A connection to an address of this machine need not pass loopback addresses.
+func TestPeerOnAnExternalAddress(t *testing.T) {
+	t.Parallel()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		network, ok := address.(*net.IPNet)
+		if !ok || network.IP.IsLoopback() || network.IP.To4() == nil {
+			continue
+		}
+		near, _ := connect(t, net.JoinHostPort(network.IP.String(), "0"))
+		if peer, err := ports.Peer(near.LocalAddr(), near.RemoteAddr(), nil); err != nil || peer.PID != os.Getpid() {
+			t.Errorf("%v: got %+v, %v; want this process", address, peer, err)
+		}
+		return
+	}
+	t.Skip("this machine has only loopback addresses")
+}
+
 func TestPeerOnAnotherMachineIsHidden(t *testing.T) {
 	t.Parallel()
 	here, there := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 4711}

@@ -77,6 +77,9 @@ func TestTakenOnAnyAddress(t *testing.T) {
 			if got := r.Port("control"); got == port || got == 0 {
 				t.Errorf("a preference for the taken port %d got %d", port, got)
 			}
+			if test.host == "::1" && !bindable("127.0.0.1", port) {
+				t.Error("the listener on 127.0.0.1 is open although ::1 was taken")
+			}
 		})
 	}
 }
@@ -113,8 +116,10 @@ func TestConflictsAreAllOrNothing(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if !bindable("127.0.0.1", good) {
-		t.Error("a port is still held after the conflict")
+	for _, port := range []int{good, pair} {
+		if !bindable("127.0.0.1", port) {
+			t.Errorf("port %d is still held after the conflict", port)
+		}
 	}
 }
 
@@ -370,6 +375,17 @@ func TestHolders(t *testing.T) {
 	}
 	if got := Holders(local.Port); got != nil || Listens(local.Port, os.Getpid()) {
 		t.Errorf("a connection counts as a listener: %v", got)
+	}
+}
+
+func TestTruncate(t *testing.T) {
+	t.Parallel()
+	full := strings.Repeat("x", maxArgs)
+	if got := truncate(full); got != full {
+		t.Errorf("truncate changes %d bytes: %q", maxArgs, got)
+	}
+	if got := truncate(full + "y"); got != full+"…" {
+		t.Errorf("truncate = %q, want %d bytes and an ellipsis", got, maxArgs)
 	}
 }
 
