@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// authority mints certificates for the names that clients ask for.
+// authority is a CA that signs certificates for the names that clients ask for.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -29,29 +29,25 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(time.Now().UnixNano()),
-		Subject:               pkix.Name{CommonName: "ngroktest"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	a := &authority{key: key, leaves: map[string]*tls.Certificate{}}
+	root := certificateTemplate()
+	root.IsCA, root.BasicConstraintsValid, root.KeyUsage = true, true, x509.KeyUsageCertSign
+	raw, err := x509.CreateCertificate(rand.Reader, root, root, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := x509.ParseCertificate(raw)
-	if err != nil {
-		return nil, err
+	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
+	a.certificate, err = x509.ParseCertificate(raw)
+	return a, err
+}
+
+func certificateTemplate() *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: "ngroktest"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(24 * time.Hour),
 	}
-	return &authority{
-		certificate: certificate,
-		key:         key,
-		pem:         pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}),
-		leaves:      map[string]*tls.Certificate{},
-	}, nil
 }
 
 func (a *authority) config() *tls.Config {
@@ -63,31 +59,24 @@ func (a *authority) config() *tls.Config {
 	}
 }
 
-// leaf is a certificate for name, and for loopback, whose clients send no name.
+// leaf returns a certificate for name, and for loopback, whose clients send no name.
 func (a *authority) leaf(name string) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if known := a.leaves[name]; known != nil {
 		return known, nil
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		Subject:      pkix.Name{CommonName: "ngroktest"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		DNSNames:     []string{"localhost"},
-	}
+	leaf := certificateTemplate()
+	leaf.KeyUsage, leaf.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	leaf.DNSNames = []string{"localhost"}
 	if name != "" && name != "localhost" {
-		template.DNSNames = append(template.DNSNames, name)
+		leaf.DNSNames = append(leaf.DNSNames, name)
 	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, a.certificate, a.key.Public(), a.key)
+	raw, err := x509.CreateCertificate(rand.Reader, leaf, a.certificate, a.key.Public(), a.key)
 	if err != nil {
 		return nil, err
 	}
-	leaf := &tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: a.key}
-	a.leaves[name] = leaf
-	return leaf, nil
+	a.leaves[name] = &tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: a.key}
+	return a.leaves[name], nil
 }

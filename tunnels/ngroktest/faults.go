@@ -24,14 +24,14 @@ func (s *Service) FailBind(host, code string) {
 	s.bindCode[host] = code
 }
 
-// Occupy holds host for somebody else (ERR_NGROK_334), or lets it go.
+// Occupy holds host for another account's agent (ERR_NGROK_334), or releases it.
 func (s *Service) Occupy(host string, taken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.occupied[host] = taken
 }
 
-// DelayReplies holds every answer to an agent's request back.
+// DelayReplies delays every answer to an agent's request.
 func (s *Service) DelayReplies(wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,8 +49,8 @@ func (s *Service) DropSessions() {
 	}
 }
 
-// CloseListener closes the agents' port, so that connections are refused. Those that
-// stand are kept.
+// CloseListener closes the agents' port, so that connections are refused. Established
+// ones are kept.
 func (s *Service) CloseListener() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +60,8 @@ func (s *Service) CloseListener() {
 // ReopenListener opens the agents' port again, the same one.
 func (s *Service) ReopenListener() error { return s.acceptOn(s.addr) }
 
-// Freeze makes a black hole of the service: connections are taken and stand,
-// but nothing is read from an agent or sent to one until Thaw.
+// Freeze keeps all connections open, and accepts new ones, but neither reads from an
+// agent nor writes to one until Thaw.
 func (s *Service) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,22 +80,21 @@ func (s *Service) Thaw() {
 	}
 }
 
-// StopEndpoint closes the endpoint of host and tells its agent so, as the
-// dashboard does. It reports whether there was one.
+// StopEndpoint closes the endpoint of host and notifies its agent, as the dashboard
+// does. It reports whether there was one.
 func (s *Service) StopEndpoint(host, message, code string) bool {
 	s.mu.Lock()
-	b := s.binds[host]
-	delete(s.binds, host)
+	b := s.bindings[host]
+	delete(s.bindings, host)
 	s.mu.Unlock()
 	if b == nil {
 		return false
 	}
-	b.session.stopEndpoint(b.ID, message, code)
+	b.session.stopEndpoint(stopEndpoint{ID: b.ID, Message: message, ErrorCode: code})
 	return true
 }
 
-// frozenConn is an agent's connection that stands still while the service is
-// frozen.
+// frozenConn is an agent's connection that blocks while the service is frozen.
 type frozenConn struct {
 	net.Conn
 	service *Service
@@ -106,7 +105,7 @@ type frozenConn struct {
 func (c *frozenConn) Read(p []byte) (int, error) {
 	c.wait()
 	n, err := c.Conn.Read(p)
-	// What came in while the service froze must not be seen before it thaws.
+	// Data that arrived while the service froze must not be seen before it thaws.
 	c.wait()
 	return n, err
 }

@@ -13,8 +13,8 @@ const (
 	streamHeartbeat    = 0xFFFFFFFF // muxado's own, heartbeat.go
 )
 
-// The messages are structs, so that keys are matched whatever their case: the
-// Rust clients send AuthToken where the Go one sends Authtoken.
+// The messages are structs because their keys match in any case: the Rust clients
+// send AuthToken, the Go client Authtoken.
 
 type authRequest struct {
 	Version  []string
@@ -56,7 +56,7 @@ type bindRequest struct {
 	ID         string `json:"Id"`
 	Proto      string
 	ForwardsTo string
-	Opts       map[string]any // echoed as it came, but for Hostname
+	Opts       map[string]any // echoed unchanged, except for Hostname
 	Extra      struct {
 		Token          string
 		Metadata       string
@@ -64,7 +64,7 @@ type bindRequest struct {
 	}
 }
 
-// bindOptions are those of bindRequest.Opts that the service acts on.
+// bindOptions are the options that the service applies.
 type bindOptions struct {
 	URL, Domain, Hostname, Subdomain string
 	BasicAuth                        *struct {

@@ -16,22 +16,29 @@ import (
 	"time"
 )
 
-// errorHeader is what the service marks its own answers with.
+// errorHeader marks the service's own answers.
 const errorHeader = "Ngrok-Error-Code"
 
-type clientKey struct{}
+// proxied is a public request for an endpoint: the context value of the transport's
+// dials.
+type proxied struct {
+	binding *binding
+	client  string // its address
+}
 
-// servePublic serves clients of the endpoints on listener.
+type proxiedKey struct{}
+
+// servePublic serves public clients on listener.
 func (s *Service) servePublic(listener net.Listener) {
 	forward := &httputil.ReverseProxy{
 		Transport: s.transport,
 		Rewrite: func(pr *httputil.ProxyRequest) {
+			request, _ := pr.In.Context().Value(proxiedKey{}).(proxied)
 			pr.Out.URL.Scheme = "http"
-			pr.Out.URL.Host = pr.In.Header.Get("X-Ngroktest-Bind")
+			pr.Out.URL.Host = request.binding.key // so that pooled connections are not shared with a later binding
 			pr.Out.URL.RawQuery = pr.In.URL.RawQuery
-			pr.Out.Header.Del("X-Ngroktest-Bind")
 			pr.SetXForwarded()
-			// The endpoint is https for the world, whichever listener stood in for it.
+			// To its clients the endpoint is always https.
 			pr.Out.Header.Set("X-Forwarded-Proto", "https")
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -43,11 +50,10 @@ func (s *Service) servePublic(listener net.Listener) {
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if key, admitted := s.admit(w, r); admitted {
-				// Or what is left of the body is lost once the agent begins to answer.
+			if b := s.admit(w, r); b != nil {
+				// Otherwise the rest of the body is lost once the agent begins to answer.
 				_ = http.NewResponseController(w).EnableFullDuplex()
-				r.Header.Set("X-Ngroktest-Bind", key)
-				forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, r.RemoteAddr)))
+				forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proxiedKey{}, proxied{b, r.RemoteAddr})))
 			}
 		}),
 	}
@@ -55,22 +61,23 @@ func (s *Service) servePublic(listener net.Listener) {
 	s.running.Go(func() { _ = server.Serve(listener) })
 }
 
-// admit finds the endpoint of a request's host, or answers why there is none.
-func (s *Service) admit(w http.ResponseWriter, r *http.Request) (key string, admitted bool) {
+// admit returns the binding of a request's host. If the request is refused, it
+// answers and returns nil.
+func (s *Service) admit(w http.ResponseWriter, r *http.Request) *binding {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
 	}
 	s.mu.Lock()
-	b := s.binds[strings.ToLower(host)]
+	b := s.bindings[strings.ToLower(host)]
 	s.mu.Unlock()
 	if b == nil {
 		refuse(w, http.StatusNotFound, "ERR_NGROK_3200", "The endpoint "+host+" is offline.")
-		return "", false
+		return nil
 	}
 	if !allowed(b.AllowCIDRs, r.RemoteAddr) {
-		refuse(w, http.StatusForbidden, "ERR_NGROK_3205", "Not from there.")
-		return "", false
+		refuse(w, http.StatusForbidden, "ERR_NGROK_3205", "Your IP address is not allowed.")
+		return nil
 	}
 	if len(b.BasicAuth) > 0 {
 		user, password, _ := r.BasicAuth()
@@ -80,10 +87,10 @@ func (s *Service) admit(w http.ResponseWriter, r *http.Request) (key string, adm
 		if !known {
 			w.Header().Set("WWW-Authenticate", `Basic realm="ngrok"`)
 			w.WriteHeader(http.StatusUnauthorized)
-			return "", false
+			return nil
 		}
 	}
-	return b.key, true
+	return b
 }
 
 func allowed(cidrs []string, remote string) bool {
@@ -104,24 +111,11 @@ func refuse(w http.ResponseWriter, status int, code, text string) {
 	fmt.Fprintf(w, "%s\r\n\r\n%s\r\n", text, code) //nolint:gosec // plain text, to a test
 }
 
-// dialAgent connects to an endpoint. Its key stands in for the address, so that
-// a connection is never reused for a later holder of the same host.
-func (s *Service) dialAgent(ctx context.Context, _, addr string) (net.Conn, error) {
-	key, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("endpoint %q: %w", addr, err)
+// dialAgent opens a stream to the agent for the request in ctx.
+func (s *Service) dialAgent(ctx context.Context, _, _ string) (net.Conn, error) {
+	request, ok := ctx.Value(proxiedKey{}).(proxied)
+	if !ok {
+		return nil, errors.New("a dial without a public request")
 	}
-	client, _ := ctx.Value(clientKey{}).(string)
-	s.mu.Lock()
-	var found *bind
-	for _, b := range s.binds {
-		if strings.EqualFold(b.key, key) {
-			found = b
-		}
-	}
-	s.mu.Unlock()
-	if found == nil {
-		return nil, errors.New("the endpoint has gone")
-	}
-	return found.open(client)
+	return request.binding.open(request.client)
 }

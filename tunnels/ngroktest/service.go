@@ -1,10 +1,9 @@
-// Package ngroktest is an ngrok service in one process, for tests: agents of
-// any kind connect to it over TLS, bind endpoints and serve what its public
-// listeners take. Everything that can go wrong at the real one can be made to
-// go wrong here.
+// Package ngroktest is an ngrok service in one process, for tests. Agents of any kind
+// connect to it over TLS, bind endpoints, and serve the requests that its public
+// listeners accept. Tests can inject the failures of the real service.
 //
-// It speaks the wire protocol of golang.ngrok.com/ngrok v1.12.1 (module source,
-// internal/tunnel/proto/msg.go) and must not know the program it tests.
+// It implements the wire protocol of golang.ngrok.com/ngrok v1.12.1 (module source,
+// internal/tunnel/proto/msg.go) and must not know the program under test.
 package ngroktest
 
 import (
@@ -19,21 +18,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// Options shape a Service. The zero value accepts every authtoken that is not
-// empty and every domain.
+// Options configure a Service. By default it accepts every domain, and every
+// authtoken that is not empty.
 type Options struct {
-	Dir     string   // where ca.pem is put; must exist
+	Dir     string   // where ca.pem is written; must exist
 	Tokens  []string // the valid authtokens; none: any
 	Domains []string // the reserved domains; none: any
 	// Endpoints is how many endpoints a session may hold; 0: any number.
 	Endpoints int
-	// Account and Plan are what an agent is told of its authtoken's.
+	// Account and Plan are the names that an agent gets.
 	Account, Plan string
-	// Deprecated warns agents that they will be refused from then on.
+	// Deprecated is the date from which agents are warned to be refused.
 	Deprecated time.Time
 }
 
@@ -61,7 +61,7 @@ type Service struct {
 	closed   bool
 	conns    map[*frozenConn]bool
 	sessions map[*session]bool
-	binds    map[string]*bind // by host
+	bindings map[string]*binding // by host
 	occupied map[string]bool
 	authCode string
 	bindCode map[string]string // by host; "" is any host
@@ -86,7 +86,7 @@ func Start(options Options) (*Service, error) {
 		options:  options,
 		conns:    map[*frozenConn]bool{},
 		sessions: map[*session]bool{},
-		binds:    map[string]*bind{},
+		bindings: map[string]*binding{},
 		occupied: map[string]bool{},
 		bindCode: map[string]string{},
 	}
@@ -110,7 +110,7 @@ func Start(options Options) (*Service, error) {
 }
 
 func (s *Service) listen() error {
-	if err := s.acceptOnSteady(); err != nil {
+	if err := s.acceptOnStablePort(); err != nil {
 		return err
 	}
 	var err error
@@ -126,10 +126,10 @@ func (s *Service) listen() error {
 	return nil
 }
 
-// acceptOnSteady takes agents on a free port that no program is given for a
-// connection of its own: those begin at 32768 on Linux and at 49152 on macOS, and
-// one would keep Admit from a port that Refuse has left.
-func (s *Service) acceptOnSteady() error {
+// acceptOnStablePort listens for agents on a free port below the ephemeral ones, which
+// begin at 32768 on Linux and at 49152 on macOS. Otherwise an outgoing connection
+// could take the port between CloseListener and ReopenListener.
+func (s *Service) acceptOnStablePort() error {
 	var err error
 	for range portTries {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(portFirst+rand.IntN(portCount))) //nolint:gosec // G404: not a secret
@@ -140,7 +140,7 @@ func (s *Service) acceptOnSteady() error {
 	return err
 }
 
-// acceptOn takes agents on addr.
+// acceptOn accepts agents on addr.
 func (s *Service) acceptOn(addr string) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", addr)
@@ -162,9 +162,8 @@ func (s *Service) acceptOn(addr string) error {
 	return nil
 }
 
-// Close ends the service: every agent and every client is disconnected. It
-// returns when no goroutine of the service is left but those that muxado ends
-// on its own time.
+// Close disconnects every agent and every client. It returns when all goroutines of
+// the service have ended, except some of muxado's.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -182,20 +181,20 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// Addr is host:port of the service, for server_addr.
+// Addr returns the host:port of the service, for server_addr.
 func (s *Service) Addr() string { return s.addr }
 
-// CAFile is a PEM file with the authority to trust, for root_cas.
+// CAFile returns a PEM file with the CA to trust, for root_cas.
 func (s *Service) CAFile() string { return s.caFile }
 
-// PublicAddr is host:port of the public plain HTTP listener. It routes by Host.
+// PublicAddr returns the host:port of the public plain HTTP listener. It routes by Host.
 func (s *Service) PublicAddr() string { return s.public.Addr().String() }
 
-// PublicTLSAddr is host:port of the public HTTPS listener. Its certificates
-// are minted for the name that a client asks for, under the authority of CAFile.
+// PublicTLSAddr returns the host:port of the public HTTPS listener. It signs a
+// certificate for the name that a client asks for, with the CA of CAFile.
 func (s *Service) PublicTLSAddr() string { return s.publicTLS.Addr().String() }
 
-// Get asks the public listener for path of host. The caller closes the body.
+// Get requests path of host from the public listener. The caller closes the body.
 func (s *Service) Get(ctx context.Context, host, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.PublicAddr()+path, nil)
 	if err != nil {
@@ -206,38 +205,33 @@ func (s *Service) Get(ctx context.Context, host, path string) (*http.Response, e
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-// Endpoints are all endpoints that are bound now, by host.
+// Endpoints returns all endpoints that are bound, sorted by host.
 func (s *Service) Endpoints() []Endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := []Endpoint{}
-	for _, b := range s.binds {
+	for _, b := range s.bindings {
 		all = append(all, b.Endpoint)
 	}
-	slices.SortFunc(all, func(a, b Endpoint) int {
-		if a.Host < b.Host {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b Endpoint) int { return strings.Compare(a.Host, b.Host) })
 	return all
 }
 
-// Sessions is how many agents are authenticated and connected now.
+// Sessions returns the number of agents that are connected and authenticated.
 func (s *Service) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.sessions)
 }
 
-// Auths is how many authentications there were, refused ones included.
+// Auths returns the number of authentications, with refused ones included.
 func (s *Service) Auths() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.auths
 }
 
-// Heartbeats is how many heartbeats of agents were answered.
+// Heartbeats returns the number of heartbeats that were answered.
 func (s *Service) Heartbeats() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,13 +1,13 @@
 package ngroktest
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -28,13 +28,13 @@ type session struct {
 	userAgent string
 }
 
-// bind is one endpoint.
-type bind struct {
+// binding is one endpoint.
+type binding struct {
 	Endpoint
 	session *session
 	token   string
 	proto   string
-	key     string // unlike ID new at each bind: what pooled connections go by
+	key     string // in lower case; unlike ID new for each binding
 }
 
 func (s *Service) serveAgent(raw net.Conn) {
@@ -61,60 +61,52 @@ func (s *Service) serveAgent(raw net.Conn) {
 	_ = conn.Close()
 	_ = agent.mux.Close()
 	streams.Wait()
-	s.forget(agent, conn)
-}
-
-func (s *Service) forget(agent *session, conn *frozenConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, conn)
-	delete(s.sessions, agent)
-	for host, b := range s.binds {
-		if b.session == agent {
-			delete(s.binds, host)
-		}
-	}
+	s.remove(agent)
 }
 
-// serve answers one request. The agent does not half-close, so one JSON value
-// is read, never to the end.
+// remove removes an agent and its endpoints. Needs mu.
+func (s *Service) remove(agent *session) {
+	delete(s.sessions, agent)
+	maps.DeleteFunc(s.bindings, func(_ string, b *binding) bool { return b.session == agent })
+}
+
+// serve answers one request. The agent does not half-close, so exactly one JSON
+// value is read.
 func (a *session) serve(typed muxado.TypedStream) {
 	conn := &stream{Conn: typed}
 	defer func() { _ = conn.Close() }()
-	in := json.NewDecoder(conn)
-	var reply any
 	switch typed.StreamType() {
 	case streamHeartbeat:
 		a.service.echo(conn)
-		return
 	case streamAuth:
-		var request authRequest
-		if in.Decode(&request) != nil {
-			return
-		}
-		reply = a.service.auth(a, request)
+		reply(a, conn, a.service.auth)
 	case streamBind:
-		var request bindRequest
-		if in.Decode(&request) != nil {
-			return
-		}
-		reply = a.service.bind(a, request)
+		reply(a, conn, a.service.bind)
 	case streamUnbind:
-		var request unbindRequest
-		if in.Decode(&request) != nil {
-			return
-		}
-		reply = a.service.unbind(a, request)
+		reply(a, conn, a.service.unbind)
 	case streamSrvInfo:
-		reply = srvInfoReply{Region: "test"}
-	default:
-		return
+		reply(a, conn, func(*session, struct{}) srvInfoReply { return srvInfoReply{Region: "test"} })
 	}
-	a.service.pause()
-	_ = json.NewEncoder(conn).Encode(reply)
 }
 
-// echo returns an agent's heartbeats. The service sends none of its own.
+// reply decodes a request and sends what handle returns for it.
+func reply[Request, Reply any](a *session, conn net.Conn, handle func(*session, Request) Reply) {
+	var request Request
+	if json.NewDecoder(conn).Decode(&request) != nil {
+		return
+	}
+	answer := handle(a, request)
+	a.service.mu.Lock()
+	delay := a.service.delay
+	a.service.mu.Unlock()
+	time.Sleep(delay) //nolint:forbidigo // the delay that a test asked for
+	_ = json.NewEncoder(conn).Encode(answer)
+}
+
+// echo answers an agent's heartbeats. The service sends none itself.
 func (s *Service) echo(conn net.Conn) {
 	beat := make([]byte, 4)
 	for {
@@ -128,13 +120,6 @@ func (s *Service) echo(conn net.Conn) {
 		s.beats++
 		s.mu.Unlock()
 	}
-}
-
-func (s *Service) pause() {
-	s.mu.Lock()
-	delay := s.delay
-	s.mu.Unlock()
-	<-time.After(delay)
 }
 
 func (s *Service) auth(agent *session, request authRequest) authReply {
@@ -151,23 +136,17 @@ func (s *Service) auth(agent *session, request authRequest) authReply {
 		code = "ERR_NGROK_107"
 	}
 	if code != "" {
-		// The real service repeats the authtoken in such a text.
+		// The real service also repeats the authtoken in its text.
 		return authReply{Version: "3", Error: refusal("authentication failed.\r\nYour authtoken: "+token, code)}
 	}
 	agent.id, agent.userAgent = request.ClientID, request.Extra.UserAgent
 	if agent.id == "" {
 		agent.id = rand.Text()
 	}
-	// An agent that comes back may be here before its old connection is known
-	// to be dead.
+	// An agent may reconnect before the end of its last connection is noticed.
 	for old := range s.sessions {
 		if old.id == agent.id {
-			delete(s.sessions, old)
-			for host, b := range s.binds {
-				if b.session == old {
-					delete(s.binds, host)
-				}
-			}
+			s.remove(old)
 		}
 	}
 	s.sessions[agent] = true
@@ -196,7 +175,7 @@ func (s *Service) bind(agent *session, request bindRequest) bindReply {
 	if code := s.refuses(agent, host, request.Extra.Token); code != "" {
 		return bindReply{Error: refusal(fmt.Sprintf("The endpoint 'https://%s' was refused.", host), code)}
 	}
-	b := &bind{key: rand.Text(), session: agent, token: request.Extra.Token, proto: request.Proto, Endpoint: Endpoint{
+	b := &binding{key: strings.ToLower(rand.Text()), session: agent, token: request.Extra.Token, proto: request.Proto, Endpoint: Endpoint{
 		ID: request.ID, Host: host, URL: request.Proto + "://" + host, ForwardsTo: request.ForwardsTo,
 		Metadata: request.Extra.Metadata, TrafficPolicy: options.TrafficPolicy,
 		Session: agent.id, UserAgent: agent.userAgent,
@@ -215,9 +194,9 @@ func (s *Service) bind(agent *session, request bindRequest) bindReply {
 	if options.IPRestriction != nil {
 		b.AllowCIDRs = options.IPRestriction.AllowCIDRs
 	}
-	s.binds[host] = b
-	// The agent asks for exactly these options when it connects again; without
-	// the host in them a random endpoint would move.
+	s.bindings[host] = b
+	// The agent sends exactly these options when it reconnects. Without the host in
+	// them, the address of a random endpoint would change.
 	if request.Opts == nil {
 		request.Opts = map[string]any{}
 	}
@@ -228,7 +207,7 @@ func (s *Service) bind(agent *session, request bindRequest) bindReply {
 	}
 }
 
-// refuses is the code with which host is refused, or "".
+// refuses returns the code with which host is refused; empty if it is not.
 func (s *Service) refuses(agent *session, host, token string) string {
 	if code := s.bindCode[host]; code != "" {
 		return code
@@ -236,8 +215,8 @@ func (s *Service) refuses(agent *session, host, token string) string {
 	if code := s.bindCode[""]; code != "" {
 		return code
 	}
-	old, held := s.binds[host], 0
-	for _, b := range s.binds {
+	old, held := s.bindings[host], 0
+	for _, b := range s.bindings {
 		if b.session == agent && b != old {
 			held++
 		}
@@ -257,7 +236,7 @@ func (s *Service) refuses(agent *session, host, token string) string {
 	return ""
 }
 
-// host is the public host that options ask for, or one made up.
+// host returns the public host that the options ask for, or a random one.
 func (o bindOptions) host() string {
 	if parsed, err := url.Parse(o.URL); err == nil && parsed.Host != "" {
 		return parsed.Host
@@ -276,9 +255,9 @@ func (o bindOptions) host() string {
 func (s *Service) unbind(agent *session, request unbindRequest) errorReply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for host, b := range s.binds {
+	for host, b := range s.bindings {
 		if b.session == agent && b.ID == request.ID {
-			delete(s.binds, host)
+			delete(s.bindings, host)
 			return errorReply{}
 		}
 	}
@@ -287,13 +266,9 @@ func (s *Service) unbind(agent *session, request unbindRequest) errorReply {
 
 func refusal(text, code string) string { return text + "\r\n\r\n" + code + "\r\n" }
 
-func (a *session) stopEndpoint(id, message, code string) {
-	a.send(streamStopEndpoint, stopEndpoint{ID: id, Message: message, ErrorCode: code})
-}
-
-// send opens a stream to the agent that carries one message.
-func (a *session) send(kind muxado.StreamType, message any) {
-	opened, err := a.mux.OpenTypedStream(kind)
+// stopEndpoint sends the agent the end of an endpoint, on a stream of its own.
+func (a *session) stopEndpoint(message stopEndpoint) {
+	opened, err := a.mux.OpenTypedStream(streamStopEndpoint)
 	if err != nil {
 		return
 	}
@@ -302,23 +277,21 @@ func (a *session) send(kind muxado.StreamType, message any) {
 	_ = conn.Close()
 }
 
-// open opens a stream to the agent on which a client is proxied.
-func (b *bind) open(client string) (net.Conn, error) {
+// open opens a stream to the agent for a public client.
+func (b *binding) open(client string) (net.Conn, error) {
 	opened, err := b.session.mux.OpenTypedStream(streamProxy)
 	if err != nil {
 		return nil, fmt.Errorf("open a stream to the agent: %w", err)
 	}
 	conn := &stream{Conn: opened}
-	// No newline after the JSON: what follows its length belongs to the client.
+	// Without a newline after the JSON: the next byte belongs to the client.
 	header, err := json.Marshal(proxyHeader{ID: b.ID, ClientAddr: client, Proto: b.proto, EdgeType: edgeHTTPS})
 	if err != nil {
 		return nil, fmt.Errorf("encode a proxy header: %w", err)
 	}
-	var frame bytes.Buffer
-	// Little endian, unlike all else in the protocol.
-	frame.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(header))))
-	frame.Write(header)
-	if _, err := conn.Write(frame.Bytes()); err != nil {
+	// Little endian, unlike everything else in the protocol.
+	frame := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
+	if _, err := conn.Write(frame); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("send a proxy header: %w", err)
 	}

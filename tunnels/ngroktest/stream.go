@@ -2,24 +2,21 @@ package ngroktest
 
 import (
 	"net"
+	"slices"
 	"sync"
 )
 
-const streamBuffer = 32 << 10
-
-// stream is a stream of muxado that can be used like any other.
+// stream is a muxado stream whose caller may reuse its bytes after a failed Write.
 //
-// When a session dies, a Write on one of its streams returns while the session
-// may still be reading the bytes and the frame header that belong to that stream
-// (muxado v2.0.2, session.writeFrame). So the caller's bytes,
-// which it will use again, are copied, and after a failed Write the stream is
-// not touched any more; a dead session frees its streams itself.
+// When a session dies, a Write on one of its streams returns while the session may
+// still be reading the bytes and the stream's frame header (muxado v2.0.2,
+// session.writeFrame). So the bytes are copied, and after a failed Write the stream
+// is not used any more. A dead session frees its streams itself.
 type stream struct {
 	net.Conn
 
-	mu     sync.Mutex // guards all below, and that nothing is written after Close
-	buffer []byte
-	done   bool
+	mu   sync.Mutex // held by Write; guards done
+	done bool
 }
 
 func (s *stream) Write(p []byte) (written int, err error) {
@@ -28,21 +25,12 @@ func (s *stream) Write(p []byte) (written int, err error) {
 	if s.done {
 		return 0, net.ErrClosed
 	}
-	if s.buffer == nil {
-		s.buffer = make([]byte, streamBuffer)
-	}
-	for written < len(p) {
-		n, err := s.Conn.Write(s.buffer[:copy(s.buffer, p[written:])])
-		written += n
-		if err != nil {
-			s.done = true
-			return written, err
-		}
-	}
-	return written, nil
+	written, err = s.Conn.Write(slices.Clone(p))
+	s.done = err != nil
+	return written, err
 }
 
-// Close waits for a Write that is under way, as muxado's own does.
+// Close waits for a Write that is under way, as muxado's own Close does.
 func (s *stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
