@@ -77,7 +77,7 @@ type recorder struct {
 	lookup       *callerLookup // nil if the caller is known from the start, or never
 	requestBody  *recordedBody // nil if the request has none
 	responseBody bodyCapture
-	header       http.Header // a copy of the final header, to tell trailers from it
+	header       http.Header // a copy of the final header; trailers are added to the original
 	writeErr     error       // of writing to the client
 	returned     bool        // the handler has returned, not panicked
 	panicked     bool        // other than with http.ErrAbortHandler

@@ -28,11 +28,11 @@ const (
 	integrationAt = "/api/0/internal/integration-proxy/"
 )
 
-// DropsHeader tells whether a silo's client keeps a request header of this name to
-// itself, whatever its case: what belongs to one connection (RFC 9110, section
-// 7.6.1, and wsgiref's list, which Sentry goes by), and what is the next
-// request's own (sentry/silo/util.py, INVALID_PROXY_HEADERS). Content-Encoding,
-// which Sentry drops too, stays: bodies are handed on as they came.
+// DropsHeader reports whether Sentry's silo clients drop a request header of this name,
+// in any case: hop-by-hop headers (RFC 9110, section 7.6.1, and wsgiref's list, which
+// Sentry uses) and those that each request sets itself (sentry/silo/util.py,
+// INVALID_PROXY_HEADERS). Sentry also drops Content-Encoding, which silo keeps, since
+// it forwards bodies unchanged.
 func DropsHeader(name string) bool {
 	switch strings.ToLower(name) {
 	case "host", "x-forwarded-proto", "content-length":
@@ -41,6 +41,8 @@ func DropsHeader(name string) bool {
 	return hopByHop(name)
 }
 
+// hopByHop names more than net/http/httputil removes: "Trailers", a slip in RFC 2616
+// that wsgiref repeats.
 func hopByHop(name string) bool {
 	switch strings.ToLower(name) {
 	case "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
@@ -50,22 +52,18 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// CleanRequest takes out of h what a silo's client does not send on: what is
-// DropsHeader, and what Connection names.
+// CleanRequest removes the headers that DropsHeader reports, and those that Connection
+// names.
 func CleanRequest(h http.Header) { clean(h, DropsHeader) }
 
-// CleanResponse takes out of h what does not go back to whoever asked through a
-// silo's client: what belongs to one connection, what Connection names, and what
-// silos say among themselves (sentry/silo/util.py, INVALID_OUTBOUND_HEADERS).
-// Content-Length stays: it is that of the body, which is handed on as it came.
+// CleanResponse removes hop-by-hop headers, those that Connection names, and those that
+// only silos exchange (sentry/silo/util.py, INVALID_OUTBOUND_HEADERS). It keeps
+// Content-Length, since silo forwards bodies unchanged.
 func CleanResponse(h http.Header) {
-	clean(h, func(name string) bool { return hopByHop(name) || IsInternalHeader(name) })
-}
-
-// IsInternalHeader tells whether an answer's header of this name is for silos alone.
-func IsInternalHeader(name string) bool {
-	lower := strings.ToLower(name)
-	return strings.HasPrefix(lower, subnetPrefix) || lower == proxyFailure
+	clean(h, func(name string) bool {
+		lower := strings.ToLower(name)
+		return hopByHop(name) || lower == proxyFailure || strings.HasPrefix(lower, subnetPrefix)
+	})
 }
 
 func clean(h http.Header, drop func(string) bool) {
@@ -80,7 +78,7 @@ func clean(h http.Header, drop func(string) bool) {
 	}
 	for name := range h {
 		if drop(name) || named[strings.ToLower(name)] {
-			delete(h, name) // and not Del, which knows but one spelling of a name
+			delete(h, name) // Del finds only the canonical spelling
 		}
 	}
 }

@@ -11,33 +11,33 @@ import (
 	"unicode/utf8"
 )
 
-// contentLimit bounds what a body is unpacked to, in bytes.
+// contentLimit bounds the size of a decoded body, in bytes.
 const contentLimit = 16 * BodyLimit
 
-// Content is what is kept of a body, without its Content-Encoding where that is
-// gzip or deflate, and whether that is all of it. What cannot be unpacked is as it
-// passed.
+// Content returns the kept part of a body, decoded if its Content-Encoding is gzip or
+// deflate, and reports whether that is the whole body. A body that cannot be decoded is
+// returned as it passed.
 func (m Message) Content() (content []byte, whole bool) {
-	var unpacked io.Reader
+	var decoded io.Reader
 	var err error
-	switch m.packing() {
+	switch m.encoding() {
 	case "gzip":
-		unpacked, err = gzip.NewReader(bytes.NewReader(m.Body))
+		decoded, err = gzip.NewReader(bytes.NewReader(m.Body))
 	case "deflate":
-		if unpacked, err = zlib.NewReader(bytes.NewReader(m.Body)); err != nil {
+		if decoded, err = zlib.NewReader(bytes.NewReader(m.Body)); err != nil {
 			return m.rawDeflated()
 		}
 	}
-	if unpacked == nil || err != nil {
+	if decoded == nil || err != nil {
 		return m.Body, !m.Truncated
 	}
-	content, err = readContent(unpacked) // of a part, as much as there is
+	content, err = readContent(decoded) // of a truncated body, what can be decoded
 	return content, err == nil && !m.Truncated
 }
 
-// rawDeflated is the Content of a body without the frame that deflate means (RFC
-// 9110, section 8.4.1.2): some leave it out. Nearly any bytes can be taken for the
-// beginning of such a one, but hardly for all of it.
+// rawDeflated is Content for a body that may be raw deflate data: some servers omit the
+// zlib frame of "deflate" (RFC 9110, section 8.4.1.2). Almost any bytes look like the
+// beginning of such data, but hardly any like all of it.
 func (m Message) rawDeflated() (content []byte, whole bool) {
 	content, err := readContent(flate.NewReader(bytes.NewReader(m.Body)))
 	if err == nil || errors.Is(err, errTooLong) || m.Truncated && errors.Is(err, io.ErrUnexpectedEOF) {
@@ -48,23 +48,23 @@ func (m Message) rawDeflated() (content []byte, whole bool) {
 
 var errTooLong = errors.New("longer than contentLimit")
 
-// readContent gives what there is up to contentLimit, also with an error.
-func readContent(unpacked io.Reader) ([]byte, error) {
-	content, err := io.ReadAll(io.LimitReader(unpacked, contentLimit+1))
+// readContent returns what it could read, up to contentLimit, also with an error.
+func readContent(decoded io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(decoded, contentLimit+1))
 	if len(content) > contentLimit {
 		return content[:contentLimit], errTooLong
 	}
 	return content, err
 }
 
-// packing is the Content-Encoding of a body, in one word.
-func (m Message) packing() string {
+// encoding returns the Content-Encoding of a body, without its obsolete "x-".
+func (m Message) encoding() string {
 	return strings.TrimPrefix(strings.ToLower(strings.TrimSpace(m.Header.Get("Content-Encoding"))), "x-")
 }
 
-// Text is Content as text, and whether it is any: UTF-8, without bytes that no
-// text has. A character that the end of what is kept cuts in two is left out.
-func (m Message) Text() (text string, whole, is bool) {
+// Text returns Content as a string, and reports whether it is text: UTF-8 without NUL
+// bytes. A character that the truncation cut in two is left out.
+func (m Message) Text() (text string, whole, ok bool) {
 	content, whole := m.Content()
 	for cut := 0; cut < utf8.UTFMax && !whole && len(content) > 0 && !utf8.Valid(content); cut++ {
 		content = content[:len(content)-1]

@@ -2,13 +2,14 @@ package traffic
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Filter picks exchanges. Its zero value lets everything through.
+// Filter selects exchanges. Its zero value matches all.
 type Filter struct {
-	Silos    []string // whom the request was for; none: any
+	Silos    []string // destinations; none: any
 	From     string   // Caller.Name
 	Method   string
 	Path     string // part of the path and query
@@ -16,18 +17,10 @@ type Filter struct {
 	Crossing bool // only what went from one region to another
 }
 
-// Match tells whether the filter lets an exchange through.
+// Match reports whether an exchange passes the filter.
 func (f Filter) Match(e Exchange) bool {
-	if len(f.Silos) > 0 {
-		found := false
-		for _, name := range f.Silos {
-			found = found || name == e.Silo
-		}
-		if !found {
-			return false
-		}
-	}
-	return (f.From == "" || f.From == e.Caller.Name()) &&
+	return (len(f.Silos) == 0 || slices.Contains(f.Silos, e.Silo)) &&
+		(f.From == "" || f.From == e.Caller.Name()) &&
 		(f.Method == "" || strings.EqualFold(f.Method, e.Method)) &&
 		strings.Contains(e.Path, f.Path) &&
 		f.Statuses.Match(e.Status) &&
@@ -37,7 +30,7 @@ func (f Filter) Match(e Exchange) bool {
 // Statuses are ranges of HTTP statuses; none: any.
 type Statuses []struct{ From, To int }
 
-// ParseStatuses reads a list as 5xx,404,300-399. An empty one is any.
+// ParseStatuses parses a list such as 5xx,404,300-399. An empty one means any.
 func ParseStatuses(text string) (Statuses, error) {
 	var list Statuses
 	if text == "" {
@@ -58,7 +51,7 @@ func ParseStatuses(text string) (Statuses, error) {
 	return list, nil
 }
 
-// String is the list as ParseStatuses reads it.
+// String returns the list in the form that ParseStatuses accepts.
 func (s Statuses) String() string {
 	items := make([]string, len(s))
 	for i, r := range s {
@@ -67,7 +60,7 @@ func (s Statuses) String() string {
 	return strings.Join(items, ",")
 }
 
-// Match tells whether a status is among them.
+// Match reports whether a status is in the list.
 func (s Statuses) Match(status int) bool {
 	for _, r := range s {
 		if r.From <= status && status <= r.To {

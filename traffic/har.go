@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// The form is HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec). What the
-// spec calls optional is left out where nothing is known of it, but for pages:
-// Firefox reads no file without (devtools/client/netmonitor/src/har/har-importer.js).
+// The format is HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec). Optional
+// fields without a known value are left out, except pages: Firefox refuses a file without
+// it (devtools/client/netmonitor/src/har/har-importer.js).
 
 type harEntry struct {
 	Started  string      `json:"startedDateTime"`
@@ -41,7 +41,7 @@ type harRequest struct {
 }
 
 type harResponse struct {
-	Status      int         `json:"status"` // 0: there is none
+	Status      int         `json:"status"` // 0: no response
 	StatusText  string      `json:"statusText"`
 	HTTPVersion string      `json:"httpVersion"`
 	Cookies     []harCookie `json:"cookies"`
@@ -67,8 +67,7 @@ type harCookie struct {
 	Secure   bool    `json:"secure,omitempty"`
 }
 
-// harPostData has no encoding in HAR 1.2; the word is that of content, where those
-// who read it look for it.
+// harPostData has no encoding in HAR 1.2. Readers expect the field's name in content.
 type harPostData struct {
 	MIMEType string `json:"mimeType"`
 	Text     string `json:"text"`
@@ -77,7 +76,7 @@ type harPostData struct {
 }
 
 type harContent struct {
-	Size        int64  `json:"size"` // unpacked
+	Size        int64  `json:"size"` // decoded
 	Compression *int64 `json:"compression,omitempty"`
 	MIMEType    string `json:"mimeType"`
 	Text        string `json:"text,omitempty"`
@@ -91,11 +90,11 @@ type harTimings struct {
 	Receive float64 `json:"receive"`
 }
 
-// sizeUnknown stands for what is not kept, such as how long headers were.
+// sizeUnknown means that a size is unknown, as that of headers, which is not kept.
 const sizeUnknown = -1
 
-// WriteHAR writes exchanges as HAR 1.2, masked, one at a time: they are never in
-// memory all at once. version is of the program that writes them.
+// WriteHAR writes exchanges as HAR 1.2, masked. It encodes one at a time to save memory.
+// version is that of this program.
 func WriteHAR(w io.Writer, version string, list []Exchange) error {
 	creator, err := json.Marshal(map[string]string{"name": "silo", "version": version})
 	if err != nil {
@@ -152,7 +151,7 @@ func milliseconds(seconds *float64) float64 {
 	return max(*seconds*1000, 0)
 }
 
-// harComment is what the form has no field for.
+// harComment returns what HAR has no field for.
 func harComment(e Exchange) string {
 	words := []string{fmt.Sprintf("request %d from %s to %s", e.ID, e.Caller.Name(), e.Silo)}
 	if e.Caller.PID != nil && e.Caller.Program != nil {
@@ -168,7 +167,7 @@ func harComment(e Exchange) string {
 		words = append(words, fmt.Sprintf("replay of %d", *e.ReplayOf))
 	}
 	if e.Fault != nil {
-		words = append(words, "answered in the silo's place: "+*e.Fault)
+		words = append(words, "answered by the tunnel: "+*e.Fault)
 	}
 	if e.State != Done {
 		words = append(words, string(e.State))
@@ -208,7 +207,7 @@ func harHeaders(header http.Header) []harPair {
 	return pairs
 }
 
-// sentCookies and setCookies take what can be read, and leave the rest to the headers.
+// sentCookies and setCookies return the cookies that can be parsed; the headers have all.
 func sentCookies(header http.Header) []harCookie {
 	cookies := []harCookie{}
 	for _, c := range (&http.Request{Header: header}).Cookies() {
@@ -229,7 +228,7 @@ func setCookies(header http.Header) []harCookie {
 	return cookies
 }
 
-// untyped is what a body without a Content-Type is called.
+// untyped is the type of a body without a Content-Type.
 const untyped = "application/octet-stream"
 
 func newHARPostData(m Message) *harPostData {
@@ -243,18 +242,18 @@ func newHARPostData(m Message) *harPostData {
 
 func newHARContent(m Message) harContent {
 	c := harContent{MIMEType: cmp.Or(m.Header.Get("Content-Type"), untyped), Size: m.Bytes}
-	var unpacked int64
-	if c.Text, c.Encoding, c.Comment, unpacked = harText(m); c.Comment == "" && m.packing() != "" {
-		c.Size, c.Compression = unpacked, new(unpacked-m.Bytes)
+	var decoded int64
+	if c.Text, c.Encoding, c.Comment, decoded = harText(m); c.Comment == "" && m.encoding() != "" {
+		c.Size, c.Compression = decoded, new(decoded-m.Bytes)
 	}
 	return c
 }
 
-// harText is a body as it stands in JSON, and how long it is.
+// harText returns a body as JSON holds it, and its decoded length.
 func harText(m Message) (text, encoding, comment string, size int64) {
 	content, whole := m.Content()
-	text, _, is := m.Text()
-	if !is {
+	text, _, ok := m.Text()
+	if !ok {
 		text, encoding = base64.StdEncoding.EncodeToString(content), "base64"
 	}
 	if !whole {

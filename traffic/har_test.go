@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// passed are exchanges of every kind: an ordinary one, one that is cut, packed and
-// binary ones, one that is open, blocked, broken, and one of an odd request line.
-func passed(t *testing.T, secret string) []Exchange {
+// exchanges returns an exchange of each kind: ordinary, compressed, binary, truncated,
+// open, blocked, broken, and one with an absolute request target.
+func exchanges(t *testing.T, secret string) []Exchange {
 	t.Helper()
 	var packed bytes.Buffer
 	pack := gzip.NewWriter(&packed)
@@ -49,23 +49,22 @@ func passed(t *testing.T, secret string) []Exchange {
 	}
 	open := Exchange{ID: 5, State: Open, Silo: "us", Caller: Caller{Silo: new("eu")}, Crossing: true, Started: started, Method: "GET", Host: "us", Path: "/stream", Proto: "HTTP/1.1", FirstByte: new(0.5)}
 	blocked := Exchange{ID: 6, State: Done, Silo: "us", Caller: Caller{Silo: new("eu")}, Crossing: true, Blocked: true, Started: started, Method: "GET", Host: "us", Path: "/", Proto: "HTTP/1.1", Status: 403, Total: new(0.001), ReplayOf: new(uint64(5))}
-	broken := Exchange{ID: 7, State: Broken, Silo: "us", Started: started, Method: "OPTIONS", Host: "us", Path: "*", Proto: "HTTP/1.1", Total: new(0.2), Error: new("the caller has gone"), Fault: new("down")}
+	broken := Exchange{ID: 7, State: Broken, Silo: "us", Started: started, Method: "OPTIONS", Host: "us", Path: "*", Proto: "HTTP/1.1", Total: new(0.2), Error: new("the client disconnected"), Fault: new("down")}
 	absolute := Exchange{ID: 8, State: Done, Silo: "us", Started: started, Method: "GET", Path: "http://us/x?code=" + secret + "&token=" + secret, Proto: "HTTP/1.0", Status: 200}
 	absolute.Path = strings.ReplaceAll(absolute.Path, "code="+secret, "code=1")
 	return []Exchange{ordinary, zipped, binary, cut, open, blocked, broken, absolute}
 }
 
-// TestHARHasWhatTheSpecRequires holds each entry against the fields that HAR 1.2
-// does not call optional, by the names that a reader of the spec expects. The
-// JSON schema of har-schema 2.0.0 found the same file valid.
-func TestHARHasWhatTheSpecRequires(t *testing.T) {
+// The required fields of HAR 1.2 are present. The JSON schema of har-schema 2.0.0 accepts
+// the same file.
+func TestHARHasTheRequiredFields(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := WriteHAR(&out, "1.2.3", passed(t, "PLANTED")); err != nil {
+	if err := WriteHAR(&out, "1.2.3", exchanges(t, "PLANTED")); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(out.String(), "PLANTED") {
-		t.Error("a secret is left")
+		t.Error("a secret is not masked")
 	}
 	var file struct {
 		Log map[string]any `json:"log"`
@@ -94,12 +93,12 @@ func TestHARHasWhatTheSpecRequires(t *testing.T) {
 			sum += ms
 		}
 		if e["time"] != sum {
-			t.Errorf("%s takes %v, its parts %v", at, e["time"], sum)
+			t.Errorf("%s takes %v, its parts take %v", at, e["time"], sum)
 		}
 	}
 }
 
-// has wants an object with these fields, none of them null.
+// has checks that an object has these fields, not null.
 func has(t *testing.T, at string, object any, fields ...string) map[string]any {
 	t.Helper()
 	o, _ := object.(map[string]any)
@@ -113,7 +112,7 @@ func has(t *testing.T, at string, object any, fields ...string) map[string]any {
 
 func TestHAREntries(t *testing.T) {
 	t.Parallel()
-	list := passed(t, "PLANTED")
+	list := exchanges(t, "PLANTED")
 	one := newHAREntry(list[0].Masked())
 	if one.Request.URL != "http://eu.acme.test/api/0/a%2Fb/?q=x+y&token=***&flag" || fmt.Sprint(one.Request.Query) != "[{q x y} {token ***} {flag }]" {
 		t.Errorf("%s %v", one.Request.URL, one.Request.Query)
@@ -147,7 +146,7 @@ func TestHAREntries(t *testing.T) {
 	for i, want := range map[int]string{
 		4: "request 5 from eu to us; from one region to another; open",
 		5: "request 6 from eu to us; from one region to another; blocked; replay of 5",
-		6: "request 7 from outside to us; answered in the silo's place: down; broken; the caller has gone",
+		6: "request 7 from outside to us; answered by the tunnel: down; broken; the client disconnected",
 	} {
 		if got := newHAREntry(list[i]).Comment; got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -175,13 +174,13 @@ func TestContent(t *testing.T) {
 		length  int
 		whole   bool
 	}{
-		"none":             {Message{}, 0, true},
+		"empty":            {Message{}, 0, true},
 		"plain":            {Message{Body: []byte("abc")}, 3, true},
-		"cut":              {Message{Body: []byte("abc"), Truncated: true}, 3, false},
+		"truncated":        {Message{Body: []byte("abc"), Truncated: true}, 3, false},
 		"a bomb":           {Message{Header: gzipped, Body: bomb.Bytes()}, contentLimit, false},
-		"packed and cut":   {Message{Header: gzipped, Body: bomb.Bytes()[:bomb.Len()/8], Truncated: true}, -1, false},
-		"not what it says": {Message{Header: gzipped, Body: []byte("abc")}, 3, true},
-		"unknown packing":  {Message{Header: http.Header{"Content-Encoding": {"br"}}, Body: []byte("abc")}, 3, true},
+		"gzip, truncated":  {Message{Header: gzipped, Body: bomb.Bytes()[:bomb.Len()/8], Truncated: true}, -1, false},
+		"not gzip":         {Message{Header: gzipped, Body: []byte("abc")}, 3, true},
+		"unknown encoding": {Message{Header: http.Header{"Content-Encoding": {"br"}}, Body: []byte("abc")}, 3, true},
 	} {
 		content, whole := test.message.Content()
 		if whole != test.whole || len(content) != test.length && test.length >= 0 || test.length < 0 && len(content) == 0 {

@@ -6,35 +6,35 @@ import (
 	"strings"
 )
 
-// masked stands for a secret.
+// masked replaces a secret.
 const masked = "***"
 
-// secretWords are parts of the names of header fields and query parameters that
-// carry secrets: Authorization, Cookie, X-Api-Key, X-Sentry-Auth,
-// X-Sentry-Subnet-Signature, X-CSRFToken, …
+// secretWords are parts of the names of headers, parameters and fields that carry
+// secrets: Authorization, Cookie, X-Api-Key, X-Sentry-Auth, X-Sentry-Subnet-Signature,
+// X-CSRFToken, …
 var secretWords = []string{"auth", "cookie", "token", "secret", "signature", "password", "passwd", "session", "credential", "jwt", "api-key", "api_key", "apikey", "private"}
 
-// harmless are fields that a word above hits for nothing.
+// harmless are headers that contain one of secretWords and no secret.
 var harmless = []string{"www-authenticate", "proxy-authenticate"}
 
-// urls are fields whose whole value is a path or a URL.
+// urls are headers whose whole value is a path or a URL.
 var urls = []string{"referer", "location", "content-location", "x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri"}
 
-// Masked is an exchange without the secrets in its headers, trailers and path, and
-// in fields of bodies that are forms or JSON, or look like JSON and do not say what
-// they are. Other bodies are as they were.
+// Masked returns the exchange without the secrets in its headers, trailers and path, and
+// in bodies that are forms or JSON, by their type or, without a type, by their
+// beginning. Other bodies stay as they are.
 func (e Exchange) Masked() Exchange {
 	e.Request, e.Response = maskBody(e.Request), maskBody(e.Response)
-	return e.maskHeads()
+	return e.maskHeaders()
 }
 
-// Brief is a masked exchange without its bodies.
+// Brief returns the masked exchange without its bodies.
 func (e Exchange) Brief() Exchange {
 	e.Request.Body, e.Response.Body = nil, nil
-	return e.maskHeads()
+	return e.maskHeaders()
 }
 
-func (e Exchange) maskHeads() Exchange {
+func (e Exchange) maskHeaders() Exchange {
 	e.Path = maskQuery(e.Path)
 	for _, m := range []*Message{&e.Request, &e.Response} {
 		m.Header, m.Trailer = maskHeader(m.Header), maskHeader(m.Trailer)
@@ -45,7 +45,7 @@ func (e Exchange) maskHeads() Exchange {
 func maskHeader(header http.Header) http.Header {
 	var changed http.Header
 	for name, values := range header {
-		mask := maskerOf(name)
+		mask := maskerFor(name)
 		for i, value := range values {
 			safe := mask(value)
 			if safe == value {
@@ -63,10 +63,10 @@ func maskHeader(header http.Header) http.Header {
 	return changed
 }
 
-// maskerOf is what masks the values of a field. Any may have a URL in it.
-func maskerOf(name string) func(value string) string {
+// maskerFor returns the function that masks the values of a header. Any may contain a URL.
+func maskerFor(name string) func(value string) string {
 	switch {
-	case secret(name):
+	case isSecret(name):
 		return func(value string) string { return maskValue(name, value) }
 	case slices.Contains(urls, strings.ToLower(name)):
 		return maskQuery
@@ -79,8 +79,8 @@ func maskerOf(name string) func(value string) string {
 	}
 }
 
-// maskValue keeps what says of which kind a secret is: the scheme of an
-// Authorization, the names and attributes of cookies.
+// maskValue keeps the kind of a secret: the scheme of an Authorization, the names and
+// attributes of cookies.
 func maskValue(name, value string) string {
 	switch strings.ToLower(name) {
 	case "authorization", "proxy-authorization":
@@ -111,15 +111,11 @@ func maskPair(pair string) string {
 	return name + "=" + masked
 }
 
-func secret(name string) bool {
+// isSecret reports whether a name suggests that its value is a secret.
+func isSecret(name string) bool {
 	lower := strings.ToLower(name)
 	if slices.Contains(harmless, lower) {
 		return false
 	}
-	for _, word := range secretWords {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(lower, word) })
 }

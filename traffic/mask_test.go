@@ -27,7 +27,7 @@ func TestMasked(t *testing.T) {
 		_ = h.Write(&text)
 	}
 	if bytes.Contains(text.Bytes(), []byte(planted)) {
-		t.Errorf("a secret is left:\n%s", text.String())
+		t.Errorf("a secret is not masked:\n%s", text.String())
 	}
 	for _, want := range []string{
 		"Authorization: Bearer ***", "Cookie: sentrysid=***; csrf=***", "Set-Cookie: sid=***; Path=/; HttpOnly", "Accept: text/html", "Www-Authenticate: Basic",
@@ -39,13 +39,13 @@ func TestMasked(t *testing.T) {
 		}
 	}
 	if header.Get("X-Api-Key") != planted {
-		t.Error("the exchange itself has changed")
+		t.Error("the exchange has changed")
 	}
 }
 
-func TestMaskedLooksEverywhere(t *testing.T) {
+func TestMasksURLsAndJSON(t *testing.T) {
 	t.Parallel()
-	for said, want := range map[string]string{
+	for text, want := range map[string]string{
 		"/x?a=b#access_token=hunter2":       "/x?a=b#access_token=***",
 		"/x?%zztoken=hunter2&b=1":           "/x?%zztoken=***&b=1",
 		"/x?a=1;token=hunter2":              "/x?a=1;token=***",
@@ -62,25 +62,25 @@ func TestMaskedLooksEverywhere(t *testing.T) {
 		"/x?next=%252Fb%253Fa%253D1%2526jwt%253Dh2": "/x?next=%252Fb%253Fa%253D1%2526jwt%253D***",
 		"/to/http%3A%2F%2Fh%2F%3Ftoken%3Dhunter2":   "/to/http%3A%2F%2Fh%2F%3Ftoken%3D***",
 		"/x?state=token%3Dhunter2":                  "/x?state=token%3D***",
-		"/x?a=%2525252525257b":                      "/x?a=***", // nobody knows what that is
+		"/x?a=%2525252525257b":                      "/x?a=***", // escaped too often
 		"/x?%74oken%zz=hunter2":                     "/x?%74oken%zz=***",
 		"/x?data[token]=hunter2#password=hunter2":   "/x?data[token]=***#password=***",
 		"/x?token=hunter2;er&a=1":                   "/x?token=***&a=1",
 		"/x?token=hunter2;a=1":                      "/x?token=***;a=1",
 		"/x?token=/hunter2?&a":                      "/x?token=***&a",
 
-		// what is no secret stays as it is
+		// no secrets
 		"/cb?to=https://x&user=a@b&page=2":         "/cb?to=https://x&user=a@b&page=2",
 		"/cb?to=https%3A%2F%2Fx%26user%3Da%40b":    "/cb?to=https%3A%2F%2Fx%26user%3Da%40b",
 		"/npm//@scope/a@1?q=a//b@c":                "/npm//@scope/a@1?q=a//b@c",
 		"/x?q=is%3Aopen%20token%20a%3Db&m=a%40b.c": "/x?q=is%3Aopen%20token%20a%3Db&m=a%40b.c",
 		"/x?q=the+token&%zz=%":                     "/x?q=the+token&%zz=%",
 	} {
-		if got := maskQuery(said); got != want {
-			t.Errorf("%s becomes %s", said, got)
+		if got := maskQuery(text); got != want {
+			t.Errorf("%s becomes %s, want %s", text, got, want)
 		}
 	}
-	for said, want := range map[string]string{
+	for text, want := range map[string]string{
 		`{"password": 123456, "a": 1}`:             `{"password": "***", "a": 1}`,
 		`{"password":["hunter2","]"],"a":"b"}`:     `{"password":"***","a":"b"}`,
 		`{"tokens":{"a":"hunter2","b":{}},"a":[]}`: `{"tokens":"***","a":[]}`,
@@ -88,8 +88,8 @@ func TestMaskedLooksEverywhere(t *testing.T) {
 		`{"a":{"pin_token":7}}`:                    `{"a":{"pin_token":"***"}}`,
 		`{"token":["hunter2`:                       `{"token":"***`,
 	} {
-		if got := string(maskJSON([]byte(said))); got != want {
-			t.Errorf("%s becomes %s", said, got)
+		if got := string(maskJSON([]byte(text))); got != want {
+			t.Errorf("%s becomes %s, want %s", text, got, want)
 		}
 	}
 }

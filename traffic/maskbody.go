@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// maskBody masks the fields of a form or of JSON whose names speak of a secret. What
-// is packed stays packed, by the same means.
+// maskBody masks the secret fields of a form or of JSON. A compressed body is compressed
+// again, by the same encoding.
 func maskBody(m Message) Message {
-	form, json, told := m.kinds()
-	if len(m.Body) == 0 || told && !form && !json {
+	form, json, typed := m.bodyTypes()
+	if len(m.Body) == 0 || typed && !form && !json {
 		return m
 	}
 	content, whole := m.Content()
 	var mask func([]byte) []byte
 	switch {
-	case json && !form, beginsAsJSON(content): // also as what programs like curl call a form
+	case json && !form, looksLikeJSON(content): // curl sends JSON as a form, too
 		mask = maskJSON
 	case form:
 		mask = func(body []byte) []byte { return []byte(maskText(string(body), inForm)) }
@@ -26,42 +26,42 @@ func maskBody(m Message) Message {
 		return m
 	}
 	safe := mask(content)
-	if !bytes.Equal(safe, content) || len(content) == contentLimit && !whole { // what lies behind has not been looked at
-		m.Body, m.Truncated = repacked(m, safe), !whole
+	if !bytes.Equal(safe, content) || len(content) == contentLimit && !whole { // the rest was not examined
+		m.Body, m.Truncated = m.encode(safe), !whole
 	}
 	return m
 }
 
-// kinds tells of which kinds a body says that it is; told: it says anything. It is
-// more lenient than RFC 9110: what a silo reads as JSON must not be shown for an
-// odd parameter's sake. A kind of JSON has that word in its name.
-func (m Message) kinds() (form, json, told bool) {
+// bodyTypes reports the types that a body declares, and whether it declares any. It is
+// more lenient than RFC 9110: an odd parameter must not unmask what a silo reads as
+// JSON.
+func (m Message) bodyTypes() (form, json, typed bool) {
 	for _, value := range m.Header["Content-Type"] {
 		for kind := range strings.SplitSeq(value, ",") {
 			kind, _, _ = strings.Cut(kind, ";")
 			kind = strings.ToLower(kind)
 			form = form || strings.Contains(kind, "form-urlencoded")
 			json = json || strings.Contains(kind, "json")
-			told = told || strings.Contains(kind, "/")
+			typed = typed || strings.Contains(kind, "/")
 		}
 	}
-	return form, json, told || form || json
+	return form, json, typed || form || json
 }
 
-func beginsAsJSON(content []byte) bool {
+func looksLikeJSON(content []byte) bool {
 	content = bytes.TrimLeft(bytes.TrimPrefix(content, []byte("\ufeff")), " \t\r\n")
 	return len(content) > 0 && (content[0] == '{' || content[0] == '[')
 }
 
-// maskJSON goes from string to string, which is a hundred times as fast as a regular
-// expression: an export is of megabytes. The last string may be cut off.
+// maskJSON masks the secret fields of JSON that may be truncated or malformed, which
+// encoding/json would refuse.
 func maskJSON(body []byte) []byte {
 	var safe []byte
 	copied := 0
 	for at := bytes.IndexByte(body, '"'); at >= 0; {
 		end, _ := stringEnd(body, at)
 		value := fieldValue(body[end:])
-		if value >= 0 && secret(string(body[at+1:end-1])) {
+		if value >= 0 && isSecret(string(body[at+1:end-1])) {
 			safe = append(append(append(safe, body[copied:end+value]...), '"'), masked...)
 			var whole bool
 			end, whole = valueEnd(body, end+value)
@@ -81,8 +81,8 @@ func maskJSON(body []byte) []byte {
 	return append(safe, body[copied:]...)
 }
 
-// stringEnd is what follows the string that begins at a quote, and whether it has an
-// end.
+// stringEnd returns the index after the string that begins at quote, and reports whether
+// the string is complete.
 func stringEnd(body []byte, quote int) (end int, whole bool) {
 	for i := quote + 1; i < len(body); i++ {
 		switch body[i] {
@@ -95,20 +95,21 @@ func stringEnd(body []byte, quote int) (end int, whole bool) {
 	return len(body), false
 }
 
-// fieldValue is where the value of a field begins, in what follows its name; -1:
-// that is no name, or the value is true, false or null, which say nothing.
+// fieldValue returns where a field's value begins in the text after the field's name. It
+// returns -1 if there is no value, or if it is true, false or null, which are no secrets.
 func fieldValue(rest []byte) int {
-	i := skipBlank(rest, 0)
+	i := skipSpace(rest, 0)
 	if i == len(rest) || rest[i] != ':' {
 		return -1
 	}
-	if i = skipBlank(rest, i+1); i == len(rest) || strings.IndexByte("tfn", rest[i]) >= 0 {
+	if i = skipSpace(rest, i+1); i == len(rest) || strings.IndexByte("tfn", rest[i]) >= 0 {
 		return -1
 	}
 	return i
 }
 
-// valueEnd is what follows the value that begins at start, and whether it has an end.
+// valueEnd returns the index after the value that begins at start, and reports whether
+// the value is complete.
 func valueEnd(body []byte, start int) (end int, whole bool) {
 	if body[start] == '"' {
 		return stringEnd(body, start)
@@ -124,7 +125,7 @@ func valueEnd(body []byte, start int) (end int, whole bool) {
 		case '[', '{':
 			depth++
 		case ']', '}':
-			if depth--; depth < 0 { // of what the number is in
+			if depth--; depth < 0 { // the end of what contains a number
 				return i, true
 			}
 			if depth == 0 {
@@ -139,26 +140,26 @@ func valueEnd(body []byte, start int) (end int, whole bool) {
 	return len(body), depth == 0
 }
 
-func skipBlank(text []byte, i int) int {
+func skipSpace(text []byte, i int) int {
 	for i < len(text) && strings.IndexByte(" \t\r\n", text[i]) >= 0 {
 		i++
 	}
 	return i
 }
 
-// repacked is content as m's body was.
-func repacked(m Message, content []byte) []byte {
-	var packed bytes.Buffer
+// encode returns content in m's Content-Encoding.
+func (m Message) encode(content []byte) []byte {
+	var encoded bytes.Buffer
 	var to io.WriteCloser
-	switch m.packing() {
+	switch m.encoding() {
 	case "gzip":
-		to = gzip.NewWriter(&packed)
+		to = gzip.NewWriter(&encoded)
 	case "deflate":
-		to = zlib.NewWriter(&packed)
+		to = zlib.NewWriter(&encoded)
 	default:
 		return content
 	}
 	_, _ = to.Write(content) // into memory
 	_ = to.Close()
-	return packed.Bytes()
+	return encoded.Bytes()
 }

@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// where a text stands, which says where in it a secret ends.
-type where int
+// context is the kind of a text, which determines where a secret in it ends.
+type context int
 
 const (
-	inURL   where = iota // a path or a URL
-	inForm               // a body of pairs
-	inField              // a header field, in which URLs may be
+	inURL   context = iota // a path or a URL
+	inForm                 // a body of name=value pairs
+	inField                // a header, which may contain URLs
 )
 
 // span is a part of a text, in bytes.
 type span struct{ from, to int }
 
-// maskQuery masks the values of parameters whose names speak of a secret, in the
-// path, the query and the fragment of a path or a URL, and a URL's user with the
-// password: also in a URL that is the value of a parameter, escaped or not.
+// maskQuery masks the values of secret parameters in the path, the query and the
+// fragment of a path or a URL, and a URL's user and password. It also looks into URLs
+// that are the value of a parameter, escaped or not.
 func maskQuery(path string) string { return maskText(path, inURL) }
 
-func maskText(text string, at where) string {
-	secrets := secretsIn(text, at, 0)
+func maskText(text string, in context) string {
+	secrets := secretsIn(text, in, 0)
 	if len(secrets) == 0 {
 		return text
 	}
@@ -33,7 +33,7 @@ func maskText(text string, at where) string {
 	var safe strings.Builder
 	copied := 0
 	for i, s := range secrets {
-		if i == 0 || s.from >= copied { // or it overlaps the one before
+		if i == 0 || s.from >= copied { // else it overlaps the one before
 			safe.WriteString(text[copied:s.from])
 			safe.WriteString(masked)
 		}
@@ -43,29 +43,29 @@ func maskText(text string, at where) string {
 	return safe.String()
 }
 
-// escapeDepth is how often a text may be escaped and still be looked into.
+// escapeDepth is how many times a text may be escaped to be examined.
 const escapeDepth = 4
 
-// secretsIn finds what is to be masked. depth is how often the text was escaped. It
-// takes time in proportion to the text.
-func secretsIn(text string, at where, depth int) []span {
-	secrets := usersIn(text, at, depth)
-	named := at == inForm || depth > 0 // a pair begins here
+// secretsIn returns the secrets in a text that was escaped depth times. It takes time
+// proportional to the length of the text.
+func secretsIn(text string, in context, depth int) []span {
+	secrets := usersIn(text, in, depth)
+	named := in == inForm || depth > 0 // the text begins with a pair
 	query := named
 	for start := 0; start <= len(text); {
-		end := cutAt(text, start, "?#&;")
+		end := indexAny(text, start, "?#&;")
 		value := start
 		if pair := text[start:end]; named {
 			name, _, found := strings.Cut(pair, "=")
 			plain, _ := unescape(name)
-			hidden := secret(plain)
+			hidden := isSecret(plain)
 			switch {
-			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // words before a = are no name
+			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // words before a = are not a name
 				value += len(name) + 1
-				end = secretEnd(text, value, at, query)
+				end = secretEnd(text, value, in, query)
 				secrets = append(secrets, span{value, end})
 				value = end
-			case !found && hidden && depth == 0 && at != inField:
+			case !found && hidden && depth == 0 && in != inField:
 				secrets = append(secrets, span{start, end})
 				value = end
 			case found:
@@ -79,14 +79,14 @@ func secretsIn(text string, at where, depth int) []span {
 	return secrets
 }
 
-// escapedIn finds what is to be masked in a value that is escaped.
+// escapedIn returns the secrets in a value that is escaped.
 func escapedIn(text string, from, to, depth int) []span {
 	plain, offsets := unescape(text[from:to])
 	if offsets == nil {
 		return nil
 	}
 	if depth == escapeDepth {
-		return []span{{from, to}} // nobody will say what is in it
+		return []span{{from, to}} // it is not examined
 	}
 	secrets := secretsIn(plain, inURL, depth+1)
 	for i, s := range secrets {
@@ -95,9 +95,9 @@ func escapedIn(text string, from, to, depth int) []span {
 	return secrets
 }
 
-// usersIn finds what stands before the host of each URL.
-func usersIn(text string, at where, depth int) (users []span) {
-	query := at == inForm || depth > 0
+// usersIn returns the user and password of each URL.
+func usersIn(text string, in context, depth int) (users []span) {
+	query := in == inForm || depth > 0
 	for p := 0; ; {
 		next := strings.Index(text[p:], "//")
 		if next < 0 {
@@ -111,13 +111,13 @@ func usersIn(text string, at where, depth int) (users []span) {
 			continue
 		}
 		ends := "/?#"
-		if query { // in a URL of its own they may be part of a password
+		if query { // outside a query they may be part of a password
 			ends += "&;"
 		}
-		if at == inField {
+		if in == inField {
 			ends += fieldEnds
 		}
-		authority := text[p:cutAt(text, p, ends)]
+		authority := text[p:indexAny(text, p, ends)]
 		if i := strings.LastIndexByte(authority, '@'); i > 0 {
 			users = append(users, span{p, p + i})
 		}
@@ -125,45 +125,45 @@ func usersIn(text string, at where, depth int) (users []span) {
 	}
 }
 
-// fieldEnds end a URL that stands among other things.
+// fieldEnds end a URL in a header.
 const fieldEnds = "<>\" \t"
 
-// secretEnd is where a secret ends that begins at from. A ";" ends it where a pair
-// follows: which of "&" and ";" a silo goes by is its own.
-func secretEnd(text string, from int, at where, query bool) int {
+// secretEnd returns where the secret that begins at from ends. A ";" ends it only if a
+// pair follows, since silos differ in whether ";" separates pairs.
+func secretEnd(text string, from int, in context, query bool) int {
 	ends := "&;"
 	switch {
 	case !query:
 		ends += "/?#"
-	case at != inForm:
+	case in != inForm:
 		ends += "#"
 	}
-	if at == inField {
+	if in == inField {
 		ends += fieldEnds
 	}
 	for {
-		end := cutAt(text, from, ends)
+		end := indexAny(text, from, ends)
 		if end == len(text) || text[end] != ';' {
 			return end
 		}
 		from = end + 1
-		if strings.Contains(text[from:cutAt(text, from, ends)], "=") {
+		if strings.Contains(text[from:indexAny(text, from, ends)], "=") {
 			return end
 		}
 	}
 }
 
-// cutAt is where the first of any characters stands from start on, or the text's end.
-func cutAt(text string, start int, of string) int {
+// indexAny returns the index of the first of some characters from start on, or the
+// text's length.
+func indexAny(text string, start int, of string) int {
 	if i := strings.IndexAny(text[start:], of); i >= 0 {
 		return start + i
 	}
 	return len(text)
 }
 
-// unescape takes away what percent signs stand for, and leaves those alone that stand
-// for nothing. offsets are where each byte of plain, and its end, were in the text;
-// nil: plain is the text.
+// unescape decodes percent-encoding and keeps invalid escapes. offsets are the positions
+// in text of each byte of plain and of its end; nil if plain is text.
 func unescape(text string) (plain string, offsets []int) {
 	var bytes []byte
 	for i := 0; i < len(text); i++ {

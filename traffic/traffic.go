@@ -1,8 +1,7 @@
-// Package traffic holds what passes the tunnels of an instance: each request with
-// its answer, as far as a bound of memory allows, and a count of who called whom.
+// Package traffic keeps the latest requests that passed an instance's tunnels, with
+// their responses, up to a limit of memory, and counts the calls between silos.
 //
-// It must not know how a request is forwarded, by whom it is shown, or what a
-// tunnel is.
+// It knows neither how a request is forwarded or shown, nor what a tunnel is.
 package traffic
 
 import (
@@ -15,55 +14,54 @@ import (
 // BodyLimit is how much of a body is kept, in bytes.
 const BodyLimit = 64 << 10
 
-// State is where an exchange stands.
+// State is the state of an exchange.
 type State string
 
 // The states of an exchange.
 const (
-	Open   State = "open"   // no end of the answer yet: a stream, a WebSocket, a debugger
-	Done   State = "done"   // the answer went through to its end
-	Broken State = "broken" // it did not: Error says why
+	Open   State = "open"   // the response has not ended: a stream, a WebSocket, a debugger
+	Done   State = "done"   // the response passed completely
+	Broken State = "broken" // it did not: see Error
 )
 
-// Exchange is one request and its answer. One that Log gives out is immutable, its
-// headers and bodies included.
+// Exchange is one request and its response. Those that a Log returns must not be
+// changed, headers and bodies included.
 type Exchange struct {
 	ID       uint64    `json:"id"`
 	State    State     `json:"state"`
-	Silo     string    `json:"silo"` // whom the request was for
+	Silo     string    `json:"silo"` // the request's destination
 	Caller   Caller    `json:"caller"`
 	Crossing bool      `json:"crossing"`  // from one region to another
-	Blocked  bool      `json:"blocked"`   // answered with 403 for that, and never forwarded
-	ReplayOf *uint64   `json:"replay_of"` // the exchange whose request was sent again
+	Blocked  bool      `json:"blocked"`   // answered with 403 because of Crossing, and not forwarded
+	ReplayOf *uint64   `json:"replay_of"` // the exchange that this one repeats
 	Started  time.Time `json:"started_at"`
 	Method   string    `json:"method"`
 	Host     string    `json:"host"`
-	Path     string    `json:"path"` // with the query, as sent
+	Path     string    `json:"path"` // with the query, as sent by the client
 	Proto    string    `json:"proto"`
-	Status   int       `json:"status"` // 0: there is no answer, or none yet
+	Status   int       `json:"status"` // 0: no response, or none yet
 	Request  Message   `json:"request"`
 	Response Message   `json:"response"`
 
-	FirstByte *float64 `json:"first_byte_seconds"` // from the request's arrival to the answer's header
+	FirstByte *float64 `json:"first_byte_seconds"` // from the request's arrival to the response's header
 	Total     *float64 `json:"seconds"`            // to the end of both
 	Error     *string  `json:"error"`              // why an exchange is broken, one line
 
-	// Fault is the word for an answer that was given in a silo's place
-	// (proxy.Fault), or nil.
+	// Fault is the proxy.Fault of an error page, or nil.
 	Fault *string `json:"fault"`
 }
 
-// Caller is who made a request, as far as that can be told.
+// Caller is what is known of the client that made a request.
 type Caller struct {
 	Silo    *string `json:"silo"`    // its process belongs to this silo
 	PID     *int    `json:"pid"`     // on this machine
 	Program *string `json:"program"` // its name
-	Address string  `json:"address"` // host:port that the connection, or a trusted front, names
+	Address string  `json:"address"` // host:port of the connection, or from a trusted tunnel service
 
-	Gone bool `json:"-"` // it had closed the connection when it was looked for
+	Gone bool `json:"-"` // the lookup found its connection closed
 }
 
-// Name is the caller in one word: a silo, a program, or "outside".
+// Name returns the caller in one word: a silo, a program, or "outside".
 func (c Caller) Name() string {
 	switch {
 	case c.Silo != nil:
@@ -78,13 +76,13 @@ func (c Caller) Name() string {
 type Message struct {
 	Header    http.Header `json:"headers"`
 	Trailer   http.Header `json:"trailers,omitempty"`
-	Bytes     int64       `json:"bytes"` // of the body that passed
+	Bytes     int64       `json:"bytes"` // of the body, all that passed
 	Body      []byte      `json:"body"`  // its first BodyLimit bytes; base64 in JSON
 	Truncated bool        `json:"truncated"`
 }
 
-// Call counts what one caller has asked of one silo since the log was made,
-// whether or not the exchanges are still kept.
+// Call counts the requests of one caller to one silo since the Log was created,
+// including exchanges that are no longer kept.
 type Call struct {
 	From     string  `json:"from"` // Caller.Name
 	To       string  `json:"to"`
@@ -92,10 +90,11 @@ type Call struct {
 	Requests int64   `json:"requests"`
 	Errors   int64   `json:"errors"` // broken, or answered with 500 or above
 	Blocked  int64   `json:"blocked"`
-	Seconds  float64 `json:"seconds"` // spent on all of them that have ended
+	Seconds  float64 `json:"seconds"` // of all that have ended
 }
 
-// URL is the whole URL of the request. Of a scheme it knows what a front has said.
+// URL returns the whole URL of the request. The scheme is http unless
+// X-Forwarded-Proto is https.
 func (e Exchange) URL() string {
 	if strings.Contains(e.Path, "://") && !strings.HasPrefix(e.Path, "/") { // the absolute form (RFC 9112, section 3.2.2)
 		return e.Path
@@ -104,7 +103,7 @@ func (e Exchange) URL() string {
 	if e.Request.Header.Get("X-Forwarded-Proto") == "https" {
 		scheme = "https"
 	}
-	if !strings.HasPrefix(path, "/") { // * of OPTIONS
+	if !strings.HasPrefix(path, "/") { // OPTIONS *
 		path = "/"
 	}
 	return scheme + "://" + cmp.Or(e.Host, e.Silo) + path
