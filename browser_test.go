@@ -21,21 +21,21 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// shots is where pictures of the page are put, to be looked at:
+// shots is the directory for screenshots of the page:
 // go test -run TestDashboard -shots DIR .
-var shots = flag.String("shots", "", "put pictures of the dashboard into `DIR`")
+var shots = flag.String("shots", "", "save screenshots of the dashboard in `DIR`")
 
-// browser is a headless Chromium with one tab, which keeps what went wrong there.
+// browser is a headless Chromium with one tab, and records its errors.
 type browser struct {
 	*testing.T
 	ctx context.Context //nolint:containedctx // chromedp keeps a browser in its context
 
 	mu     sync.Mutex // guards all below
-	faults []string
-	hosts  []string // that anything was asked of
+	errors []string
+	hosts  []string // that got a request
 }
 
-// chromium finds one of the browsers that Chromium's protocol drives, or nothing.
+// chromium returns the path of an installed Chromium or Chrome, or an empty string.
 func chromium() string {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -51,16 +51,16 @@ func chromium() string {
 	return ""
 }
 
-// browse starts a browser, or skips the test where this machine has none.
+// browse starts a browser, or skips the test if none is installed.
 func browse(t *testing.T) *browser {
 	t.Helper()
 	path := chromium()
 	if path == "" {
-		t.Skip("there is no Chromium or Chrome here, and so nothing that could look at the page (apt-get install chromium)")
+		t.Skip("no Chromium or Chrome is installed (apt-get install chromium)")
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path))
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // which Chromium refuses to root
+		options = append(options, chromedp.NoSandbox) // Chromium has no sandbox for root
 	}
 	allocated, end := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(end)
@@ -77,18 +77,17 @@ func browse(t *testing.T) *browser {
 	return b
 }
 
-// hear keeps what no page should cause: errors, violations of its policy, and
-// questions to other hosts.
+// hear records errors, violations of the content policy and requested hosts.
 func (b *browser) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		b.faults = append(b.faults, fmt.Sprintf("%+v", e.ExceptionDetails.Exception))
+		b.errors = append(b.errors, fmt.Sprintf("%+v", e.ExceptionDetails.Exception))
 	case *runtime.EventConsoleAPICalled:
-		b.faults = append(b.faults, fmt.Sprintf("console: %s", e.Type))
+		b.errors = append(b.errors, fmt.Sprintf("console: %s", e.Type))
 	case *log.EventEntryAdded:
-		b.faults = append(b.faults, e.Entry.Text+" "+e.Entry.URL)
+		b.errors = append(b.errors, e.Entry.Text+" "+e.Entry.URL)
 	case *network.EventRequestWillBeSent:
 		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && !slices.Contains(b.hosts, u.Host) {
 			b.hosts = append(b.hosts, u.Host)
@@ -103,7 +102,7 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	if chromedp.FromContext(b.ctx).Target == nil {
-		ctx = b.ctx // the first one starts the browser, which lives as long as its context
+		ctx = b.ctx // the first step starts the browser, which ends with its context
 	}
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -121,7 +120,7 @@ func (b *browser) keys(keys string) {
 	b.do(chromedp.KeyEvent(keys))
 }
 
-// choose picks an option as a hand does: by its value, with the events of a choice.
+// choose selects an option by its value and sends the event of a user's choice.
 func (b *browser) choose(selector, value string) {
 	b.Helper()
 	b.until(fmt.Sprintf("!!document.querySelector(%q)", selector+" option[value='"+value+"']"))
@@ -139,9 +138,8 @@ func (b *browser) js(expression string) bool {
 	return value
 }
 
-// settle waits until the page has been drawn anew: what it does at another width
-// it does then, and no sooner.
-func (b *browser) settle() {
+// redraw waits until the page has been redrawn, which applies another width.
+func (b *browser) redraw() {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
@@ -151,23 +149,23 @@ func (b *browser) settle() {
 	}
 }
 
-// until waits for an expression to hold.
+// until waits until an expression is true.
 func (b *browser) until(expression string) {
 	b.Helper()
 	for end := time.Now().Add(limit); !b.js("!!(" + expression + ")"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			b.Fatalf("never: %s\nthe page:\n%s", expression, b.page())
+			b.Fatalf("not true within the limit: %s\nthe page:\n%s", expression, b.page())
 		}
 	}
 }
 
-// shows waits for an element to hold a text.
+// shows waits until an element contains a text.
 func (b *browser) shows(selector, text string) {
 	b.Helper()
 	b.until(fmt.Sprintf("[...document.querySelectorAll(%q)].some((e) => e.textContent.includes(%q))", selector, text))
 }
 
-// page is everything that the page holds.
+// page returns the HTML of the page.
 func (b *browser) page() string {
 	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
@@ -178,7 +176,7 @@ func (b *browser) page() string {
 	return text
 }
 
-// look sets the width and the colours, and wants no view to be wider than that.
+// look sets the width and the colour scheme, and checks that the view fits.
 func (b *browser) look(name string, width int64, colours string) {
 	b.Helper()
 	b.do(chromedp.EmulateViewport(width, 820), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -187,7 +185,7 @@ func (b *browser) look(name string, width int64, colours string) {
 		})
 		return err
 	}))
-	b.settle()
+	b.redraw()
 	if b.js("document.documentElement.scrollWidth > window.innerWidth") {
 		b.Errorf("%s scrolls sideways at %d pixels", name, width)
 	}
@@ -203,7 +201,7 @@ func (b *browser) look(name string, width int64, colours string) {
 	write(b.T, filepath.Join(*shots, fmt.Sprintf("%s-%s-%d.png", name, colours, width)), string(picture))
 }
 
-// everyLook looks at a view as wide and narrow, light and dark screens show it.
+// everyLook checks a view on wide and narrow, light and dark screens.
 func (b *browser) everyLook(name string) {
 	b.Helper()
 	for _, colours := range []string{"light", "dark"} {
@@ -213,22 +211,22 @@ func (b *browser) everyLook(name string) {
 	}
 }
 
-// forgive forgets complaints that speak of what was done on purpose.
+// forgive drops errors that a test caused on purpose.
 func (b *browser) forgive(about string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.faults = slices.DeleteFunc(b.faults, func(fault string) bool { return strings.Contains(fault, about) })
+	b.errors = slices.DeleteFunc(b.errors, func(text string) bool { return strings.Contains(text, about) })
 }
 
-// clean wants nothing to have gone wrong, and nobody else to have been asked.
+// clean checks that there were no errors, and no requests to other hosts.
 func (b *browser) clean(host string) {
 	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.faults) > 0 {
-		b.Errorf("the browser complains:\n%s", strings.Join(b.faults, "\n"))
+	if len(b.errors) > 0 {
+		b.Errorf("errors in the browser:\n%s", strings.Join(b.errors, "\n"))
 	}
 	if !slices.Equal(b.hosts, []string{host}) {
-		b.Errorf("%s was to be asked alone, and %v were", host, b.hosts)
+		b.Errorf("requests to %v, want only %s", b.hosts, host)
 	}
 }

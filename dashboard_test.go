@@ -21,8 +21,8 @@ import (
 	"silo/state"
 )
 
-// dashboardTopology keeps regions apart: a request then waits until its caller is
-// known, so that none is gone before, however busy the machine is.
+// dashboardTopology blocks calls between regions: each request then waits until its
+// caller is known, however busy the machine is.
 const dashboardTopology = `version = 1
 name = "acme"
 [sentry]
@@ -45,17 +45,17 @@ category = "SINGLE_TENANT"
 port = 0
 `
 
-// planted is a secret that passes a tunnel: no page and no export shows it.
+// planted is a secret in a request: no page and no export may show it.
 const planted = "PLANTED-a8f3"
 
-// watched is an instance of four silos that somebody looks at.
+// watched is an instance of four silos and a browser that shows it.
 type watched struct {
 	*browser
 	lane    *testInstance
-	address string // the page's whole one
+	address string // of the page, with its token
 }
 
-// TestDashboard clicks through the page of a real instance, as its user does.
+// TestDashboard clicks through the page of a real instance.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
@@ -81,14 +81,14 @@ func TestDashboard(t *testing.T) {
 		{"down", w.down},
 	} {
 		if t.Failed() {
-			return // on a page that is elsewhere the rest means nothing
+			return // the remaining steps need its page
 		}
 		t.Log(step.name)
 		step.see()
 	}
 }
 
-// silo runs one to its end.
+// silo runs a command to its end.
 func (w *watched) silo(args ...string) string {
 	w.Helper()
 	out, err := w.lane.silo(args...).Output()
@@ -98,7 +98,7 @@ func (w *watched) silo(args ...string) string {
 	return string(out)
 }
 
-// traffic makes some of each kind.
+// traffic makes requests of each kind.
 func (w *watched) traffic() {
 	for range 3 {
 		w.silo("request", "us-west", "/whoami?as=user", "-H", "Authorization: Bearer "+planted, "-H", "Cookie: sentrysid="+planted)
@@ -110,7 +110,7 @@ func (w *watched) traffic() {
 	w.silo("request", "eu-central", "/call/us-west?rule=off")
 }
 
-// strangers wants whoever is not the page to be told nothing.
+// strangers checks that only the page gets access.
 func (w *watched) strangers(t *testing.T) {
 	page, err := url.Parse(w.address)
 	if err != nil {
@@ -161,20 +161,20 @@ func (w *watched) open(view string) {
 	w.until(fmt.Sprintf(`document.querySelector('nav a[aria-current="page"]').hash === "#/%s"`, view))
 }
 
-// slash presses the key that focuses a view's filter. The protocol's own key events
-// would type it there too, which no keyboard does.
+// slash presses the key that focuses a view's filter. The key events of the protocol
+// would also type it there, unlike a keyboard.
 func (w *watched) slash() {
 	w.js(`document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true, cancelable: true })), true`)
 }
 
 func row(silo string) string { return `tr[data-silo="` + silo + `"]` }
 
-// silos stops and starts one, and sees it do so.
+// silos stops, starts and restarts one, by mouse and by keyboard.
 func (w *watched) silos() {
 	w.do(chromedp.EmulateViewport(1280, 820), chromedp.Navigate(w.address))
 	w.until(`document.querySelectorAll('.silos .state[data-state="ready"]').length === 4`)
 	w.shows("h1", "acme")
-	w.shows(row("us-west"), "MB") // it was measured
+	w.shows(row("us-west"), "MB") // of a probe
 	w.shows(".facts", "in step")
 	w.everyLook("silos")
 	w.click(row("customer-1") + " .actions button:nth-child(2)")
@@ -185,21 +185,32 @@ func (w *watched) silos() {
 	w.shows(row("customer-1")+" .state", "ready")
 	w.click(row("customer-1") + " .actions button:nth-child(1)")
 	w.shows("#live", "customer-1 is ready")
+	w.shows(row("customer-1")+" .state", "ready")
+	for i, after := range []string{"ready", "stopped", "ready"} { // Restart, Stop, Start
+		button := fmt.Sprintf("%s .actions button:nth-child(%d)", row("customer-1"), min(i+1, 2))
+		w.js(fmt.Sprintf("document.querySelector(%q).focus(), document.querySelector('#live').textContent = '', true", button))
+		w.keys(kb.Enter)
+		w.shows("#live", "customer-1 is "+after)
+		w.until(fmt.Sprintf("document.activeElement === document.querySelector(%q)", button))
+	}
 }
 
 func (w *watched) tunnels() {
 	w.open("tunnels")
 	w.until(`document.querySelectorAll('.state[data-state="online"]').length === 4`)
 	w.everyLook("tunnels")
+	w.look("tunnels", 400, "light")
+	w.until(`[...document.querySelectorAll(".cards a[href]")].every((e) => e.getBoundingClientRect().height >= 24)`) // WCAG 2.2, 2.5.8
+	w.look("tunnels", 1280, "light")
 }
 
-// requests finds one by hand, and one by keys alone.
+// requests finds one by mouse, and one only by keyboard.
 func (w *watched) requests() {
 	w.open("requests")
 	w.shows(".requests tbody tr", "/api/0/nosuch/")
 	w.everyLook("requests")
 	w.silo("request", "eu-central", "/echo/live-one")
-	w.shows(".requests tbody tr:first-child", "/echo/live-one") // it comes by itself
+	w.shows(".requests tbody tr:first-child", "/echo/live-one") // without a reload
 	w.choose("#f-status", "4xx")
 	w.until(`[...document.querySelectorAll(".requests .code")].every((e) => e.textContent.startsWith("4"))`)
 	w.shows(".requests tbody tr", "/api/0/nosuch/")
@@ -209,17 +220,21 @@ func (w *watched) requests() {
 	w.keys("as=user")
 	w.until(`[...document.querySelectorAll(".requests .path")].every((e) => e.textContent.includes("as=user"))`)
 	w.until(`document.querySelectorAll(".requests tbody tr").length === 3`)
-	w.js(`document.querySelector(".requests tbody a[tabindex='0']").focus(), true`)
+	for _, focus := range []string{"document.querySelector('#f-path').focus()", "document.activeElement.blur()"} {
+		w.js(focus + ", true")
+		w.keys(kb.ArrowDown)
+		w.until(`document.activeElement === document.querySelector(".requests tbody tr:nth-child(1) a")`)
+	}
 	w.keys(kb.ArrowDown)
 	w.until(`document.activeElement === document.querySelector(".requests tbody tr:nth-child(2) a")`)
 	w.keys(kb.Enter)
 	w.shows(".detail .gist", "us-west")
-	w.shows(".detail .body pre", `  "mode": "REGION"`) // laid out
+	w.shows(".detail .body pre", `  "mode": "REGION"`) // indented
 	w.shows(".detail .headers", "Authorization")
 	w.shows(".detail .headers", "Bearer ***")
 	w.everyLook("request")
 	w.look("request", 400, "light")
-	w.until(`document.querySelector(".top").inert && document.querySelector(".list").inert`) // they lie behind it
+	w.until(`document.querySelector(".top").inert && document.querySelector(".list").inert`) // they are behind it
 	w.look("request", 1280, "light")
 	w.until(`!document.querySelector(".top").inert`)
 	w.js(`document.querySelector(".detail button").focus(), true`)
@@ -228,7 +243,7 @@ func (w *watched) requests() {
 	w.js(`(document.querySelector("#f-path").value = "", document.querySelector("#f-path").dispatchEvent(new Event("input")), true)`)
 }
 
-// replay sends a POST again, to another silo.
+// replay sends a POST to another silo.
 func (w *watched) replay() {
 	w.shows(".requests tbody tr", "/echo/")
 	w.choose("#f-method", "POST")
@@ -237,7 +252,7 @@ func (w *watched) replay() {
 	w.shows(".detail .body pre", `"slug": "acme"`)
 	w.choose("#replay-to", "us-west")
 	w.click(".replay button")
-	w.shows(".detail", "Sent again from")
+	w.shows(".detail", "Replay of")
 	w.shows(".detail .gist", "us-west")
 	w.shows(".requests tbody tr:first-child .to", "us-west")
 	w.choose("#f-method", "")
@@ -256,7 +271,7 @@ func (w *watched) calls() {
 	w.shows(".requests tbody tr.crossed .by", "eu-central")
 }
 
-// flood lets more pass than the page holds.
+// flood sends more requests than the page keeps.
 func (w *watched) flood() {
 	w.open("requests")
 	snapshot, err := w.lane.dir.Last()
@@ -276,12 +291,12 @@ func (w *watched) flood() {
 	w.until(`[...document.querySelectorAll(".requests tbody tr")].every((e, i, all) => i === 0 || Number(e.dataset.id) < Number(all[i - 1].dataset.id))`)
 }
 
-// logs follows one silo's, and finds a line.
+// logs follows one silo's log and finds a line.
 func (w *watched) logs() {
 	w.open("logs")
 	w.shows(".line .who", "control")
 	w.shows(".line .who", "customer-1")
-	w.everyLook("logs") // narrow ones too, where lines wrap: the latest stays in sight
+	w.everyLook("logs") // at narrow widths too, when lines wrap, the latest stays visible
 	w.until(`((e) => e.scrollHeight > e.clientHeight && e.scrollHeight - e.scrollTop - e.clientHeight < 24)(document.querySelector(".log"))`)
 	w.look("logs", 400, "light")
 	w.until(`((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 24)(document.querySelector(".log"))`)
@@ -296,11 +311,10 @@ func (w *watched) logs() {
 	w.until(`document.querySelectorAll(".line").length === 1`)
 	w.keys("(")
 	w.until(`document.querySelector("#log-grep").getAttribute("aria-invalid") === "true"`)
-	w.forgive("/v1/logs?") // the browser tells of the refusal, too
+	w.forgive("/v1/logs?") // the browser logs the status 400, too
 }
 
-// secrets looks for what was planted, and for the page's token, wherever neither
-// belongs.
+// secrets looks for the planted secret and the page's token where neither belongs.
 func (w *watched) secrets() {
 	for _, view := range []string{"silos", "tunnels", "calls", "requests", "logs"} {
 		w.open(view)
@@ -317,7 +331,7 @@ func (w *watched) secrets() {
 		body, err := io.ReadAll(response.Body)
 		_ = response.Body.Close()
 		if err != nil || !json.Valid(body) || bytes.Contains(body, []byte(planted)) {
-			w.Errorf("%s: %v, or it has the secret, or is no JSON: %s", path, err, body)
+			w.Errorf("%s: %v, or it contains the secret, or is not JSON: %s", path, err, body)
 		}
 	}
 	page, err := url.Parse(w.address)
@@ -332,7 +346,7 @@ func (w *watched) secrets() {
 		text, err := os.ReadFile(path)
 		for _, secret := range []string{planted, token} {
 			if bytes.Contains(text, []byte(secret)) {
-				w.Errorf("%s has %s", path, secret)
+				w.Errorf("%s contains %s", path, secret)
 			}
 		}
 		return err
@@ -343,7 +357,7 @@ func (w *watched) secrets() {
 	w.clean(page.Host)
 }
 
-// down ends the instance from its page, which says so.
+// down shuts the instance down from its page.
 func (w *watched) down() {
 	w.open("silos")
 	w.click(".head .danger")
@@ -356,16 +370,16 @@ func (w *watched) down() {
 	w.lane.gone(w.lane.run, time.Now(), "shut down by its page")
 	last, err := w.lane.dir.Last()
 	if err != nil || last.State != state.InstanceStopped || last.Dashboard != nil {
-		w.Errorf("the record says %+v, %v", last, err)
+		w.Errorf("the last snapshot is %+v, %v", last, err)
 	}
-	w.silo("up", "-d") // at the same port, with another token
-	w.shows("#banner", "of the run before")
+	w.silo("up", "-d") // on the same port, with another token
+	w.shows("#banner", "the previous run")
 	w.silo("down")
 }
 
-// TestABrowserIsStartedWithATicket looks at what `silo dashboard` gives to the
-// program that opens a browser: every user of the machine can read it there.
-func TestABrowserIsStartedWithATicket(t *testing.T) {
+// TestBrowserGetsATicket checks the argument of the program that opens a browser,
+// which every user of the machine can read: it must not contain the token.
+func TestBrowserGetsATicket(t *testing.T) {
 	t.Parallel()
 	l := newTestInstance(t)
 	l.topology(strings.ReplaceAll(dashboardTopology, "port = 0", "port = 0\nready = false"))
@@ -389,18 +403,18 @@ func TestABrowserIsStartedWithATicket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, _ := io.ReadAll(terminal) // ends with an error where the other side is closed
+	output, _ := io.ReadAll(terminal) // returns an error when the other side is closed
 	_ = terminal.Close()
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("silo dashboard: %v\n%s", err, said)
+		t.Fatalf("silo dashboard: %v\n%s", err, output)
 	}
-	address, _, _ := strings.Cut(string(said), "\r\n")
+	address, _, _ := strings.Cut(string(output), "\r\n")
 	var given []byte
 	l.until("opened", func() bool { given, err = os.ReadFile(opened); return err == nil })
 	if token := filepath.Base(address); len(token) < 20 || bytes.Contains(given, []byte(token)) {
 		t.Fatalf("the page is at %s, and the browser was given %s", address, given)
 	}
-	for _, want := range []int{http.StatusOK, http.StatusNotFound} { // of the page that it leads to
+	for _, want := range []int{http.StatusOK, http.StatusNotFound} { // a ticket works once
 		response, err := http.Get(string(given))
 		if err != nil {
 			t.Fatal(err)

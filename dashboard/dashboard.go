@@ -1,8 +1,7 @@
-// Package dashboard serves one instance's page to browsers on this machine: its
-// files, the token without which nothing is told, and who may ask for what.
+// Package dashboard serves one instance's dashboard to browsers on this machine:
+// the page's files, and the API behind a secret token.
 //
-// It must not know what the page's data means: that comes as an http.Handler,
-// whose answers are handed on as they are.
+// The package must not know what the data means: an http.Handler serves it.
 package dashboard
 
 import (
@@ -21,35 +20,33 @@ import (
 )
 
 const (
-	// portName is what the page's port is remembered by; no silo's name holds a colon.
+	// portName is the key of the remembered port; no silo's name has a colon.
 	portName = "dashboard:"
 
-	// What one browser may take: a page has two streams and a few files under way.
-	maxConns  = 64
-	maxHeader = 16 << 10
+	maxConns  = 64       // a page has two streams and loads a few files
+	maxHeader = 16 << 10 // bytes
 
-	// How long it may take, in its parts. The data's handler prolongs what streams.
-	askTime, answerTime, idleTime = 5 * time.Second, 10 * time.Second, time.Minute
+	// The API's handler extends the write timeout of its streams.
+	headerTimeout, writeTimeout, idleTimeout = 5 * time.Second, 10 * time.Second, time.Minute
 
-	// closeTime is for the last words of streams. A browser keeps connections open
-	// that it has said nothing on yet, which no orderly end would wait for less.
-	closeTime = 250 * time.Millisecond
+	// closeTimeout lets streams end. A browser also opens connections in advance
+	// without a request, on which an orderly shutdown would wait for longer.
+	closeTimeout = 250 * time.Millisecond
 )
 
-// Server is the place of one instance's page. It costs a listener and a goroutine
-// that sleeps, until somebody looks.
+// Server serves one instance's dashboard. Without a client it costs a listener and a
+// blocked goroutine.
 type Server struct {
 	listener net.Listener
-	hosts    []string // the names it may be asked by, against DNS rebinding
+	hosts    []string // the allowed Host headers, against DNS rebinding
 	token    string
 	tickets  tickets
 	http     *http.Server
 	served   chan struct{}
 }
 
-// Listen takes a port of the loopback interface: the one that the instance of dir
-// had last, if it is free. Serve has to follow, or Close. The caller holds the
-// instance's lock.
+// Listen listens on a loopback port: the last one of the instance in dir, if it is
+// free. The caller holds the instance's lock and must call Serve or Close.
 func Listen(ctx context.Context, dir *state.Dir) (*Server, error) {
 	remembered := dir.Ports()
 	listener, err := listen(ctx, remembered[portName])
@@ -60,13 +57,13 @@ func Listen(ctx context.Context, dir *state.Dir) (*Server, error) {
 		return nil, fmt.Errorf("open the dashboard's port: %w", err)
 	}
 	s := &Server{listener: netutil.LimitListener(listener, maxConns), token: rand.Text(), served: make(chan struct{})}
-	_, port, _ := net.SplitHostPort(listener.Addr().String()) // a TCP address always has one
+	_, port, _ := net.SplitHostPort(listener.Addr().String()) // a TCP address always has a port
 	for _, name := range []string{"127.0.0.1", "localhost", "::1"} {
 		s.hosts = append(s.hosts, net.JoinHostPort(name, port))
 	}
 	if number, _ := strconv.Atoi(port); number != remembered[portName] {
 		remembered[portName] = number
-		_ = dir.SavePorts(remembered) // then the next run's page is elsewhere, and its address is printed
+		_ = dir.SavePorts(remembered) // on failure the next run has another port, which it prints
 	}
 	return s, nil
 }
@@ -75,35 +72,34 @@ func listen(ctx context.Context, port int) (net.Listener, error) {
 	return (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
-// Address is where the page is, without the token: for everybody to see.
+// Address returns the address without the token. It is not secret.
 func (s *Server) Address() string { return "http://" + s.hosts[0] }
 
-// URL is the page's whole address. Who has it may do to the instance what its
-// user may.
+// URL returns the address with the token, which gives full control of the instance.
 func (s *Server) URL() string { return s.Address() + "/" + s.token + "/" }
 
-// Once is an address that leads to the page once, within a minute.
+// OneTimeURL returns an address that leads to the page once, within a minute.
 func (s *Server) OneTimeURL() string { return s.Address() + "/" + s.tickets.issue(time.Now()) }
 
-// Serve begins to answer, in goroutines that end with Close. api answers what is
-// asked under /v1/; it bounds its own streams, and no GET to it changes anything.
+// Serve starts to serve, in goroutines that end with Close. api serves /v1/: it must
+// bound its own streams, and no GET may change anything.
 func (s *Server) Serve(api http.Handler) {
 	s.http = &http.Server{
-		Handler:           s.guarded(http.StripPrefix("/"+s.token, api), http.HandlerFunc(file)),
-		ReadHeaderTimeout: askTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler:           s.guard(http.StripPrefix("/"+s.token, api), http.HandlerFunc(servePage)),
+		ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(s.listener) // ends with Close, and has nobody to tell otherwise
+		_ = s.http.Serve(s.listener) // returns after Close
 	}()
 }
 
-// Close ends the page in bounded time, whether or not ctx has ended.
+// Close stops the server within about closeTimeout, even if ctx has ended.
 func (s *Server) Close(ctx context.Context) error {
 	if s.http == nil {
 		return s.listener.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {

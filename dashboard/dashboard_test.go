@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"silo/state"
+	"silo/wait/waittest"
 )
 
 func must(t *testing.T, err error) {
@@ -31,8 +32,8 @@ func instance(t *testing.T) *state.Dir {
 	return dir
 }
 
-// open is a page before data that answers each request with its method and path.
-func open(t *testing.T) *Server {
+// serve starts a dashboard whose API echoes the method and the path.
+func serve(t *testing.T) *Server {
 	t.Helper()
 	s, err := Listen(t.Context(), instance(t))
 	must(t, err)
@@ -47,11 +48,11 @@ func open(t *testing.T) *Server {
 	return s
 }
 
-// ask makes a request. A path that begins with ~ is the page's.
-func ask(t *testing.T, s *Server, method, path string, header map[string]string) (status int, got http.Header, text string) {
+// get makes a request. ~ in a path stands for the page's address.
+func get(t *testing.T, s *Server, method, path string, header map[string]string) (status int, got http.Header, text string) {
 	t.Helper()
 	url := s.Address() + path
-	if rest, ours := strings.CutPrefix(path, "~"); ours {
+	if rest, ok := strings.CutPrefix(path, "~"); ok {
 		url = s.URL() + rest
 	}
 	r, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
@@ -77,9 +78,9 @@ func port(s *Server) string {
 	return port
 }
 
-func TestWhoMayAsk(t *testing.T) {
+func TestGuard(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := serve(t)
 	own := map[string]string{"Origin": "http://127.0.0.1:PORT", "Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
 	but := func(name, value string) map[string]string {
 		header := maps.Clone(own)
@@ -90,11 +91,11 @@ func TestWhoMayAsk(t *testing.T) {
 		method, path string
 		header       map[string]string
 		status       int
-		body         string // "": anything; "-": nothing at all
+		body         string // "": anything; "-": empty
 	}{
 		"the page":                       {"GET", "~", nil, 200, ""},
 		"its script":                     {"GET", "~app.js", nil, 200, ""},
-		"a file that is not":             {"GET", "~nosuch.js", nil, 404, "-"},
+		"an unknown file":                {"GET", "~nosuch.js", nil, 404, "-"},
 		"out of the page":                {"GET", "~../dashboard.go", nil, 404, "-"},
 		"data":                           {"GET", "~v1/snapshot?probe=1", nil, 200, "GET /v1/snapshot?probe=1"},
 		"data, from the page":            {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200, ""},
@@ -112,7 +113,7 @@ func TestWhoMayAsk(t *testing.T) {
 		"a command, by PUT":              {"PUT", "~v1/stop", own, 405, ""},
 		"a command without an origin":    {"POST", "~v1/stop", map[string]string{"Content-Type": "application/json"}, 403, ""},
 		"a command of another origin":    {"POST", "~v1/stop", but("Origin", "http://evil.example"), 403, ""},
-		"a command of no origin":         {"POST", "~v1/stop", but("Origin", "null"), 403, ""},
+		"a command, origin null":         {"POST", "~v1/stop", but("Origin", "null"), 403, ""},
 		"a command, https":               {"POST", "~v1/stop", but("Origin", "https://127.0.0.1:PORT"), 403, ""},
 		"a command of another site":      {"POST", "~v1/stop", but("Sec-Fetch-Site", "same-site"), 403, ""},
 		"a command, as a form":           {"POST", "~v1/stop", but("Content-Type", "text/plain"), 403, ""},
@@ -124,7 +125,7 @@ func TestWhoMayAsk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			status, header, body := ask(t, s, c.method, c.path, c.header)
+			status, header, body := get(t, s, c.method, c.path, c.header)
 			if status != c.status || c.body == "-" && body != "" || len(c.body) > 1 && body != c.body {
 				t.Errorf("%s %s: %d %q", c.method, c.path, status, body)
 			}
@@ -134,15 +135,15 @@ func TestWhoMayAsk(t *testing.T) {
 				}
 			}
 			if header.Get("Cache-Control") != "no-store" {
-				t.Error("it may be kept")
+				t.Error("the response may be cached")
 			}
 		})
 	}
 }
 
-func TestWithoutASlashAndByTicket(t *testing.T) {
+func TestRedirectsToThePage(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := serve(t)
 	ticket := strings.TrimPrefix(s.OneTimeURL(), s.Address())
 	for _, c := range []struct {
 		path, header string
@@ -152,7 +153,7 @@ func TestWithoutASlashAndByTicket(t *testing.T) {
 		if c.header != "" {
 			header["Host"] = c.header
 		}
-		status, got, _ := ask(t, s, "GET", c.path, header)
+		status, got, _ := get(t, s, "GET", c.path, header)
 		if status != c.status || c.status == 303 && got.Get("Location") != "/"+s.token+"/" {
 			t.Errorf("%s for %q: %d, to %q", c.path, c.header, status, got.Get("Location"))
 		}
@@ -160,16 +161,16 @@ func TestWithoutASlashAndByTicket(t *testing.T) {
 	var late tickets
 	now := time.Now()
 	old := late.issue(now)
-	if late.use(old, now.Add(2*ticketTime)) {
-		t.Error("a ticket is good for ever")
+	if late.use(old, now.Add(2*ticketLifetime)) {
+		t.Error("an expired ticket is valid")
 	}
 	late.issue(now)
-	if late.issue(now.Add(2 * ticketTime)); len(late.valid) != 1 {
-		t.Errorf("%d tickets are kept", len(late.valid))
+	if late.issue(now.Add(2 * ticketLifetime)); len(late.valid) != 1 {
+		t.Errorf("%d tickets are kept, want 1", len(late.valid))
 	}
 }
 
-func TestThePortStays(t *testing.T) {
+func TestPortIsRemembered(t *testing.T) {
 	t.Parallel()
 	dir := instance(t)
 	must(t, dir.SavePorts(map[string]int{"us": 8002}))
@@ -178,7 +179,7 @@ func TestThePortStays(t *testing.T) {
 	second, err := Listen(t.Context(), dir) // the port is taken
 	must(t, err)
 	if second.Address() == first.Address() || second.token == first.token {
-		t.Error("two pages are one")
+		t.Error("two dashboards share an address or a token")
 	}
 	address := second.Address()
 	must(t, first.Close(t.Context()))
@@ -186,14 +187,13 @@ func TestThePortStays(t *testing.T) {
 	third, err := Listen(t.Context(), dir)
 	must(t, err)
 	if third.Address() != address || dir.Ports()["us"] != 8002 {
-		t.Errorf("once at %s, now at %s, ports %v", address, third.Address(), dir.Ports())
+		t.Errorf("was at %s, is at %s, ports %v", address, third.Address(), dir.Ports())
 	}
 	must(t, third.Close(t.Context()))
 }
 
-// A stream that never ends, and a connection that a browser keeps in hand, keep
-// nobody from closing the page.
-func TestCloseDoesNotWaitForReaders(t *testing.T) {
+// Neither an endless stream nor a connection without a request delays Close.
+func TestCloseDoesNotWaitForClients(t *testing.T) {
 	t.Parallel()
 	s, err := Listen(t.Context(), instance(t))
 	must(t, err)
@@ -206,9 +206,9 @@ func TestCloseDoesNotWaitForReaders(t *testing.T) {
 	idle, err := net.Dial("tcp", s.hosts[0])
 	must(t, err)
 	defer func() { _ = idle.Close() }()
-	asked := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(asked)
+		defer close(done)
 		transport := &http.Transport{}
 		defer transport.CloseIdleConnections()
 		r, _ := http.NewRequestWithContext(context.Background(), "GET", s.URL()+"v1/watch", http.NoBody)
@@ -216,15 +216,15 @@ func TestCloseDoesNotWaitForReaders(t *testing.T) {
 			_ = response.Body.Close()
 		}
 	}()
-	<-streaming
+	waittest.Receive(t, streaming, "the request of the stream")
 	must(t, s.Close(t.Context()))
-	<-left
-	<-asked
+	waittest.Receive(t, left, "the end of the stream")
+	waittest.Receive(t, done, "the end of the client")
 }
 
-// The page brings all it needs, and keeps to its own policy: nothing inline, nothing
-// from elsewhere, and no markup made of data.
-func TestThePageKeepsToItsPolicy(t *testing.T) {
+// The page has all it needs and follows its content policy: nothing inline, nothing
+// from other hosts, and no markup from data.
+func TestPageFollowsItsPolicy(t *testing.T) {
 	t.Parallel()
 	entries, err := files.ReadDir("page")
 	must(t, err)
@@ -236,12 +236,12 @@ func TestThePageKeepsToItsPolicy(t *testing.T) {
 		must(t, err)
 		known[entry.Name()] = &fstest.MapFile{}
 		if found := forbidden.Find(data); found != nil {
-			t.Errorf("%s has %s", entry.Name(), found)
+			t.Errorf("%s contains %s", entry.Name(), found)
 		}
 		if found := elsewhere.Find(data); found != nil {
-			t.Errorf("%s asks for %s", entry.Name(), found)
+			t.Errorf("%s loads %s", entry.Name(), found)
 		}
-		if types[filepath.Ext(entry.Name())] == "" {
+		if mediaTypes[filepath.Ext(entry.Name())] == "" {
 			t.Errorf("%s has no media type", entry.Name())
 		}
 	}
@@ -250,7 +250,7 @@ func TestThePageKeepsToItsPolicy(t *testing.T) {
 		data, _ := files.ReadFile("page/" + name)
 		for _, found := range imports.FindAllSubmatch(data, -1) {
 			if asked := string(found[1]) + string(found[2]); known[asked] == nil {
-				t.Errorf("%s asks for %s, which is not there", name, asked)
+				t.Errorf("%s loads %s, which does not exist", name, asked)
 			}
 		}
 	}

@@ -8,22 +8,21 @@ import (
 	"time"
 )
 
-// files are the page: written by hand, served as they are.
+// files are the page, served without a build step.
 //
 //go:embed page
 var files embed.FS
 
-// types are the media types of the page's files. The system's own table, which
-// may be missing or wrong, is not asked.
-var types = map[string]string{
+// mediaTypes are used instead of the system's table, which may be missing or wrong.
+var mediaTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
 }
 
-// file answers with one file of the page.
-func file(w http.ResponseWriter, r *http.Request) {
+// servePage serves one file of the page.
+func servePage(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
@@ -37,6 +36,6 @@ func file(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	w.Header().Set("Content-Type", types[path.Ext(name)])
+	w.Header().Set("Content-Type", mediaTypes[path.Ext(name)])
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// ticketTime is how long a browser may take to start.
-const ticketTime = time.Minute
+// ticketLifetime is how long a browser may take to start.
+const ticketLifetime = time.Minute
 
-// tickets lead to the page once each. What opens a browser has the address among
-// its arguments, for every user of the machine to read for as long as the browser
-// runs: the token must not stand there.
+// tickets are tokens that work once. The program that opens a browser has the address
+// among its arguments, where every user of the machine can read it as long as the
+// browser runs. The token must not be there.
 type tickets struct {
 	mu    sync.Mutex // guards valid
 	valid map[string]time.Time
 }
 
-// issue makes one, and forgets those that nobody has used in time.
+// issue returns a new ticket and deletes expired ones.
 func (t *tickets) issue(now time.Time) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -30,16 +30,16 @@ func (t *tickets) issue(now time.Time) string {
 		}
 	}
 	ticket := rand.Text()
-	t.valid[ticket] = now.Add(ticketTime)
+	t.valid[ticket] = now.Add(ticketLifetime)
 	return ticket
 }
 
-// use tells whether a ticket is good. It is no more after that.
+// use reports whether a ticket is valid, and invalidates it.
 func (t *tickets) use(given string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for ticket, until := range t.valid {
-		if same(given, ticket) {
+		if equalSecret(given, ticket) {
 			delete(t.valid, ticket)
 			return !now.After(until)
 		}

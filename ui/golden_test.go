@@ -45,7 +45,7 @@ type golden struct {
 type frame struct {
 	Now      time.Time            `json:"now"`
 	Silos    []state.Silo         `json:"silos"` // instead of the snapshot's
-	State    state.InstanceState      `json:"state"`
+	State    state.InstanceState  `json:"state"`
 	LastLine map[string]string    `json:"last_line"`
 	Deadline map[string]time.Time `json:"deadline"`
 }

@@ -15,7 +15,7 @@ type screen struct {
 	lines         [][]string // cells, each with its style
 	top           int        // first line of the window
 	x, y          int
-	style          string
+	style         string
 }
 
 func newScreen(columns, rows int) *screen {

@@ -1,21 +1,19 @@
-// The data's side: one question at a time, or a stream of JSON Lines that comes
-// back by itself. All of it lies below the page's own address, token included.
+// Requests to silo's API, and streams of JSON Lines that reconnect. The API is below
+// the page's own address, which includes the token.
 
 const base = new URL("v1/", document.baseURI);
 
-// address is a path under /v1/ with those parameters that have a value.
+// address returns the URL of a path under /v1/, with the parameters that have a value.
 export function address(path, params = {}) {
   const url = new URL(path, base);
   for (const [name, value] of Object.entries(params)) {
-    for (const one of [value].flat()) {
-      if (one !== undefined && one !== null && one !== "" && one !== false) url.searchParams.append(name, one === true ? "1" : one);
-    }
+    if (value !== undefined && value !== null && value !== "" && value !== false) url.searchParams.append(name, value === true ? "1" : value);
   }
   return url;
 }
 
-// Refused is an answer that is no success, in the supervisor's words.
-export class Refused extends Error {
+// ApiError is a response with an error status and the supervisor's message.
+export class ApiError extends Error {
   constructor(status, text) {
     super(text);
     this.status = status;
@@ -25,7 +23,7 @@ export class Refused extends Error {
 async function checked(response) {
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  throw new Refused(response.status, body?.error ?? `it answers ${response.status}`);
+  throw new ApiError(response.status, body?.error ?? `silo answered ${response.status}`);
 }
 
 export async function get(path, params, signal) {
@@ -41,15 +39,15 @@ export async function post(path, body) {
   return text === "" ? null : JSON.parse(text);
 }
 
-const firstWait = 500, longestWait = 8000; // milliseconds
+const firstDelay = 500, maxDelay = 8000; // milliseconds
 
-// stream reads JSON Lines for as long as somebody sees the page, and returns what
-// ends it. A browser has six connections to a host: a hidden tab keeps none of them.
+// stream reads JSON Lines while the page is visible, and returns a function that ends
+// it. A browser has only six connections to a host, so a hidden tab keeps none.
 //
-//   params()      the parameters of each attempt
-//   opened()      an attempt has been answered
+//   params()      returns the parameters of each attempt
+//   opened()      an attempt got a response
 //   line(value)   one line
-//   lost(error, seconds)  it broke; the next attempt comes in that many seconds
+//   lost(error, seconds)  the stream ended; the next attempt follows in so many seconds
 export function stream(path, { params = () => ({}), opened = () => {}, line, lost = () => {} }) {
   const ended = new AbortController();
   run(ended.signal, path, { params, opened, line, lost });
@@ -57,7 +55,7 @@ export function stream(path, { params = () => ({}), opened = () => {}, line, los
 }
 
 async function run(ended, path, on) {
-  for (let wait = firstWait; !ended.aborted; ) {
+  for (let delay = firstDelay; !ended.aborted; ) {
     await visible(ended);
     if (ended.aborted) return;
     const attempt = new AbortController();
@@ -69,61 +67,61 @@ async function run(ended, path, on) {
     try {
       const response = await checked(await fetch(address(path, on.params()), { signal: attempt.signal, cache: "no-store" }));
       on.opened();
-      await lines(response.body, (value) => { wait = firstWait; on.line(value); });
+      await readLines(response.body, (value) => { delay = firstDelay; on.line(value); });
     } catch (error) {
       failure = error;
     }
     ended.removeEventListener("abort", abort);
     document.removeEventListener("visibilitychange", hide);
     if (ended.aborted) return;
-    if (attempt.signal.aborted) continue; // hidden: wait until it is seen again
-    on.lost(failure, wait / 1000);
-    await pause(wait, ended);
-    wait = Math.min(wait * 2, longestWait);
+    if (attempt.signal.aborted) continue; // hidden: wait until the page is visible
+    on.lost(failure, delay / 1000);
+    await sleep(delay, ended);
+    delay = Math.min(delay * 2, maxDelay);
   }
 }
 
-async function lines(body, take) {
+async function readLines(body, handle) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ; ) {
     const { value, done } = await reader.read();
     if (done) return;
     const parts = (rest + value).split("\n");
     rest = parts.pop();
-    for (const text of parts) if (text !== "") take(JSON.parse(text));
+    for (const text of parts) if (text !== "") handle(JSON.parse(text));
   }
 }
 
 function visible(ended) {
   if (!document.hidden) return null;
   return new Promise((resolve) => {
-    const look = () => {
+    const check = () => {
       if (document.hidden && !ended.aborted) return;
-      document.removeEventListener("visibilitychange", look);
+      document.removeEventListener("visibilitychange", check);
       resolve();
     };
-    document.addEventListener("visibilitychange", look);
-    ended.addEventListener("abort", look);
+    document.addEventListener("visibilitychange", check);
+    ended.addEventListener("abort", check);
   });
 }
 
-function pause(ms, ended) {
+function sleep(ms, ended) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     ended.addEventListener("abort", () => { clearTimeout(timer); resolve(); });
   });
 }
 
-// every asks at once and then in that many milliseconds after each answer, for as
-// long as somebody sees the page. It returns what ends it.
-export function every(ms, ask) {
+// poll calls request now and then ms milliseconds after each response, while the page
+// is visible. It returns a function that ends it.
+export function poll(ms, request) {
   const ended = new AbortController();
   (async () => {
     while (!ended.signal.aborted) {
       await visible(ended.signal);
       if (ended.signal.aborted) return;
-      await ask(ended.signal).catch(() => {}); // that the supervisor has gone is told by the stream
-      await pause(ms, ended.signal);
+      await request(ended.signal).catch(() => {}); // the stream shows that the supervisor is gone
+      await sleep(ms, ended.signal);
     }
   })();
   return () => ended.abort();

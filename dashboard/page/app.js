@@ -1,8 +1,8 @@
-// The frame around the views: which one is shown, what is known of the instance,
-// and whether the supervisor is there at all.
+// The frame around the views: the current view, the instance's state, and the
+// connection to the supervisor.
 
-import { Refused, stream } from "./api.js";
-import { fill, h, say, tell } from "./dom.js";
+import { ApiError, stream } from "./api.js";
+import { announce, fill, h, setText } from "./dom.js";
 import * as calls from "./calls.js";
 import * as logs from "./logs.js";
 import * as requests from "./requests.js";
@@ -15,9 +15,9 @@ const banner = document.getElementById("banner");
 
 let shown = null; // { name, update?(snapshot), route?(params), close() }
 let snapshot = null;
-let over = false; // the instance is on its way down, or has ended
+let over = false; // the instance is stopping or has ended
 
-// route shows the view that the address names: #/requests?silo=eu.
+// route shows the view in the address: #/requests?silo=eu.
 function route() {
   const [, name = "silos", query = ""] = /^#\/(\w+)\??(.*)$/.exec(location.hash) ?? [];
   const view = views[name] ?? silos;
@@ -43,59 +43,59 @@ function title() {
   return [shown?.view.title, snapshot?.name, "silo"].filter(Boolean).join(" · ");
 }
 
-function see({ snapshot: fresh }) {
-  announce(snapshot, fresh);
+function update({ snapshot: fresh }) {
+  announceChanges(snapshot, fresh);
   snapshot = fresh;
   over = fresh.state === "stopping" || fresh.state === "stopped";
-  say(document.getElementById("name"), fresh.name);
+  setText(document.getElementById("name"), fresh.name);
   const state = document.getElementById("state");
   state.dataset.state = fresh.state;
-  say(state, fresh.state);
+  setText(state, fresh.state);
   document.title = title();
-  if (fresh.state === "stopped") ended();
+  if (fresh.state === "stopped") showEnded();
   shown?.update?.(fresh);
 }
 
-// announce tells what has changed to those who do not see it.
-function announce(before, now) {
+// announceChanges makes screen readers read what has changed.
+function announceChanges(before, now) {
   const old = new Map((before?.silos ?? []).map((silo) => [silo.name, silo]));
-  const news = now.silos.filter((silo) => old.has(silo.name) && old.get(silo.name).state !== silo.state)
+  const changes = now.silos.filter((silo) => old.has(silo.name) && old.get(silo.name).state !== silo.state)
     .map((silo) => `${silo.name} is ${silo.state}`);
-  if (before && before.state !== now.state) news.push(`${now.name} is ${now.state}`);
-  if (news.length > 0) tell(news.join(", "));
+  if (before && before.state !== now.state) changes.push(`${now.name} is ${now.state}`);
+  if (changes.length > 0) announce(changes.join(", "));
 }
 
-function linked(kind, text) {
+function showConnection(kind, text) {
   const link = document.getElementById("link");
   link.dataset.kind = kind;
-  say(link, text);
+  setText(link, text);
 }
 
-function warn(...parts) {
+function showBanner(...parts) {
   if (parts.length === 0) { banner.hidden = true; return; }
   const next = h("div", {}, ...parts);
   if (banner.textContent !== next.textContent) fill(banner, next);
   banner.hidden = false;
 }
 
-function ended() {
-  linked("off", "Ended");
-  warn("silo has ended. ", h("code", {}, "silo up"), " starts it again, and ", h("code", {}, "silo dashboard"), " opens its page.");
+function showEnded() {
+  showConnection("off", "Ended");
+  showBanner("silo has ended. ", h("code", {}, "silo up"), " starts it again, and ", h("code", {}, "silo dashboard"), " opens its dashboard.");
 }
 
 function lost(error, wait) {
-  if (error instanceof Refused && error.status === 404) {
-    linked("off", "Moved");
-    warn("silo has been started again, and this page’s address is of the run before. ", h("code", {}, "silo dashboard"), " opens the new one.");
+  if (error instanceof ApiError && error.status === 404) {
+    showConnection("off", "Moved");
+    showBanner("silo was restarted, and this page belongs to the previous run. ", h("code", {}, "silo dashboard"), " opens the new one.");
   } else if (over) {
-    ended();
+    showEnded();
   } else {
-    linked("off", "Reconnecting");
-    warn(`The connection to silo is lost. Trying again in ${wait < 1 ? "a moment" : Math.round(wait) + " s"}.`);
+    showConnection("off", "Reconnecting");
+    showBanner(`The connection to silo is lost. Retrying in ${wait < 1 ? "a moment" : Math.round(wait) + " s"}.`);
   }
 }
 
-stream("watch", { opened: () => { over = false; warn(); linked("on", "Live"); }, line: see, lost });
+stream("watch", { opened: () => { over = false; showBanner(); showConnection("on", "Live"); }, line: update, lost });
 window.addEventListener("hashchange", route);
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, select, textarea, dialog");

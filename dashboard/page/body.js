@@ -1,20 +1,20 @@
-// A body as text: unpacked, laid out where it is JSON, in hexadecimal where it is
-// no text at all.
+// A body as text: decompressed, indented if it is JSON, in hexadecimal if it is
+// binary.
 
 import { h } from "./dom.js";
 import { bytes } from "./format.js";
 
-const longest = 256 * 1024; // characters shown
-const dumped = 512; // bytes shown of what is no text
+const maxText = 256 * 1024; // characters
+const maxDump = 512; // bytes of a binary body
 
 export async function render(message, name) {
   const raw = Uint8Array.from(atob(message.body), (c) => c.charCodeAt(0));
   const headers = new Map(Object.entries(message.headers ?? {}).map(([name, values]) => [name.toLowerCase(), values.join(", ")]));
   const encoding = headers.get("content-encoding")?.toLowerCase() ?? "";
-  const { data, cut } = await unpack(raw, encoding);
+  const { data, cut } = await decompress(raw, encoding);
   const notes = [];
   if (message.truncated) notes.push(`Only the first ${bytes(raw.length)} of ${bytes(message.bytes)} are kept.`);
-  if (data !== raw) notes.push(`Unpacked from ${encoding}${cut ? ", as far as it is kept" : ""}.`);
+  if (data !== raw) notes.push(`Decompressed from ${encoding}${cut ? ", truncated" : ""}.`);
   const plain = decode(data, message.truncated || cut);
   const parts = notes.map((note) => h("p", { class: "faint" }, note));
   if (plain === null) {
@@ -26,11 +26,11 @@ export async function render(message, name) {
 }
 
 function code(text, name) {
-  const more = text.length > longest;
-  return h("pre", { tabindex: "0", role: "region", "aria-label": name }, h("code", {}, more ? text.slice(0, longest) + "\n…" : text));
+  const more = text.length > maxText;
+  return h("pre", { tabindex: "0", role: "region", "aria-label": name }, h("code", {}, more ? text.slice(0, maxText) + "\n…" : text));
 }
 
-async function unpack(raw, encoding) {
+async function decompress(raw, encoding) {
   if (encoding !== "gzip" && encoding !== "deflate") return { data: raw, cut: false };
   const parts = [];
   let size = 0, cut = false;
@@ -40,17 +40,17 @@ async function unpack(raw, encoding) {
       const { value, done } = await reader.read();
       if (done) break;
       parts.push(value);
-      if ((size += value.length) > longest) { cut = true; reader.cancel().catch(() => {}); break; }
+      if ((size += value.length) > maxText) { cut = true; reader.cancel().catch(() => {}); break; }
     }
   } catch {
     if (size === 0) return { data: raw, cut: false };
-    cut = true; // only its beginning was kept
+    cut = true; // the body was truncated
   }
   return { data: new Uint8Array(await new Blob(parts).arrayBuffer()), cut };
 }
 
-// decode gives the text, or null where there is none. What was cut off may end
-// within a character.
+// decode returns the text, or null for binary data. A truncated body may end within a
+// character.
 function decode(data, cut) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(data, { stream: cut });
@@ -71,10 +71,10 @@ function pretty(text, type) {
 
 function dump(data) {
   const lines = [];
-  for (let at = 0; at < Math.min(data.length, dumped); at += 16) {
-    const row = [...data.subarray(at, Math.min(at + 16, dumped))];
+  for (let at = 0; at < Math.min(data.length, maxDump); at += 16) {
+    const row = [...data.subarray(at, Math.min(at + 16, maxDump))];
     const hex = row.map((b) => b.toString(16).padStart(2, "0")).join(" ").padEnd(47);
     lines.push(`${at.toString(16).padStart(6, "0")}  ${hex}  ${row.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : ".")).join("")}`);
   }
-  return lines.join("\n") + (data.length > dumped ? "\n…" : "");
+  return lines.join("\n") + (data.length > maxDump ? "\n…" : "");
 }

@@ -1,33 +1,33 @@
-// Who has called whom: callers down, silos across. In production no region talks to
-// another one, so what does is shown as the fault it would be there.
+// The number of calls from each caller (rows) to each silo (columns). In production
+// no region can reach another, so such calls are shown as errors.
 
-import { every, get } from "./api.js";
+import { get, poll } from "./api.js";
 import { fill, h } from "./dom.js";
 import { count, seconds } from "./format.js";
 
 export const title = "Calls";
 
-const askEvery = 2000; // milliseconds
+const interval = 2000; // milliseconds
 
 export function open(root, { snapshot: latest }) {
   const sum = h("p", { class: "sum" });
   const crossings = h("div", { class: "crossings" });
   const box = h("div", { class: "box scroll", tabindex: "0", role: "region", "aria-label": "Call matrix" });
   root.append(h("div", { class: "head" }, h("h2", {}, "Calls"), sum), crossings, box,
-    h("p", { class: "note" }, "Counted since the instance has started. Rows call columns. Each cell has the requests, how many failed (broken, or answered with 500 and above) and the mean time."));
+    h("p", { class: "note" }, "Counted since the instance started. Rows call columns. Each cell shows the number of requests, the failed ones (broken, or with a status of 500 or more) and the mean time."));
   let calls = null, drawn = "";
   const draw = () => {
     const names = (latest()?.silos ?? []).map((silo) => silo.name);
-    const picture = JSON.stringify([names, calls]);
-    if (calls === null || picture === drawn) return;
-    drawn = picture;
+    const state = JSON.stringify([names, calls]);
+    if (calls === null || state === drawn) return;
+    drawn = state;
     const focused = box.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     sum.textContent = count(calls.reduce((n, call) => n + call.requests, 0), "request");
     fill(crossings, calls.filter((call) => call.crossing).map(warning));
-    fill(box, calls.length === 0 ? h("p", { class: "empty" }, "Nobody has called a silo through its address yet.") : matrix(names, calls));
+    fill(box, calls.length === 0 ? h("p", { class: "empty" }, "No silo has been called through its address yet.") : matrix(names, calls));
     if (focused) box.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   };
-  const stop = every(askEvery, async (signal) => {
+  const stop = poll(interval, async (signal) => {
     calls = (await get("calls", {}, signal)).calls ?? [];
     draw();
   });
@@ -37,7 +37,7 @@ export function open(root, { snapshot: latest }) {
 function warning(call) {
   const blocked = call.blocked > 0 ? ` ${count(call.blocked, "of them was", "of them were")} blocked.` : "";
   return h("p", { class: "crossing" },
-    h("strong", {}, `${call.from} → ${call.to}`), ` ${count(call.requests, "request")}. Regions must not talk to one another: in production nothing lets them.${blocked}`);
+    h("strong", {}, `${call.from} → ${call.to}`), ` ${count(call.requests, "request")}. Regions must not call each other: in production they cannot.${blocked}`);
 }
 
 function matrix(names, calls) {

@@ -1,27 +1,39 @@
-// Elements are made here and nowhere else. Data becomes text or an attribute's
-// value, never markup.
+// Elements are created only here. Data becomes text or an attribute's value, never
+// markup.
 
-// h makes an element: h("a", { class: "x", href: "…", onclick: f }, "text", child…).
+// h creates an element: h("a", { class: "x", href: "…", onclick: f }, "text", child…).
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
-  if (name === "button") element.type = "button"; // no form here is ever sent
+  if (name === "button") element.type = "button"; // no form here is submitted
   for (const [key, value] of Object.entries(attributes ?? {})) {
     if (value === undefined || value === null || value === false) continue;
-    if (typeof value === "function") element.addEventListener(key.slice(2), value);
+    if (typeof value === "function") element.addEventListener(key.slice(2), (event) => isDisabled(element) || value(event));
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
-// say sets an element's text only where it changes: no screen reader is told twice.
-export function say(element, text) {
+// disable turns a button off or on. It stays focusable, unlike a button with the
+// attribute disabled, which would drop the focus to the top of the page.
+export function disable(button, off) {
+  button.setAttribute("aria-disabled", String(off));
+}
+
+function isDisabled(element) {
+  return element.getAttribute("aria-disabled") === "true";
+}
+
+// setText changes an element's text only if it differs, so that no screen reader
+// reads it twice.
+export function setText(element, text) {
   if (element.textContent !== String(text)) element.textContent = text;
 }
 
-// lead makes a link lead to a web address; anything else stays text.
-export function lead(link, url) {
-  if (/^https?:\/\//.test(url ?? "")) { if (link.getAttribute("href") !== url) link.setAttribute("href", url); } else link.removeAttribute("href");
+// setHref sets a link's address if it is a web address. Otherwise the link is text.
+export function setHref(link, url) {
+  if (/^https?:\/\//.test(url ?? "")) link.setAttribute("href", url);
+  else link.removeAttribute("href");
 }
 
 // fill replaces an element's children.
@@ -30,10 +42,10 @@ export function fill(element, ...children) {
   return element;
 }
 
-// keep makes the children of parent those of items, one each, and reuses what is
-// there: focus and selection stay. make(item) gives { element, update(item) }.
-export function keep(parent, items, key, make) {
-  const known = (parent.kept ??= new Map());
+// reconcile gives parent one child per item and reuses existing ones, so that focus
+// and selection stay. create(item) returns { element, update(item) }.
+export function reconcile(parent, items, key, create) {
+  const known = (parent.byKey ??= new Map());
   const wanted = new Set(items.map(key));
   for (const [name, row] of known) {
     if (!wanted.has(name)) { row.element.remove(); known.delete(name); }
@@ -41,7 +53,7 @@ export function keep(parent, items, key, make) {
   let after = null;
   for (const item of items) {
     let row = known.get(key(item));
-    if (!row) known.set(key(item), (row = make(item)));
+    if (!row) known.set(key(item), (row = create(item)));
     row.update(item);
     const place = after ? after.nextSibling : parent.firstChild;
     if (place !== row.element) parent.insertBefore(row.element, place);
@@ -49,10 +61,10 @@ export function keep(parent, items, key, make) {
   }
 }
 
-// table makes a table with column headers; its body is table.tBodies[0]. On a narrow
-// page its rows become cards, whose fields are named by what cell() was given. The
-// roles say again what the elements are: without them a table that is laid out as
-// something else is none to some browsers' accessibility.
+// table creates a table with column headers; its body is table.tBodies[0]. On a
+// narrow page its rows become cards, and the labels of cell() name their fields. The
+// roles are explicit because some browsers drop the implicit ones of a table with
+// another CSS display.
 export function table(caption, columns, attributes = {}) {
   return h("table", { role: "table", ...attributes },
     h("caption", { class: "unseen" }, caption),
@@ -61,13 +73,13 @@ export function table(caption, columns, attributes = {}) {
     h("tbody", { role: "rowgroup" }));
 }
 
-// row makes a row of such a table.
+// row creates a row of such a table.
 export function row(attributes, ...cells) {
   return h("tr", { role: "row", ...attributes }, ...cells);
 }
 
-// head is the cell that names its row.
-export function head(label, ...children) {
+// rowHeader creates the cell that names its row.
+export function rowHeader(label, ...children) {
   return h("th", { scope: "row", role: "rowheader", "data-label": label }, ...children);
 }
 
@@ -75,31 +87,31 @@ export function cell(label, ...children) {
   return h("td", { role: "cell", "data-label": label }, ...children);
 }
 
-// once a frame, however often it is asked.
-export function framed(draw) {
-  let asked = false;
+// oncePerFrame returns a function that calls draw at most once per frame.
+export function oncePerFrame(draw) {
+  let pending = false;
   return () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => { asked = false; draw(); });
+    if (pending) return;
+    pending = true;
+    requestAnimationFrame(() => { pending = false; draw(); });
   };
 }
 
-// later calls f once nobody has asked for that many milliseconds.
-export function later(ms, f) {
+// debounce returns a function that calls f when it was not called for ms milliseconds.
+export function debounce(ms, f) {
   let timer;
   return () => { clearTimeout(timer); timer = setTimeout(f, ms); };
 }
 
-// tell lets screen readers know, politely.
-export function tell(text) {
+// announce makes screen readers read a text.
+export function announce(text) {
   document.getElementById("live").textContent = text;
 }
 
-// toast shows what has gone wrong, until it is closed or ten seconds have passed.
-export function toast(text, kind = "bad") {
+// toast shows an error until it is closed, for ten seconds at most.
+export function toast(text) {
   const close = () => element.remove();
-  const element = h("div", { class: `toast ${kind}` }, h("span", {}, text),
+  const element = h("div", { class: "toast" }, h("span", {}, text),
     h("button", { class: "quiet", "aria-label": "Dismiss", onclick: close }, "✕"));
   document.getElementById("toasts").append(element);
   setTimeout(close, 10000);

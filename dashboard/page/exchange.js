@@ -1,7 +1,7 @@
-// One exchange in detail: who, what, how long, both halves, and once more.
+// One exchange in detail: caller, timing, request and response, and replay.
 
 import { post } from "./api.js";
-import { fill, h, toast } from "./dom.js";
+import { disable, fill, h, toast } from "./dom.js";
 import * as text from "./body.js";
 import { bytes, count, fineClock, none, seconds } from "./format.js";
 
@@ -14,14 +14,14 @@ export function statusOf(e) {
   return e.state === "open" ? "open" : e.state === "broken" ? "broken" : none;
 }
 
-// classOf is the status's class, for its colour.
+// classOf returns the class of a status, which decides its colour.
 export function classOf(e) {
   if (e.state === "broken" || e.fault) return "bad";
   if (!e.status) return "open";
   return { 2: "good", 3: "plain", 4: "warn", 5: "bad" }[Math.floor(e.status / 100)] ?? "plain";
 }
 
-// pane is what stands beside the list. show(id) shows another exchange.
+// pane returns the content of the detail view. show(id) shows another exchange.
 export function pane(e, { names, close, show }) {
   return [
     head(`${e.method} ${e.path}`, close),
@@ -30,19 +30,19 @@ export function pane(e, { names, close, show }) {
       h("span", {}, `${callerName(e)} → ${e.silo}`),
       h("span", { class: "faint num" }, fineClock(e.started_at)),
       h("span", { class: "faint" }, `#${e.id}`)),
-    e.crossing && h("p", { class: "crossing" }, "From one region to another. Regions must not talk to one another: in production nothing lets them.", e.blocked ? " It was blocked." : ""),
+    e.crossing && h("p", { class: "crossing" }, "From one region to another. Regions must not call each other: in production they cannot.", e.blocked ? " It was blocked." : ""),
     e.error && h("p", { class: "crossing" }, e.error),
     e.fault && h("p", { class: "note" }, "The silo did not answer this itself: ", h("code", {}, e.fault), "."),
-    e.replay_of && h("p", { class: "note" }, "Sent again from ", h("button", { class: "inline", onclick: () => show(e.replay_of, true) }, `#${e.replay_of}`), "."),
+    e.replay_of && h("p", { class: "note" }, "Replay of ", h("button", { class: "inline", onclick: () => show(e.replay_of, true) }, `#${e.replay_of}`), "."),
     replay(e, names, show),
     timings(e),
     facts(e),
-    half("Request", e.request), half("Response", e.response),
+    message("Request", e.request), message("Response", e.response),
   ];
 }
 
-export function missing(id, why, close) {
-  return [head(`Request ${id}`, close), h("p", { class: "empty" }, why)];
+export function missing(id, reason, close) {
+  return [head(`Request ${id}`, close), h("p", { class: "empty" }, reason)];
 }
 
 function head(title, close) {
@@ -54,21 +54,21 @@ function replay(e, names, show) {
   const to = h("select", { id: "replay-to" }, names.map((name) => h("option", { value: name }, name)));
   to.value = e.silo;
   const button = h("button", { class: "filled", onclick: async () => {
-    button.disabled = true;
+    disable(button, true);
     try {
       const again = await post("replay", to.value === e.silo ? { id: e.id } : { id: e.id, to: to.value });
       show(again.id, true);
     } catch (error) {
       toast(`Replay: ${error.message}`);
     } finally {
-      button.disabled = false;
+      disable(button, false);
     }
   } }, "Replay");
   return h("div", { class: "replay" }, h("label", { for: "replay-to" }, "Send again to"), to, button);
 }
 
 function timings(e) {
-  if (e.seconds === null) return h("p", { class: "note" }, e.state === "open" ? "Still going on." : "");
+  if (e.seconds === null) return h("p", { class: "note" }, e.state === "open" ? "In progress." : "");
   const first = Math.min(e.first_byte_seconds ?? e.seconds, e.seconds);
   const wait = h("span", { class: "wait" }), rest = h("span", { class: "rest" });
   const share = e.seconds > 0 ? first / e.seconds : 1;
@@ -90,16 +90,16 @@ function facts(e) {
     h("dt", {}, "Caller"), h("dd", {}, caller || none)));
 }
 
-function half(name, message) {
-  const headers = Object.entries({ ...message.headers, ...message.trailers }).flatMap(([key, values]) => values.map((value) => [key, value]));
+function message(name, m) {
+  const headers = Object.entries({ ...m.headers, ...m.trailers }).flatMap(([key, values]) => values.map((value) => [key, value]));
   const body = h("div", { class: "body" });
-  if (message.body) {
-    text.render(message, `${name} body`).then((parts) => fill(body, parts));
+  if (m.body) {
+    text.render(m, `${name} body`).then((parts) => fill(body, parts));
   } else {
-    fill(body, h("p", { class: "faint" }, message.bytes > 0 ? `${bytes(message.bytes)}, not kept` : "No body"));
+    fill(body, h("p", { class: "faint" }, m.bytes > 0 ? `${bytes(m.bytes)}, not kept` : "No body"));
   }
   return h("section", { "aria-label": name },
-    h("h4", {}, name, h("span", { class: "faint" }, ` ${bytes(message.bytes)}`)),
+    h("h4", {}, name, h("span", { class: "faint" }, ` ${bytes(m.bytes)}`)),
     h("details", { open: true }, h("summary", {}, count(headers.length, "header")),
       h("table", { class: "headers" }, h("caption", { class: "unseen" }, `${name} headers`),
         h("tbody", {}, headers.sort(([a], [b]) => a.localeCompare(b)).map(([key, value]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", { class: "mono" }, value)))))),

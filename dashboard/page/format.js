@@ -1,4 +1,4 @@
-// Values as people read them.
+// Values in readable form.
 
 export const none = "–";
 
@@ -19,7 +19,7 @@ export function seconds(s) {
   return age(s);
 }
 
-// age is a duration of which minutes are enough.
+// age formats a duration to the minute.
 export function age(s) {
   if (s < 60) return `${Math.max(0, Math.floor(s))} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;

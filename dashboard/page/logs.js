@@ -1,16 +1,16 @@
-// What the silos write, as it comes.
+// The silos' output, live.
 
 import { stream } from "./api.js";
-import { fill, framed, h, later, say } from "./dom.js";
+import { debounce, fill, h, oncePerFrame, setText } from "./dom.js";
 import { count, fineClock } from "./format.js";
 
 export const title = "Logs";
 
-const most = 1000; // lines on the page
+const maxLines = 1000;
 
 export function open(root, { params, snapshot: latest }) {
   const silo = h("select", { id: "log-silo" }, h("option", { value: "" }, "All silos"));
-  const grep = h("input", { id: "log-grep", type: "search", "data-filter": "", placeholder: "Filter, as a regular expression", autocomplete: "off", spellcheck: "false" });
+  const grep = h("input", { id: "log-grep", type: "search", "data-filter": "", placeholder: "Filter (regular expression)", autocomplete: "off", spellcheck: "false" });
   const follow = h("input", { id: "log-follow", type: "checkbox" });
   follow.checked = true;
   const sum = h("p", { class: "sum" });
@@ -19,24 +19,24 @@ export function open(root, { params, snapshot: latest }) {
     h("div", { class: "head" }, h("h2", {}, "Logs"), sum),
     h("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "unseen", for: "log-silo" }, "Silo"), silo,
-      h("label", { class: "unseen", for: "log-grep" }, "Lines that match"), grep,
+      h("label", { class: "unseen", for: "log-grep" }, "Lines matching"), grep,
       h("label", { class: "check" }, follow, "Follow")),
     pane);
 
   let names = [], waiting = [], total = 0, stop = () => {}, atEnd = true;
-  const look = () => { atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24; };
-  pane.addEventListener("scroll", look);
-  // Lines that wrap anew, when a telephone is turned, push the latest out of sight.
+  const updateAtEnd = () => { atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24; };
+  pane.addEventListener("scroll", updateAtEnd);
+  // Lines that wrap differently, as on a rotated phone, push the latest out of view.
   const resized = new ResizeObserver(() => { if (atEnd) pane.scrollTop = pane.scrollHeight; });
   resized.observe(pane);
-  const draw = framed(() => {
-    look();
-    const lines = waiting.slice(-most);
+  const draw = oncePerFrame(() => {
+    updateAtEnd();
+    const lines = waiting.slice(-maxLines);
     waiting = [];
     pane.append(...lines.map(line));
-    while (pane.childElementCount > most) pane.firstElementChild.remove();
+    while (pane.childElementCount > maxLines) pane.firstElementChild.remove();
     if (atEnd) pane.scrollTop = pane.scrollHeight;
-    say(sum, total > most ? `the latest ${most} of ${count(total, "line")}` : count(total, "line"));
+    setText(sum, total > maxLines ? `the latest ${maxLines} of ${count(total, "line")}` : count(total, "line"));
   });
   const line = ({ silo: name, at, text }) => h("div", { class: "line" },
     at && h("time", { datetime: at }, fineClock(at)),
@@ -48,7 +48,7 @@ export function open(root, { params, snapshot: latest }) {
       opened() { fill(pane); waiting = []; total = 0; grep.removeAttribute("aria-invalid"); draw(); },
       line(value) { waiting.push(value); total++; draw(); },
       lost(error) {
-        if (!error && !follow.checked) stop(); // all that there is has been read
+        if (!error && !follow.checked) stop(); // all lines have been read
         if (error?.status !== 400) return;
         stop();
         grep.setAttribute("aria-invalid", "true");
@@ -58,7 +58,7 @@ export function open(root, { params, snapshot: latest }) {
   };
   silo.addEventListener("change", read);
   follow.addEventListener("change", read);
-  grep.addEventListener("input", later(300, read));
+  grep.addEventListener("input", debounce(300, read));
 
   let wanted = params.get("silo") ?? "";
   const update = (s) => {

@@ -1,13 +1,13 @@
-// What passes the tunnels, live: the latest first, and one of them in detail.
+// The requests through the tunnels, live: the latest first, and one in detail.
 
 import { address, get, stream } from "./api.js";
-import { fill, framed, h, later, row as tr, say, table } from "./dom.js";
+import { debounce, fill, h, oncePerFrame, row as tr, setText, table } from "./dom.js";
 import * as exchange from "./exchange.js";
 import { count, fineClock, none, seconds } from "./format.js";
 
 export const title = "Requests";
 
-const most = 500; // rows on the page
+const maxRows = 500;
 const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const statuses = [["", "Any status"], ["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["4xx,5xx", "4xx and 5xx"]];
 
@@ -22,7 +22,7 @@ export function open(root, { params, snapshot: latest }) {
   const pause = h("button", { "aria-pressed": "false", onclick: () => { paused = !paused; pause.setAttribute("aria-pressed", paused); draw(); } }, "Pause");
   const har = h("a", { class: "button", download: "" }, "Download HAR");
   const sum = h("p", { class: "sum" });
-  const list = table("Requests, the latest first", ["Time", "Method", "Path", "From", "To", "Status", "Took"], { class: "requests" });
+  const list = table("Requests, latest first", ["Time", "Method", "Path", "From", "To", "Status", "Took"], { class: "requests" });
   const empty = h("p", { class: "empty" });
   const detail = h("aside", { class: "detail box", hidden: true, "aria-label": "Request" });
   const head = h("div", { class: "head" }, h("h2", {}, "Requests"), sum, h("div", { class: "tools" }, pause, har));
@@ -35,42 +35,42 @@ export function open(root, { params, snapshot: latest }) {
   const box = h("div", { class: "box list" }, list, empty);
   root.append(head, form, h("div", { class: "split" }, box, detail));
 
-  const kept = new Map(); // id → exchange, in the order in which they came
+  const kept = new Map(); // id → exchange, in order of arrival
   const rows = new Map(); // id → { element, link, update }
   let caller = params.get("from") ?? "", wanted = params.get("silo") ?? "";
-  let paused = false, anew = false, version = 0, loaded = false, selected = null, stop = () => {}, names = [];
+  let paused = false, reset = false, version = 0, loaded = false, selected = null, stop = () => {}, names = [];
 
   const filter = () => ({ silo: wanted || silo.value, from: caller, method: method.value, path: path.value, status: status.value, crossing: crossing.checked });
   const body = list.tBodies[0];
 
-  const draw = framed(() => {
-    if (paused && rows.size > 0) return say(sum, "paused");
-    if (anew) {
+  const draw = oncePerFrame(() => {
+    if (paused && rows.size > 0) return setText(sum, "paused");
+    if (reset) {
       rows.clear();
       body.replaceChildren();
-      anew = false;
+      reset = false;
     }
-    while (kept.size > most) kept.delete(kept.keys().next().value);
+    while (kept.size > maxRows) kept.delete(kept.keys().next().value);
     for (const [id, row] of rows) if (!kept.has(id)) { row.element.remove(); rows.delete(id); }
     for (const [id, e] of kept) {
       let row = rows.get(id);
       if (row?.drawn === e) continue;
       if (!row) {
         rows.set(id, (row = makeRow(id)));
-        let younger = null; // one that began before others may fit the filter after them
+        let younger = null; // the filter may match an older request later
         for (let at = body.firstChild; at && Number(at.dataset.id) > id; at = at.nextSibling) younger = at;
         younger ? younger.after(row.element) : body.prepend(row.element);
       }
       row.update(e);
     }
-    rove();
-    say(sum, kept.size === most ? `the latest ${most}` : count(kept.size, "request"));
+    updateTabStop();
+    setText(sum, kept.size === maxRows ? `the latest ${maxRows}` : count(kept.size, "request"));
     empty.hidden = !loaded || kept.size > 0;
-    say(empty, Object.values(filter()).some(Boolean) ? "No request that is kept fits the filter." : "Nothing has passed a tunnel yet. Requests to a silo’s address appear here as they come.");
+    setText(empty, Object.values(filter()).some(Boolean) ? "No recorded request matches the filter." : "No requests yet. Requests to a silo’s address appear here.");
   });
 
-  // rove keeps exactly one row in the tab order: the arrow keys lead to the others.
-  function rove() {
+  // updateTabStop keeps exactly one row in the tab order; the arrow keys reach the others.
+  function updateTabStop() {
     const tabbable = rows.get(selected) ?? [...rows.values()].at(-1);
     for (const row of rows.values()) row.link.tabIndex = row === tabbable || row.link === document.activeElement ? 0 : -1;
   }
@@ -86,17 +86,17 @@ export function open(root, { params, snapshot: latest }) {
       element, link, drawn: null,
       update(e) {
         row.drawn = e;
-        say(time, fineClock(e.started_at));
-        say(verb, e.method);
-        say(link, e.path);
+        setText(time, fineClock(e.started_at));
+        setText(verb, e.method);
+        setText(link, e.path);
         link.title = e.path;
-        say(by, exchange.callerName(e));
+        setText(by, exchange.callerName(e));
         by.dataset.to = e.silo;
-        say(to, e.silo);
+        setText(to, e.silo);
         element.classList.toggle("crossed", e.crossing);
         code.dataset.class = exchange.classOf(e);
-        say(code, exchange.statusOf(e));
-        say(took, e.seconds === null ? none : seconds(e.seconds));
+        setText(code, exchange.statusOf(e));
+        setText(took, e.seconds === null ? none : seconds(e.seconds));
       },
     };
     if (id === selected) highlight(row, true);
@@ -106,14 +106,14 @@ export function open(root, { params, snapshot: latest }) {
   const narrow = matchMedia("(max-width: 1000px)");
   narrow.addEventListener("change", cover);
 
-  // cover keeps the keys out of what lies behind a detail that takes the whole page.
+  // cover makes the page inert behind a detail view that fills it.
   function cover() {
     const covered = narrow.matches && !detail.hidden;
     for (const behind of [document.querySelector(".top"), head, form, box]) behind.inert = covered;
   }
 
   async function show(id, move = narrow.matches) {
-    mark(id);
+    select(id);
     detail.hidden = false;
     root.classList.add("detailed");
     cover();
@@ -126,11 +126,11 @@ export function open(root, { params, snapshot: latest }) {
     if (move) detail.querySelector("h3")?.focus();
   }
 
-  function mark(id) {
+  function select(id) {
     highlight(rows.get(selected), false);
     selected = id;
     highlight(rows.get(id), true);
-    rove();
+    updateTabStop();
   }
 
   function highlight(row, on) {
@@ -140,7 +140,7 @@ export function open(root, { params, snapshot: latest }) {
 
   function close() {
     const row = rows.get(selected);
-    mark(null);
+    select(null);
     detail.hidden = true;
     root.classList.remove("detailed");
     cover();
@@ -150,7 +150,7 @@ export function open(root, { params, snapshot: latest }) {
 
   function keys(event) {
     if (event.key === "Escape" && !detail.hidden && !event.target.closest?.("dialog")) return close();
-    if (!event.target.closest?.(".list tbody a")) return;
+    if (!event.target.closest?.(".list tbody a")) return event.key === "ArrowDown" && enterList(event);
     const row = event.target.closest("tr");
     const next = { ArrowDown: row.nextElementSibling, j: row.nextElementSibling, ArrowUp: row.previousElementSibling, k: row.previousElementSibling,
       Home: body.firstElementChild, End: body.lastElementChild }[event.key];
@@ -159,10 +159,17 @@ export function open(root, { params, snapshot: latest }) {
     const link = next.querySelector("a");
     link.tabIndex = 0;
     link.focus();
-    detail.hidden ? rove() : show(Number(next.dataset.id), false);
+    detail.hidden ? updateTabStop() : show(Number(next.dataset.id), false);
   }
 
-  // read begins anew, with what is kept and fits the filter.
+  // enterList moves the focus from the filter, or from nowhere, to the list.
+  function enterList(event) {
+    if (![path, root, document.body].includes(event.target)) return;
+    event.preventDefault();
+    list.querySelector("tbody a[tabindex='0']")?.focus();
+  }
+
+  // read starts again with the recorded requests that match the filter.
   async function read() {
     stop();
     const ended = new AbortController();
@@ -174,12 +181,12 @@ export function open(root, { params, snapshot: latest }) {
     har.href = address("requests.har", filter());
     har.download = `${latest()?.name ?? "silo"}.har`;
     try {
-      const first = await get("requests", { ...filter(), n: most }, ended.signal);
+      const first = await get("requests", { ...filter(), n: maxRows }, ended.signal);
       if (ended.signal.aborted) return;
       kept.clear();
       for (const e of first.requests ?? []) kept.set(e.id, e);
       version = first.version;
-      loaded = anew = true;
+      loaded = reset = true;
       draw();
     } catch {
       if (ended.signal.aborted) return;
@@ -196,8 +203,8 @@ export function open(root, { params, snapshot: latest }) {
   }
 
   for (const field of [silo, status, method, crossing]) field.addEventListener("change", read);
-  path.addEventListener("input", later(250, read));
-  root.addEventListener("keydown", keys);
+  path.addEventListener("input", debounce(250, read));
+  document.addEventListener("keydown", keys);
 
   const route = (fresh) => {
     caller = fresh.get("from") ?? "";
@@ -221,7 +228,7 @@ export function open(root, { params, snapshot: latest }) {
     },
     close() {
       stop();
-      root.removeEventListener("keydown", keys);
+      document.removeEventListener("keydown", keys);
       root.classList.remove("detailed");
       narrow.removeEventListener("change", cover);
       detail.hidden = true;

@@ -1,22 +1,22 @@
-// The tunnels: where each one leads, and what is wrong with it.
+// The tunnels: their addresses, upstreams and problems.
 
-import { cell, h, head, keep, lead, row, say, table } from "./dom.js";
+import { cell, h, reconcile, row, rowHeader, setHref, setText, table } from "./dom.js";
 import { none } from "./format.js";
 
 export const title = "Tunnels";
 
 const providers = {
-  local: "on this machine alone", ngrok: "through ngrok", external: "made by somebody else", none: "none: silos are reached on their ports",
+  local: "only on this machine", ngrok: "through ngrok", external: "provided by you", none: "silos are reached on their ports",
 };
 
 export function open(root) {
   const sum = h("p", { class: "sum" });
-  const tunnels = table("Tunnels", ["Silo", "Tunnel", "Address", "Leads to", "Trouble"], { class: "cards" });
+  const tunnels = table("Tunnels", ["Silo", "Tunnel", "Address", "Upstream", "Problem"], { class: "cards" });
   root.append(h("div", { class: "head" }, h("h2", {}, "Tunnels"), sum), h("div", { class: "box" }, tunnels));
   return {
     update(s) {
-      say(sum, `${s.provider}: ${providers[s.provider] ?? ""}`);
-      keep(tunnels.tBodies[0], s.silos, (silo) => silo.name, line);
+      setText(sum, `${s.provider}: ${providers[s.provider] ?? ""}`);
+      reconcile(tunnels.tBodies[0], s.silos, (silo) => silo.name, line);
     },
     close() {},
   };
@@ -30,23 +30,23 @@ function line({ name }) {
   const code = h("a", { class: "mono", rel: "noopener noreferrer", target: "_blank" }), text = h("span"), hint = h("div", { class: "faint" });
   return {
     element: row({ "data-silo": name },
-      head("Silo", h("span", { class: "name" }, name)),
-      cell("Tunnel", state, attempt), cell("Address", h("div", {}, address), browse), cell("Leads to", bind),
-      cell("Trouble", h("div", {}, code, " ", text), hint)),
+      rowHeader("Silo", h("span", { class: "name" }, name)),
+      cell("Tunnel", state, attempt), cell("Address", h("div", {}, address), browse), cell("Upstream", bind),
+      cell("Problem", h("div", {}, code, " ", text), hint)),
     update({ url, browse_url: named, bind: to, tunnel }) {
       state.dataset.state = tunnel.state;
-      say(state, tunnel.state);
-      say(address, url ?? "");
-      lead(address, url);
-      say(browse, named ?? "");
-      lead(browse, named);
-      say(attempt, tunnel.attempt > 0 ? `attempt ${tunnel.attempt}` : "");
-      say(bind, to);
+      setText(state, tunnel.state);
+      setText(address, url ?? "");
+      setHref(address, url);
+      setText(browse, named ?? "");
+      setHref(browse, named);
+      setText(attempt, tunnel.attempt > 0 ? `attempt ${tunnel.attempt}` : "");
+      setText(bind, to);
       const error = tunnel.error;
-      say(code, error?.code ?? "");
-      lead(code, /^ERR_NGROK_\d+$/.test(error?.code ?? "") ? `https://ngrok.com/docs/errors/${error.code.toLowerCase()}` : null);
-      say(text, error?.text ?? none);
-      say(hint, error?.hint ?? "");
+      setText(code, error?.code ?? "");
+      setHref(code, /^ERR_NGROK_\d+$/.test(error?.code ?? "") ? `https://ngrok.com/docs/errors/${error.code.toLowerCase()}` : null);
+      setText(text, error?.text ?? none);
+      setText(hint, error?.hint ?? "");
     },
   };
 }
