@@ -65,7 +65,7 @@ func TestFaultsAreAnsweredAsAGatewayDoes(t *testing.T) {
 			if c.fault == proxy.Timeout {
 				patience = 50 * time.Millisecond
 			}
-			_, url := front(t, address, patience)
+			_, url := serveProxy(t, address, patience)
 			answer := send(t, http.MethodGet, url, http.Header{"Accept": {"application/json"}}, nil)
 			if answer.status != c.status || answer.header.Get(proxy.ErrorHeader) != string(c.fault) || !strings.Contains(strings.ReplaceAll(answer.body, `\"`, `"`), c.detail) {
 				t.Errorf("%d, fault %q: %s", answer.status, answer.header.Get(proxy.ErrorHeader), answer.body)
@@ -86,7 +86,7 @@ func TestASlowRequestIs408(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
 	t.Cleanup(server.Close)
-	p, url := front(t, func() string { return server.URL }, 0)
+	p, url := serveProxy(t, func() string { return server.URL }, 0)
 	p.bodyTimeout = 100 * time.Millisecond
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -118,7 +118,7 @@ func TestAPatientRequestPasses(t *testing.T) {
 		_, _ = w.Write(said)
 	}))
 	t.Cleanup(server.Close)
-	p, url := front(t, func() string { return server.URL }, 0)
+	p, url := serveProxy(t, func() string { return server.URL }, 0)
 	p.bodyTimeout = 300 * time.Millisecond
 	reader, writer := io.Pipe()
 	go func() {
@@ -136,7 +136,7 @@ func TestASiloThatMovesIsFound(t *testing.T) {
 	t.Parallel()
 	var address atomic.Pointer[string]
 	address.Store(new(""))
-	_, url := front(t, func() string { return *address.Load() }, 0)
+	_, url := serveProxy(t, func() string { return *address.Load() }, 0)
 	for n := range 3 {
 		if answer := send(t, http.MethodGet, url, nil, nil); answer.status != http.StatusServiceUnavailable {
 			t.Errorf("before %d: %d", n, answer.status)
@@ -154,7 +154,7 @@ func TestASiloThatMovesIsFound(t *testing.T) {
 func TestNothingIsHandedOnTwice(t *testing.T) {
 	t.Parallel()
 	var got atomic.Int32
-	url, _ := before(t, func(_ http.ResponseWriter, r *http.Request) {
+	url, _ := serveSilo(t, func(_ http.ResponseWriter, r *http.Request) {
 		got.Add(1)
 		if r.URL.Path == "/gone" {
 			panic(http.ErrAbortHandler)

@@ -19,11 +19,12 @@ import (
 	"silo/api"
 	"silo/proxy"
 	"silo/state"
+	"silo/wait/waittest"
 )
 
-// front serves a Proxy before whatever address is named at the moment, and gives
-// its own.
-func front(t *testing.T, address func() string, patience time.Duration) (*Proxy, string) {
+// serveProxy starts a Proxy for a silo at an address, which may change, and returns it
+// with its URL.
+func serveProxy(t *testing.T, address func() string, timeout time.Duration) (*Proxy, string) {
 	t.Helper()
 	live := func(context.Context) (*state.Snapshot, error) {
 		at := address()
@@ -33,7 +34,7 @@ func front(t *testing.T, address func() string, patience time.Duration) (*Proxy,
 		return &state.Snapshot{Silos: []state.Silo{{Name: "us", Mode: state.Region, URL: at}}}, nil
 	}
 	c := &Client{name: "us", options: Options{Snapshot: live}}
-	p := c.Proxy(patience)
+	p := c.Proxy(timeout)
 	edge, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +44,7 @@ func front(t *testing.T, address func() string, patience time.Duration) (*Proxy,
 	go func() { done <- proxy.Serve(ctx, edge, p, func(line string) { t.Error(line) }) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil {
+		if err := waittest.Receive(t, done, "Serve returns"); err != nil {
 			t.Error(err)
 		}
 		p.Close()
@@ -52,15 +53,16 @@ func front(t *testing.T, address func() string, patience time.Duration) (*Proxy,
 	return p, "http://" + edge.Addr().String()
 }
 
-func before(t *testing.T, handler http.HandlerFunc) (url, silo string) {
+// serveSilo starts a silo and a Proxy for it, and returns the URLs of both.
+func serveSilo(t *testing.T, handler http.HandlerFunc) (url, silo string) {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	_, url = front(t, func() string { return server.URL }, 0)
+	_, url = serveProxy(t, func() string { return server.URL }, 0)
 	return url, server.URL
 }
 
-// reply is an answer that has been read to its end.
+// reply is a response that has been read to its end.
 type reply struct {
 	status int
 	header http.Header
@@ -75,29 +77,29 @@ func send(t *testing.T, method, url string, header http.Header, body io.Reader) 
 		t.Fatal(err)
 	}
 	maps.Copy(request.Header, header)
-	answer, err := http.DefaultTransport.RoundTrip(request)
+	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reply{answer.StatusCode, answer.Header, answer.ContentLength, string(said)}
+	return reply{response.StatusCode, response.Header, response.ContentLength, string(text)}
 }
 
-func TestWholeRequestsAreHandedOn(t *testing.T) {
+func TestProxyForwardsWholeRequests(t *testing.T) {
 	t.Parallel()
-	url, silo := before(t, func(w http.ResponseWriter, r *http.Request) {
-		said, _ := io.ReadAll(r.Body)
-		w.Header().Set("Content-Encoding", "br") // it is not: nobody may look
+	url, silo := serveSilo(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Encoding", "br") // it is not, and must not be decoded
 		w.Header().Set("Trailer", "Sum")
 		w.Header().Set("Location", "/elsewhere")
 		w.Header().Add("Set-Cookie", "a=1")
 		w.Header().Add("Set-Cookie", "b=2")
 		w.WriteHeader(http.StatusFound)
-		fmt.Fprintf(w, "%s %s %s %q %s", r.Method, r.RequestURI, r.Host, said, r.Trailer.Get("Last"))
+		fmt.Fprintf(w, "%s %s %s %q %s", r.Method, r.RequestURI, r.Host, body, r.Trailer.Get("Last"))
 		w.Header().Set("Sum", "done")
 	})
 	request, err := http.NewRequestWithContext(t.Context(), "PATCH", url+"/a%2Fb//c?q=1;2&x=%zz&e=", struct{ io.Reader }{strings.NewReader("body")})
@@ -105,28 +107,28 @@ func TestWholeRequestsAreHandedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Trailer = http.Header{"Last": {"words"}}
-	answer, err := http.DefaultTransport.RoundTrip(request)
+	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, _ := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	_ = response.Body.Close()
 	const path = "/a%2Fb//c?q=1;2&x=%zz&e="
-	if want := "PATCH " + path + " " + strings.TrimPrefix(silo, "http://") + ` "body" words`; string(said) != want {
-		t.Errorf("the silo saw\n%s, not\n%s", said, want)
+	if want := "PATCH " + path + " " + strings.TrimPrefix(silo, "http://") + ` "body" words`; string(text) != want {
+		t.Errorf("the silo received\n%s, want\n%s", text, want)
 	}
-	if answer.Status != "302 Found" || answer.Header.Get("Location") != "/elsewhere" || len(answer.Header["Set-Cookie"]) != 2 || answer.Trailer.Get("Sum") != "done" {
-		t.Errorf("%s, %v, trailer %v", answer.Status, answer.Header, answer.Trailer)
+	if response.Status != "302 Found" || response.Header.Get("Location") != "/elsewhere" || len(response.Header["Set-Cookie"]) != 2 || response.Trailer.Get("Sum") != "done" {
+		t.Errorf("%s, %v, trailer %v", response.Status, response.Header, response.Trailer)
 	}
-	if got := answer.Header.Get("X-Sentry-Proxy-URL"); got != silo+path {
+	if got := response.Header.Get("X-Sentry-Proxy-URL"); got != silo+path {
 		t.Errorf("X-Sentry-Proxy-URL: %s", got)
 	}
 }
 
-// The rules of package sentry, as they arrive at either end.
-func TestHeadersOnTheirWay(t *testing.T) {
+// Headers are cleaned by the rules of package sentry in both directions.
+func TestProxyCleansHeaders(t *testing.T) {
 	t.Parallel()
-	url, _ := before(t, func(w http.ResponseWriter, r *http.Request) {
+	url, _ := serveSilo(t, func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"Keep-Alive", "Proxy-Authenticate", "Trailers", "x-sentry-subnet-signature", "X-Sentry-Subnet-Timeout", "X-Sentry-Internal-Proxy-Failure", "X-Stays"} {
 			w.Header().Set(name, "1")
 		}
@@ -141,9 +143,9 @@ func TestHeadersOnTheirWay(t *testing.T) {
 	for _, name := range []string{"Cookie", "Authorization", "Accept", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Content-Encoding", "X-Sentry-Subnet-Signature", "User-Agent"} {
 		sent.Set(name, "kept")
 	}
-	answer := send(t, http.MethodGet, url, sent, nil)
+	response := send(t, http.MethodGet, url, sent, nil)
 	var seen http.Header
-	if err := json.Unmarshal([]byte(answer.body), &seen); err != nil {
+	if err := json.Unmarshal([]byte(response.body), &seen); err != nil {
 		t.Fatal(err)
 	}
 	for name := range sent {
@@ -155,20 +157,20 @@ func TestHeadersOnTheirWay(t *testing.T) {
 			want = "close" // of this hop
 		}
 		if seen.Get(name) != want {
-			t.Errorf("the silo sees %s: %q", name, seen.Get(name))
+			t.Errorf("the silo received %s: %q", name, seen.Get(name))
 		}
 	}
 	for _, name := range []string{"Keep-Alive", "Proxy-Authenticate", "Trailers", "X-Sentry-Subnet-Signature", "X-Sentry-Subnet-Timeout", "X-Sentry-Internal-Proxy-Failure"} {
-		if value := answer.header.Get(name); value != "" {
-			t.Errorf("back comes %s: %q", name, value)
+		if value := response.header.Get(name); value != "" {
+			t.Errorf("the client received %s: %q", name, value)
 		}
 	}
-	if answer.header.Get("X-Stays") != "1" || answer.length != int64(len(answer.body)) {
-		t.Errorf("%v, %d bytes", answer.header, answer.length)
+	if response.header.Get("X-Stays") != "1" || response.length != int64(len(response.body)) {
+		t.Errorf("%v, %d bytes", response.header, response.length)
 	}
 }
 
-// zeros are as many bytes, from nowhere.
+// zeros is a reader of as many zero bytes.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -181,18 +183,18 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// A GiB comes back for an eighth of one, and never more than a little is in memory.
-func TestBodiesAreNotHeld(t *testing.T) {
+// A large body in each direction takes little memory.
+func TestProxyStreamsBodies(t *testing.T) {
 	const size, sent, bound = 1 << 30, 128 << 20, 64 << 20
 	var got atomic.Int64
-	url, _ := before(t, func(w http.ResponseWriter, r *http.Request) {
+	url, _ := serveSilo(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		got.Store(n)
 		w.Header().Set("Content-Length", fmt.Sprint(size))
 		left := zeros(size)
 		_, _ = io.CopyBuffer(struct{ io.Writer }{w}, &left, make([]byte, 64<<10))
 	})
-	idle := held()
+	idle := heapBytes()
 	var most atomic.Uint64
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -200,7 +202,7 @@ func TestBodiesAreNotHeld(t *testing.T) {
 		for ticker := time.NewTicker(5 * time.Millisecond); ; {
 			select {
 			case <-ticker.C:
-				most.Store(max(most.Load(), held()))
+				most.Store(max(most.Load(), heapBytes()))
 			case <-stop:
 				ticker.Stop()
 				return
@@ -213,34 +215,34 @@ func TestBodiesAreNotHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.ContentLength = sent
-	answer, err := http.DefaultTransport.RoundTrip(request)
+	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{answer.Body}, make([]byte, 64<<10))
-	_ = answer.Body.Close()
+	back, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{response.Body}, make([]byte, 64<<10))
+	_ = response.Body.Close()
 	close(stop)
-	<-stopped
+	waittest.Receive(t, stopped, "the end of measuring")
 	if err != nil || back != size || got.Load() != sent {
-		t.Errorf("%d bytes there, %d back, %v", got.Load(), back, err)
+		t.Errorf("sent %d bytes, received %d, %v", got.Load(), back, err)
 	}
 	if grown := most.Load() - min(idle, most.Load()); most.Load() == 0 || grown > bound {
-		t.Errorf("%d MiB more than idle were held", grown>>20)
+		t.Errorf("the heap grew by %d MiB", grown>>20)
 	}
 }
 
-// held is what the runtime has of memory for its heap, freed or not.
-func held() uint64 {
+// heapBytes returns the memory that the runtime holds for the heap.
+func heapBytes() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapSys - m.HeapReleased
 }
 
-// Each event is awaited before the next is sent: whoever holds one back hangs.
-func TestEventsComeOneByOne(t *testing.T) {
+// Each event is sent only after the one before has arrived.
+func TestProxyDoesNotBufferEvents(t *testing.T) {
 	t.Parallel()
 	next := make(chan int)
-	url, _ := before(t, func(w http.ResponseWriter, _ *http.Request) {
+	url, _ := serveSilo(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
 		for n := range next {
@@ -248,16 +250,19 @@ func TestEventsComeOneByOne(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 		}
 	})
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), waittest.Limit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.DefaultTransport.RoundTrip(request)
+	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = answer.Body.Close() }()
-	lines := bufio.NewReader(answer.Body)
+	defer func() { _ = response.Body.Close() }()
+	defer close(next)
+	lines := bufio.NewReader(response.Body)
 	for n := range 5 {
 		next <- n
 		for _, want := range []string{fmt.Sprintf("id: %d\n", n), "data: x\n", "\n"} {
@@ -266,12 +271,11 @@ func TestEventsComeOneByOne(t *testing.T) {
 			}
 		}
 	}
-	close(next)
 }
 
-func TestUpgradesPass(t *testing.T) {
+func TestProxyForwardsUpgrades(t *testing.T) {
 	t.Parallel()
-	url, silo := before(t, func(w http.ResponseWriter, r *http.Request) {
+	url, silo := serveSilo(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", r.Header.Get("Upgrade"))
 		w.Header().Set("X-Sentry-Subnet-Path", "x")
@@ -290,10 +294,10 @@ func TestUpgradesPass(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	fmt.Fprint(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	reader := bufio.NewReader(conn)
-	answer, err := http.ReadResponse(reader, nil) //nolint:bodyclose // the connection goes on as the body
-	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols || answer.Header.Get("Upgrade") != "websocket" ||
-		answer.Header.Get("X-Sentry-Proxy-URL") != silo+"/ws" || answer.Header.Get("X-Sentry-Subnet-Path") != "" {
-		t.Fatalf("no upgrade: %v, %v", answer, err)
+	response, err := http.ReadResponse(reader, nil) //nolint:bodyclose // the connection goes on as the body
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Upgrade") != "websocket" ||
+		response.Header.Get("X-Sentry-Proxy-URL") != silo+"/ws" || response.Header.Get("X-Sentry-Subnet-Path") != "" {
+		t.Fatalf("no upgrade: %v, %v", response, err)
 	}
 	for _, word := range []string{"one\n", "two\n"} {
 		fmt.Fprint(conn, word)
