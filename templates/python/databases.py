@@ -1,20 +1,20 @@
-"""Look after the databases that silos have of their own, by the configuration that Sentry reads.
+"""Manage the databases of single silos, by the configuration that Sentry reads.
 
-Run by Sentry's own Python, as `python -c THIS TASK`. The task is JSON: the verb (look, create or drop), the path of
-sentry.conf.py, the instance, the silos with what their databases' names end with, and the text of the region config
-that makes a database a silo's own. Printed is a line of JSON for each silo.
+Run by Sentry's own Python, as `python -c THIS TASK`. TASK is JSON: the verb (look, create or drop), the path of
+sentry.conf.py, the instance, the silos with the suffixes of their databases' names, and the part of the region config
+that gives a silo its own database. Prints one line of JSON for each silo.
 """
 import hashlib
 import json
 import os
 import sys
 
-# What Django takes of a connection's OPTIONS for itself (django/db/backends/postgresql/base.py).
+# The connection OPTIONS that Django uses itself (django/db/backends/postgresql/base.py).
 DJANGO = ("isolation_level", "assume_role", "pool", "server_side_binding")
 
 
 def load(path):
-    """The configuration as a file of settings, without a silo's database."""
+    """Return the configuration as a settings module, without a silo's own database."""
     os.environ.pop("SILO_DATABASE", None)
     settings = {"__name__": "temp_config", "__file__": path}
     with open(path, "rb") as source:
@@ -23,7 +23,7 @@ def load(path):
 
 
 def own(settings, text, suffix):
-    """A silo's own connection, and the name of the database beside which it has its own."""
+    """Return a silo's own connection, and the name of the shared database."""
     os.environ["SILO_DATABASE"] = suffix
     settings = {**settings, "os": os}
     exec(compile("if True:" + text, "region config", "exec"), settings)
@@ -52,7 +52,7 @@ def connect(database, name):
 
 
 def connect_any(database, names):
-    """A connection to the first of the databases that lets this user in."""
+    """Connect to the first of the databases that accepts this user."""
     for name in names[:-1]:
         try:
             return connect(database, name)
@@ -82,7 +82,7 @@ def literal(text):
 
 
 def mark_of(connection, name):
-    """The comment on a database, empty without one; None where there is no such database."""
+    """Return the comment on a database, empty if it has none; None if the database does not exist."""
     row = run(connection, "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", name)
     return None if row is None else row[0] or ""
 
@@ -96,7 +96,7 @@ def migrated(database):
 
 
 def unfinished(mark):
-    """The name under which a database is made, before it has all that makes it a silo's own."""
+    """Return the temporary name of a database that is being created."""
     return "silo_new_" + hashlib.sha256(mark.encode()).hexdigest()[:16]
 
 
@@ -120,7 +120,7 @@ def create(connection, database, mark):
     template = "" if encoding and encoding[0] == "UTF8" else " TEMPLATE template0"
     run(connection, "CREATE DATABASE " + identifier(new) + " ENCODING 'UTF8'" + template)
     try:
-        # A database has its name only when it has its mark: what is cut short here is nobody else's.
+        # A database gets its name only after its mark, so that one left by an interruption is known to be silo's.
         run(connection, "COMMENT ON DATABASE " + identifier(new) + " IS " + literal(mark))
         inside = connect(database, new)
         try:
@@ -147,7 +147,7 @@ def drop(connection, database, mark):
 
 
 def upgrade():
-    """The flags of `sentry upgrade`. From 23.6.2 on a silo's gets no project of Sentry's own, unless it is a monolith."""
+    """Return the flags of `sentry upgrade`. From 23.6.2 on, only a monolith gets Sentry's internal project."""
     import sentry
 
     with open(os.path.join(os.path.dirname(sentry.__file__), "signals.py")) as source:
@@ -176,7 +176,7 @@ def main():
     if sys.path and sys.path[0] == "":
         del sys.path[0]  # the working directory, which is none of the sentry program's
     task = json.loads(sys.argv[1])
-    # What a configuration prints is no answer.
+    # The output of a configuration must not mix with the answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     flags = upgrade()

@@ -1,6 +1,6 @@
-# Asks one Sentry, with its own Python and its own clients, what its settings name
-# and whether that answers. Run with -c; prints one JSON object and changes nothing.
-# It has to run on Python 3.8 (Sentry 22.10) and later.
+# Reports the services that Sentry's settings name, and whether each one answers, with
+# Sentry's own Python and clients. Run with -c; prints one JSON object and changes
+# nothing. Must run on Python 3.8 (Sentry 22.10) and later.
 import importlib.util
 import json
 import os
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 PATIENCE = 3  # seconds for one service
 
-# What a configuration prints while it is loaded goes to stderr.
+# The output of the configuration goes to stderr.
 answer = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 secrets = set()
@@ -37,8 +37,8 @@ def keep_secret(value):
 
 
 def load():
-    """The settings as `sentry` loads them (sentry/runner/settings.py, configure),
-    short of Django's applications, which take seconds more."""
+    """Load the settings as `sentry` does (sentry/runner/settings.py, configure), without
+    Django's applications, which would take seconds."""
     from sentry.runner.importer import install
     from sentry.runner.settings import discover_configs
 
@@ -58,12 +58,12 @@ def load():
 
 
 def root_of(error):
-    """The exception that came first, and where in the configuration it was raised."""
+    """Return the first exception, and where in the configuration it was raised."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__
     place, inside = None, False
     for frame in traceback.extract_tb(error.__traceback__):
-        # importer.py executes the file's text; this program is text, too, in a function
+        # importer.py executes the file's text; this program is text too, in a function
         mine = frame.filename == "<string>"
         inside = inside or mine and frame.name == "<module>"
         if mine and inside:
@@ -74,7 +74,7 @@ def root_of(error):
 
 
 def database(name, settings):
-    """One database, by a login as Sentry's."""
+    """Check one database with a login like Sentry's."""
     found = {
         "name": name, "kind": "postgres",
         "host": settings.get("HOST") or "", "port": int(settings.get("PORT") or 5432),
@@ -117,7 +117,7 @@ def database(name, settings):
 
 
 def behind(applied):
-    """How many of Sentry's own migrations are newer than the newest that was applied."""
+    """Count Sentry's own migrations that are newer than the newest applied one."""
     spec = importlib.util.find_spec("sentry")
     where = os.path.join(os.path.dirname(spec.origin), "migrations")
     there = sorted(name[:-3] for name in os.listdir(where) if name[:4].isdigit() and name.endswith(".py"))
@@ -128,7 +128,7 @@ def behind(applied):
 
 
 def clusters_in_use(settings):
-    """The Redis clusters that a setting names: FOO_CLUSTER, or cluster in FOO_OPTIONS."""
+    """Return the Redis clusters that a setting names: FOO_CLUSTER, or cluster in FOO_OPTIONS."""
     used = {"default"}
     for key in filter(str.isupper, dir(settings)):
         value = getattr(settings, key, None)

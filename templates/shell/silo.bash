@@ -1,13 +1,13 @@
-# bash completion for silo. To have it in this shell:
+# bash completion for silo. To load it in this shell:
 #   source <(silo completion bash)
-# and in every one: put that line into ~/.bashrc. It works with bash 3.2 and newer.
+# To load it in every shell, add that line to ~/.bashrc. Works with bash 3.2 and later.
 
 _silo() {
     local IFS=$' \t\n' program=$1 word joined line kind tab=$'\t' i
     local -a words=() at=()
     program=${program/#\~/$HOME}
     type "$program" >/dev/null 2>&1 || program=silo
-    # bash splits words at = and : too; these belong together where no blank is between.
+    # bash also splits words at = and :, so join the parts that have no blank between them.
     local rest=${COMP_LINE:0:COMP_POINT}
     for ((i = 0; i <= COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -23,11 +23,11 @@ _silo() {
             words[${#words[@]}]=$word
         fi
     done
-    # What is left of quotes is for the shell, not for silo.
+    # Remaining quotes are the shell's, not silo's.
     for ((i = 0; i < ${#words[@]}; i++)); do
         words[i]=${words[i]//[\\\"\']/}
     done
-    # What bash takes for the word at the cursor begins behind the last = or :.
+    # For bash, the word at the cursor begins after the last = or :.
     local current=${words[${#words[@]}-1]} head=
     if [[ $current == *=* && $COMP_WORDBREAKS == *=* ]]; then head=${current%"${current##*=}"}; fi
     if [[ ${current##*=} == *:* && $COMP_WORDBREAKS == *:* ]]; then head=${current%"${current##*:}"}; fi

@@ -1,6 +1,6 @@
-# fish completion for silo. To have it in this shell:
+# fish completion for silo. To load it in this shell:
 #   silo completion fish | source
-# and in every one: silo completion fish > ~/.config/fish/completions/silo.fish
+# In every shell: silo completion fish > ~/.config/fish/completions/silo.fish
 
 function __silo_complete
     set -l words (commandline -opc)

@@ -1,7 +1,7 @@
 #compdef silo
-# zsh completion for silo. To have it in this shell, after compinit:
+# zsh completion for silo. To load it in this shell, after compinit:
 #   source <(silo completion zsh)
-# and in every one: put the output into a file _silo in a directory of $fpath.
+# In every shell: write the output to a file _silo in a directory of $fpath.
 
 _silo() {
     local program=${(Q)words[1]} kind text meaning
