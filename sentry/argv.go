@@ -3,15 +3,13 @@ package sentry
 import (
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"silo/topology"
 )
 
-// Argv is the command of a silo with what its topology asks for beyond it:
-// --no-watchers for `sentry devserver` where the silo has no watchers, and
-// --watchers where it has them against the command's own word. Any other command
-// is left as it is. The result is the caller's.
+// Argv returns a new copy of the silo's command. For `sentry devserver` it adds
+// --no-watchers or --watchers if the silo's watchers differ from those of the
+// command. Other commands are unchanged.
 func Argv(s topology.Silo) []string {
 	argv := slices.Clone(s.Command)
 	flags, ok := devserverFlags(argv)
@@ -27,26 +25,26 @@ func Argv(s topology.Silo) []string {
 	}
 	end := len(argv)
 	if i := slices.Index(argv, "--"); i >= 0 {
-		end = i // what follows are no flags
+		end = i // no flags follow
 	}
 	return slices.Insert(argv, end, wanted)
 }
 
-// Workers tells whether a command is a devserver that runs celery's workers.
+// Workers reports whether a command is a devserver that runs Celery workers.
 // --ingest implies them (sentry/runner/commands/devserver.py, 23.7).
 func Workers(command []string) bool {
 	flags, ok := devserverFlags(command)
 	return ok && (lastOf(flags, "--workers", "--no-workers", false) || lastOf(flags, "--ingest", "--no-ingest", false))
 }
 
-// devserverFlags are the arguments of `sentry devserver`, also of `python -m
-// sentry devserver`, up to a lone --.
+// devserverFlags returns the arguments of `sentry devserver` or `python -m sentry
+// devserver` up to "--", and false for any other command.
 func devserverFlags(command []string) ([]string, bool) {
 	if len(command) == 0 {
 		return nil, false
 	}
 	name, rest := filepath.Base(command[0]), command[1:]
-	if strings.HasPrefix(name, "python") && len(rest) > 1 && rest[0] == "-m" {
+	if isPython(name) && len(rest) > 1 && rest[0] == "-m" {
 		name, rest = rest[1], rest[2:]
 	}
 	i := slices.Index(rest, "devserver")
@@ -60,7 +58,7 @@ func devserverFlags(command []string) ([]string, bool) {
 	return flags, true
 }
 
-// lastOf is what a switch of click's stands at: its last mention counts.
+// lastOf returns the value of a boolean flag of click: the last occurrence counts.
 func lastOf(flags []string, on, off string, otherwise bool) bool {
 	for _, flag := range slices.Backward(flags) {
 		switch flag {

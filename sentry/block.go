@@ -14,27 +14,27 @@ import (
 	"silo/templates"
 )
 
-// Region is one region as the region config tells of it.
+// Region is one region of the region config.
 type Region struct {
 	Name     string
 	ID       int
-	URL      string // what silos call it by; no trailing slash: Sentry appends paths to it as they are
-	Public   string // what browsers call it by; empty: URL
+	URL      string // the address for silos, without a trailing slash, because Sentry appends paths
+	Public   string // the address for browsers; empty: URL
 	Category string // MULTI_TENANT or SINGLE_TENANT
 }
 
-// Config is all that a region config is made of.
+// Config is the input of Render.
 type Config struct {
-	Instance      string // the instance's name
-	File          string // the topology file; its base name stands in the marker
+	Instance      string // the name of the instance
+	File          string // the topology file; its base name is in the marker
 	Dialect       Dialect
-	ControlURL    string // what silos call control by
-	ControlPublic string // what browsers call it by; empty: ControlURL
+	ControlURL    string // the address for silos
+	ControlPublic string // the address for browsers; empty: ControlURL
 	Regions       []Region
-	// Workers says that a silo's devserver runs workers: what these need is
-	// written, and takes effect in each silo that has SILO_WORKERS set.
+	// Workers adds the settings for Celery workers. They take effect in each silo with
+	// the variable SILO_WORKERS.
 	Workers bool
-	// PerSilo says that each silo has a database of its own.
+	// PerSilo gives each silo its own database.
 	PerSilo bool
 }
 
@@ -45,17 +45,16 @@ type Block struct {
 	text     string
 }
 
-// Text is the lines between the markers, each with its newline.
+// Text returns the lines between the markers, each with its newline.
 func (b Block) Text() string { return b.text }
 
-// Marked is Text between its marker lines, as it stands in a file that ends its
-// lines with a line feed.
+// Marked returns Text between its marker lines, with line feeds.
 func (b Block) Marked() string {
 	return b.begin() + "\n" + b.text + endMarker + "\n"
 }
 
-// begin is the first marker line. Both names are quoted, so that neither can end
-// the line.
+// begin is the first marker line. Both names are quoted, so that they contain no
+// newline.
 func (b Block) begin() string {
 	file := strconv.QuoteToASCII(b.file)
 	return beginMarker + strconv.QuoteToASCII(b.Instance) + " (" + file[1:len(file)-1] + ")" + beginRest
@@ -67,8 +66,8 @@ const guardTemplate = "region/guard.py.tmpl"
 // pythonFuncs are the functions that region config templates call.
 var pythonFuncs = template.FuncMap{"py": pyString, "pys": pyStrings}
 
-// Render writes the region config of c.Dialect. Every string arrives in Python
-// as it is, whatever it holds.
+// Render renders the region config of c.Dialect. Any string is safe: it is written
+// as a Python literal.
 func Render(c Config) (Block, error) {
 	if len(c.Regions) == 0 {
 		return Block{}, errors.New("render region config: no region")
@@ -91,13 +90,13 @@ func Render(c Config) (Block, error) {
 	return Block{Instance: c.Instance, file: filepath.Base(c.File), text: text}, nil
 }
 
-// beatSuffix keeps celery beat's schedules of two instances apart, also of two
-// with one name.
+// beatSuffix makes the file name of celery beat's schedule unique to the instance,
+// even if another one has the same name.
 func (c Config) beatSuffix() string {
 	sum := sha256.Sum256([]byte(c.File))
 	plain := strings.Map(func(r rune) rune {
 		if r == '/' || r < ' ' {
-			return '_' // it becomes part of a file's name
+			return '_' // not allowed in a file name
 		}
 		return r
 	}, c.Instance)

@@ -14,34 +14,34 @@ import (
 	"silo/templates"
 )
 
-// DatabaseSuffix is what the name of a silo's own database ends with, behind the
-// name in the user's configuration and an underscore. What is too long for
-// PostgreSQL, with more than 63 bytes, is cut and told apart by a hash.
+// DatabaseSuffix is the suffix of the name of a silo's own database, after the name
+// in the user's configuration and an underscore. A name of more than 63 bytes, the
+// limit of PostgreSQL, is shortened and ends in a hash.
 func DatabaseSuffix(silo string) string { return strings.ReplaceAll(silo, "-", "_") }
 
-// What is done to silos' own databases.
+// The operations of DatabaseArgv.
 const (
-	DatabaseInspect = "look"   // nothing
-	DatabaseCreate  = "create" // what is missing is made, and marked as the silo's own
-	DatabaseDrop    = "drop"   // what carries that mark is dropped, and nothing else
+	DatabaseInspect = "look"   // change nothing
+	DatabaseCreate  = "create" // create missing databases, with a comment that marks them as silo's
+	DatabaseDrop    = "drop"   // drop databases with that comment, and no others
 )
 
-// Database is a silo's own database as Sentry's Python has found or left it.
+// Database is the state of a silo's own database, after the operation.
 type Database struct {
 	Silo     string   `json:"silo"`
 	Name     string   `json:"name"`
 	Exists   bool     `json:"exists"`
-	Comment  string   `json:"mark"`     // its comment
-	Owned    bool     `json:"ours"`     // silo made it, for this silo of this instance
-	Migrated bool     `json:"migrated"` // by look: a migration has been run on it
+	Comment  string   `json:"mark"`     // its comment in PostgreSQL
+	Owned    bool     `json:"ours"`     // silo created it, for this silo of this instance
+	Migrated bool     `json:"migrated"` // a migration has been run on it; only set by DatabaseInspect
 	Result   string   `json:"result"`   // created, present, dropped or absent
-	Error    string   `json:"error"`    // what went wrong; else empty
-	Upgrade  []string `json:"upgrade"`  // the flags that `sentry upgrade` is to have
+	Error    string   `json:"error"`    // may be empty
+	Upgrade  []string `json:"upgrade"`  // the flags for `sentry upgrade`
 }
 
-// DatabaseArgv is the command that does what verb says to the databases of silos,
-// by the configuration at path and in the environment of one of them. It makes no
-// use of silo's block there. ParseDatabases reads what it prints.
+// DatabaseArgv returns the command that does an operation on the databases of silos,
+// with the configuration at path. It must run in the environment of one of the silos.
+// It ignores silo's block in the configuration. ParseDatabases parses its output.
 func DatabaseArgv(p Program, verb, path, instance string, silos []string) ([]string, error) {
 	text, err := databasesPart()
 	if err != nil {
@@ -53,31 +53,32 @@ func DatabaseArgv(p Program, verb, path, instance string, silos []string) ([]str
 	}
 	task, err := json.Marshal(map[string]any{"verb": verb, "conf": path, "instance": instance, "silos": suffixes, "text": text})
 	if err != nil {
-		return nil, fmt.Errorf("say what to do with databases: %w", err)
+		return nil, fmt.Errorf("encode database task: %w", err)
 	}
 	return []string{p.Python, "-c", templates.Text("python/databases.py"), string(task)}, nil
 }
 
-// databasesPart returns the part of every region config that gives each silo a
-// database of its own, which python/databases.py executes.
+// databasesPart is the part of every region config that gives each silo its own
+// database. python/databases.py executes it.
 func databasesPart() (string, error) {
 	return templates.Execute("databases", pythonFuncs, nil, guardTemplate)
 }
 
-// ParseDatabases reads what DatabaseArgv's command printed: one a silo, in no order.
+// ParseDatabases parses the output of DatabaseArgv's command: one line for each silo, in
+// any order.
 func ParseDatabases(out []byte) ([]Database, error) {
 	var all []Database
 	for scan := bufio.NewScanner(bytes.NewReader(out)); scan.Scan(); {
 		var d Database
 		if err := json.Unmarshal(scan.Bytes(), &d); err != nil {
-			return nil, fmt.Errorf("read what Sentry's Python says of databases: %w", err)
+			return nil, fmt.Errorf("parse the databases from Sentry's Python: %w", err)
 		}
 		all = append(all, d)
 	}
 	return all, nil
 }
 
-// overlay is a configuration that is another one, read from beside it, and then a
+// overlay is a configuration that executes another one, a copy beside it, and then a
 // region config.
 const overlay = `# Written by silo for one migration; it is removed after it.
 __file__ = %s
@@ -85,9 +86,9 @@ with open(%s, "rb") as _source:
     exec(compile(_source.read(), __file__, "exec"))
 %s`
 
-// Overlay writes a configuration of its own into the directory dir: the one at
-// path, without the block that silo may have there, and then b. It returns what
-// SENTRY_CONF is to be. A config.yml beside path counts for it, too.
+// Overlay writes a configuration into the directory dir: the one at path without its
+// block, followed by b. It also links the config.yml beside path. It returns the
+// value of SENTRY_CONF for the new configuration.
 func Overlay(dir, path string, b Block) (conf string, err error) {
 	_, content, err := readResolved(path)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package sentry holds all knowledge of Sentry: its dialects and how to tell
-// which one is installed, the region config that it reads, and the environment,
-// arguments and signs of health of its devserver.
+// Package sentry knows everything about Sentry: its dialects and how to detect the
+// installed one, the region config that it reads, and the environment, arguments and
+// health checks of its devserver.
 //
-// It must not know processes, ports, tunnels or terminals: whoever needs a
-// program run hands it a function, and it starts nothing itself.
+// It must not know ports, tunnels or terminals, and starts no process: callers pass
+// a function that runs a program.
 package sentry

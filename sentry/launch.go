@@ -15,50 +15,51 @@ import (
 // Var is one variable of a silo's environment.
 type Var struct {
 	Name, Value string
-	Secret      bool // its value is not to be shown unasked
+	Secret      bool // its value is masked by default
 }
 
-// Launch is what one silo's environment is made of.
+// Launch is the input of Environ.
 type Launch struct {
 	Mode         string // CONTROL, REGION or MONOLITH
 	Silo         topology.Silo
-	Host         string // of the bind address; empty: as the dialect has it
+	Host         string // of the bind address; empty: the default of the dialect
 	Port         int
 	ConfigPath   string // the sentry.conf.py; a file
 	Instance     string
 	RunID        string
-	RPCSecret    string            // for dialects with Secrets; several are parted by a comma, and the first signs
+	RPCSecret    string            // for dialects with Secrets; may be several, separated by commas, of which the first signs
 	SubnetSecret string            // the same
-	URLs         map[string]string // every silo's address, by its variable (URLVariable)
+	URLs         map[string]string // address of each silo, by variable (URLVariable)
 	SentryEnv    map[string]string // sentry.env of the topology
 	Root         bool              // the silo will run as root
-	Database     string            // what its database's name ends with, see DatabaseSuffix; empty: the shared one
+	Database     string            // the DatabaseSuffix of its own database; empty: the shared database
 }
 
-// Environ is the whole environment of a silo, by name. It is made of base
-// ("NAME=value", the caller's) less what bends a devserver, then l.SentryEnv,
-// then the silo's own env, then what silo itself sets, which nothing overrides.
+// Environ returns the whole environment of a silo, sorted by name: base ("NAME=value",
+// the caller's) without variables that change how a devserver works, then
+// l.SentryEnv, the silo's own env, and the variables that silo sets, each overriding
+// the previous ones.
 func Environ(base []string, l Launch, d Dialect) []Var {
 	all := make(map[string]string, len(base)+len(l.URLs)+16)
 	for _, entry := range base {
-		if name, value, ok := strings.Cut(entry, "="); ok && name != "" && !withheld(name) {
+		if name, value, ok := strings.Cut(entry, "="); ok && name != "" && !excluded(name) {
 			all[name] = value
 		}
 	}
 	maps.Copy(all, l.SentryEnv)
 	maps.Copy(all, l.Silo.Env)
-	l.fix(all, d)
+	l.override(all, d)
 	vars := make([]Var, 0, len(all))
 	for name, value := range all {
-		// There are as many addresses as silos in each silo's environment: they are not looked through.
-		vars = append(vars, Var{Name: name, Value: value, Secret: !strings.HasPrefix(name, urlPrefix) && secret(name, value)})
+		// Addresses are not secret. There may be thousands of them in each environment.
+		vars = append(vars, Var{Name: name, Value: value, Secret: !strings.HasPrefix(name, urlPrefix) && isSecret(name, value)})
 	}
 	slices.SortFunc(vars, func(a, b Var) int { return strings.Compare(a.Name, b.Name) })
 	return vars
 }
 
-// fix sets and clears what is not to be overridden.
-func (l Launch) fix(all map[string]string, d Dialect) {
+// override sets and deletes the variables that the user cannot set.
+func (l Launch) override(all map[string]string, d Dialect) {
 	for _, name := range []string{"SENTRY_REGION", "SENTRY_LOCAL_CELL", "SILO_WORKERS", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET", "SILO_DATABASE"} {
 		delete(all, name)
 	}
@@ -88,26 +89,26 @@ func (l Launch) fix(all map[string]string, d Dialect) {
 	if l.Database != "" {
 		all["SILO_DATABASE"] = l.Database
 	}
-	unlessSet(all, "PYTHONUNBUFFERED", "1")
+	setDefault(all, "PYTHONUNBUFFERED", "1")
 	if l.Mode != "MONOLITH" {
 		for _, v := range d.Defaults {
-			unlessSet(all, v.Name, v.Value)
+			setDefault(all, v.Name, v.Value)
 		}
 	}
 	if l.Root {
-		unlessSet(all, "C_FORCE_ROOT", "1") // celery's worker refuses to run as root without it
+		setDefault(all, "C_FORCE_ROOT", "1") // Celery workers refuse to run as root without it
 	}
 }
 
-func unlessSet(all map[string]string, name, value string) {
+func setDefault(all map[string]string, name, value string) {
 	if _, set := all[name]; !set {
 		all[name] = value
 	}
 }
 
-// confVariable is SENTRY_CONF. Given a file, Sentry reads no config.yml beside
-// it (sentry/runner/settings.py, discover_configs), so the directory is named
-// wherever that means the same file.
+// confVariable returns SENTRY_CONF. If it is a file, Sentry does not read the
+// config.yml beside it (sentry/runner/settings.py, discover_configs), so it is the
+// directory if that means the same file.
 func confVariable(file string) string {
 	if filepath.Base(file) == "sentry.conf.py" {
 		return filepath.Dir(file)
@@ -115,10 +116,9 @@ func confVariable(file string) string {
 	return file
 }
 
-// withheld tells what a silo's environment does not take over from the caller's:
-// what devserver sets for its own children, or takes for an order, and what
-// belongs to another silo or to ngrok.
-func withheld(name string) bool {
+// excluded reports whether a silo does not inherit a variable: those that devserver
+// sets for its children or reads as a setting, and those of another silo or of ngrok.
+func excluded(name string) bool {
 	for _, prefix := range []string{"UWSGI_", "NGROK_", urlPrefix} {
 		if strings.HasPrefix(name, prefix) {
 			return true
@@ -137,9 +137,9 @@ func withheld(name string) bool {
 	return false
 }
 
-// secret guesses by its name, and by a password in a URL, what a variable of the
-// user's own hides.
-func secret(name, value string) bool {
+// isSecret guesses from the name, and from a password in a URL, whether a variable
+// contains a secret.
+func isSecret(name, value string) bool {
 	upper := strings.ToUpper(name)
 	for _, word := range []string{"SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "PGPASS"} {
 		if strings.Contains(upper, word) {
@@ -149,8 +149,8 @@ func secret(name, value string) bool {
 	if !strings.Contains(value, "@") { // a URL with a password has one
 		return false
 	}
-	if at, err := url.Parse(value); err == nil && at.User != nil {
-		_, has := at.User.Password()
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		_, has := u.User.Password()
 		return has
 	}
 	return false
@@ -158,7 +158,7 @@ func secret(name, value string) bool {
 
 const urlPrefix = "SILO_URL_"
 
-// URLVariable is the name of the variable that holds a silo's address.
+// URLVariable returns the name of the variable with a silo's address.
 func URLVariable(silo string) string {
 	return urlPrefix + strings.ToUpper(strings.ReplaceAll(silo, "-", "_"))
 }

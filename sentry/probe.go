@@ -6,45 +6,43 @@ import (
 	"silo/topology"
 )
 
-// Probe is a request whose status tells a control silo from a region.
+// Probe is a request whose status distinguishes a control silo from a region.
 type Probe struct {
 	Path            string
-	Control, Region int // the status that each answers with
+	Control, Region int // the status of each
 }
 
-// ClassifyMode reads the statuses that d.Probes got, in their order, as a mode. Only
-// the plain signature of CONTROL or REGION is conclusive: any program that
-// serves its health path may be a silo, and such a one answers what it likes. A
-// devserver that answers everything as if it were at home is named MONOLITH,
-// which is a guess and never conclusive.
+// ClassifyMode derives the mode from the statuses of d.Probes, in their order. Only
+// the exact signature of CONTROL or REGION is conclusive, because any program that
+// serves its health path may be a silo. A devserver that answers all probes as if
+// the endpoints were its own is reported as MONOLITH, which is never conclusive.
 func (d Dialect) ClassifyMode(got []int) (mode string, conclusive bool) {
 	if len(got) != len(d.Probes) || len(got) == 0 {
 		return "", false
 	}
-	control, region, home := true, true, true
+	control, region, both := true, true, true
 	for i, probe := range d.Probes {
 		status := got[i]
-		if status == http.StatusForbidden { // how 23.1.1 asks for a login
+		if status == http.StatusForbidden { // 23.1.1 answers this instead of 401
 			status = http.StatusUnauthorized
 		}
 		control = control && status == probe.Control
 		region = region && status == probe.Region
-		home = home && status == min(probe.Control, probe.Region) // 401 rather than 404
+		both = both && status == min(probe.Control, probe.Region) // 401, not 404
 	}
 	switch {
 	case control:
 		return "CONTROL", true
 	case region:
 		return "REGION", true
-	case home:
+	case both:
 		return "MONOLITH", false
 	}
 	return "", false
 }
 
-// HealthPort is the port on which a silo's backend itself answers: with watchers
-// webpack takes port and the backend the next one
-// (sentry/runner/commands/devserver.py, all releases).
+// HealthPort is the port of a silo's backend: with watchers, webpack listens on port
+// and the backend on the next one (sentry/runner/commands/devserver.py, all releases).
 func HealthPort(s topology.Silo, port int) int {
 	if s.Watchers {
 		return port + 1

@@ -1,6 +1,7 @@
 package sentry
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -10,26 +11,26 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// public is what Sentry and Django have to be told of the addresses that
-// browsers reach the silos by. What does not apply is empty.
+// public are the settings of Sentry and Django for the addresses that browsers use.
+// Settings that do not apply are empty.
 type public struct {
 	URLPrefix    string   // system.url-prefix
 	URLTemplate  string   // system.region-api-url-template
 	Hosts        []string // ALLOWED_HOSTS
-	Origins      []string // CSRF_TRUSTED_ORIGINS from Django 4.0 on: scheme and host
-	OriginHosts  []string // the same before: hosts alone
-	CookieDomain string   // of the session's, CSRF's and sudo's cookie
+	Origins      []string // CSRF_TRUSTED_ORIGINS from Django 4.0 on: with scheme
+	OriginHosts  []string // CSRF_TRUSTED_ORIGINS before: only hosts
+	CookieDomain string   // of the session, CSRF and sudo cookies
 }
 
-// public works these out. On loopback there is nothing to tell but the prefix.
+// public derives the settings. On loopback only the prefix is set.
 func (c Config) public() public {
 	var all []*url.URL
 	for _, address := range c.publicURLs() {
-		if at, err := url.Parse(address); err == nil && at.Hostname() != "" && !local(at.Hostname()) {
+		if at, err := url.Parse(address); err == nil && at.Hostname() != "" && !isLocal(at.Hostname()) {
 			all = append(all, at)
 		}
 	}
-	p := public{URLPrefix: prefix(c.publicURLs()[0])}
+	p := public{URLPrefix: urlPrefixOption(c.publicURLs()[0])}
 	if len(all) == 0 {
 		return p
 	}
@@ -47,34 +48,26 @@ func (c Config) public() public {
 			p.OriginHosts = append(p.OriginHosts, at.Host)
 		}
 	}
-	// What a silo on this machine is called by, as Sentry's own devserver --ngrok has it.
+	// The hosts of this machine, as in Sentry's own devserver --ngrok.
 	p.Hosts = append(p.Hosts, "localhost", "127.0.0.1", ".docker.internal")
 	return p
 }
 
-// publicURLs are control's, then the regions'.
+// publicURLs are the addresses of control and then of the regions.
 func (c Config) publicURLs() []string {
-	all := []string{c.ControlPublic}
-	if c.ControlPublic == "" {
-		all[0] = c.ControlURL
-	}
+	all := []string{cmp.Or(c.ControlPublic, c.ControlURL)}
 	for _, r := range c.Regions {
 		all = append(all, r.publicURL())
 	}
 	return all
 }
 
-func (r Region) publicURL() string {
-	if r.Public != "" {
-		return r.Public
-	}
-	return r.URL
-}
+func (r Region) publicURL() string { return cmp.Or(r.Public, r.URL) }
 
-// prefix is system.url-prefix, where it can be set: devserver takes an https
-// prefix with a port above 1024 for an order to serve https there itself
-// (sentry/runner/commands/devserver.py, needs_https, to 24).
-func prefix(control string) string {
+// urlPrefixOption returns system.url-prefix, or "" for an https address with a port above
+// 1024, because devserver would then serve https itself
+// (sentry/runner/commands/devserver.py, needs_https, up to 24).
+func urlPrefixOption(control string) string {
 	at, err := url.Parse(control)
 	if err != nil || at.Host == "" {
 		return ""
@@ -85,36 +78,36 @@ func prefix(control string) string {
 	return control
 }
 
-// urlTemplate is the one form that all regions' addresses have, if they have one.
+// urlTemplate returns the template of all regions' addresses, or "" if they differ.
 func (c Config) urlTemplate() string {
-	form := ""
+	template := ""
 	for i, r := range c.Regions {
 		scheme, host, _ := strings.Cut(r.publicURL(), "://")
 		rest, ok := strings.CutPrefix(host, r.Name+".")
 		this := scheme + "://{region}." + rest
-		if !ok || i > 0 && this != form {
+		if !ok || i > 0 && this != template {
 			return ""
 		}
-		form = this
+		template = this
 	}
-	return form
+	return template
 }
 
-func local(host string) bool {
+func isLocal(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// sharedBase is the longest domain that all addresses are in, and their port
-// with its colon. It is shared where browsers let one site set a cookie for all
-// of it, and nobody else is in it: where it is not on the public suffix list.
+// sharedBase returns the longest domain that contains all addresses, and their port
+// with its colon. shared reports whether browsers accept a cookie for this domain,
+// which they do unless it is on the public suffix list.
 func sharedBase(all []*url.URL) (base, port string, shared bool) {
 	labels := strings.Split(all[0].Hostname(), ".")
 	for _, at := range all {
 		if _, err := netip.ParseAddr(at.Hostname()); err == nil || at.Scheme != all[0].Scheme || at.Port() != all[0].Port() {
 			return "", "", false
 		}
-		labels = commonEnd(labels, strings.Split(at.Hostname(), "."))
+		labels = commonSuffix(labels, strings.Split(at.Hostname(), "."))
 	}
 	base = strings.Join(labels, ".")
 	if all[0].Port() != "" {
@@ -124,7 +117,7 @@ func sharedBase(all []*url.URL) (base, port string, shared bool) {
 	return base, port, base != "" && suffix != base
 }
 
-func commonEnd(a, b []string) []string {
+func commonSuffix(a, b []string) []string {
 	n := 0
 	for n < min(len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
 		n++

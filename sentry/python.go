@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// pyStrings writes the items of a Python list.
+// pyStrings returns the items of a Python list.
 func pyStrings(all []string) string {
 	items := make([]string, len(all))
 	for i, s := range all {
@@ -15,10 +15,9 @@ func pyStrings(all []string) string {
 	return strings.Join(items, ", ")
 }
 
-// pyString writes s as a Python 3 string literal that stands for exactly s,
-// whatever s holds. The literal is printable ASCII, so that it means the same in
-// a source file of any declared encoding. A byte that is not UTF-8 becomes what
-// os.fsdecode makes of it (PEP 383).
+// pyString returns a Python 3 string literal for s. The literal is printable ASCII,
+// so that the encoding of the source file does not matter. A byte that is not UTF-8
+// becomes a surrogate, as in os.fsdecode (PEP 383).
 func pyString(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')

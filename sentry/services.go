@@ -15,39 +15,39 @@ import (
 	"silo/topology"
 )
 
-// Services are what a Sentry's settings name, and how it answered to Sentry's own
-// clients. Nothing in it is secret.
+// Services are the servers in a Sentry's settings, with the results of connecting to
+// them with Sentry's own clients. They contain no secrets.
 type Services struct {
-	Python    string    `json:"python"` // the version of Sentry's interpreter
-	Honcho    bool      `json:"honcho"` // it can be imported, which devserver's workers and watchers need
-	Error     string    `json:"error"`  // why the settings do not load; empty: they do
-	Line      int       `json:"line"`   // of sentry.conf.py where that came up; 0: elsewhere
+	Python    string    `json:"python"` // version of Sentry's interpreter
+	Honcho    bool      `json:"honcho"` // can be imported; devserver needs it for workers and watchers
+	Error     string    `json:"error"`  // why the settings cannot be loaded, or empty
+	Line      int       `json:"line"`   // of the error in sentry.conf.py; 0: elsewhere
 	Seconds   float64   `json:"seconds"`
 	Databases []Service `json:"databases"`
 	Redis     []Service `json:"redis"`
-	Brokers   []Service `json:"brokers"` // of celery's tasks
+	Brokers   []Service `json:"brokers"` // of Celery tasks
 	Watchers  []Watcher `json:"watchers"`
-	Node      string    `json:"node"` // the program; empty: there is none
+	Node      string    `json:"node"` // path of the program, or empty
 }
 
-// Service is one server that the settings name.
+// Service is one server in the settings.
 type Service struct {
-	Name      string  `json:"name"` // the database's alias, or the cluster's
+	Name      string  `json:"name"` // alias of the database or the cluster
 	Kind      string  `json:"kind"` // postgres, redis, amqp, …
 	Host      string  `json:"host"` // or the path of a unix socket
 	Port      int     `json:"port"`
 	Database  string  `json:"database"`
 	User      string  `json:"user"`
-	Version   string  `json:"version"`  // of the server; empty where it did not answer
-	Error     string  `json:"error"`    // what the client said; empty: it answered
-	Migrated  bool    `json:"migrated"` // the database has been through `sentry upgrade`
-	Pending   int     `json:"behind"`   // how many of Sentry's migrations came after it
+	Version   string  `json:"version"`  // of the server; empty if it did not answer
+	Error     string  `json:"error"`    // the error of the client; empty: it answered
+	Migrated  bool    `json:"migrated"` // `sentry upgrade` has been run on the database
+	Pending   int     `json:"behind"`   // number of migrations that have not been applied
 	Used      bool    `json:"used"`     // a setting names the cluster
-	Clustered bool    `json:"whole"`    // it is one of several nodes of a Redis Cluster
+	Clustered bool    `json:"whole"`    // a node of a Redis Cluster
 	Seconds   float64 `json:"seconds"`
 }
 
-// Watcher is what devserver runs beside itself with watchers (SENTRY_WATCHERS).
+// Watcher is a program that devserver starts with watchers (SENTRY_WATCHERS).
 type Watcher struct {
 	Name    string `json:"name"`
 	Program string `json:"program"`
@@ -57,26 +57,26 @@ type Watcher struct {
 // Failure is why a service did not answer.
 type Failure string
 
-// The troubles that have a mend of their own.
+// The failures with different fixes.
 const (
-	Refused      Failure = "refused"       // nobody listens
-	Unresolved   Failure = "unresolved"    // its host has no address
-	TimedOut     Failure = "silent"        // nobody answers in time
-	NoDatabase   Failure = "no database"   // the server has none of that name
+	Refused      Failure = "refused"       // nothing listens
+	Unresolved   Failure = "unresolved"    // its host name does not resolve
+	TimedOut     Failure = "silent"        // timeout
+	NoDatabase   Failure = "no database"   // the server has no such database
 	NoRole       Failure = "no role"       // the server has no such user
 	Unauthorized Failure = "not permitted" // the password is wrong or missing
 	OtherFailure Failure = "other"
 )
 
-// Failure reads it out of what the client said, in the C locale's words: libpq's
-// and the server's for Postgres, redis-py's for Redis. Empty: there is none.
+// Failure classifies Error, which must be in the C locale: messages of libpq and of
+// the server for Postgres, of redis-py for Redis. It returns "" if Error is empty.
 func (s Service) Failure() Failure {
 	if s.Error == "" {
 		return ""
 	}
-	said := strings.ToLower(s.Error)
+	text := strings.ToLower(s.Error)
 	for _, known := range []struct {
-		trouble Failure
+		failure Failure
 		words   []string
 	}{
 		{NoDatabase, []string{"database \"" + strings.ToLower(s.Database) + "\" does not exist", "db index is out of range"}},
@@ -86,14 +86,14 @@ func (s Service) Failure() Failure {
 		{Refused, []string{"connection refused", "no such file or directory"}},
 		{TimedOut, []string{"timeout", "timed out"}},
 	} {
-		if slices.ContainsFunc(known.words, func(word string) bool { return strings.Contains(said, word) }) {
-			return known.trouble
+		if slices.ContainsFunc(known.words, func(word string) bool { return strings.Contains(text, word) }) {
+			return known.failure
 		}
 	}
 	return OtherFailure
 }
 
-// Local tells whether the service is to run on this machine.
+// Local reports whether the host of the service is this machine.
 func (s Service) Local() bool {
 	if s.Host == "" || strings.HasPrefix(s.Host, "/") || s.Host == "localhost" {
 		return true
@@ -102,7 +102,7 @@ func (s Service) Local() bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Address is "127.0.0.1:5432", or the path of a socket.
+// Address returns "127.0.0.1:5432", or the path of a socket.
 func (s Service) Address() string {
 	switch {
 	case s.Host == "":
@@ -113,27 +113,27 @@ func (s Service) Address() string {
 	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 }
 
-// ServicesArgv is a command line that asks the Sentry of an interpreter for its
-// Services, on standard output; ParseServices reads the answer. It is to be run in
-// a silo's environment. It changes nothing and takes a second or more: settings
-// are a program. Each service is waited for 4 s at most.
+// ServicesArgv returns the command that prints the Services of an interpreter's
+// Sentry; ParseServices parses its output. It must run in a silo's environment. It
+// changes nothing, and takes a second or more to execute the settings. It waits for
+// each service for at most 4 s.
 func ServicesArgv(python string) []string {
 	return []string{python, "-c", templates.Text("python/services.py")}
 }
 
-// ParseServices reads what the command line of ServicesArgv has printed.
-func ParseServices(printed []byte) (Services, error) {
+// ParseServices parses the output of ServicesArgv's command.
+func ParseServices(output []byte) (Services, error) {
 	var s Services
-	if err := json.NewDecoder(bytes.NewReader(printed)).Decode(&s); err != nil {
-		return Services{}, fmt.Errorf("read what Sentry says of its services: %w", err)
+	if err := json.NewDecoder(bytes.NewReader(output)).Decode(&s); err != nil {
+		return Services{}, fmt.Errorf("parse the services from Sentry's Python: %w", err)
 	}
 	return s, nil
 }
 
-// ServicesUp is the command that starts Postgres and Redis for development:
-// `devservices up` where the checkout that holds dir, or the release, is made for
-// it (from December 2024 on, getsentry/sentry pull requests 81898 and 100552), else
-// `sentry devservices up`.
+// ServicesUp returns the command that starts Postgres and Redis for development:
+// `devservices up` if the checkout around dir or the release supports it (from
+// December 2024 on, getsentry/sentry pull requests 81898 and 100552), else `sentry
+// devservices up`.
 func (c Choice) ServicesUp(dir string) string {
 	if root, ok := Checkout(dir); ok {
 		if _, err := os.Stat(filepath.Join(root, "devservices", "config.yml")); err == nil {

@@ -11,28 +11,29 @@ import (
 	"strings"
 )
 
-// Signature is a way in which silos sign what they send one another.
+// Signature is a way in which silos sign requests to one another.
 type Signature string
 
 // The signatures.
 const (
 	Unsigned   Signature = ""
-	SignRPC    Signature = "rpc"    // calls of a service, control's or a region's
-	SignSubnet Signature = "subnet" // a region's to control's integration proxy
+	SignRPC    Signature = "rpc"    // calls of an RPC service
+	SignSubnet Signature = "subnet" // a region's request to control's integration proxy
 )
 
-// ErrUnsigned is wrapped by the error about a signature that cannot be made.
+// ErrUnsigned is wrapped by the error about a request that cannot be signed.
 var ErrUnsigned = errors.New("cannot be signed")
 
-// RPCSignature signs a call: HMAC-SHA256 over path, without its query, and body
-// (sentry/services/hybrid_cloud/rpc.py, generate_request_signature, 23.7.1).
+// RPCSignature returns the signature of a call: HMAC-SHA256 over path, without its
+// query, and body (sentry/services/hybrid_cloud/rpc.py, generate_request_signature,
+// 23.7.1).
 func RPCSignature(secret, path string, body []byte) string {
 	return "rpc0:" + digest(secret, path+":", body)
 }
 
-// SubnetSignature signs a request to the integration proxy over path, the
-// identifier of the organization integration and body, as releases up to 23.7.1
-// do; and over baseURL too where that is not empty, as later ones do
+// SubnetSignature returns the signature of a request to the integration proxy over
+// path, the identifier of the organization integration and body, as in releases up
+// to 23.7.1, and over baseURL if it is not empty, as in later ones
 // (sentry/silo/util.py, encode_subnet_signature).
 func SubnetSignature(secret, baseURL, path, identifier string, body []byte) string {
 	covered := "v0|"
@@ -50,14 +51,14 @@ func digest(secret, covered string, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Sign signs a request of the form that d's releases verify, by adding to its
-// header. target is path and query as they are sent; secret is the one for the
-// signature's kind. Errors wrap ErrUnsigned.
+// Sign adds the signature that d's releases verify to the header of a request.
+// target is the path and query as sent, and secret the one for this kind of
+// signature. Errors wrap ErrUnsigned.
 func (d Dialect) Sign(with Signature, secret, target string, header http.Header, body []byte) error {
 	switch {
 	case with == Unsigned:
 		return nil
-	case !d.signs(with):
+	case !d.Secrets:
 		return fmt.Errorf("silos of dialect %s (sentry %s) share no secret: the request %w", d.Name, d.Range(), ErrUnsigned)
 	case with == SignRPC:
 		signRPC(secret, target, header, body)
@@ -65,19 +66,12 @@ func (d Dialect) Sign(with Signature, secret, target string, header http.Header,
 	case with == SignSubnet:
 		return d.signSubnet(secret, target, header, body)
 	}
-	return fmt.Errorf("no signature is called %q: the request %w", string(with), ErrUnsigned)
-}
-
-// signed is the first release whose dialect signs calls (from its patch 23.7.1 on).
-func signed() Release { return Release{Year: 23, Month: 7} }
-
-func (d Dialect) signs(with Signature) bool {
-	return d.First.Compare(signed()) >= 0 || with == SignSubnet && d.Secrets
+	return fmt.Errorf("unknown signature %q: the request %w", string(with), ErrUnsigned)
 }
 
 func signRPC(secret, target string, header http.Header, body []byte) {
 	path, _, _ := strings.Cut(target, "?")
-	// Sentry verifies against Django's path_info, which is without escapes
+	// Sentry verifies Django's path_info, which is not escaped
 	// (sentry/api/authentication.py, RpcSignatureAuthentication).
 	if plain, err := url.PathUnescape(path); err == nil {
 		path = plain
@@ -93,14 +87,9 @@ func (d Dialect) signSubnet(secret, target string, header http.Header, body []by
 	if identifier == "" {
 		return fmt.Errorf("without the header %s the request %w", HeaderIntegration, ErrUnsigned)
 	}
-	switch d.subnetBase() {
-	case never:
-		base = ""
-	case always:
-		if base == "" {
-			return fmt.Errorf("without the header %s the request %w", HeaderBaseURL, ErrUnsigned)
-		}
-	case asSent:
+	// Some release between 23.7.1 and 23.12 added the base URL to the signature.
+	if base == "" && d.First.Compare(Release{Year: 23, Month: 12}) >= 0 {
+		return fmt.Errorf("without the header %s the request %w", HeaderBaseURL, ErrUnsigned)
 	}
 	path := header.Get(HeaderPath)
 	if path == "" {
@@ -108,24 +97,4 @@ func (d Dialect) signSubnet(secret, target string, header http.Header, body []by
 	}
 	header.Set(HeaderSignature, SubnetSignature(secret, base, path, identifier, body))
 	return nil
-}
-
-// covers is whether a subnet signature is over the integration's base URL.
-type covers int
-
-const (
-	never  covers = iota
-	asSent        // where the request has one: releases of both kinds speak the dialect
-	always
-)
-
-// subnetBase tells it of d: the base URL came after 23.7.1 and before 23.12.
-func (d Dialect) subnetBase() covers {
-	switch {
-	case d.First.Compare(signed()) < 0:
-		return never
-	case d.First.Compare(Release{Year: 23, Month: 12}) < 0:
-		return asSent
-	}
-	return always
 }
