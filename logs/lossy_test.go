@@ -38,10 +38,11 @@ func TestLossyWriterWaitsForASlowReader(t *testing.T) {
 		if took != 3600*time.Millisecond || got.String() != "onetwosixten" {
 			t.Errorf("the reader got %q after %v, want all after 3.6 s", got.String(), took)
 		}
-		for range 2 {
-			if n, err := io.WriteString(out, "more"); n > 4 || err == nil {
-				t.Errorf("Write to a closed pipe = %d, %v; want an error", n, err)
-			}
+		if _, err := io.WriteString(out, "more"); err == nil {
+			t.Error("Write to a closed pipe returns no error")
+		}
+		if n, err := io.WriteString(out, "more"); n != 0 || err == nil {
+			t.Errorf("Write after an error = %d, %v; want 0 and the error", n, err)
 		}
 	})
 }
