@@ -171,6 +171,22 @@ func TestKillMarked(t *testing.T) {
 	}
 }
 
+// A group whose leader is marked is killed as a whole: a child that has just been
+// forked may have no other sign.
+func TestKillMarkedKillsGroups(t *testing.T) {
+	t.Parallel()
+	marker := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
+	tr := startTree(t, `(env -u PROC_TEST_RUN sh -c 'echo up; exec sleep 60' &); echo up; exec sleep 60`, marker)
+	tr.output.await(t, "up", 2)
+	if killed, err := KillMarked(t.Context(), marker); err != nil || len(killed) != 1 || killed[0].PID != tr.PID() {
+		t.Errorf("KillMarked = %v, %v; want only the leader", killed, err)
+	}
+	waittest.Until(t, "the unmarked member of the group is killed", func() bool {
+		n, err := unix.Read(int(tr.alive.Fd()), make([]byte, 1))
+		return n == 0 && err == nil
+	})
+}
+
 // The caller and its shell survive, even if that shell leads a group with processes
 // that are killed, or a session.
 func TestKillMarkedSparesTheCaller(t *testing.T) {
