@@ -15,15 +15,18 @@ import (
 	"silo/ui"
 )
 
-// checkTimeout bounds the check of one silo where nothing else is said.
+// checkTimeout is the default time limit for one silo.
 const checkTimeout = 10 * time.Second
 
 func (a *app) checkCommand() *cli.Command {
 	return &cli.Command{
 		Name: "check", Category: categoryLook,
-		Usage: "reach each silo on its own port and through its address, and make sure that it is the one that answers; exit 1 where one fails",
+		Usage: "Check that each silo answers at its address",
+		Description: `check calls each silo on its own port and by its address, and verifies that the right silo answers. It
+also compares the region config with the topology. It exits with 1 if a check fails.`,
+		UsageText: "silo check\nsilo check --timeout 30s --json",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "timeout", Value: checkTimeout, Usage: "give each silo `DURATION`; all are checked side by side"},
+			&cli.DurationFlag{Name: "timeout", Value: checkTimeout, Usage: "wait `DURATION` for each silo; all are checked in parallel"},
 		},
 		Action: a.check,
 	}
@@ -34,7 +37,7 @@ func (a *app) check(c *cli.Context) error {
 		return err
 	}
 	if c.Duration("timeout") <= 0 {
-		return &usageError{text: "--timeout must be longer than nothing"}
+		return &usageError{text: "--timeout must be positive"}
 	}
 	dir, err := a.instanceDir(c)
 	if err != nil {
@@ -50,7 +53,7 @@ func (a *app) check(c *cli.Context) error {
 		return err
 	}
 	report := client.Check(c.Context, snapshot, client.CheckOptions{
-		Timeout: c.Duration("timeout"), HealthCheck: a.expected(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
+		Timeout: c.Duration("timeout"), HealthCheck: a.healthChecks(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
 	})
 	if c.Err() != nil {
 		return exitQuietly(exitInterrupted)
@@ -58,8 +61,8 @@ func (a *app) check(c *cli.Context) error {
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, report)
 	} else {
-		a.results.CheckReport(checked(report))
-		a.hintChecked(report)
+		a.results.CheckReport(checkReport(report))
+		a.warnFailedChecks(report)
 	}
 	if err == nil && !report.OK {
 		return exitQuietly(exitFailed)
@@ -67,12 +70,12 @@ func (a *app) check(c *cli.Context) error {
 	return err
 }
 
-// expected tells what the topology wants of each silo's answer. One that cannot
-// be read any more leaves what Sentry answers.
-func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.HealthCheck {
+// healthChecks returns a function with the health check that the topology sets for
+// each silo. It returns nil if the topology cannot be loaded: then Sentry's own applies.
+func (a *app) healthChecks(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.HealthCheck {
 	t, err := a.topologyOf(dir)
 	if err != nil {
-		a.messages.Warn("the topology cannot be read, so each silo is held to Sentry's own health path: " + err.Error())
+		a.messages.Warn("cannot load the topology, so the check uses Sentry's own health path: " + err.Error())
 		return nil
 	}
 	plan, err := a.plan(ctx, t, snapshot.Mode == "monolith", nil)
@@ -90,8 +93,8 @@ func (a *app) expected(ctx context.Context, dir *state.Dir, snapshot *state.Snap
 	return func(name string) client.HealthCheck { return wanted[name] }
 }
 
-// checked is a report as it is shown.
-func checked(r client.Report) ui.CheckReport {
+// checkReport converts a report for display.
+func checkReport(r client.Report) ui.CheckReport {
 	c := ui.CheckReport{Config: r.Config.Path, OutOfStep: !r.Config.OK, ConfigHint: r.Config.Hint}
 	for _, s := range r.Silos {
 		for _, w := range s.Ways {
@@ -116,8 +119,8 @@ func checked(r client.Report) ui.CheckReport {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// hintChecked tells what may mend it where the table has no room for hints.
-func (a *app) hintChecked(r client.Report) {
+// warnFailedChecks prints hints, which the table includes only on a terminal.
+func (a *app) warnFailedChecks(r client.Report) {
 	if a.results.Terminal() || a.quiet {
 		return
 	}

@@ -23,6 +23,7 @@ func (a *app) configCommand() *cli.Command {
 		Usage: "Manage the region config in Sentry's configuration",
 		Description: `The region config is the list of regions and addresses that Sentry reads. silo writes it between two
 marker lines into sentry.conf.py, and changes nothing else in that file. silo up does that by itself.`,
+		UsageText: "silo config print\nsilo config check",
 		Subcommands: []*cli.Command{
 			{
 				Name: "print", Action: a.configPrint,

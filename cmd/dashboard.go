@@ -15,9 +15,12 @@ import (
 func (a *app) dashboardCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dashboard", Category: categoryLook,
-		Usage: "print the address of the instance's page, and open it in a browser",
+		Usage: "Open the dashboard in a browser, and print its URL",
+		Description: `The dashboard shows silos, tunnels, requests and logs of the running instance. The URL contains a token:
+keep it to yourself. A browser is opened only on a desktop; BROWSER=none prevents it.`,
+		UsageText: "silo dashboard\nsilo dashboard --no-open",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "no-open", Usage: "print the address alone"},
+			&cli.BoolFlag{Name: "no-open", Usage: "only print the URL"},
 		},
 		Action: a.dashboard,
 	}
@@ -47,13 +50,13 @@ func (a *app) dashboard(c *cli.Context) error {
 	if c.Bool("no-open") || !a.results.Terminal() {
 		return nil
 	}
-	a.browse(c.Context, client)
+	a.openBrowser(c.Context, client)
 	return nil
 }
 
-// browse opens the page where there is a screen to open it on. The address has
-// been printed: that it cannot be opened is no failure.
-func (a *app) browse(ctx context.Context, client *api.Client) {
+// openBrowser opens the dashboard if there is a desktop. The URL has been printed, so a
+// failure is ignored.
+func (a *app) openBrowser(ctx context.Context, client *api.Client) {
 	opener := a.opener(runtime.GOOS)
 	if opener == "" {
 		return
@@ -73,14 +76,14 @@ func (a *app) browse(ctx context.Context, client *api.Client) {
 	if err != nil {
 		return
 	}
-	defer func() { _ = null.Close() }() // the browser has its own
+	defer func() { _ = null.Close() }() // the browser has a copy
 	if _, err := proc.Detach([]string{opener, address}, a.Environ, wd, null, nil); err == nil {
 		a.note("opened in the browser")
 	}
 }
 
-// opener is the program that opens an address on this system, or nothing where it
-// would open it on no screen, or on one that the user does not sit at.
+// opener returns the program that opens a URL, or "" if there is no desktop or the
+// user is logged in over SSH.
 func (a *app) opener(system string) string {
 	set := func(names ...string) bool {
 		for _, name := range names {

@@ -20,13 +20,16 @@ import (
 func (a *app) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name: "doctor", Category: categoryMachine,
-		Usage:  "look for what is missing here, such as Sentry, Postgres or a port, and say how to mend it; exit 1 where something is",
-		Action: a.doctor,
+		Usage: "Find problems on this machine, and suggest fixes",
+		Description: `doctor checks the topology, Sentry, its configuration, tunnels, ports, Postgres, Redis and the limits of the
+system. It changes nothing, and exits with 1 if a check fails.`,
+		UsageText: "silo doctor\nsilo doctor --json",
+		Action:    a.doctor,
 	}
 }
 
-// diagnosis is what `doctor --json` prints.
-type diagnosis struct {
+// doctorReport is the output of `doctor --json`.
+type doctorReport struct {
 	SchemaVersion int            `json:"schema_version"`
 	OK            bool           `json:"ok"` // nothing has failed
 	File          *string        `json:"file"`
@@ -37,7 +40,7 @@ func (a *app) doctor(c *cli.Context) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	patient, err := a.patient(c)
+	target, err := a.doctorTarget(c)
 	if err != nil {
 		return err
 	}
@@ -47,9 +50,9 @@ func (a *app) doctor(c *cli.Context) error {
 	}
 	var shown []ui.DoctorCheck
 	failed := false
-	all := doctor.Run(c.Context, patient, func(check doctor.Check) {
+	all := doctor.Run(c.Context, target, func(check doctor.Check) {
 		if c.Err() != nil {
-			return // what was not finished is not worth a word
+			return // an interrupted check has no meaning
 		}
 		failed = failed || check.State == doctor.Fail
 		shown = append(shown, ui.DoctorCheck{Name: check.Name, State: string(check.State), Found: check.Found, Hints: check.Hints})
@@ -61,9 +64,9 @@ func (a *app) doctor(c *cli.Context) error {
 		return context.Cause(c.Context)
 	}
 	if c.Bool("json") {
-		found := diagnosis{SchemaVersion: state.SchemaVersion, OK: !failed, Checks: all}
-		if patient.File != "" {
-			found.File = &patient.File
+		found := doctorReport{SchemaVersion: state.SchemaVersion, OK: !failed, Checks: all}
+		if target.File != "" {
+			found.File = &target.File
 		}
 		if err := writeJSON(a.Stdout, found); err != nil {
 			return err
@@ -77,15 +80,15 @@ func (a *app) doctor(c *cli.Context) error {
 	return nil
 }
 
-// patient is what the doctor looks at. A topology that is missing or broken is one
-// of the things that he finds, and no error.
-func (a *app) patient(c *cli.Context) (doctor.Target, error) {
+// doctorTarget returns what the doctor checks. A missing or broken topology is a failed
+// check and not an error.
+func (a *app) doctorTarget(c *cli.Context) (doctor.Target, error) {
 	p := doctor.Target{Environ: a.Environ, Env: a.lookup, Exec: proc.Output, Block: a.wantedBlock(c)}
 	p.Home, _ = a.lookup("HOME")
 	file, err := a.topologyPath(c)
 	switch {
 	case errors.Is(err, topology.ErrNotFound):
-		return a.withoutTopology(c, p)
+		return a.defaultTarget(c, p)
 	case err != nil:
 		return p, err
 	}
@@ -100,11 +103,11 @@ func (a *app) patient(c *cli.Context) (doctor.Target, error) {
 	return p, nil
 }
 
-// defaults is a topology that says nothing but what it has to.
+// defaults is a topology with only the required keys.
 const defaults = "version = 1\n[region.us]\nid = 1\n"
 
-// withoutTopology looks at what the default values lead to.
-func (a *app) withoutTopology(c *cli.Context, p doctor.Target) (doctor.Target, error) {
+// defaultTarget adds a topology with the default values.
+func (a *app) defaultTarget(c *cli.Context, p doctor.Target) (doctor.Target, error) {
 	dir, err := a.directory(c)
 	if err != nil {
 		return p, err
@@ -113,7 +116,8 @@ func (a *app) withoutTopology(c *cli.Context, p doctor.Target) (doctor.Target, e
 	return p, nil
 }
 
-// wantedBlock is the region config as `config check` wants it, without its talk.
+// wantedBlock returns a function that renders the region config as `config check` does,
+// without messages and without remembering ports.
 func (a *app) wantedBlock(c *cli.Context) func(context.Context) (sentry.Block, error) {
 	quiet := *a
 	quiet.quiet, quiet.readOnly = true, true

@@ -19,10 +19,15 @@ import (
 
 func (a *app) envCommand() *cli.Command {
 	return &cli.Command{
-		Name: "env", Category: categoryLook, Usage: "print the whole environment that a silo is launched with", ArgsUsage: "[SILO]",
+		Name: "env", ArgsUsage: "[SILO]", Category: categoryLook,
+		Usage: "Print the environment of a silo",
+		Description: `env prints the whole environment that a silo is launched with. Secrets are masked unless --show-secrets is
+set.`,
+		UsageText: `silo env us
+eval "$(silo env us --export --show-secrets)"`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "export", Usage: "print what a shell takes to make its own environment the silo's"},
-			&cli.BoolFlag{Name: "show-secrets", Usage: "print secrets as they are"},
+			&cli.BoolFlag{Name: "export", Usage: "print export and unset statements for eval"},
+			&cli.BoolFlag{Name: "show-secrets", Usage: "print the values of secrets"},
 		},
 		Action: a.printEnv,
 	}
@@ -30,8 +35,11 @@ func (a *app) envCommand() *cli.Command {
 
 func (a *app) runCommand() *cli.Command {
 	return &cli.Command{
-		Name: "run", Category: categoryStart, Usage: "run CMD on this terminal, in a silo's environment and directory", ArgsUsage: "SILO -- CMD…",
-		Action: a.run,
+		Name: "run", ArgsUsage: "SILO -- CMD…", Category: categoryStart,
+		Usage:       "Run a command in a silo's environment",
+		Description: "run starts CMD on this terminal, in the silo's environment and directory, and exits with its exit code.",
+		UsageText:   "silo run control -- sentry shell\nsilo run us -- pytest tests/sentry/hybridcloud",
+		Action:      a.run,
 	}
 }
 
@@ -71,7 +79,7 @@ func (a *app) printEnv(c *cli.Context) error {
 		return &usageError{text: "silo env takes one silo"}
 	}
 	if c.Bool("export") && (c.NArg() == 0 || c.Bool("json")) {
-		return &usageError{text: "silo env --export is for one silo, and no JSON", hint: "silo env control --export"}
+		return &usageError{text: "silo env --export needs one silo, and excludes --json", hint: "silo env control --export"}
 	}
 	layout, err := a.layout(c)
 	if err != nil {
@@ -120,8 +128,8 @@ func (a *app) printEnv(c *cli.Context) error {
 	return writeJSON(a.Stdout, whole)
 }
 
-// export prints the way from the caller's environment to a silo's, as a shell
-// takes it. A secret that is not to be shown is named alone.
+// export prints the statements that turn the caller's environment into the silo's.
+// Hidden secrets become comments.
 func (a *app) export(vars []sentry.Var, secrets bool) error {
 	var lines strings.Builder
 	kept := map[string]bool{}
@@ -130,7 +138,7 @@ func (a *app) export(vars []sentry.Var, secrets bool) error {
 		switch before, set := a.lookup(v.Name); {
 		case set && before == v.Value, !variable.MatchString(v.Name):
 		case v.Secret && !secrets:
-			fmt.Fprintf(&lines, "# %s is secret: --show-secrets prints it\n", v.Name)
+			fmt.Fprintf(&lines, "# %s is secret: use --show-secrets\n", v.Name)
 		default:
 			fmt.Fprintf(&lines, "export %s=%s\n", v.Name, ui.ShellQuote(v.Value))
 		}
@@ -144,7 +152,7 @@ func (a *app) export(vars []sentry.Var, secrets bool) error {
 	return err
 }
 
-// variable is a name that a shell can give to a variable (POSIX, XBD 3.216).
+// variable matches names that a shell accepts (POSIX, XBD 3.216).
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (a *app) environmentOf(layout *plan.Layout, name string) ([]sentry.Var, error) {

@@ -20,20 +20,24 @@ import (
 
 func (a *app) execCommand() *cli.Command {
 	return &cli.Command{
-		Name: "exec", Category: categoryStart, ArgsUsage: "-- CMD…",
-		Usage: "start the silos, run CMD on this terminal once they are ready, stop them; exit as CMD does",
+		Name: "exec", ArgsUsage: "-- CMD…", Category: categoryStart,
+		Usage: "Start the silos, run a command, and stop them",
+		Description: `exec waits until the silos are ready, runs CMD on this terminal with every address in its environment
+(SILO_URL_CONTROL, …), and exits with its exit code. If the instance already runs, it is used and left
+running.`,
+		UsageText: "silo exec -- pytest tests/hybridcloud\nsilo exec --timeout 5m -- sh -c 'curl $SILO_URL_US/_health/'",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION` on the way up, with exit code 124"},
-			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver and no regions"},
-			&cli.BoolFlag{Name: "demo", Usage: "run the stand-in devserver: needs no file, no Sentry and no account"},
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION` if the silos are not ready, with exit code 124"},
+			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver without regions"},
+			&cli.BoolFlag{Name: "demo", Usage: "run the stand-in devserver, without a topology, Sentry or an account"},
 		},
 		Action: a.exec,
 	}
 }
 
-// watched looks on while a command runs, and tells whether the instance has
-// ended before ctx did.
-type watched func(ctx context.Context, see func(*state.Snapshot)) (ended bool)
+// watchFunc calls see with every snapshot until ctx or the instance ends, and reports
+// whether the instance ended first.
+type watchFunc func(ctx context.Context, see func(*state.Snapshot)) (ended bool)
 
 func (a *app) exec(c *cli.Context) error {
 	if c.Args().First() == "" {
@@ -66,13 +70,13 @@ func (a *app) exec(c *cli.Context) error {
 		}
 	}
 	if v := new(exitStatus); c.Err() != nil && !errors.As(err, &v) {
-		return exitQuietly(exitInterrupted) // whatever the wish to end made fail
+		return exitQuietly(exitInterrupted)
 	}
 	return err
 }
 
-// execInstance is the directory of the instance that CMD is to meet; its
-// topology may be broken while it runs.
+// execInstance returns the directory of the instance. Its topology may be broken if it
+// runs.
 func (a *app) execInstance(c *cli.Context) (*state.Dir, error) {
 	if !c.Bool("demo") {
 		return a.instanceDir(c)
@@ -84,19 +88,19 @@ func (a *app) execInstance(c *cli.Context) (*state.Dir, error) {
 	return state.DirFor(a.lookup, file)
 }
 
-// findCommand refuses a CMD that is not there before silos are started for it.
+// findCommand fails if CMD does not exist, before any silo is started.
 func (a *app) findCommand(c *cli.Context) error {
 	folder, err := a.directory(c)
 	if err != nil {
 		return err
 	}
 	if _, err := proc.Find(c.Args().First(), folder, a.Environ); err != nil {
-		return exitWith(proc.RefusalCode(err), "cannot run "+err.Error()+"; no silo was started for it")
+		return exitWith(proc.RefusalCode(err), "cannot run "+err.Error()+"; no silo was started")
 	}
 	return nil
 }
 
-// execBeside runs CMD beside an instance that runs already, and leaves that running.
+// execBeside runs CMD while an instance already runs, and leaves it running.
 func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
 	client, err := api.Dial(starting, dir)
 	if err != nil {
@@ -108,9 +112,9 @@ func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *sta
 		return err
 	}
 	if mode := c.String("mode"); c.IsSet("mode") && mode != snapshot.Mode {
-		return exitWith(exitConflict, "the instance already runs in mode "+snapshot.Mode, "silo down ends it")
+		return exitWith(exitConflict, "the instance already runs in mode "+snapshot.Mode, "silo down")
 	}
-	a.note(fmt.Sprintf("already running (supervisor pid %d): used as it is, and left running", *snapshot.PID))
+	a.note(fmt.Sprintf("using the running instance (supervisor pid %d), which is left running", *snapshot.PID))
 	if snapshot, err = a.awaitReady(starting, client, nil); err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *sta
 	})
 }
 
-// execWithin makes this process the supervisor for as long as CMD runs.
+// execWithin makes this process the supervisor while CMD runs.
 func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
 	t, err := a.topologyOrDemo(c)
 	if err != nil {
@@ -149,7 +153,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	}
 	in.Down(false)
 	if ctx.Err() != nil {
-		a.note("stopping; once more ends it without grace")
+		a.note("stopping; press Ctrl-C again to kill the silos at once")
 	} else {
 		a.note("stopping")
 	}
@@ -161,8 +165,8 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	return err
 }
 
-// observe looks on at the instance of this process.
-func observe(in *orchestrator.Instance) watched {
+// observe watches the instance of this process.
+func observe(in *orchestrator.Instance) watchFunc {
 	return func(ctx context.Context, see func(*state.Snapshot)) bool {
 		for {
 			snapshot, replaced := in.Next()
@@ -178,9 +182,9 @@ func observe(in *orchestrator.Instance) watched {
 	}
 }
 
-// command runs CMD on this terminal. The first wish to end reaches CMD alone,
-// which may be a shell that lives through it; the second one ends it.
-func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, watch watched) error {
+// command runs CMD on this terminal. The first interrupt reaches only CMD, which may be
+// a shell that ignores it. The second one kills CMD.
+func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, watch watchFunc) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -196,43 +200,42 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snaps
 		case <-ctx.Done():
 		}
 	}()
-	looking := make(chan struct{})
-	go func() { defer close(looking); a.sayFailures(ctx, watch) }()
+	watching := make(chan struct{})
+	go func() { defer close(watching); a.warnOfFailures(ctx, watch) }()
 	code, err := proc.Foreground(ctx, c.Args().Slice(), folder, execEnviron(a.Environ, dir, snapshot), a.Stdin, a.Stdout, a.Stderr)
 	cancel()
-	<-looking
+	<-watching
 	if err != nil {
 		return exitWith(code, err.Error())
 	}
 	return exitQuietly(code)
 }
 
-// sayFailures warns of silos that fail for good while CMD goes on.
-func (a *app) sayFailures(ctx context.Context, watch watched) {
-	said := map[string]bool{}
+// warnOfFailures warns of silos that fail permanently while CMD runs.
+func (a *app) warnOfFailures(ctx context.Context, watch watchFunc) {
+	reported := map[string]bool{}
 	ended := watch(ctx, func(s *state.Snapshot) {
 		_, failed := orchestrator.Outcome(s, nil)
 		for _, silo := range failed {
-			if said[silo.Name] {
+			if reported[silo.Name] {
 				continue
 			}
-			said[silo.Name] = true
-			text := silo.Name + " has failed for good"
+			reported[silo.Name] = true
+			text := silo.Name + " has failed permanently"
 			if silo.Reason != nil {
 				text += ": " + *silo.Reason
 			}
-			a.messages.Warn(text, "silo logs "+silo.Name+" shows all of its output")
+			a.messages.Warn(text, "silo logs "+silo.Name)
 		}
 	})
 	if ended && ctx.Err() == nil {
-		a.messages.Warn("the instance has ended while the command runs")
+		a.messages.Warn("the instance has ended, but the command still runs")
 	}
 }
 
-// execEnviron is the caller's environment with the addresses of all silos, and
-// with the instance's topology, so that silo itself finds it from any directory.
-// CMD is none of the silos: what would make it one, or would end it with them,
-// is not passed on.
+// execEnviron returns the caller's environment with the addresses of all silos, and the
+// topology, so that silo finds it from any directory. Variables that belong to a silo
+// are removed: otherwise cleanup would kill CMD with the silos.
 func execEnviron(base []string, dir *state.Dir, s *state.Snapshot) []string {
 	env := slices.DeleteFunc(slices.Clone(base), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

@@ -23,14 +23,20 @@ import (
 
 func (a *app) logsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "logs", Category: categoryLook, Usage: "show what silos wrote, running or not", ArgsUsage: "[SILO…]",
+		Name: "logs", ArgsUsage: "[SILO…]", Category: categoryLook,
+		Usage: "Show the output of silos, running or not",
+		Description: `logs prints the recorded output of all silos, or of the named ones, in the order of arrival and across
+rotated files. To name a topology use --file, because -f means --follow here.`,
+		UsageText: `silo logs us -f
+silo logs -n 50 --timestamps
+silo logs --since 10m --grep Traceback`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is written from now on"},
-			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "all", Usage: "the last `N` lines of each silo"},
-			&cli.StringFlag{Name: "since", Usage: "lines that arrived since `TIME`: a duration back from now, or RFC 3339"},
-			&cli.StringFlag{Name: "grep", Usage: "lines that match the regular expression `RE`"},
-			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "when each line arrived"},
-			&cli.BoolFlag{Name: "no-prefix", Usage: "leave the silo's name out"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "keep printing new lines"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "all", Usage: "print the last `N` lines of each silo"},
+			&cli.StringFlag{Name: "since", Usage: "print lines that arrived since `TIME`: a duration before now, or RFC 3339"},
+			&cli.StringFlag{Name: "grep", Usage: "print lines that match the regular expression `RE`"},
+			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "print when each line arrived"},
+			&cli.BoolFlag{Name: "no-prefix", Usage: "omit the name of the silo"},
 		},
 		Action: a.logs,
 	}
@@ -54,34 +60,34 @@ func (a *app) logs(c *cli.Context) error {
 	if len(query.Silos) == 0 {
 		query.Silos = known
 	}
-	if err := a.neverLogged(c, dir); err != nil {
+	if err := a.checkLogged(c, dir); err != nil {
 		return err
 	}
 	if _, never := dir.Last(); query.Follow && never == nil && !dir.Running() {
-		a.note("nothing is running; what silo up starts will be shown")
+		a.note("nothing is running; waiting for silo up")
 	}
-	ctx, enough := a.results.CancelWhenClosed(c.Context)
-	defer enough()
+	ctx, cancel := a.results.CancelWhenClosed(c.Context)
+	defer cancel()
 	err = logs.Read(ctx, dir.Logs(), query, a.lineWriter(c, query.Silos))
 	if a.results.ReaderClosed() || errors.Is(err, context.Canceled) && query.Follow {
-		return nil // the user has read enough
+		return nil
 	}
 	return err
 }
 
-// neverLogged tells of an instance that has not run. Who follows waits for it to.
-func (a *app) neverLogged(c *cli.Context, dir *state.Dir) error {
+// checkLogged fails if the instance has never run, unless --follow waits for it.
+func (a *app) checkLogged(c *cli.Context, dir *state.Dir) error {
 	_, never := dir.Last()
 	switch {
 	case len(logs.Silos(dir.Logs())) > 0 || !errors.Is(never, fs.ErrNotExist) || dir.Running():
 		return nil
-	case nowhere(dir):
-		return exitWith(exitStopped, "there are no logs, and "+noTopology(dir), "silo init writes one")
+	case isMissing(dir):
+		return exitWith(exitStopped, "there are no logs, and "+noTopology(dir), "silo init")
 	case c.Bool("follow"):
-		a.note("nothing has run yet; what silo up starts will be shown")
+		a.note("nothing has run yet; waiting for silo up")
 		return nil
 	}
-	return exitWith(exitStopped, "there are no logs: nothing has run yet", "silo up starts it")
+	return exitWith(exitStopped, "there are no logs: nothing has run yet", "silo up")
 }
 
 func (a *app) query(c *cli.Context) (logs.Query, error) {
@@ -93,7 +99,7 @@ func (a *app) query(c *cli.Context) (logs.Query, error) {
 		if back, err := time.ParseDuration(since); err == nil {
 			q.Since = time.Now().Add(-back.Abs())
 		} else if q.Since, err = time.Parse(time.RFC3339, since); err != nil {
-			return q, &usageError{text: fmt.Sprintf("--since %q is no time", since), hint: "write 10m, or 2026-01-31T12:00:00Z"}
+			return q, &usageError{text: fmt.Sprintf("--since %q is not a time", since), hint: "--since 10m, or --since 2026-01-31T12:00:00Z"}
 		}
 	}
 	if expression := c.String("grep"); expression != "" {
@@ -106,8 +112,8 @@ func (a *app) query(c *cli.Context) (logs.Query, error) {
 	return q, nil
 }
 
-// logged are the silos that have logs or are in the topology, in the order of
-// the topology.
+// logged returns the silos that have logs or are in the topology, in the topology's
+// order.
 func (a *app) logged(dir, file string) []string {
 	var names []string
 	if t, err := topology.Load(file, a.lookup); err == nil {
@@ -118,7 +124,7 @@ func (a *app) logged(dir, file string) []string {
 	return logs.Known(dir, names)
 }
 
-// lineWriter prints lines as the flags say.
+// lineWriter returns a function that prints a line in the form of the flags.
 func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 	if c.Bool("json") {
 		lines := json.NewEncoder(a.Stdout)
@@ -127,16 +133,16 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 			return lines.Encode(api.NewLogLine(l, ui.StripEscapes))
 		}
 	}
-	open := "" // the silo whose line is not finished yet
+	open := "" // the silo whose line is incomplete
 	return func(l logs.Line) error {
 		var b strings.Builder
-		goesOn := open == l.Silo
+		continues := open == l.Silo
 		open = ""
 		if l.Partial {
 			open = l.Silo
 		}
 		text := a.results.SanitizeLine(l.Text)
-		if goesOn {
+		if continues {
 			b.Write(text)
 			return a.writeLine(&b, l)
 		}
@@ -151,7 +157,7 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 	}
 }
 
-// writeLine prints a line, or the piece of one that goes on.
+// writeLine prints a line, or a part of one.
 func (a *app) writeLine(b *strings.Builder, l logs.Line) error {
 	if !l.Partial {
 		b.WriteByte('\n')

@@ -13,7 +13,13 @@ import (
 )
 
 func (a *app) lsCommand() *cli.Command {
-	return &cli.Command{Name: "ls", Category: categoryMachine, Usage: "list all instances on this machine", Action: a.ls}
+	return &cli.Command{
+		Name: "ls", Category: categoryMachine,
+		Usage:       "List all instances on this machine",
+		Description: "ls lists the instances of this user, running or not, with their topology files.",
+		UsageText:   "silo ls\nsilo ls --json",
+		Action:      a.ls,
+	}
 }
 
 func (a *app) ls(c *cli.Context) error {
@@ -24,43 +30,44 @@ func (a *app) ls(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	silent := a.silent(c.Context, instances)
+	hung := a.hungInstances(c.Context, instances)
 	if c.Bool("json") {
 		if instances == nil {
 			instances = []state.Snapshot{}
 		}
 		for i, s := range instances {
-			if silent[s.File] {
+			if hung[s.File] {
 				instances[i].Reason = new(api.ErrUnresponsive.Error())
 			}
 		}
 		return writeJSON(a.Stdout, instances)
 	}
-	a.results.Instances(instances, silent)
+	a.results.Instances(instances, hung)
 	for _, s := range instances {
-		if !silent[s.File] {
+		if !hung[s.File] {
 			continue
 		}
 		hints := a.classify(api.ErrHung).Hints[:1]
 		if dir, err := state.DirFor(a.lookup, s.File); err == nil {
-			hints = append(hints, a.commandForDir(dir, false)+" down ends it")
+			hints = append(hints, a.commandForDir(dir, false)+" down")
 		}
 		a.messages.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
 	}
 	return nil
 }
 
-// answerBound is how long a list waits for supervisors to answer: all at once.
-const answerBound = time.Second
+// answerTimeout is how long ls waits for all supervisors, which it asks in parallel.
+const answerTimeout = time.Second
 
-// silent are the instances, by their files, whose supervisors hold their locks and do
-// not answer: their snapshots tell of the time before that.
-func (a *app) silent(ctx context.Context, instances []state.Snapshot) map[string]bool {
-	ctx, cancel := context.WithTimeout(ctx, answerBound)
+// hungInstances returns the instances, by file, whose supervisors do not answer. Their
+// snapshots are out of date.
+func (a *app) hungInstances(ctx context.Context, instances []state.Snapshot) map[string]bool {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	mute := make([]bool, len(instances))
+	hung := map[string]bool{}
+	var mu sync.Mutex // guards hung
 	var asked sync.WaitGroup
-	for i, s := range instances {
+	for _, s := range instances {
 		if s.State == state.InstanceStopped {
 			continue
 		}
@@ -73,15 +80,13 @@ func (a *app) silent(ctx context.Context, instances []state.Snapshot) map[string
 			if err == nil {
 				client.Close()
 			}
-			mute[i] = err != nil && !errors.Is(err, api.ErrNotRunning) && !errors.Is(err, context.Canceled)
+			if err != nil && !errors.Is(err, api.ErrNotRunning) && !errors.Is(err, context.Canceled) {
+				mu.Lock()
+				hung[s.File] = true
+				mu.Unlock()
+			}
 		})
 	}
 	asked.Wait()
-	silent := map[string]bool{}
-	for i, s := range instances {
-		if mute[i] {
-			silent[s.File] = true
-		}
-	}
-	return silent
+	return hung
 }

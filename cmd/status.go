@@ -21,9 +21,12 @@ import (
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name: "status", Category: categoryLook,
-		Usage: "show every silo: state, address, process; exit 0 when all are ready, 3 when not, 4 when nothing runs",
+		Usage: "Show the state, address and process of every silo",
+		Description: `status asks the supervisor, which probes every silo once. If nothing runs, it shows the last run, or what
+the topology describes. It exits with 0 if all silos are ready, 3 if not, and 4 if nothing runs.`,
+		UsageText: "silo status\nsilo status --watch\nsilo status --json",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on showing what changes"},
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "keep the table up to date until Ctrl-C"},
 		},
 		Action: a.status,
 	}
@@ -37,12 +40,12 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil && !errors.Is(err, topology.ErrNotFound) {
 		return err
 	}
-	if err != nil { // there is no instance to speak of, and that is what is said
+	if err != nil { // neither an instance nor a topology
 		nothing := &state.Snapshot{SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, Silos: []state.Silo{}}
-		return a.nothing(c, nothing, "there is no silo.toml here or above", "silo init writes one", "silo up --demo needs none")
+		return a.nothingRuns(c, nothing, "there is no silo.toml in this directory or above", "silo init", "silo up --demo, which needs no topology")
 	}
-	if nowhere(dir) {
-		return a.nothing(c, a.never(dir), noTopology(dir), "silo init writes one")
+	if isMissing(dir) {
+		return a.nothingRuns(c, a.plannedSnapshot(dir), noTopology(dir), "silo init")
 	}
 	if c.Bool("watch") {
 		return a.watchStatus(c, dir)
@@ -51,7 +54,7 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.unknown(c, dir, snapshot); err != nil {
+	if err := a.checkKnown(c, dir, snapshot); err != nil {
 		return err
 	}
 	if err := a.showStatus(c, snapshot); err != nil {
@@ -60,9 +63,9 @@ func (a *app) status(c *cli.Context) error {
 	return exitQuietly(statusCode(snapshot))
 }
 
-// unknown tells of an instance that has never run and of whose topology nothing can be
-// said. A program gets the object that it expects.
-func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
+// checkKnown fails if the instance has never run and its topology cannot be loaded. With
+// --json it never fails, so that programs get an object.
+func (a *app) checkKnown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
 	if c.Bool("json") || len(s.Silos) > 0 || s.State != state.InstanceStopped {
 		return nil
 	}
@@ -79,9 +82,9 @@ func (a *app) unknown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
 	return v
 }
 
-// nothing tells that there is neither an instance nor a topology to make one of.
-// A program gets the object that it expects.
-func (a *app) nothing(c *cli.Context, object any, text string, hints ...string) error {
+// nothingRuns reports that there is neither an instance nor a topology. With --json it
+// prints object.
+func (a *app) nothingRuns(c *cli.Context, object any, text string, hints ...string) error {
 	if c.Bool("json") {
 		return errors.Join(writeJSON(a.Stdout, object), exitQuietly(exitStopped))
 	}
@@ -90,15 +93,14 @@ func (a *app) nothing(c *cli.Context, object any, text string, hints ...string) 
 
 func noTopology(dir *state.Dir) string { return "there is no topology at " + dir.Topology }
 
-// nowhere tells whether an instance has no topology and has left nothing that
-// could be spoken of in its place.
-func nowhere(dir *state.Dir) bool {
+// isMissing reports whether an instance has neither a topology nor a recorded run.
+func isMissing(dir *state.Dir) bool {
 	_, err := os.Stat(dir.Topology)
 	_, never := dir.Last()
 	return errors.Is(err, fs.ErrNotExist) && errors.Is(never, fs.ErrNotExist) && !dir.Running()
 }
 
-// statusCode is what `status` exits with.
+// statusCode returns the exit code of `status`.
 func statusCode(s *state.Snapshot) int {
 	switch {
 	case s.State == state.InstanceStopped:
@@ -110,8 +112,8 @@ func statusCode(s *state.Snapshot) int {
 	return exitDone
 }
 
-// current is the freshest snapshot there is: the supervisor's after a look at
-// every silo, else the last one saved, else what the topology promises.
+// current returns the snapshot of the supervisor, which probes every silo. If nothing
+// runs, it returns the last saved one, or one made from the topology.
 func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	client, err := api.Dial(c.Context, dir)
 	if err == nil {
@@ -126,20 +128,20 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	}
 	last, err := dir.Last()
 	if err != nil {
-		return a.never(dir), nil
+		return a.plannedSnapshot(dir), nil
 	}
 	return last.AsFound(), nil
 }
 
-// never is the snapshot of an instance that has not run yet.
-func (a *app) never(dir *state.Dir) *state.Snapshot {
+// plannedSnapshot returns a snapshot of an instance that has never run.
+func (a *app) plannedSnapshot(dir *state.Dir) *state.Snapshot {
 	s := &state.Snapshot{
 		SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, File: dir.Topology,
 		Mode: "silos", Silos: []state.Silo{},
 	}
 	t, err := topology.Load(dir.Topology, a.lookup)
 	if err != nil {
-		return s // a broken topology is what `up` speaks of
+		return s // `up` reports a broken topology
 	}
 	s.Name, s.Provider, s.Dialect = t.Name, t.Tunnels.Provider, t.Sentry.Dialect
 	s.Config.Path, s.Managed = t.Sentry.Config, &t.Sentry.Managed
@@ -164,7 +166,7 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 		broken = a.brokenConfig(s.Config.Path)
 	}
 	if broken != nil {
-		shown.Config.InStep = nil // more than that is said of it below
+		shown.Config.InStep = nil // the warning below has more details
 	}
 	a.results.Status(shown)
 	if s.Found != "" && a.results.Terminal() {
@@ -174,16 +176,16 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	case broken != nil:
 		a.messages.Warn(broken.Text, broken.Hints...)
 	case outOfStep && !a.results.Terminal():
-		a.messages.Warn(s.Config.Path+" is out of step", "silo up writes it again")
+		a.messages.Warn(s.Config.Path+" is out of step", "silo up")
 	}
-	if !a.results.Terminal() { // which has it below the table
-		a.sayLeft(s)
+	if !a.results.Terminal() { // there, the table includes it
+		a.warnKilled(s)
 	}
 	return nil
 }
 
-// sayLeft warns of an instance that was not ended by silo.
-func (a *app) sayLeft(s *state.Snapshot) {
+// warnKilled warns if the supervisor of the last run was killed.
+func (a *app) warnKilled(s *state.Snapshot) {
 	if s.Reason != nil {
 		a.messages.Warn(*s.Reason, ui.CleanupHint)
 	}
@@ -197,8 +199,8 @@ func writeJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// watchStatus shows the table anew after each change, until the user or the
-// instance has ended. As JSON it is one snapshot a line.
+// watchStatus updates the table after each change until the user interrupts or the
+// instance ends. With --json it prints one snapshot per line.
 func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	client, err := api.Dial(c.Context, dir)
 	if errors.Is(err, api.ErrNotRunning) {
@@ -215,23 +217,23 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	var last *state.Snapshot
 	lines := json.NewEncoder(a.Stdout)
 	screen := a.results.Watch()
-	ctx, enough := a.results.CancelWhenClosed(c.Context)
-	defer enough()
-	var lost error
+	ctx, cancel := a.results.CancelWhenClosed(c.Context)
+	defer cancel()
+	var writeErr error
 	err = watchWith(ctx, client, func(u api.Update) bool {
 		last = u.Snapshot
 		if c.Bool("json") {
-			lost = lines.Encode(u.Snapshot)
-			return lost == nil
+			writeErr = lines.Encode(u.Snapshot)
+			return writeErr == nil
 		}
 		screen.Update(*u.Snapshot)
 		return a.results.WriteError() == nil
 	}, screen)
 	switch {
 	case errors.Is(err, context.Canceled), a.results.ReaderClosed():
-		return nil // the user has seen enough
-	case lost != nil:
-		return lost
+		return nil
+	case writeErr != nil:
+		return writeErr
 	}
 	if errors.Is(err, api.ErrNotRunning) && last != nil {
 		return exitQuietly(exitStopped)
@@ -239,11 +241,11 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	return err
 }
 
-// watchWith is client.Watch, where times that a screen shows run on between two
-// changes. It is this side's own clock that moves them: the supervisor sleeps.
+// watchWith is client.Watch that also redraws the screen every second while it shows
+// elapsed times: the supervisor sends only changes.
 func watchWith(ctx context.Context, client *api.Client, see func(api.Update) bool, screen *ui.Watch) error {
-	ctx, leave := context.WithCancel(ctx)
-	defer leave()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	updates, ended := make(chan api.Update), make(chan struct{})
 	var end error
 	go func() {
@@ -267,7 +269,7 @@ func watchWith(ctx context.Context, client *api.Client, see func(api.Update) boo
 		select {
 		case u := <-updates:
 			if !see(u) {
-				leave()
+				cancel()
 				<-ended
 				return nil
 			}

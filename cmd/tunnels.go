@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -18,10 +19,13 @@ import (
 func (a *app) tunnelsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "tunnels", Category: categoryLook,
-		Usage: "show each silo's tunnel, or print the region config that matches them",
+		Usage: "Show the tunnels, or export their addresses",
+		Description: `tunnels shows the address and state of each silo's tunnel. With --format it prints the addresses in
+another form: those of the running instance, or those that silo up would use.`,
+		UsageText: "silo tunnels\nsilo tunnels --print-config\nsilo tunnels --format ngrok-v3 > ngrok.yml",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "print-config", Usage: "print the region config, exactly as written"},
-			&cli.StringFlag{Name: "format", Value: "sentry", Usage: "print it as `FORMAT`: sentry, ngrok-v2, ngrok-v3, env or json"},
+			&cli.BoolFlag{Name: "print-config", Usage: "print the region config without its marker lines"},
+			&cli.StringFlag{Name: "format", Value: "sentry", Usage: "print as `FORMAT`: sentry, ngrok-v2, ngrok-v3, env or json"},
 		},
 		Action: a.tunnels,
 	}
@@ -63,21 +67,24 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if nowhere(dir) {
-		return a.nothing(c, addresses{}, noTopology(dir), "silo init writes one")
+	if isMissing(dir) {
+		return a.nothingRuns(c, addresses{}, noTopology(dir), "silo init")
 	}
 	snapshot, err := a.current(c, dir)
 	if err != nil {
 		return err
 	}
-	if err := a.unknown(c, dir, snapshot); err != nil {
+	if err := a.checkKnown(c, dir, snapshot); err != nil {
 		return err
 	}
 	if c.Bool("json") {
 		err = writeJSON(a.Stdout, addressesOf(snapshot))
 	} else {
+		if snapshot.State == state.InstanceStopped && snapshot.PID == nil && slices.ContainsFunc(snapshot.Silos, func(s state.Silo) bool { return s.URL != "" }) {
+			a.note("nothing is running; these are the addresses of the last run")
+		}
 		a.results.Tunnels(*snapshot)
-		a.sayLeft(snapshot)
+		a.warnKilled(snapshot)
 	}
 	if err == nil && snapshot.State == state.InstanceStopped {
 		return exitQuietly(exitStopped)
@@ -85,7 +92,7 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	return err
 }
 
-// address is one silo's, as `tunnels` prints it for programs.
+// address is the address of a silo as --json prints it.
 type address struct {
 	Name     string        `json:"name"`
 	Mode     state.Mode    `json:"mode"`
@@ -100,7 +107,7 @@ type address struct {
 
 type addresses []address
 
-// MarshalJSON has null for what is not known, as a snapshot has.
+// MarshalJSON prints unknown values as null, as in a snapshot.
 func (a addresses) MarshalJSON() ([]byte, error) { return state.MarshalWithNulls([]address(a)) }
 
 func addressesOf(s *state.Snapshot) addresses {
@@ -157,14 +164,14 @@ func (a *app) printVariables(all addresses) error {
 	return nil
 }
 
-// printAgentConfig prints the tunnels as a file for the ngrok agent, with the
-// options that the topology gives them.
+// printAgentConfig prints a configuration file for the ngrok agent, with the tunnel
+// options of the topology.
 func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
 	list := make([]scaffold.AgentTunnel, len(all))
 	for i, one := range all {
 		domain, _ := strings.CutPrefix(one.URL, "https://")
 		if domain == one.URL {
-			domain = "" // a loopback address is no domain: the agent is to make one up
+			domain = "" // a loopback address: the agent chooses a domain
 		}
 		list[i] = scaffold.AgentTunnel{Name: one.Name, Domain: domain, Port: one.Port}
 	}
@@ -179,9 +186,8 @@ func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
 	return err
 }
 
-// addOptions fills in what a snapshot does not tell of tunnels. The demo has no
-// options; of any other instance a file without them could open its silos to the
-// world.
+// addOptions sets the tunnel options of the topology, which a snapshot does not have.
+// Without them, the file could expose the silos to the internet. The demo has none.
 func (a *app) addOptions(c *cli.Context, list []scaffold.AgentTunnel) error {
 	file, err := a.topologyPath(c)
 	if errors.Is(err, topology.ErrNotFound) {
