@@ -3,25 +3,27 @@ package proxy
 import (
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	dialTimeout       = 5 * time.Second
-	idleHTTP2Timeout  = time.Second
-	maxResponseHeader = 1 << 20 // bytes
+	dialTimeout         = 5 * time.Second
+	idleUpstreamTimeout = time.Second
+	maxIdlePerSilo      = 256
+	maxResponseHeader   = 1 << 20 // bytes
 )
 
 // upstream is the RoundTripper for requests to a silo.
 //
-// Each HTTP/1.1 request gets a connection of its own, which costs next to nothing on
-// loopback. On a reused one, net/http may take bytes that arrived unasked for the
-// next response, and a request may meet the silo's close: uWSGI, which runs a Sentry
-// devserver, closes each connection after one response without announcing it.
+// A request that may not be sent twice gets a connection of its own: uWSGI, which runs
+// a Sentry devserver, closes each connection after one response without announcing it,
+// and net/http cannot repeat a POST that meets this close.
 type upstream struct {
-	http1 *http.Transport
+	fresh *http.Transport // HTTP/1.1, one connection for each request
+	kept  *http.Transport // HTTP/1.1 with keep-alive, for requests that may be sent twice
 	http2 *http.Transport // nil for a gateway
 
 	mu    sync.Mutex     // guards major
@@ -29,10 +31,11 @@ type upstream struct {
 }
 
 func newUpstream(options Options) *upstream {
-	u := &upstream{http1: newTransport(options), major: map[string]int{}}
-	u.http1.DisableKeepAlives = true
+	u := &upstream{fresh: newTransport(options), kept: newTransport(options), major: map[string]int{}}
+	u.fresh.DisableKeepAlives = true
+	u.kept.MaxIdleConnsPerHost = maxIdlePerSilo
 	if options.Gateway != nil {
-		u.http1.Proxy = http.ProxyFromEnvironment // the target may be anywhere
+		u.fresh.Proxy = http.ProxyFromEnvironment // the target may be anywhere
 		return u
 	}
 	u.http2 = newTransport(options)
@@ -44,7 +47,7 @@ func newUpstream(options Options) *upstream {
 func newTransport(options Options) *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		IdleConnTimeout:        idleHTTP2Timeout,
+		IdleConnTimeout:        idleUpstreamTimeout,
 		ResponseHeaderTimeout:  options.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
@@ -57,7 +60,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	host := r.URL.Host
 	switch {
 	case u.http2 == nil || r.Header.Get("Upgrade") != "":
-		return u.http1.RoundTrip(r)
+		return u.fresh.RoundTrip(r)
 	case isGRPC(r) || u.speaks(host) == 2:
 		response, err := u.http2.RoundTrip(r)
 		if err != nil && r.Context().Err() == nil {
@@ -65,7 +68,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return response, err
 	}
-	response, err := u.http1.RoundTrip(r)
+	response, err := u.roundTrip1(r)
 	switch {
 	case err == nil:
 		u.setVersion(host, 1)
@@ -77,6 +80,24 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return response, err
+}
+
+// roundTrip1 sends a request by HTTP/1.1, on an idle connection if it may be sent twice.
+func (u *upstream) roundTrip1(r *http.Request) (*http.Response, error) {
+	if !repeatable(r) {
+		return u.fresh.RoundTrip(r)
+	}
+	trace := &httptrace.ClientTrace{GotConn: dropUnsolicited} // not shared: WithClientTrace changes it
+	return u.kept.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+}
+
+// dropUnsolicited closes an idle connection on which something has arrived: net/http
+// could take it for the response to the next request. Nothing has been written then, so
+// the transport repeats the request on another connection.
+func dropUnsolicited(got httptrace.GotConnInfo) {
+	if got.Reused && !silent(got.Conn) {
+		_ = got.Conn.Close()
+	}
 }
 
 func (u *upstream) speaks(host string) int {
@@ -92,6 +113,7 @@ func (u *upstream) setVersion(host string, major int) {
 }
 
 func (u *upstream) closeIdle() {
+	u.kept.CloseIdleConnections()
 	if u.http2 != nil {
 		u.http2.CloseIdleConnections()
 	}
