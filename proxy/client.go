@@ -23,7 +23,7 @@ type clientWriter struct {
 func newClientWriter(w http.ResponseWriter, r *http.Request) *clientWriter {
 	c := &clientWriter{ResponseWriter: w, request: r}
 	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
-		c.body = &requestBody{ReadCloser: r.Body}
+		c.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1}
 	}
 	return c
 }
@@ -111,15 +111,23 @@ func (c *upgradedConn) CloseWrite() error {
 type requestBody struct {
 	io.ReadCloser
 
-	eof atomic.Bool
+	http1 bool
+	eof   atomic.Bool
 }
 
-// Read returns a *FaultError if the client's framing of the body is wrong.
+// errDisconnected is the error of a body whose client has gone.
+var errDisconnected = errors.New("the client disconnected")
+
+// Read returns a *FaultError if the client's chunks are malformed. HTTP/1.1 cancels the
+// request's context before a Read fails because the client has gone; HTTP/2 does so
+// after it, and has no chunks.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
 		b.eof.Store(true)
+	case err != nil && !b.http1:
+		err = errDisconnected
 	case err != nil:
 		err = &FaultError{Fault: Malformed, Detail: "the request's body is malformed: " + err.Error()}
 	}

@@ -73,7 +73,7 @@ type errorPage struct {
 func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	if fault, ok := errors.AsType[*FaultError](context.Cause(r.Context())); ok {
 		err = fault // the client still waits
-	} else if r.Context().Err() != nil {
+	} else if r.Context().Err() != nil || errors.Is(err, errDisconnected) {
 		panic(http.ErrAbortHandler) // the client has gone, or Serve ends
 	}
 	content := p.explain(err)

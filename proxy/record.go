@@ -65,9 +65,8 @@ func (p *Proxy) record(client *clientWriter, r *http.Request) {
 // recorder records one exchange as it passes. It is the response's ResponseWriter and
 // reads along with the request's body.
 //
-// Headers are not copied. The server makes those of a request afresh, and ReverseProxy
-// clones what it sends on. Those of the response belong to the handler, and nothing
-// changes them after it.
+// It keeps the request's header map itself: the server makes one for each request, and
+// ReverseProxy sends a clone.
 type recorder struct {
 	*clientWriter
 	traffic.Exchange
@@ -228,8 +227,8 @@ func (w *recorder) failure(ctx context.Context) string {
 		return "silo's proxy failed; its log has the stack"
 	case errors.Is(context.Cause(ctx), errClosing):
 		return errClosing.Error()
-	case w.writeErr != nil, ctx.Err() != nil:
-		return "the client disconnected"
+	case w.writeErr != nil, ctx.Err() != nil, w.requestBody != nil && w.requestBody.disconnected():
+		return errDisconnected.Error()
 	}
 	return "silo " + w.Silo + " broke off within its answer"
 }
@@ -345,7 +344,7 @@ type recordedBody struct {
 
 	mu      sync.Mutex // guards all below: a Read may outlive the handler (go.dev/issue/46866)
 	capture bodyCapture
-	ended   bool // it has been read to its end
+	err     error // of the last Read
 	stopped bool
 }
 
@@ -355,9 +354,15 @@ func (b *recordedBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	if !b.stopped {
 		b.capture.add(p[:n])
-		b.ended = errors.Is(err, io.EOF)
+		b.err = err
 	}
 	return n, err
+}
+
+func (b *recordedBody) disconnected() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return errors.Is(b.err, errDisconnected)
 }
 
 // stop returns what has been captured. Later reads are not recorded.
@@ -365,5 +370,5 @@ func (b *recordedBody) stop() (capture bodyCapture, ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	return b.capture, b.ended
+	return b.capture, errors.Is(b.err, io.EOF)
 }

@@ -229,6 +229,39 @@ func TestRecordsAClientThatDisconnects(t *testing.T) {
 	}
 }
 
+func TestRecordsAnHTTP2ClientThatResetsItsUpload(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		arrived := make(chan struct{}, 1)
+		target := silo(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadFull(r.Body, make([]byte, len("some")))
+			arrived <- struct{}{}
+			_, _ = io.Copy(io.Discard, r.Body)
+		})
+		e := record(t, proxy.Options{Target: target}, func(edge string) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			body, sender := io.Pipe()
+			request := newRequest(t, http.MethodPost, "http://"+edge, body).WithContext(ctx)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if response, err := clientSpeaking(t, protocols(false, true)).Do(request); err == nil {
+					_ = response.Body.Close()
+				}
+			}()
+			_, _ = io.WriteString(sender, "some")
+			waittest.Receive(t, arrived, "the request")
+			cancel()
+			waittest.Receive(t, done, "the client's end")
+			_ = sender.Close()
+		})
+		if e.State != traffic.Broken || *e.Error != "the client disconnected" || e.Status != 0 || string(e.Request.Body) != "some" || !e.Request.Truncated {
+			t.Fatalf("got %+v", e)
+		}
+	}
+}
+
 // Recording a stream does not delay it.
 func TestRecordsAStream(t *testing.T) {
 	t.Parallel()
