@@ -22,7 +22,7 @@ real-sentry: # REAL_SENTRY_DIR=… [VERSION=23.7.1]: all releases there, or thos
 nightly:
 	go test -race -run TestStep ./orchestrator -rapid.checks=20000
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology
-	go test -run '^$$' -fuzz FuzzPlace -fuzztime 60s ./sentry
+	go test -run '^$$' -fuzz FuzzInsertBlock -fuzztime 60s ./sentry
 	go test -run '^$$' -fuzz FuzzRequest -fuzztime 60s ./api
 	go test -run '^$$' -fuzz FuzzMaskJSON -fuzztime 60s ./traffic
 	CHAOS_ROUNDS=500 go test -count=1 -run TestChaos -timeout 30m -v .

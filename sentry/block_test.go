@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 func named(t *testing.T, name string) Dialect {
 	t.Helper()
@@ -32,7 +32,7 @@ func TestRenderGolden(t *testing.T) {
 			var input struct {
 				Config
 				Dialect string
-				Seen    bool // the Sentry itself, and not its release alone
+				Seen    bool // the Sentry itself was found, not only its release
 			}
 			if err := json.Unmarshal([]byte(golden[0].text), &input); err != nil {
 				t.Fatal(err)
@@ -86,7 +86,7 @@ func TestRenderRefuses(t *testing.T) {
 	}
 }
 
-func TestBeatSuffixTellsInstancesApart(t *testing.T) {
+func TestBeatSuffixIsUnique(t *testing.T) {
 	t.Parallel()
 	one := Config{Instance: "acme", File: "/a/silo.toml"}.beatSuffix()
 	two := Config{Instance: "acme", File: "/b/silo.toml"}.beatSuffix()

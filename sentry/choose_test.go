@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// plant writes files below dir; a name that ends in "*" is executable.
-func plant(t testing.TB, dir string, files map[string]string) {
+// writeTree writes files below dir. A name that ends in "*" is executable.
+func writeTree(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
 		mode := os.FileMode(0o644)
@@ -30,9 +30,9 @@ func plant(t testing.TB, dir string, files map[string]string) {
 	}
 }
 
-// A fixture says what is wanted: a dialect's name or none, and behind it what
-// the tree says for itself, as the mode of regions and the settings of a fallback.
-func TestMarks(t *testing.T) {
+// TestDetect reads golden files whose first part is the expected result: the name of
+// the dialect or none, then the traits of the source, such as the mode of regions.
+func TestDetect(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/detect/*.golden")
 	if err != nil || len(files) == 0 {
@@ -43,7 +43,7 @@ func TestMarks(t *testing.T) {
 		_, parts := readParts(t, file)
 		dir, want := t.TempDir(), strings.Fields(parts[0].text)
 		for _, p := range parts[1:] {
-			plant(t, dir, map[string]string{p.name: p.text})
+			writeTree(t, dir, map[string]string{p.name: p.text})
 		}
 		d, found, ok := newSourceTree(dir).dialect()
 		got := []string{"none"}
@@ -77,7 +77,7 @@ const (
 	region2371 = "from pydantic.tools import parse_obj_as\nsnowflake_id: int\n"
 )
 
-// site is where the Sentry of a test lies in a virtual environment.
+// site is the site-packages directory of the virtual environments in these tests.
 const site = "lib/python3.8/site-packages/"
 
 func TestChooseAuto(t *testing.T) {
@@ -141,7 +141,7 @@ func TestChooseAuto(t *testing.T) {
 		},
 		"checkout around dir":           {files: []map[string]string{checkout, {"src/src/x": ""}}, dir: "src/src", dialect: "dict", release: "23.8.0.dev0"},
 		"checkout for a custom program": {files: []map[string]string{checkout}, dir: "src", command: "./run.sh", dialect: "dict", release: "23.8.0.dev0"},
-		"the program beats the checkout, and that is said": {
+		"the program overrides the checkout, with a warning": {
 			files: []map[string]string{wheel, checkout}, dir: "src", path: "venv/bin",
 			dialect: "tuple-id", release: "22.11.0", warning: "not the checkout",
 		},
@@ -162,13 +162,13 @@ func TestChooseAuto(t *testing.T) {
 			for _, files := range c.files {
 				for name, text := range files {
 					if target, isLink := strings.CutPrefix(expand(text), "-> "); isLink {
-						plant(t, dir, map[string]string{filepath.Join(filepath.Dir(name), ".here"): ""})
+						writeTree(t, dir, map[string]string{filepath.Join(filepath.Dir(name), ".here"): ""})
 						if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 							t.Fatal(err)
 						}
 						continue
 					}
-					plant(t, dir, map[string]string{name: expand(text)})
+					writeTree(t, dir, map[string]string{name: expand(text)})
 				}
 			}
 			if c.command == "" {
@@ -181,14 +181,14 @@ func TestChooseAuto(t *testing.T) {
 			for name, value := range c.env {
 				env[name] = expand(value)
 			}
-			look := Finder{
+			finder := Finder{
 				Dir: filepath.Join(dir, c.dir), Command: strings.Fields(expand(c.command)),
 				Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
 				Run: func(_ context.Context, argv []string, _ string) ([]byte, error) {
 					return []byte("sentry, version 23.7.1 (abc)\n"), map[bool]error{false: errors.New("not a sentry")}[filepath.Base(argv[0]) == "sentry"]
 				},
 			}
-			got, err := Choose(t.Context(), "auto", look)
+			got, err := Choose(t.Context(), "auto", finder)
 			if err != nil || got.Dialect.Name != c.dialect || got.Release != c.release {
 				t.Errorf("got %s of %q, %v; want %s of %q", got.Dialect.Name, got.Release, err, c.dialect, c.release)
 			}
@@ -223,8 +223,8 @@ func TestChooseNamed(t *testing.T) {
 	}
 }
 
-// 22.12.0 can be configured, and run as a monolith, but not as silos.
-func TestChooseKnowsABrokenRelease(t *testing.T) {
+// 22.12.0 can be configured and run as a monolith, but not as silos.
+func TestChooseBrokenRelease(t *testing.T) {
 	t.Parallel()
 	got, err := Choose(t.Context(), "22.12.0", Finder{})
 	if err != nil || got.Dialect.Name != "tuple-id" || got.Dialect.Template == named(t, "tuple-id").Template {
@@ -234,16 +234,16 @@ func TestChooseKnowsABrokenRelease(t *testing.T) {
 		t.Error(err)
 	}
 	dir := t.TempDir()
-	plant(t, dir, map[string]string{"src/sentry/types/region.py": region2211, "setup.cfg": "version = 22.12.0"})
+	writeTree(t, dir, map[string]string{"src/sentry/types/region.py": region2211, "setup.cfg": "version = 22.12.0"})
 	found, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
 	if err != nil || !errors.Is(found.Runnable(), ErrBroken) {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
 
-// Something newer than all that is known, by its marks, its version or neither,
-// gets the newest dialect, and a warning.
-func TestChooseTakesTheUnknownForNew(t *testing.T) {
+// A Sentry newer than any known release, by its version or because nothing matches,
+// gets the newest dialect and a warning.
+func TestChooseUnknownIsNewest(t *testing.T) {
 	t.Parallel()
 	cells := map[string]string{"src/sentry/types/cell.py": "load(settings.SENTRY_CELLS)", "src/sentry/conf/types/cell_config.py": "class CellConfig:\n    name: str\n"}
 	for name, files := range map[string]map[string]string{
@@ -252,8 +252,8 @@ func TestChooseTakesTheUnknownForNew(t *testing.T) {
 		"by nothing":                       {"src/sentry/types/cell.py": "load(settings.SENTRY_SHARDS)"},
 	} {
 		dir := t.TempDir()
-		plant(t, dir, cells)
-		plant(t, dir, files)
+		writeTree(t, dir, cells)
+		writeTree(t, dir, files)
 		got, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
 		if err != nil || got.Dialect.Name != "cells-strict" || !strings.Contains(got.Warning, "newer than any known release") {
 			t.Errorf("%s: %s, warning %q, %v", name, got.Dialect.Name, got.Warning, err)
@@ -261,7 +261,7 @@ func TestChooseTakesTheUnknownForNew(t *testing.T) {
 	}
 }
 
-func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
+func TestChooseUnsupported(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, version, problem string }{
 		"before 22.10":              {"subdomain: str", "22.9.0", "older than 22.10.0"},
@@ -269,7 +269,7 @@ func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
 		"neither marks nor version": {"", "", "or incomplete"},
 	} {
 		dir := t.TempDir()
-		plant(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})
+		writeTree(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})
 		got, err := Choose(t.Context(), "auto", Finder{Dir: dir, Env: func(string) (string, bool) { return "", false }})
 		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.problem) || got.Release != c.version || !strings.Contains(got.Found, dir) {
 			t.Errorf("%s: %+v, %v", name, got, err)
@@ -277,26 +277,26 @@ func TestChooseTellsWhatItFoundAndCannotRun(t *testing.T) {
 	}
 }
 
-func TestChooseAsksNoLongerThanItsBound(t *testing.T) {
+func TestChooseVersionTimeout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	plant(t, dir, map[string]string{"sentry*": "#!/bin/bash\n"})
-	look := Finder{Dir: dir, Command: []string{"./sentry", "devserver"}, Env: func(string) (string, bool) { return "", false }}
-	look.Run = func(ctx context.Context, _ []string, _ string) ([]byte, error) {
+	writeTree(t, dir, map[string]string{"sentry*": "#!/bin/bash\n"})
+	finder := Finder{Dir: dir, Command: []string{"./sentry", "devserver"}, Env: func(string) (string, bool) { return "", false }}
+	finder.Run = func(ctx context.Context, _ []string, _ string) ([]byte, error) {
 		if at, ok := ctx.Deadline(); !ok || time.Until(at) > versionLimit {
-			t.Error("no bound on --version")
+			t.Error("--version runs without a deadline")
 		}
 		return nil, fmt.Errorf("exit status 1")
 	}
-	if got, err := Choose(t.Context(), "auto", look); err != nil || !strings.Contains(got.Warning, "exit status 1") {
+	if got, err := Choose(t.Context(), "auto", finder); err != nil || !strings.Contains(got.Warning, "exit status 1") {
 		t.Error(got, err)
 	}
-	look.Run = func(context.Context, []string, string) ([]byte, error) { return nil, context.Canceled }
-	if _, err := Choose(t.Context(), "auto", look); !errors.Is(err, context.Canceled) {
+	finder.Run = func(context.Context, []string, string) ([]byte, error) { return nil, context.Canceled }
+	if _, err := Choose(t.Context(), "auto", finder); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	look.Run = func(context.Context, []string, string) ([]byte, error) { return []byte("hello"), nil }
-	if got, err := Choose(t.Context(), "auto", look); err != nil || !strings.Contains(got.Warning, "prints no release") {
+	finder.Run = func(context.Context, []string, string) ([]byte, error) { return []byte("hello"), nil }
+	if got, err := Choose(t.Context(), "auto", finder); err != nil || !strings.Contains(got.Warning, "prints no release") {
 		t.Error(got, err)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"silo/templates"
 )
 
-func TestSentryOfACommand(t *testing.T) {
+func TestProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	plant(t, dir, map[string]string{
+	writeTree(t, dir, map[string]string{
 		"path/python3*": "", "path/sentry*": "#!/usr/bin/env python3\n",
 		"env/bin/sentry*": "#!/opt/env/bin/python3.8\n", "odd/sentry*": "#!/bin/sh\nexec true\n",
 		"app/.venv/bin/sentry*": "#!/srv/app/.venv/bin/python\n",
@@ -208,7 +208,7 @@ func TestOverlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plant(t, filepath.Dir(path), map[string]string{"sentry.conf.py": string(whole), "config.yml": "a: 1\n"})
+	writeTree(t, filepath.Dir(path), map[string]string{"sentry.conf.py": string(whole), "config.yml": "a: 1\n"})
 	conf, err := Overlay(into, path, Block{text: "NEW = 1\n"})
 	if err != nil || conf != into {
 		t.Fatalf("%s, %v", conf, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// conf is a sentry.conf.py in a directory of its own.
+// conf creates a sentry.conf.py in its own directory.
 func conf(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sentry.conf.py")
@@ -32,7 +32,7 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// only fails where the directory of path holds anything but the given names.
+// only fails the test if the directory of path contains other names than these.
 func only(t *testing.T, path string, names ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -48,7 +48,7 @@ func only(t *testing.T, path string, names ...string) {
 	}
 }
 
-func TestWriteLifeOfAFile(t *testing.T) {
+func TestWriteAndRemove(t *testing.T) {
 	t.Parallel()
 	const first = "from sentry.conf.server import *\nDEBUG = True"
 	path, acme, other := conf(t, first), block(t, "acme", 1), block(t, "other", 2)
@@ -71,7 +71,7 @@ func TestWriteLifeOfAFile(t *testing.T) {
 		t.Errorf("same again: %+v, %v", change, err)
 	}
 	if now, err := os.Stat(path); err != nil || !os.SameFile(before, now) || !now.ModTime().Equal(before.ModTime()) {
-		t.Error("a file in step was touched")
+		t.Error("a file that was up to date was written")
 	}
 	if diff, inStep, err := Diff(path, acme); err != nil || !inStep || diff != "" {
 		t.Error(diff, inStep, err)
@@ -87,7 +87,7 @@ func TestWriteLifeOfAFile(t *testing.T) {
 		t.Error("removed twice", err)
 	}
 	if change, err = Write(t.Context(), path, acme); err != nil || change.Backup != "" || read(t, path+".before-silo") != first {
-		t.Error("the first copy is kept once", change, err)
+		t.Error("the backup was not kept", change, err)
 	}
 	only(t, path, "sentry.conf.py", "sentry.conf.py.before-silo")
 }
@@ -117,7 +117,7 @@ func TestWriteKeepsLinkModeAndOwner(t *testing.T) {
 		t.Fatal(change, err)
 	}
 	if to, err := os.Readlink(link); err != nil || to != target {
-		t.Error("the link is gone", err)
+		t.Error("the link was replaced", err)
 	}
 	for _, path := range []string{target, change.Backup} {
 		now, err := os.Stat(path)
@@ -172,10 +172,10 @@ func TestWriteRefuses(t *testing.T) {
 	only(t, broken, "sentry.conf.py")
 }
 
-func TestWriteLeavesNothingBehindWhenItFails(t *testing.T) {
+func TestWriteCleansUpAfterErrors(t *testing.T) {
 	t.Parallel()
 	path := conf(t, "a = 1\n")
-	blocked := errors.New("no room")
+	blocked := errors.New("disk full")
 	e := fileEdit{path: path, backUp: true, change: func([]byte) ([]byte, error) { return nil, blocked }}
 	if _, _, err := e.run(t.Context()); !errors.Is(err, blocked) {
 		t.Error(err)
@@ -204,7 +204,7 @@ func TestWriteLeavesNothingBehindWhenItFails(t *testing.T) {
 	}
 }
 
-func TestWriteBeginsAnewWhenAnEditorIsFaster(t *testing.T) {
+func TestWriteRetriesAfterAnEdit(t *testing.T) {
 	t.Parallel()
 	for name, save := range map[string]func(path string) error{
 		"in place": func(path string) error { return os.WriteFile(path, []byte("edited = 1\n"), 0o644) },
@@ -229,7 +229,7 @@ func TestWriteBeginsAnewWhenAnEditorIsFaster(t *testing.T) {
 	}
 }
 
-func TestWriteGivesUpOnAFileThatNeverRests(t *testing.T) {
+func TestWriteGivesUpOnConstantEdits(t *testing.T) {
 	t.Parallel()
 	path, b, n := conf(t, ""), block(t, "acme", 1), 0
 	e := fileEdit{path: path, backUp: true, change: func(content []byte) ([]byte, error) { return insertBlock(content, b) }}
@@ -265,7 +265,7 @@ func TestWriteWaitsForTheLock(t *testing.T) {
 	}
 }
 
-func TestWritersSideBySide(t *testing.T) {
+func TestConcurrentWriters(t *testing.T) {
 	t.Parallel()
 	path, want := conf(t, "a = 1\n"), map[string]bool{}
 	var all sync.WaitGroup
@@ -280,14 +280,14 @@ func TestWritersSideBySide(t *testing.T) {
 	}
 	all.Wait()
 	if got := read(t, path); !want[got] {
-		t.Errorf("a mixture: %q", got)
+		t.Errorf("mixed content: %q", got)
 	}
 	only(t, path, "sentry.conf.py", "sentry.conf.py.before-silo")
 }
 
 func BenchmarkChoose(b *testing.B) {
 	dir := b.TempDir()
-	plant(b, dir, map[string]string{
+	writeTree(b, dir, map[string]string{
 		"src/sentry/types/region.py": region2211, "src/sentry/conf/server.py": strings.Repeat("# settings\n", 20000), "setup.cfg": "version = 22.11.0",
 	})
 	for b.Loop() {

@@ -77,8 +77,8 @@ func TestEnvironOfARegion(t *testing.T) {
 	}
 }
 
-// What a dialect presets gives way to whoever says otherwise.
-func TestEnvironKeepsThreadsThatAreWritten(t *testing.T) {
+// The defaults of a dialect do not override other variables.
+func TestEnvironKeepsUWSGIThreads(t *testing.T) {
 	t.Parallel()
 	l := Launch{Mode: "REGION", Silo: topology.Silo{Name: "us", ID: 1}, SentryEnv: map[string]string{"UWSGI_THREADS": "4"}}
 	if got := values(Environ([]string{"UWSGI_THREADS=1"}, l, named(t, "dict")))["UWSGI_THREADS"]; got != "4" {
@@ -86,7 +86,7 @@ func TestEnvironKeepsThreadsThatAreWritten(t *testing.T) {
 	}
 }
 
-// A cell is told its name in the words of its release.
+// A cell gets its name in the variables of its release.
 func TestEnvironOfACell(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"cells-transition", "cells", "cells-strict"} {
@@ -138,7 +138,7 @@ func TestArgv(t *testing.T) {
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestClassifyMode(t *testing.T) {
 	t.Parallel()
 	d := named(t, "tuple-id")
 	for _, c := range []struct {

@@ -25,7 +25,7 @@ func block(t interface{ Fatal(...any) }, instance string, ids ...int) Block {
 	return b
 }
 
-// content draws the bytes of a file as editors and people leave them.
+// content draws the content of a configuration file.
 func content() *rapid.Generator[[]byte] {
 	return rapid.Custom(func(t *rapid.T) []byte {
 		line := rapid.SampledFrom([]string{"", "DEBUG = True", "\tx = 1", "# ünï", "'''", "\r", "a\rb", "\xff\xfe", "\x00", "# >>> other >>>", "x = 1 \\", "  ", "\ufeff"})
@@ -42,7 +42,7 @@ func content() *rapid.Generator[[]byte] {
 	})
 }
 
-func TestPlaceAndTake(t *testing.T) {
+func TestInsertAndRemoveBlock(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		x, one, two := content().Draw(t, "file"), block(t, "acme", 1), block(t, "other\"\n", 2, 3)
@@ -55,13 +55,13 @@ func TestPlaceAndTake(t *testing.T) {
 		}
 		again, err := insertBlock(placed, one)
 		if err != nil || !bytes.Equal(again, placed) {
-			t.Fatalf("a second time: %q, %v", again, err)
+			t.Fatalf("inserted again: %q, %v", again, err)
 		}
 		found, err := parseLayout(placed)
 		if err != nil || found.block != one {
 			t.Fatalf("read back %+v, %v", found, err)
 		}
-		after := content().Draw(t, "written behind")
+		after := content().Draw(t, "after")
 		behind := append(bytes.Clone(placed), after...)
 		replaced, err := insertBlock(behind, two)
 		if err != nil || !bytes.HasPrefix(replaced, x) || !bytes.HasSuffix(replaced, after) {
@@ -86,7 +86,7 @@ func mustInsert(t *rapid.T, x []byte, b Block) []byte {
 	return placed
 }
 
-func TestTakeKeepsLinesApart(t *testing.T) {
+func TestRemoveBlockKeepsLinesApart(t *testing.T) {
 	t.Parallel()
 	placed, err := insertBlock([]byte("a = 1"), block(t, "acme", 1))
 	if err != nil {
@@ -98,7 +98,7 @@ func TestTakeKeepsLinesApart(t *testing.T) {
 	}
 }
 
-func TestPlaceKeepsTheLineEndings(t *testing.T) {
+func TestInsertBlockKeepsLineEndings(t *testing.T) {
 	t.Parallel()
 	placed, err := insertBlock([]byte("a = 1\r\nb = 2"), block(t, "acme", 1))
 	if err != nil || bytes.Count(placed, []byte("\n")) != bytes.Count(placed, []byte("\r\n")) {
@@ -134,7 +134,7 @@ func TestMarkersRefused(t *testing.T) {
 	}
 }
 
-// blocks are one block of each dialect that differs, for one and the same instance.
+// blocks returns the different blocks of all dialects for the same instance.
 func blocks(t interface{ Fatal(...any) }) []Block {
 	var all []Block
 	for _, d := range Dialects() {
@@ -151,9 +151,9 @@ func blocks(t interface{ Fatal(...any) }) []Block {
 	return all
 }
 
-// Whatever stands before and behind a block stays as it is, whichever dialect's
-// block comes and goes; and what was there before silo comes back.
-func FuzzPlace(f *testing.F) {
+// FuzzInsertBlock checks that replacing or removing a block of any dialect changes no
+// other byte of the file.
+func FuzzInsertBlock(f *testing.F) {
 	f.Add([]byte("a = 1"), []byte("b = 2\n"), byte(0))
 	f.Add([]byte("\ufeffa\r\n\r"), []byte{}, byte(3))
 	f.Add([]byte("\tx\n"), []byte("\r\n\x00"), byte(9))
@@ -161,7 +161,7 @@ func FuzzPlace(f *testing.F) {
 	f.Fuzz(func(t *testing.T, x, behind []byte, which byte) {
 		one, other := every[int(which)%len(every)], every[int(which/16)%len(every)]
 		if found, err := parseLayout(x); err != nil || found.has {
-			return // refused, or not the file as it was before silo
+			return // invalid, or not a file without a block
 		}
 		placed, err := insertBlock(x, one)
 		if err != nil || !bytes.HasPrefix(placed, x) {
@@ -172,7 +172,7 @@ func FuzzPlace(f *testing.F) {
 		}
 		whole := append(bytes.Clone(placed), behind...)
 		if found, err := parseLayout(whole); err != nil || !found.has || found.end != len(placed) {
-			return // what is written behind is a marker, too
+			return // the text after the block contains markers
 		}
 		changed, err := insertBlock(whole, other)
 		if err != nil || !bytes.HasPrefix(changed, x) || !bytes.HasSuffix(changed, behind) {

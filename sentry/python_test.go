@@ -73,7 +73,7 @@ func (p *python) ask(t failing, line string) string {
 	return strings.TrimSpace(answer)
 }
 
-func TestPyStringMeansWhatItSays(t *testing.T) {
+func TestPyString(t *testing.T) {
 	t.Parallel()
 	python := startPython(t, "-c", unliteral)
 	check := func(t failing, s string) {
@@ -177,7 +177,7 @@ func anyConfig() *rapid.Generator[Config] {
 
 // Whatever a name, an address or a file is called, it arrives in Sentry's
 // settings as it is, and nothing else does.
-func TestRegionConfigMeansWhatItSays(t *testing.T) {
+func TestRegionConfigInPython(t *testing.T) {
 	t.Parallel()
 	python := startPython(t, "testdata/block.py")
 	rapid.Check(t, func(t *rapid.T) {

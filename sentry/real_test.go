@@ -61,7 +61,7 @@ func realAddresses() map[string]func(name string) string {
 	}
 }
 
-func TestRealSentryReadsTheRegionConfig(t *testing.T) {
+func TestRealSentryReadsRegionConfig(t *testing.T) {
 	t.Parallel()
 	for release, root := range realReleases(t) {
 		program := filepath.Join(root, "venv", "bin", "sentry")

@@ -8,7 +8,7 @@ import (
 	"silo/sentry"
 )
 
-func TestWrittenRegions(t *testing.T) {
+func TestParseRegions(t *testing.T) {
 	t.Parallel()
 	got := sentry.ParseRegions(`
 from sentry.types.region import Region, RegionCategory

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-func TestTrouble(t *testing.T) {
+func TestFailure(t *testing.T) {
 	t.Parallel()
-	for said, want := range map[string]Failure{
+	for text, want := range map[string]Failure{
 		"": "",
 		`OperationalError: connection to server at "127.0.0.1", port 1 failed: Connection refused Is the server running`: Refused,
 		`OperationalError: could not connect: No such file or directory Is the server running locally`:                   Refused,
@@ -27,8 +27,8 @@ func TestTrouble(t *testing.T) {
 		`ConnectionError: Error 111 connecting to 127.0.0.1:1. Connection refused.`:                                      Refused,
 		`ValueError: something else`:                                                                                     OtherFailure,
 	} {
-		if got := (Service{Database: "sentry", User: "ada", Error: said}).Failure(); got != want {
-			t.Errorf("%q: got %q, want %q", said, got, want)
+		if got := (Service{Database: "sentry", User: "ada", Error: text}).Failure(); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestServicesUp(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	plant(t, dir, map[string]string{"src/sentry/conf/server.py": "", "devservices/config.yml": ""})
+	writeTree(t, dir, map[string]string{"src/sentry/conf/server.py": "", "devservices/config.yml": ""})
 	if got := (Choice{Release: "24.9.0"}).ServicesUp(dir); got != "devservices up" {
 		t.Errorf("in a checkout that has them: got %q", got)
 	}
@@ -51,7 +51,7 @@ func TestPython(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	none := func(string) (string, bool) { return "", false }
-	plant(t, dir, map[string]string{"bin/sentry*": "#!" + dir + "/bin/python3.8\n", "bin/python3.8*": "", "bin/wrapped/sentry*": "#!/bin/sh\n"})
+	writeTree(t, dir, map[string]string{"bin/sentry*": "#!" + dir + "/bin/python3.8\n", "bin/python3.8*": "", "bin/wrapped/sentry*": "#!/bin/sh\n"})
 	for _, test := range []struct {
 		command  string
 		ofSentry bool
@@ -148,10 +148,10 @@ func ask(t *testing.T, dir, conf string) (Services, string) {
 func TestServices(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	plant(t, dir, anotherSentry())
+	writeTree(t, dir, anotherSentry())
 	s, printed := ask(t, dir, "conf")
 	if strings.Contains(printed, "hush") || !strings.Contains(printed, "no way in with ***") {
-		t.Errorf("a secret is told, or hidden where it was not: %s", printed)
+		t.Errorf("a secret is shown, or other text is masked: %s", printed)
 	}
 	if len(s.Databases) != 2 || len(s.Redis) != 2 || len(s.Brokers) != 1 || len(s.Watchers) != 1 || s.Python == "" || s.Error != "" {
 		t.Fatalf("%s", printed)
@@ -179,7 +179,7 @@ func TestServices(t *testing.T) {
 func TestServicesOfBrokenSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	plant(t, dir, anotherSentry())
+	writeTree(t, dir, anotherSentry())
 	for conf, want := range map[string]Services{
 		"broken":  {Error: "NameError: name 'z' is not defined", Line: 2},
 		"crooked": {Error: "SyntaxError: invalid syntax", Line: 3},

@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// The block of every dialect comes and goes without a trace, whatever the file
-// looks like around it.
+// Inserting and removing the block of any dialect leaves every kind of file unchanged.
 func TestWriteAndRemoveInEveryShape(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -56,7 +55,7 @@ func TestWriteAndRemoveInEveryShape(t *testing.T) {
 	}
 }
 
-// A block stays where somebody has moved it.
+// A block that the user moved stays in its place.
 func TestWriteFollowsABlockThatWasMoved(t *testing.T) {
 	t.Parallel()
 	every := blocks(t)
@@ -78,7 +77,7 @@ func TestWriteFollowsABlockThatWasMoved(t *testing.T) {
 	}
 }
 
-// What a hand has changed is shown, and put right.
+// A change by the user is shown by Diff and reverted by Write.
 func TestWriteRestoresABlockThatWasEdited(t *testing.T) {
 	t.Parallel()
 	for _, b := range blocks(t) {
@@ -93,7 +92,7 @@ func TestWriteRestoresABlockThatWasEdited(t *testing.T) {
 	}
 }
 
-// older is how silo once began, where a guard followed.
+// older is a block by an older version of silo.
 const older = `# >>> silo: region config of "acme" (silo.toml); do not edit between these lines >>>
 import os
 
@@ -106,8 +105,8 @@ SENTRY_CONTROL_ADDRESS = "https://acme.ngrok.app"
 # <<< silo <<<
 `
 
-// An older silo's block, or another dialect's, is out of step and is replaced; the
-// file as it was before any of them is what remains.
+// A block by an older silo or of another dialect is replaced. Removing the last one
+// restores the original file.
 func TestWriteReplacesOtherBlocks(t *testing.T) {
 	t.Parallel()
 	every := blocks(t)
@@ -125,7 +124,7 @@ func TestWriteReplacesOtherBlocks(t *testing.T) {
 	}
 }
 
-// In a work tree git sees nothing but the block, and nothing once it is gone.
+// In a work tree git shows only the block, and no change after it is removed.
 func TestWriteInAWorkTree(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -159,7 +158,7 @@ func TestWriteInAWorkTree(t *testing.T) {
 	}
 }
 
-// A file that nobody may write to is still its owner's to replace.
+// The owner of a read-only file can replace it.
 func TestWriteOverAReadOnlyFile(t *testing.T) {
 	t.Parallel()
 	path, b := conf(t, "a = 1\n"), block(t, "acme", 1)

@@ -15,8 +15,8 @@ import (
 	"silo/topology"
 )
 
-// FuzzParse holds, for any bytes: no panic; the same result twice; positions that
-// are in the files; no problem without words; and what go-toml calls TOML is TOML.
+// FuzzParse checks that any input gives the same result twice, without a panic, with
+// positions inside the files, and in agreement with go-toml.
 func FuzzParse(f *testing.F) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -35,14 +35,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if err == nil {
 			if errAgain != nil || len(read.Regions) == 0 || read.Name == "" || read.Control.Name != "control" {
-				t.Fatalf("not whole: %+v, %v", read, errAgain)
+				t.Fatalf("incomplete: %+v, %v", read, errAgain)
 			}
 			positions(t, read.Warnings, data, local)
 			return
 		}
 		var problems topology.Problems
 		if !errors.As(err, &problems) || len(problems) == 0 || errAgain == nil || err.Error() != errAgain.Error() {
-			t.Fatalf("not Problems, or others the second time: %v; %v", err, errAgain)
+			t.Fatalf("got %v and then %v, want the same Problems", err, errAgain)
 		}
 		positions(t, problems, data, local)
 		agree(t, problems, data)
@@ -60,7 +60,7 @@ func positions(t *testing.T, problems []topology.Problem, data, local []byte) {
 			t.Fatalf("%v is outside the file", p)
 		}
 		if p.Key == "" || p.Text == "" || strings.ContainsAny(p.Key+p.Text+p.Hint, "\n\r") {
-			t.Fatalf("%#v is not one line of words", p)
+			t.Fatalf("%#v is not a problem of one line", p)
 		}
 	}
 }
@@ -88,8 +88,8 @@ func agree(t *testing.T, problems topology.Problems, data []byte) {
 	}
 }
 
-// TestHostileFiles holds that no file of the size that is read takes long,
-// whatever is in it: each of these is quadratic for a careless reader.
+// TestHostileFiles checks that no file takes very long. Each of these takes quadratic
+// time in a naive parser.
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 16
@@ -119,7 +119,7 @@ func TestHostileFiles(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
 			if _, err := topology.Parse("/x/silo.toml", []byte(text), []byte(text), nil); err == nil {
-				t.Error("it is taken")
+				t.Error("accepted")
 			}
 			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("took %v", took)

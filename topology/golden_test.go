@@ -20,9 +20,9 @@ import (
 	"silo/topology"
 )
 
-var update = flag.Bool("update", false, "write what is got into the golden files")
+var update = flag.Bool("update", false, "update the golden files")
 
-// lookup makes an environment of a map.
+// lookup returns the environment of a map.
 func lookup(env map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		value, set := env[name]
@@ -30,10 +30,10 @@ func lookup(env map[string]string) func(string) (string, bool) {
 	}
 }
 
-// TestGolden loads every archive in testdata: its files are laid out in a
-// directory called acme, "env" is the environment (HOME is beside acme), and
-// "want" is what comes of it, $TMP standing for the directory above. What a
-// topology has in common with valid-minimal is left out.
+// TestGolden loads every archive in testdata. Its files are written to a directory
+// acme, "env" is the environment (HOME is beside acme), and "want" is the result, in
+// which $TMP is the parent directory. Values that are equal to those of valid-minimal
+// are left out.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	archives, err := filepath.Glob("testdata/*.txtar")
@@ -41,7 +41,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(archives) < 75 {
-		t.Fatalf("%d archives in testdata; they have not been found", len(archives))
+		t.Fatalf("found only %d archives in testdata", len(archives))
 	}
 	for _, file := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -68,7 +68,7 @@ func golden(t *testing.T, file string) {
 		}
 	}
 	read, err := topology.Load(filepath.Join(tmp, "acme", topology.FileName), lookup(env))
-	got := told(t, read, err, strings.TrimSuffix(filepath.Base(file), ".txtar") == "valid-minimal")
+	got := format(t, read, err, strings.TrimSuffix(filepath.Base(file), ".txtar") == "valid-minimal")
 	got = strings.ReplaceAll(got, tmp, "$TMP")
 	if *update {
 		a.set("want", got)
@@ -90,20 +90,19 @@ func write(t *testing.T, file string, data []byte) {
 	}
 }
 
-// told writes a topology, or its problems, as the archives do.
-// A topology is told by what sets it apart from the least one, unless all is
-// asked for.
-func told(t *testing.T, read *topology.Topology, err error, all bool) string {
+// format formats a topology or its problems. Unless all is set, it leaves out the
+// values of the minimal topology.
+func format(t *testing.T, read *topology.Topology, err error, all bool) string {
 	t.Helper()
 	var problems topology.Problems
 	switch {
 	case errors.As(err, &problems):
-		return listed(problems)
+		return formatProblems(problems)
 	case err != nil:
-		t.Fatalf("not Problems, but %v", err)
+		t.Fatalf("got %v, want Problems", err)
 	}
 	var out bytes.Buffer
-	warnings := listed(read.Warnings)
+	warnings := formatProblems(read.Warnings)
 	read.Warnings = nil
 	least := map[string]bool{}
 	if !all {
@@ -122,7 +121,7 @@ func told(t *testing.T, read *topology.Topology, err error, all bool) string {
 
 var anyRegion = regexp.MustCompile(`^Regions\[\d+\]`)
 
-// plain are the lines of the least topology, in a directory called acme in tmp.
+// plain returns the lines of the minimal topology, in the directory acme in tmp.
 func plain(t *testing.T, tmp string) map[string]bool {
 	t.Helper()
 	env := lookup(map[string]string{"HOME": filepath.Join(tmp, "home")})
@@ -137,7 +136,7 @@ func plain(t *testing.T, tmp string) map[string]bool {
 	return lines
 }
 
-func listed(problems []topology.Problem) string {
+func formatProblems(problems []topology.Problem) string {
 	var out strings.Builder
 	for _, p := range problems {
 		fmt.Fprintln(&out, p)
@@ -148,7 +147,7 @@ func listed(problems []topology.Problem) string {
 	return out.String()
 }
 
-// flat gives a value as lines "path = value", without what is zero or empty.
+// flat returns a value as lines "path = value", without zero and empty values.
 func flat(path string, v reflect.Value) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		all := func(within string, v reflect.Value) {

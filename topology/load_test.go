@@ -13,7 +13,7 @@ import (
 
 const least = "version = 1\n[region.us]\nid = 1\n"
 
-// realDir is a temporary directory by the one name that it has.
+// realDir is a temporary directory without symbolic links in its path.
 func realDir(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -76,7 +76,7 @@ func TestLoadErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		file string
 		is   error
-		says string
+		text string
 	}{
 		"no file":              {filepath.Join(dir, "silo.toml"), fs.ErrNotExist, "silo.toml"},
 		"no directory":         {filepath.Join(dir, "none", "silo.toml"), fs.ErrNotExist, "none"},
@@ -89,11 +89,11 @@ func TestLoadErrors(t *testing.T) {
 			var problems topology.Problems
 			switch {
 			case err == nil, errors.As(err, &problems):
-				t.Fatalf("got %v, want what the file system said", err)
+				t.Fatalf("got %v, want an error of the file system", err)
 			case c.is != nil && !errors.Is(err, c.is):
 				t.Errorf("%v is not %v", err, c.is)
-			case !strings.HasPrefix(err.Error(), "read topology: ") || !strings.Contains(err.Error(), c.says):
-				t.Errorf("%v does not name %s", err, c.says)
+			case !strings.HasPrefix(err.Error(), "read topology: ") || !strings.Contains(err.Error(), c.text):
+				t.Errorf("%v does not name %s", err, c.text)
 			}
 		})
 	}
@@ -117,7 +117,7 @@ func TestParseTooLarge(t *testing.T) {
 	}
 }
 
-// TestNameOfDirectory covers what the golden files cannot, all being in acme.
+// TestNameOfDirectory covers directories other than acme, the one of golden files.
 func TestNameOfDirectory(t *testing.T) {
 	t.Parallel()
 	for dir, want := range map[string]string{
@@ -151,8 +151,7 @@ func TestSilosControlFirst(t *testing.T) {
 	}
 }
 
-// TestNoSecrets writes each secret where it is refused in every way there is, and
-// looks for it in what is said.
+// TestNoSecrets checks that no problem with a secret shows it.
 func TestNoSecrets(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
@@ -174,8 +173,8 @@ func TestNoSecrets(t *testing.T) {
 		if !errors.As(err, &problems) {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if said := listed(problems); strings.Contains(said, secret) {
-			t.Errorf("%s: the secret is told:\n%s", text, said)
+		if shown := formatProblems(problems); strings.Contains(shown, secret) {
+			t.Errorf("%s: the secret is shown:\n%s", text, shown)
 		}
 	}
 }

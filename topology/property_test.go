@@ -15,7 +15,7 @@ import (
 	"silo/topology"
 )
 
-// numbered gives n keys, each with what follows it.
+// numbered returns n keys, each followed by after.
 func numbered(key, after string, n int) string {
 	var out strings.Builder
 	for i := range n {
@@ -24,8 +24,7 @@ func numbered(key, after string, n int) string {
 	return out.String()
 }
 
-// TestRoundTrip writes topologies that silo could have been given, with each key
-// there or not, and reads them back.
+// TestRoundTrip renders topologies with random keys and parses them.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -43,8 +42,7 @@ func TestRoundTrip(t *testing.T) {
 
 var word = rapid.StringMatching(`[a-z][a-z0-9]{0,8}`)
 
-// drawTopology draws a topology. Preferred ports are those of silos of whom none
-// has a written one near them.
+// drawTopology draws a topology whose written ports do not conflict with defaults.
 func drawTopology(t *rapid.T) *topology.Topology {
 	want := &topology.Topology{
 		File: "/home/ada/acme/silo.toml", Dir: "/home/ada/acme",
@@ -127,13 +125,13 @@ func drawEnv(t *rapid.T) map[string]string {
 	return rapid.MapOfN(rapid.StringMatching(`[A-Z][A-Z_]{0,6}x`), rapid.String().Filter(literal), 0, 3).Draw(t, "env")
 }
 
-// literal tells whether a string is its own expansion, and can be in an
+// literal reports whether a string is unchanged by expansion and valid in an
 // environment.
 func literal(text string) bool {
 	return !strings.HasPrefix(text, "~") && !strings.Contains(text, "${") && !strings.ContainsRune(text, 0)
 }
 
-// render writes a topology as TOML, in one of the ways to do so.
+// render renders a topology as TOML, with silos in any order.
 func render(t *rapid.T, want *topology.Topology) string {
 	var out strings.Builder
 	line := func(key string, value any) { fmt.Fprintf(&out, "%s = %s\n", key, tomlOf(value)) }
@@ -198,7 +196,7 @@ func renderSilo(line func(string, any), silo topology.Silo) {
 	line("stop", map[string]any{"signal": silo.Stop.Signal, "grace": silo.Stop.Grace.String()})
 }
 
-// tomlOf writes a value as TOML.
+// tomlOf returns a value in TOML.
 func tomlOf(value any) string {
 	var parts []string
 	switch value := value.(type) {
@@ -224,7 +222,7 @@ func tomlOf(value any) string {
 	}
 }
 
-// quoted writes a TOML basic string.
+// quoted returns a TOML basic string.
 func quoted(text string) string {
 	var out strings.Builder
 	for _, r := range text {
@@ -237,7 +235,7 @@ func quoted(text string) string {
 	return `"` + out.String() + `"`
 }
 
-// thousand is a topology of a thousand regions, each with a few keys.
+// thousand returns a topology of a thousand regions.
 func thousand() []byte {
 	var out strings.Builder
 	out.WriteString("version = 1\ntunnels.domain = \"acme.test\"\n")

@@ -37,17 +37,15 @@ func TestSchemaFile(t *testing.T) {
 	}
 }
 
-// TestSchemaAgrees holds the schema against the archives: it takes every topology
-// that Load takes, and where it takes what Load refuses, that is for a reason that
-// no schema can know.
+// TestSchemaAgrees checks that the schema accepts every valid archive, and refuses
+// the others except for reasons that a schema cannot express.
 func TestSchemaAgrees(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
 	if err := json.Unmarshal(topology.Schema(), &schema); err != nil {
 		t.Fatal(err)
 	}
-	// What is refused for more than one key at once, for the environment, or with
-	// more care than a pattern can have.
+	// Refused because of several keys or the environment, or too complex for a pattern.
 	beyond := regexp.MustCompile(`^(toml-|backoff|id-duplicate|port-duplicate|port-pairs|domain-duplicate|domain-too-long|url-duplicate|` +
 		`external-|password-short|home-missing|variables|watchers-contradicted|policy|dialect-|logs|server-addr-url)`)
 	archives, err := filepath.Glob("testdata/*.txtar")
@@ -70,13 +68,13 @@ func TestSchemaAgrees(t *testing.T) {
 		case valid && complaint != "":
 			t.Errorf("%s: the schema refuses it: %s", name, complaint)
 		case !valid && complaint == "" && !beyond.MatchString(name):
-			t.Errorf("%s: the schema takes it", name)
+			t.Errorf("%s: the schema accepts it", name)
 		}
 	}
 }
 
-// complain says what a schema has against a value, "" if nothing. It knows the
-// keywords that Schema uses, and fails on others.
+// complain returns why a schema refuses a value, or "". It fails the test for keywords
+// that Schema does not use.
 func complain(t *testing.T, schema map[string]any, value any, at string) string {
 	t.Helper()
 	for keyword, rule := range schema {
@@ -126,7 +124,7 @@ func complainOf(t *testing.T, schema map[string]any, keyword string, rule, value
 	return no
 }
 
-// complainWithin applies the keywords that hold schemas.
+// complainWithin applies the keywords that contain schemas.
 func complainWithin(t *testing.T, schema map[string]any, keyword string, rule, value any, at string) string {
 	t.Helper()
 	object, _ := value.(map[string]any)
@@ -169,7 +167,7 @@ func complainWithin(t *testing.T, schema map[string]any, keyword string, rule, v
 			}
 		}
 	default:
-		t.Fatalf("the schema has %s, which this test does not know", keyword)
+		t.Fatalf("the schema uses %s, which this test does not support", keyword)
 	}
 	return ""
 }
