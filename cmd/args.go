@@ -87,7 +87,7 @@ func (l *commandLine) parseWord(args []string, at int) (int, error) {
 	switch {
 	case l.command().SkipFlagParsing:
 		return l.takeRest(args[at:]), nil
-	case word == "--" && !l.noFlags:
+	case word == "--":
 		if l.takesCommand() {
 			l.foreignAt = at + 1
 		}
