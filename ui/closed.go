@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"silo/wait"
 )
 
 // closedInterval is how often CancelWhenClosed looks for the reader.
@@ -21,14 +23,8 @@ func (p *Printer) CancelWhenClosed(ctx context.Context) (context.Context, contex
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(closedInterval)
-		defer tick.Stop()
-		for !p.ReaderClosed() {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
+		for !p.ReaderClosed() && wait.Sleep(ctx, closedInterval) {
+			continue
 		}
 		cancel()
 	}()

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"silo/topology"
 )
 
@@ -93,15 +91,14 @@ func (p *Printer) UnmanagedSilos(all []UnmanagedSilo) {
 	if len(all) == 1 {
 		text = "start this silo yourself, in its own terminal:"
 	}
-	longest := 0
-	for _, s := range all {
-		longest = max(longest, ansi.StringWidth(clean(s.Name)))
+	rows := make([][]cell, len(all))
+	for i, s := range all {
+		command := s.Program + " run " + shellWord(s.Name) + " -- " + shellWords(s.Argv)
+		rows[i] = []cell{{text: clean(s.Name), style: strong}, {text: clean(command)}}
 	}
 	lines := []string{p.paint(muted, "silo:") + " " + text}
-	for _, s := range all {
-		name := clean(s.Name)
-		lines = append(lines, "  "+p.paint(strong, name)+spaces(longest-ansi.StringWidth(name)+gap)+
-			clean(s.Program+" run "+shellWord(s.Name)+" -- "+shellWords(s.Argv)))
+	for _, line := range p.newTable(column{}, column{}).lines(rows) {
+		lines = append(lines, "  "+line)
 	}
 	p.print(append(lines, p.hint(2, all[0].Program+" env "+shellWord(all[0].Name)+" --export prints its environment, for a debugger or an editor")...))
 }

@@ -197,24 +197,19 @@ func countdown(left time.Duration) string {
 
 // elapsed returns the time a silo has been in its state, or took to get ready.
 func (g *Progress) elapsed(silo state.Silo) string {
-	switch silo.State {
-	case state.Planned, state.Stopped, state.Failed:
+	since := g.seen[silo.Name].since
+	switch {
+	case silo.State == state.Planned || silo.State == state.Stopped || silo.State == state.Failed:
 		return ""
-	case state.Ready:
-		if silo.StartedAt == nil || silo.ReadyAt == nil {
-			break
-		}
+	case silo.State == state.Ready && silo.StartedAt != nil && silo.ReadyAt != nil:
 		if d := startDuration(silo); d != 0 {
 			return Duration(d)
 		}
 		return ""
-	case state.Starting:
-		if silo.StartedAt != nil {
-			return Duration(g.p.now().Sub(*silo.StartedAt))
-		}
-	default:
+	case silo.State == state.Starting && silo.StartedAt != nil:
+		since = *silo.StartedAt
 	}
-	return Duration(g.p.now().Sub(g.seen[silo.Name].since))
+	return Duration(g.p.now().Sub(since))
 }
 
 // phases lists the states by the attention they need.

@@ -74,24 +74,14 @@ func (p *Printer) headline(s state.Snapshot, elapsed string) []string {
 	if s.Dialect != "" {
 		dialect = "dialect " + clean(s.Dialect)
 	}
-	var columns []column
-	var cells []cell
-	for _, part := range []struct {
-		cell cell
-		drop int
-	}{
-		{cell{text: clean(s.Name), style: strong}, 0},
-		{p.state(string(s.State)), 0},
-		{cell{text: siloCount(s)}, 0},
-		{cell{text: tunnels, style: muted}, 2},
-		{cell{text: dialect, style: muted}, 3},
-		{cell{text: elapsed, style: muted}, 1},
-	} {
-		if part.cell.text != "" {
-			columns, cells = append(columns, column{drop: part.drop}), append(cells, part.cell)
-		}
-	}
-	return p.newTable(columns...).lines([][]cell{cells})
+	return p.newTable(column{}, column{}, column{}, column{drop: 2}, column{drop: 3}, column{drop: 1}).lines([][]cell{{
+		{text: clean(s.Name), style: strong},
+		p.state(string(s.State)),
+		{text: siloCount(s)},
+		{text: tunnels, style: muted},
+		{text: dialect, style: muted},
+		{text: elapsed, style: muted},
+	}})
 }
 
 // siloCount returns the number of silos, and of the ready ones unless all are.

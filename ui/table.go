@@ -103,10 +103,10 @@ func (t *table) layout(rows [][]cell) {
 	var all []int
 	for i, c := range t.columns {
 		t.widths[i] = max(t.widths[i], c.min, ansi.StringWidth(c.head))
-		t.filled[i] = t.filled[i] || c.drop == 0 || !t.terminal || len(rows) == 0
+		t.filled[i] = t.filled[i] || c.drop == 0 || !t.terminal && c.head != "" || len(rows) == 0
 		for _, row := range rows {
 			t.widths[i] = max(t.widths[i], row[i].width())
-			t.filled[i] = t.filled[i] || row[i].text != t.glyphs.absent
+			t.filled[i] = t.filled[i] || row[i].text != "" && row[i].text != t.glyphs.absent
 		}
 		if c.only == hidden || c.only == terminalOnly && !t.terminal || c.only == pipeOnly && t.terminal || !t.filled[i] {
 			continue

@@ -106,10 +106,7 @@ func (p *Printer) variable(name string) string {
 
 // number returns a variable that holds a positive number, else 0.
 func (p *Printer) number(name string) int {
-	n, err := strconv.Atoi(p.variable(name))
-	if err != nil {
-		return 0
-	}
+	n, _ := strconv.Atoi(p.variable(name)) // 0 on error
 	return max(n, 0)
 }
 
