@@ -2,7 +2,7 @@ package cmd
 
 import "testing"
 
-func TestAPageIsOpenedOnlyWhereSomebodySits(t *testing.T) {
+func TestOpener(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		system string
