@@ -17,14 +17,14 @@ import (
 	"silo/sentry"
 )
 
-func TestFaultsAreAnsweredAsAGatewayDoes(t *testing.T) {
+func TestFaultStatuses(t *testing.T) {
 	t.Parallel()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = closed.Close()
-	says := func(name, value string) http.HandlerFunc {
+	respond := func(name, value string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set(name, value)
 			w.WriteHeader(http.StatusBadGateway)
@@ -38,19 +38,19 @@ func TestFaultsAreAnsweredAsAGatewayDoes(t *testing.T) {
 		detail string
 	}{
 		"nothing runs":         {nil, "", 503, proxy.Down, "silo us is down: nothing is running"},
-		"nobody listens":       {nil, "http://" + closed.Addr().String(), 503, proxy.Down, "silo us is down"},
+		"no listener":          {nil, "http://" + closed.Addr().String(), 503, proxy.Down, "silo us is down"},
 		"no address":           {nil, "nonsense", 503, proxy.Down, `us has no address: "nonsense"`},
 		"it hangs":             {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "", 504, proxy.Timeout, "silo us did not answer in time"},
-		"it hangs up":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", 502, proxy.Broken, "silo us broke off without an answer"},
-		"its tunnel: down":     {says(proxy.ErrorHeader, "down"), "", 503, proxy.Down, "silo us is down"},
-		"its tunnel: starting": {says(proxy.ErrorHeader, "starting"), "", 503, proxy.Starting, "silo us is starting"},
-		"its tunnel: timeout":  {says(proxy.ErrorHeader, "timeout"), "", 504, proxy.Timeout, "silo us did not answer in time"},
-		"its tunnel: broken":   {says(proxy.ErrorHeader, "broken"), "", 502, proxy.Broken, "silo us broke off"},
-		"its tunnel: new":      {says(proxy.ErrorHeader, "new"), "", 502, proxy.Broken, "silo us gave no answer: new"},
-		"ngrok: offline":       {says("ngrok-error-code", "ERR_NGROK_3200"), "", 503, proxy.Down, "ERR_NGROK_3200"},
-		"ngrok: no upstream":   {says("ngrok-error-code", "ERR_NGROK_8012"), "", 503, proxy.Down, "ERR_NGROK_8012"},
-		"ngrok: else":          {says("ngrok-error-code", "ERR_NGROK_3004"), "", 502, proxy.Broken, "ERR_NGROK_3004"},
-		"its own 502":          {says("X-Own", "1"), "", 502, "", ""},
+		"closes":               {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", 502, proxy.Broken, "silo us broke off without an answer"},
+		"its tunnel: down":     {respond(proxy.ErrorHeader, "down"), "", 503, proxy.Down, "silo us is down"},
+		"its tunnel: starting": {respond(proxy.ErrorHeader, "starting"), "", 503, proxy.Starting, "silo us is starting"},
+		"its tunnel: timeout":  {respond(proxy.ErrorHeader, "timeout"), "", 504, proxy.Timeout, "silo us did not answer in time"},
+		"its tunnel: broken":   {respond(proxy.ErrorHeader, "broken"), "", 502, proxy.Broken, "silo us broke off"},
+		"its tunnel: new":      {respond(proxy.ErrorHeader, "new"), "", 502, proxy.Broken, "silo us gave no answer: new"},
+		"ngrok: offline":       {respond("ngrok-error-code", "ERR_NGROK_3200"), "", 503, proxy.Down, "ERR_NGROK_3200"},
+		"ngrok: no upstream":   {respond("ngrok-error-code", "ERR_NGROK_8012"), "", 503, proxy.Down, "ERR_NGROK_8012"},
+		"ngrok: else":          {respond("ngrok-error-code", "ERR_NGROK_3004"), "", 502, proxy.Broken, "ERR_NGROK_3004"},
+		"its own 502":          {respond("X-Own", "1"), "", 502, "", ""},
 		"its own 404, by host": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "", 404, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,8 +77,8 @@ func TestFaultsAreAnsweredAsAGatewayDoes(t *testing.T) {
 	}
 }
 
-// A client that pauses within its request is told so, and the silo is not kept.
-func TestASlowRequestIs408(t *testing.T) {
+// A client that pauses within its request gets a 408, and the silo is released.
+func TestSlowRequestBody(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -98,24 +98,24 @@ func TestASlowRequestIs408(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, _ := io.ReadAll(answer.Body)
+	body, _ := io.ReadAll(answer.Body)
 	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusRequestTimeout || !answer.Close || !bytes.Contains(said, []byte("did not arrive in time")) {
-		t.Errorf("%s, %v: %s", answer.Status, answer.Header, said)
+	if answer.StatusCode != http.StatusRequestTimeout || !answer.Close || !bytes.Contains(body, []byte("did not arrive in time")) {
+		t.Errorf("%s, %v: %s", answer.Status, answer.Header, body)
 	}
 	<-ended
 }
 
-// A pause that is shorter, or before the answer, harms nobody.
-func TestAPatientRequestPasses(t *testing.T) {
+// A shorter pause, or one before the response, is allowed.
+func TestSlowResponse(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		said, _ := io.ReadAll(r.Body)
+		body, _ := io.ReadAll(r.Body)
 		select {
 		case <-time.After(400 * time.Millisecond):
 		case <-r.Context().Done():
 		}
-		_, _ = w.Write(said)
+		_, _ = w.Write(body)
 	}))
 	t.Cleanup(server.Close)
 	p, url := serveProxy(t, func() string { return server.URL }, 0)
@@ -131,8 +131,8 @@ func TestAPatientRequestPasses(t *testing.T) {
 	}
 }
 
-// The address is asked for each time: a silo that comes back elsewhere is found.
-func TestASiloThatMovesIsFound(t *testing.T) {
+// The address is looked up for each request.
+func TestSiloMoves(t *testing.T) {
 	t.Parallel()
 	var address atomic.Pointer[string]
 	address.Store(new(""))
@@ -150,8 +150,8 @@ func TestASiloThatMovesIsFound(t *testing.T) {
 	}
 }
 
-// A silo that hangs up has had the request: it does not get it twice.
-func TestNothingIsHandedOnTwice(t *testing.T) {
+// A silo that closes the connection has received the request: there is no retry.
+func TestProxyNeverRetries(t *testing.T) {
 	t.Parallel()
 	var got atomic.Int32
 	url, _ := serveSilo(t, func(_ http.ResponseWriter, r *http.Request) {
