@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,7 +14,6 @@ import (
 	"silo/proc"
 	"silo/sentry"
 	"silo/state"
-	"silo/wait"
 )
 
 func (a *app) execCommand() *cli.Command {
@@ -58,17 +56,12 @@ func (a *app) exec(c *cli.Context) error {
 	if err := a.findCommand(c); err != nil {
 		return err
 	}
-	for began := time.Now(); ; {
+	err = retryHandover(starting, func() error {
 		if dir.Running() {
-			err = a.execBeside(c.Context, starting, c, dir)
-		} else {
-			err = a.execWithin(c.Context, starting, c, dir)
+			return a.execBeside(c.Context, starting, c, dir)
 		}
-		changing := errors.Is(err, state.ErrRunning) || errors.Is(err, api.ErrNotRunning) // meanwhile
-		if !changing || time.Since(began) > handoverTimeout || !wait.Sleep(starting, frameInterval) {
-			break
-		}
-	}
+		return a.execWithin(c.Context, starting, c, dir)
+	})
 	if v := new(exitStatus); c.Err() != nil && !errors.As(err, &v) {
 		return exitQuietly(exitInterrupted)
 	}
@@ -134,7 +127,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	if err != nil {
 		return err
 	}
-	a.detachTalk()
+	a.detachMessages()
 	a.warnOfDatabases(starting, plan, dir, a.commandFor(c, dir))
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {

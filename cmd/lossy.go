@@ -33,7 +33,8 @@ func (a *app) detachOutput() io.Writer {
 	return lines
 }
 
-// detachTalk does the same for a.talk only: a command has the output and the terminal.
-func (a *app) detachTalk() {
+// detachMessages does the same only for messages: the command that exec runs has the
+// output and the terminal.
+func (a *app) detachMessages() {
 	a.messages = ui.New(lossy(a.Stderr), ui.Options{Color: a.color, Env: a.lookup})
 }
