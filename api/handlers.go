@@ -31,13 +31,10 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) dashboardURL(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, dashboardBody{s.options.Page.URL})
-}
-
-func (s *Server) oneTimeDashboardURL(w http.ResponseWriter, _ *http.Request) {
-	var body dashboardBody
-	if s.options.Page.OneTimeURL != nil {
+// dashboard responds with the dashboard's address; to a POST with one that works once.
+func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) {
+	body := dashboardBody{s.options.Page.URL}
+	if r.Method == http.MethodPost && s.options.Page.OneTimeURL != nil {
 		body.URL = s.options.Page.OneTimeURL()
 	}
 	writeJSON(w, http.StatusOK, body)

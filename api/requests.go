@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"silo/orchestrator"
 	"silo/traffic"
+	"silo/wait"
 )
 
 func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
@@ -100,16 +100,10 @@ const (
 func (s *Server) waitForRecent(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
 	defer cancel()
+	isRecent := func(e traffic.Exchange) bool { return e.State == traffic.Open && time.Since(e.Started) < longOpen }
 	for {
-		_, _, changed := s.supervisor.Traffic().Since(math.MaxUint64, traffic.Filter{})
 		list, _ := s.supervisor.Traffic().List(traffic.Filter{}, maxRecent)
-		recent := time.Now().Add(-longOpen)
-		if !slices.ContainsFunc(list, func(e traffic.Exchange) bool { return e.State == traffic.Open && e.Started.After(recent) }) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if !slices.ContainsFunc(list, isRecent) || !wait.Sleep(ctx, retryInterval) {
 			return
 		}
 	}

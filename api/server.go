@@ -90,8 +90,8 @@ func newServer(supervisor *orchestrator.Supervisor, options Options, logDir stri
 	mux.HandleFunc("GET /v1/config", s.config)
 	mux.HandleFunc("GET /v1/tail", s.tail)
 	mux.HandleFunc("POST /v1/up", s.up)
-	mux.HandleFunc("GET /v1/dashboard", s.dashboardURL)
-	mux.HandleFunc("POST /v1/dashboard", s.oneTimeDashboardURL)
+	mux.HandleFunc("GET /v1/dashboard", s.dashboard)
+	mux.HandleFunc("POST /v1/dashboard", s.dashboard)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: t.read, WriteTimeout: t.write, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader}
 	return s
 }
