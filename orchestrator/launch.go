@@ -16,8 +16,7 @@ import (
 	"silo/wait"
 )
 
-// job is one incarnation of a silo. Run's goroutine owns it, except for fields with another rule
-
+// job is one incarnation of a silo.
 type job struct {
 	name        string
 	incarnation int
@@ -29,9 +28,9 @@ type job struct {
 
 	ctx       context.Context //nolint:containedctx // the scope of the job's goroutines: ends when a stop begins
 	cancel    context.CancelFunc
-	stopping  bool
-	skipGrace context.CancelFunc // valid while stopping
-	askedMode int                // PID of the process that was asked for its mode, or 0
+	stopping  bool               // Run's own
+	skipGrace context.CancelFunc // Run's own; valid while stopping
+	askedMode int                // Run's own: PID of the process that was asked for its mode, or 0
 }
 
 func newJob(ctx context.Context, name string, incarnation int) *job {
