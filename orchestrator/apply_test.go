@@ -124,7 +124,7 @@ func TestFailedApplyChangesNothing(t *testing.T) {
 	if _, err = b.Apply(t.Context(), b.parse(text)); !errors.As(err, new(ports.Conflicts)) {
 		t.Fatalf("got %v, want a conflict", err)
 	}
-	must(t, b.Await(t.Context()))
+	must(t, b.Await(t.Context(), "us")) // it was stopped first, and is started again
 	if us := b.us(); us.Port != before.Port || us.URL != before.URL || len(b.Snapshot().Silos) != 2 {
 		t.Errorf("before %+v, after %+v", before, us)
 	}

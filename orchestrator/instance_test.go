@@ -45,7 +45,14 @@ func standIn(role string) {
 		os.Exit(3)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	var sick atomic.Bool
+	mux.HandleFunc("/toggle-health", func(http.ResponseWriter, *http.Request) { sick.Store(!sick.Load()) })
+	mux.HandleFunc("/_health/", func(w http.ResponseWriter, _ *http.Request) {
+		if sick.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = io.WriteString(w, "ok")
+	})
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
 	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // calls another silo on a new connection
 		client := &http.Client{Transport: &http.Transport{}} // keeps its connection, so that the caller can be found
@@ -263,6 +270,18 @@ func TestCrashIsRestarted(t *testing.T) {
 	after := b.us()
 	if after.URL != before.URL || after.Port != before.Port || *after.PID == *before.PID || *after.Exit.Code != 4 {
 		t.Fatalf("before %+v, after %+v", before, after)
+	}
+}
+
+func TestRefreshNoticesHealth(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	for _, want := range []state.Phase{state.Unready, state.Ready} {
+		response, err := http.Get("http://" + b.us().Bind + "/toggle-health")
+		must(t, err)
+		must(t, response.Body.Close())
+		b.until(t, string(want), func() bool { return b.Refresh(t.Context()).Silos[1].State == want })
 	}
 }
 

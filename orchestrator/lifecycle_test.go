@@ -197,3 +197,29 @@ func TestProbeInterval(t *testing.T) {
 		}
 	}
 }
+
+func TestInstanceState(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		silo               silo
+		starting, degraded bool
+	}{
+		{silo{phase: state.Ready}, false, false},
+		{silo{phase: state.Starting}, true, true},
+		{silo{phase: state.Starting, everReady: true}, false, true},
+		{silo{phase: state.Stopping, everReady: true}, false, true},
+		{silo{phase: state.Unready}, false, true},
+		{silo{phase: state.Failed}, false, true},
+		{silo{phase: state.Stopped}, false, false}, // stopped by the user
+		{silo{phase: state.Stopped, quit: true}, false, true},
+	} {
+		if isStarting(test.silo) != test.starting || isDegraded(state.Silo{}, test.silo) != test.degraded {
+			t.Errorf("%+v: starting %v, degraded %v", test.silo, isStarting(test.silo), isDegraded(state.Silo{}, test.silo))
+		}
+	}
+	for tunnel, degraded := range map[state.TunnelState]bool{state.TunnelOnline: false, state.TunnelLost: true, state.TunnelReconnecting: true} {
+		if isDegraded(state.Silo{Tunnel: state.Tunnel{State: tunnel}}, silo{phase: state.Ready}) != degraded {
+			t.Errorf("a tunnel that is %s", tunnel)
+		}
+	}
+}

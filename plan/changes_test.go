@@ -105,6 +105,7 @@ func TestCompare(t *testing.T) {
 		"environment":  {[]string{"id = 2", "id = 2\nenv = { A = \"b\" }"}, map[string]string{"kept": "control us", "restarted": "eu"}},
 		"shared env":   {[]string{"[sentry]", "[sentry]\nenv = { A = \"b\" }"}, map[string]string{"restarted": "control us eu"}},
 		"command":      {[]string{"id = 1", "id = 1\ncommand = [\"sentry\", \"devserver\", \"--ingest\"]"}, map[string]string{"kept": "control eu", "restarted": "us"}},
+		"directory":    {[]string{"id = 2", "id = 2\ndir = \"/other\""}, map[string]string{"kept": "control us", "restarted": "eu"}},
 		"written port": {[]string{"id = 2", "id = 2\nport = 8004"}, map[string]string{"kept": "control us eu"}},
 		"other port":   {[]string{"8002", "9002"}, map[string]string{"kept": "control eu", "restarted": "us"}},
 		"watchers":     {[]string{"id = 2", "id = 2\nwatchers = false"}, map[string]string{"kept": "control us", "restarted": "eu"}},
@@ -141,6 +142,55 @@ func TestCompare(t *testing.T) {
 				t.Errorf("Any() = %v for %+v", c.Any(), c)
 			}
 		})
+	}
+}
+
+// A silo without a written port keeps the one that it was given.
+func TestCompareKeepsAssignedPort(t *testing.T) {
+	t.Parallel()
+	l := running(t)
+	l.Placed[2].Port = 9999
+	if c, err := l.Compare(parsePlan(t)); err != nil || len(c.Restarted) != 0 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestKnownURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ provider, domain, url, want string }{
+		{"local", "", "", "http://127.0.0.1:20001"},
+		{"none", "", "", "http://127.0.0.1:8002"},
+		{"external", "", "https://us.example.com", "https://us.example.com"},
+		{"external", "us.example.com", "", "https://us.example.com"},
+		{"ngrok", "us.ngrok.app", "", "https://us.ngrok.app"},
+		{"ngrok", "", "", ""},
+	} {
+		p := Plan{Topology: &topology.Topology{Tunnels: topology.Tunnels{Provider: test.provider}}}
+		s := Silo{Silo: topology.Silo{Name: "us", Domain: test.domain, URL: test.url}}
+		got, err := p.KnownURL(s.At(8002), 20001)
+		if got != test.want || errors.Is(err, ErrUnknownAddress) != (test.want == "") {
+			t.Errorf("%+v: got %q, %v", test, got, err)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	p := parsePlan(t, "[sentry]", "[sentry]\ndatabases = \"per-silo\"")
+	if got := p.Names(); !slices.Equal(got, []string{"control", "us", "eu"}) || !p.PerSilo() {
+		t.Errorf("names %v, per silo %v", got, p.PerSilo())
+	}
+	monolith, err := New(p.Topology, p.Choice, true, nil)
+	if err != nil || len(monolith.Silos) != 1 || monolith.PerSilo() || monolith.Silos[0].Mode != "MONOLITH" {
+		t.Errorf("monolith: %+v, %v", monolith.Silos, err)
+	}
+	some, err := New(p.Topology, p.Choice, false, []string{"eu"})
+	if err != nil || len(some.Silos) != 3 || !slices.Equal(some.WantedNames(), []string{"eu"}) {
+		t.Errorf("only eu: %v, %v", some.WantedNames(), err)
+	}
+	_, err = New(p.Topology, p.Choice, false, []string{"us", "nosuch"})
+	if err == nil || err.Error() != `unknown silo "nosuch" (have: control, us, eu)` {
+		t.Errorf("an unknown name: %v", err)
 	}
 }
 

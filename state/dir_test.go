@@ -79,7 +79,8 @@ func TestDirFor(t *testing.T) {
 func TestSocketPathsAreShort(t *testing.T) {
 	t.Parallel()
 	long := "/" + strings.Repeat("long/", 40)
-	for _, runtime := range []string{"/run/user/1000", long, "relative", ""} {
+	medium := "/" + strings.Repeat("x", maxSocketPath-20)
+	for _, runtime := range []string{"/run/user/1000", long, medium, "relative", ""} {
 		d, err := DirFor(envOf(t.TempDir(), "XDG_RUNTIME_DIR="+runtime), filepath.Join(long, "silo.toml"))
 		if err != nil {
 			t.Fatal(err)
@@ -178,6 +179,12 @@ func TestUnreadableFiles(t *testing.T) {
 	d := dirOf(t, t.TempDir(), "/x/silo.toml")
 	if err := d.SavePorts(map[string]int{"us": 8002}); err != nil {
 		t.Fatal(err)
+	}
+	if err := d.SavePorts(map[string]int{"us": 8002, "low": 0, "high": 65536}); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Ports(); len(got) != 1 {
+		t.Errorf("invalid ports: %v", got)
 	}
 	if got := d.Ports()["us"]; got != 8002 {
 		t.Errorf("remembered %d", got)
