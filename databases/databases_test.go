@@ -248,3 +248,20 @@ func TestFindProblems(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func TestOwnedByOther(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		database sentry.Database
+		want     bool
+	}{
+		{sentry.Database{Owned: true, Comment: "silo acme-1 eu"}, false},
+		{sentry.Database{Comment: "silo other-1 eu"}, true},
+		{sentry.Database{Comment: "created by hand"}, false},
+		{sentry.Database{}, false},
+	} {
+		if got := OwnedByOther(test.database); got != test.want {
+			t.Errorf("%+v: %t", test.database, got)
+		}
+	}
+}
