@@ -125,7 +125,7 @@ func clientServes(t *testing.T, argv []string) {
 	defer upstream.Close()
 	line, end := started(t, s, argv, good, upstream.Listener.Addr().String())
 	if line != "url https://eu.acme.test" {
-		t.Errorf("the client says %q", line)
+		t.Errorf("the client printed %q", line)
 	}
 	for _, path := range []string{"/before", "/after"} {
 		if got := get(t, s, "eu.acme.test", path); got.body != "upstream saw "+path+" for eu.acme.test" {
@@ -149,12 +149,12 @@ func clientIsRefused(t *testing.T, argv []string) {
 	line, end := started(t, s, argv, "2bad_authtoken", "127.0.0.1:1")
 	end()
 	if line != "error ERR_NGROK_107" {
-		t.Errorf("with a bad authtoken the client says %q", line)
+		t.Errorf("with a bad authtoken the client printed %q", line)
 	}
 	s.Occupy("eu.acme.test", true)
 	line, end = started(t, s, argv, good, "127.0.0.1:1")
 	end()
 	if line != "error ERR_NGROK_334" {
-		t.Errorf("for an occupied domain the client says %q", line)
+		t.Errorf("for an occupied domain the client printed %q", line)
 	}
 }

@@ -63,7 +63,7 @@ func read(t *testing.T, response *http.Response) reply {
 	return reply{response.StatusCode, response.Header.Get("Ngrok-Error-Code"), string(body)}
 }
 
-// await waits for what no event tells of: what another process does.
+// await polls for the effect of another process.
 func await(t *testing.T, done func() bool) {
 	t.Helper()
 	bound, tick := time.After(clientBound), time.NewTicker(5*time.Millisecond)
@@ -72,7 +72,7 @@ func await(t *testing.T, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-bound:
-			t.Fatal("did not come about")
+			t.Fatal("the condition did not become true")
 		}
 	}
 }
