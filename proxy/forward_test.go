@@ -70,6 +70,7 @@ func TestRequestTargetsAreForwardedByteForByte(t *testing.T) {
 		"/?q=1;2&x=%zz&e=&e":             "",
 		"//host/a%2Fb":                   "",
 		"//":                             "",
+		"//a?q=1;2&x=%zz":                "",
 		"/\u00fc":                        "",
 		"/a#b":                           "",
 		"/" + strings.Repeat("x", 20000): "",

@@ -217,7 +217,7 @@ func TestRefusesAnEndlessHeader(t *testing.T) {
 func TestASlowBodyDoesNotOutliveItsResponse(t *testing.T) {
 	t.Parallel()
 	edge := serve(t, proxy.Options{Silo: "eu", Target: closedPort(t)})
-	conn, reader := dial(t, edge, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome")
+	conn, reader := dial(t, edge, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome")
 	if got := next(t, reader); got.status != http.StatusBadGateway || !got.closes {
 		t.Errorf("got %+v", got)
 	}
