@@ -117,6 +117,16 @@ func TestParseTooLarge(t *testing.T) {
 	}
 }
 
+func TestParsePolicyTooLarge(t *testing.T) {
+	t.Parallel()
+	dir := realDir(t)
+	write(t, filepath.Join(dir, "policy.yml"), []byte("on_http_request: []\n"+strings.Repeat("#\n", 1<<19)))
+	_, err := topology.Parse(filepath.Join(dir, "silo.toml"), []byte("control.traffic_policy = \"policy.yml\"\n"+least), nil, lookup(map[string]string{"HOME": "/h"}))
+	if want := "names a file larger than 1048576 bytes"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestNameOfDirectory covers directories other than acme, the one of golden files.
 func TestNameOfDirectory(t *testing.T) {
 	t.Parallel()
