@@ -21,10 +21,6 @@ const checkTimeout = 10 * time.Second
 func (a *app) checkCommand() *cli.Command {
 	return &cli.Command{
 		Name: "check", Category: categoryLook,
-		Usage: "Check that each silo answers at its address",
-		Description: `check calls each silo on its own port and by its address, and verifies that the right silo answers. It
-also compares the region config with the topology. It exits with 1 if a check fails.`,
-		UsageText: "silo check\nsilo check --timeout 30s --json",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Value: checkTimeout, Usage: "wait `DURATION` for each silo; all are checked in parallel"},
 		},
@@ -33,9 +29,6 @@ also compares the region config with the topology. It exits with 1 if a check fa
 }
 
 func (a *app) check(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	if c.Duration("timeout") <= 0 {
 		return &usageError{text: "--timeout must be positive"}
 	}

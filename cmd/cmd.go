@@ -5,6 +5,7 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"runtime/debug"
 	"slices"
@@ -88,13 +89,9 @@ func (a *app) setPrinters(color string) {
 func (a *app) program() *cli.App {
 	program := &cli.App{
 		Name:        "silo",
-		Usage:       "run Sentry's control and region silos on this machine",
 		UsageText:   "silo [global flags] VERB [SILO…] [flags]",
 		HideHelp:    true, // writeHelp prints help
 		HideVersion: true,
-		Description: `silo reads one topology file, silo.toml, and starts a Sentry devserver for the
-control silo and for each region. It opens a tunnel for each silo, writes the matching region config
-into Sentry's configuration file, and supervises all of it until it is stopped.`,
 		// A header's value or a JSON object may hold a comma.
 		DisableSliceFlagSeparator: true,
 
@@ -118,17 +115,25 @@ into Sentry's configuration file, and supervises all of it until it is stopped.`
 			return writeHelp(a.Stdout, c.App, nil)
 		},
 		Commands: []*cli.Command{
-			a.upCommand(), a.downCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.runCommand(), a.execCommand(),
+			a.upCommand(),
+			{Name: "down", Category: categoryStart, Action: a.down},
+			a.lifecycleCommand("start"), a.lifecycleCommand("stop"), a.lifecycleCommand("restart"),
+			{Name: "run", ArgsUsage: "SILO -- CMD…", Category: categoryStart, Action: a.run},
+			a.execCommand(),
 			a.statusCommand(), a.logsCommand(), a.tunnelsCommand(), a.checkCommand(), a.dashboardCommand(), a.envCommand(),
 			a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(),
 			a.initCommand(), a.configCommand(),
 			a.dbCommand(),
-			a.doctorCommand(), a.lsCommand(), a.completionCommand(), a.versionCommand(),
+			{Name: "doctor", Category: categoryMachine, Action: a.doctor},
+			{Name: "ls", Category: categoryMachine, Action: a.ls},
+			a.completionCommand(),
+			{Name: "version", Category: categoryMachine, Action: a.version},
 			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),
 		},
 	}
-	setDefaults(program.Commands)
 	program.OnUsageError = onUsageError
+	setDefaults(program.Commands)
+	describe(program)
 	return program
 }
 
@@ -137,8 +142,34 @@ func setDefaults(commands []*cli.Command) {
 	for _, c := range commands {
 		c.HideHelp = true
 		c.OnUsageError = onUsageError
+		if c.ArgsUsage == "" && !c.SkipFlagParsing {
+			c.Action = withoutArgs(c.Action)
+		}
 		setDefaults(c.Subcommands)
 	}
+}
+
+// withoutArgs returns an action that refuses names after a verb that takes none.
+func withoutArgs(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := noArgs(c); err != nil {
+			return err
+		}
+		return action(c)
+	}
+}
+
+// group completes a verb that has only subcommands.
+func group(c *cli.Command) *cli.Command {
+	var names []string
+	for _, sub := range c.Subcommands {
+		names = append(names, sub.Name)
+	}
+	last := len(names) - 1
+	c.Action = func(*cli.Context) error {
+		return &usageError{text: fmt.Sprintf("silo %s needs a command: %s or %s", c.Name, strings.Join(names[:last], ", "), names[last])}
+	}
+	return c
 }
 
 // onUsageError keeps the library from printing help with an error.

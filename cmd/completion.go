@@ -15,14 +15,7 @@ var shells = []string{"bash", "zsh", "fish"}
 
 func (a *app) completionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "completion", ArgsUsage: strings.Join(shells, "|"),
-		Category: categoryMachine,
-		Usage:    "Print a completion script for a shell",
-		Description: `completion prints a script that completes verbs, flags, their values and the names of silos. In zsh,
-load it after compinit.`,
-		UsageText: `source <(silo completion bash)       # in ~/.bashrc
-source <(silo completion zsh)        # in ~/.zshrc, after compinit
-silo completion fish | source        # in ~/.config/fish/config.fish`,
+		Name: "completion", ArgsUsage: strings.Join(shells, "|"), Category: categoryMachine,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return &usageError{text: "silo completion needs a shell", hint: "it is one of " + strings.Join(shells, ", ")}

@@ -18,67 +18,20 @@ import (
 )
 
 func (a *app) configCommand() *cli.Command {
-	command := &cli.Command{
+	return group(&cli.Command{
 		Name: "config", Category: categoryConfig,
-		Usage: "Manage the region config in Sentry's configuration",
-		Description: `The region config is the list of regions and addresses that Sentry reads. silo writes it between two
-marker lines into sentry.conf.py, and changes nothing else in that file. silo up does that by itself.`,
-		UsageText: "silo config print\nsilo config check",
 		Subcommands: []*cli.Command{
 			{
 				Name: "print", Action: a.configPrint,
-				Usage: "Print the region config with its marker lines",
-				Description: `print shows the region config of the running instance, or the one that silo up would write. It needs
-neither Sentry nor a running instance if the addresses are known.`,
-				UsageText: "silo config print\nsilo config print --dialect 24.6.0  # for another release of Sentry",
-				Flags:     []cli.Flag{&cli.StringFlag{Name: "dialect", Usage: "print it for `DIALECT`: a release of Sentry, or a name that silo config dialects lists"}},
+				Flags: []cli.Flag{&cli.StringFlag{Name: "dialect", Usage: "print it for `DIALECT`: a release of Sentry, or a name that silo config dialects lists"}},
 			},
-			{
-				Name: "check", Action: a.configCheck,
-				Usage:       "Compare the file with the topology",
-				Description: "check exits with 3 and prints a diff if the file is out of step.",
-				UsageText:   "silo config check\nsilo config check --json",
-			},
-			{
-				Name: "write", Action: a.configWrite,
-				Usage: "Write the region config into the file",
-				Description: `write replaces silo's block in the file, or appends it. The file as it was before silo first changed
-it is kept beside it, with the suffix .before-silo.`,
-				UsageText: "silo config write",
-			},
-			{
-				Name: "remove", Action: a.configRemove,
-				Usage:       "Remove silo's block from the file",
-				Description: "remove restores the rest of the file byte for byte. The instance must not run.",
-				UsageText:   "silo config remove",
-			},
-			{
-				Name: "rotate", Action: a.configRotate,
-				Usage:       "Replace the secrets that the silos share",
-				Description: "Running silos keep the old secrets until all of them are restarted.",
-				UsageText:   "silo config rotate && silo restart",
-			},
-			{
-				Name: "dialects", Action: a.configDialects,
-				Usage:       "List the dialects and their releases of Sentry",
-				Description: "A dialect is the form in which a range of Sentry releases reads its regions.",
-				UsageText:   "silo config dialects",
-			},
+			{Name: "check", Action: a.configCheck},
+			{Name: "write", Action: a.configWrite},
+			{Name: "remove", Action: a.configRemove},
+			{Name: "rotate", Action: a.configRotate},
+			{Name: "dialects", Action: a.configDialects},
 		},
-		Action: func(*cli.Context) error {
-			return &usageError{text: "silo config needs a command: print, check, write, remove, rotate or dialects"}
-		},
-	}
-	for _, sub := range command.Subcommands {
-		action := sub.Action
-		sub.Action = func(c *cli.Context) error {
-			if err := noArgs(c); err != nil {
-				return err
-			}
-			return action(c)
-		}
-	}
-	return command
+	})
 }
 
 // regionConfig is a region config and what it was rendered for.

@@ -15,10 +15,6 @@ import (
 func (a *app) dashboardCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dashboard", Category: categoryLook,
-		Usage: "Open the dashboard in a browser, and print its URL",
-		Description: `The dashboard shows silos, tunnels, requests and logs of the running instance. The URL contains a token:
-keep it to yourself. A browser is opened only on a desktop; BROWSER=none prevents it.`,
-		UsageText: "silo dashboard\nsilo dashboard --no-open",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "no-open", Usage: "only print the URL"},
 		},
@@ -27,9 +23,6 @@ keep it to yourself. A browser is opened only on a desktop; BROWSER=none prevent
 }
 
 func (a *app) dashboard(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	client, err := a.dial(c)
 	if err != nil {
 		return err

@@ -19,41 +19,20 @@ import (
 )
 
 func (a *app) dbCommand() *cli.Command {
-	return &cli.Command{
+	return group(&cli.Command{
 		Name: "db", Category: categoryDatabases,
-		Usage: "Manage the silos' own databases",
-		Description: `With databases = "per-silo" in [sentry], each silo has a database of its own. db creates, migrates and drops
-them with Sentry's own commands.`,
 		Subcommands: []*cli.Command{
-			{
-				Name: "create", ArgsUsage: "[SILO…]", Action: a.dbCreate,
-				Usage:       "Create missing databases",
-				Description: "Each new database is marked as created by silo for its silo. Existing ones are left as they are.",
-				UsageText:   "silo db create\nsilo db create us",
-			},
-			{
-				Name: "migrate", ArgsUsage: "[SILO…]", Action: a.dbMigrate,
-				Usage:       "Run sentry upgrade on each database in parallel",
-				Description: "An interrupted migration continues with the next call. The output of each is kept in a file.",
-				UsageText:   "silo db migrate\nsilo db migrate eu",
-			},
+			{Name: "create", ArgsUsage: "[SILO…]", Action: a.dbCreate},
+			{Name: "migrate", ArgsUsage: "[SILO…]", Action: a.dbMigrate},
 			{
 				Name: "drop", ArgsUsage: "SILO…", Action: a.dbDrop,
-				Usage: "Drop databases that silo created",
-				Description: `drop asks for confirmation on a terminal, and needs --yes without one. It drops all of the named databases
-or none, and refuses those of running silos.`,
-				UsageText: "silo db drop eu\nsilo db drop --all --yes",
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "all", Usage: "drop the databases of all silos"},
 					&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
 				},
 			},
 		},
-		UsageText: "silo db create\nsilo db migrate",
-		Action: func(*cli.Context) error {
-			return &usageError{text: "silo db needs a command: create, migrate or drop"}
-		},
-	}
+	})
 }
 
 // databases locks the databases of the named silos, or of all silos if there are no names.

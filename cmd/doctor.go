@@ -17,17 +17,6 @@ import (
 	"silo/ui"
 )
 
-func (a *app) doctorCommand() *cli.Command {
-	return &cli.Command{
-		Name: "doctor", Category: categoryMachine,
-		Usage: "Find problems on this machine, and suggest fixes",
-		Description: `doctor checks the topology, Sentry, its configuration, tunnels, ports, Postgres, Redis and the limits of the
-system. It changes nothing, and exits with 1 if a check fails.`,
-		UsageText: "silo doctor\nsilo doctor --json",
-		Action:    a.doctor,
-	}
-}
-
 // doctorReport is the output of `doctor --json`.
 type doctorReport struct {
 	SchemaVersion int            `json:"schema_version"`
@@ -37,9 +26,6 @@ type doctorReport struct {
 }
 
 func (a *app) doctor(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	target, err := a.doctorTarget(c)
 	if err != nil {
 		return err

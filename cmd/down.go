@@ -15,26 +15,7 @@ import (
 	"silo/wait"
 )
 
-func (a *app) downCommand() *cli.Command {
-	return &cli.Command{
-		Name:     "down",
-		Category: categoryStart,
-		Usage:    "Stop all silos and remove what they left behind",
-		Description: `down stops the regions, then control, then the tunnels, and removes the socket and the lock. It also
-cleans up after a supervisor that was killed. The region config stays in Sentry's configuration file,
-and the logs stay readable. It is not an error if nothing is running.
-
-Ctrl-C does not cancel the shutdown; a second Ctrl-C kills the silos at once.`,
-		UsageText: `silo down
-silo -f acme/silo.toml down`,
-		Action: a.down,
-	}
-}
-
 func (a *app) down(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err

@@ -20,26 +20,11 @@ import (
 func (a *app) envCommand() *cli.Command {
 	return &cli.Command{
 		Name: "env", ArgsUsage: "[SILO]", Category: categoryLook,
-		Usage: "Print the environment of a silo",
-		Description: `env prints the whole environment that a silo is launched with. Secrets are masked unless --show-secrets is
-set.`,
-		UsageText: `silo env us
-eval "$(silo env us --export --show-secrets)"`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "export", Usage: "print export and unset statements for eval"},
 			&cli.BoolFlag{Name: "show-secrets", Usage: "print the values of secrets"},
 		},
 		Action: a.printEnv,
-	}
-}
-
-func (a *app) runCommand() *cli.Command {
-	return &cli.Command{
-		Name: "run", ArgsUsage: "SILO -- CMD…", Category: categoryStart,
-		Usage:       "Run a command in a silo's environment",
-		Description: "run starts CMD on this terminal, in the silo's environment and directory, and exits with its exit code.",
-		UsageText:   "silo run control -- sentry shell\nsilo run us -- pytest tests/sentry/hybridcloud",
-		Action:      a.run,
 	}
 }
 

@@ -19,11 +19,6 @@ import (
 func (a *app) execCommand() *cli.Command {
 	return &cli.Command{
 		Name: "exec", ArgsUsage: "-- CMD…", Category: categoryStart,
-		Usage: "Start the silos, run a command, and stop them",
-		Description: `exec waits until the silos are ready, runs CMD on this terminal with every address in its environment
-(SILO_URL_CONTROL, …), and exits with its exit code. If the instance already runs, it is used and left
-running.`,
-		UsageText: "silo exec -- pytest tests/hybridcloud\nsilo exec --timeout 5m -- sh -c 'curl $SILO_URL_US/_health/'",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION` if the silos are not ready, with exit code 124"},
 			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "`MODE` is silos, or monolith: one devserver without regions"},

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	_ "embed"
 	"fmt"
 	"io"
 	"slices"
@@ -8,17 +9,53 @@ import (
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/tools/txtar"
 )
 
-// Help, the manual page, the README's table and the completion scripts are made from
-// the same tree of commands. These fields of a cli.Command describe a verb:
+// helpText is a txtar archive with a section for silo and for every visible command. A
+// section has three parts:
 //
-//	Usage        one line under 60 characters that begins with a verb
-//	Description  plain sentences; a blank line separates paragraphs
-//	UsageText    examples that can be pasted, one per line; "  # reason" may follow
-//	Category     one of the categories below
+//	a summary: one line under 60 characters that begins with a verb
+//	a description: plain sentences; a blank line separates paragraphs
+//	Examples: command lines that can be pasted; "  # reason" may follow
 //
-// A flag's Usage is one clause, with the name of its value in backticks.
+// Help, the manual page, the README's table and the completion scripts are made from the
+// tree of commands, into which describe copies these texts. A flag's Usage is one clause,
+// with the name of its value in backticks.
+//
+//go:embed help.txtar
+var helpText []byte
+
+// describe sets the texts of silo and of every visible command.
+func describe(program *cli.App) {
+	sections := helpSections()
+	program.Usage, program.Description, _ = parseSection(sections["silo"])
+	describeCommands(program.Commands, nil, sections)
+}
+
+func describeCommands(commands, parents []*cli.Command, sections map[string]string) {
+	for _, c := range commands {
+		path := append(slices.Clone(parents), c)
+		if text, ok := sections[commandPath(path)]; ok {
+			c.Usage, c.Description, c.UsageText = parseSection(text)
+		}
+		describeCommands(c.Subcommands, path, sections)
+	}
+}
+
+func helpSections() map[string]string {
+	sections := map[string]string{}
+	for _, file := range txtar.Parse(helpText).Files {
+		sections[file.Name] = string(file.Data)
+	}
+	return sections
+}
+
+func parseSection(text string) (summary, description, examples string) {
+	summary, rest, _ := strings.Cut(text, "\n")
+	description, examples, _ = strings.Cut(rest, "\nExamples:\n")
+	return summary, description, examples
+}
 
 // The categories of verbs.
 const (

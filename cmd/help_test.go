@@ -35,16 +35,27 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 				t.Errorf("%s: %s has no description", name, f.Names()[0])
 			}
 		}
-		if len(path) > 1 {
-			return
-		}
-		if !slices.Contains(categories, c.Category) {
+		if len(path) == 1 && !slices.Contains(categories, c.Category) {
 			t.Errorf("%s: unknown category %q", name, c.Category)
 		}
-		if len(examples(c)) == 0 || c.Description == "" {
-			t.Errorf("%s has no examples or no description", name)
+	})
+}
+
+func TestHelpTextMatchesCommands(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{"silo": true}
+	eachCommand((&app{}).program(), func(path []*cli.Command) {
+		name, c := commandPath(path), path[len(path)-1]
+		known[name] = true
+		if c.Usage == "" || c.Description == "" || len(examples(c)) == 0 {
+			t.Errorf("help.txtar lacks a section %q, or a part of it", name)
 		}
 	})
+	for name := range helpSections() {
+		if !known[name] {
+			t.Errorf("help.txtar has a section %q, which is no visible command", name)
+		}
+	}
 }
 
 // shellWord matches one word of a command line, also a quoted one.

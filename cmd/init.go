@@ -16,14 +16,7 @@ import (
 func (a *app) initCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init", Category: categoryConfig,
-		Usage:     "Write a commented silo.toml for the Sentry found here",
 		ArgsUsage: "[NGROK_YML]",
-		Description: `init looks for a Sentry checkout, for regions in sentry.conf.py and for the tunnels of an ngrok agent,
-and writes a topology with comments. It asks only on a terminal, and overwrites a file only with
---force.`,
-		UsageText: `silo init
-silo init --schema                    # also silo.schema.json, for editors
-silo init --from-ngrok ngrok.yml      # a silo for each tunnel of an agent`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "overwrite an existing silo.toml, and keep a copy of it"},
 			&cli.BoolFlag{Name: "schema", Usage: "write silo.schema.json beside it, for editors; only that if there is a silo.toml already"},

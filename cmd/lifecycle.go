@@ -14,56 +14,15 @@ import (
 	"silo/ui"
 )
 
-func (a *app) startCommand() *cli.Command {
-	return a.lifecycleCommand(&cli.Command{
-		Name:  "start",
-		Usage: "Start silos that were stopped and wait until they are ready",
-		Description: `start starts silos of a running instance that were stopped or have failed. Their ports, tunnels and
-addresses are unchanged. Use silo up if nothing is running.
-
-Exit codes: 1 if a silo fails, 4 if nothing is running, 124 if --timeout ends the wait, 130 if Ctrl-C
-does; the silos continue to start.`,
-		UsageText: `silo start us-west
-silo start --timeout 2m`,
-	})
-}
-
-func (a *app) stopCommand() *cli.Command {
-	return a.lifecycleCommand(&cli.Command{
-		Name:  "stop",
-		Usage: "Stop silos and keep their tunnels and addresses",
-		Description: `stop ends the processes of silos and leaves the supervisor, the ports and the tunnels as they are, so
-that silo start brings a silo back at the same address. Use silo down to end everything.
-
-Exit codes: 4 if nothing is running, 124 if --timeout ends the wait, 130 if Ctrl-C does; the silos
-continue to stop.`,
-		UsageText: `silo stop us-west
-silo stop us-west eu`,
-	})
-}
-
-func (a *app) restartCommand() *cli.Command {
-	return a.lifecycleCommand(&cli.Command{
-		Name:  "restart",
-		Usage: "Stop and start silos and wait until they are ready",
-		Description: `restart stops silos and starts them again with the same ports, tunnels and addresses. Silos that were
-stopped before are started too.
-
-Exit codes: 1 if a silo fails, 4 if nothing is running, 124 if --timeout ends the wait, 130 if Ctrl-C
-does; the silos continue to restart.`,
-		UsageText: `silo restart
-silo restart us-west --timeout 2m`,
-	})
-}
-
-// lifecycleCommand completes start, stop or restart.
-func (a *app) lifecycleCommand(c *cli.Command) *cli.Command {
-	c.Category, c.ArgsUsage = categoryStart, "[SILO…]"
-	c.Flags = []cli.Flag{
-		&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "stop waiting after `DURATION`, with exit code 124"},
+// lifecycleCommand returns start, stop or restart.
+func (a *app) lifecycleCommand(verb string) *cli.Command {
+	return &cli.Command{
+		Name: verb, ArgsUsage: "[SILO…]", Category: categoryStart,
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "stop waiting after `DURATION`, with exit code 124"},
+		},
+		Action: func(c *cli.Context) error { return a.lifecycle(c, verb) },
 	}
-	c.Action = func(ctx *cli.Context) error { return a.lifecycle(ctx, c.Name) }
-	return c
 }
 
 func (a *app) lifecycle(c *cli.Context, verb string) error {

@@ -24,12 +24,6 @@ import (
 func (a *app) logsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "logs", ArgsUsage: "[SILO…]", Category: categoryLook,
-		Usage: "Show the output of silos, running or not",
-		Description: `logs prints the recorded output of all silos, or of the named ones, in the order of arrival and across
-rotated files. To name a topology use --file, because -f means --follow here.`,
-		UsageText: `silo logs us -f
-silo logs -n 50 --timestamps
-silo logs --since 10m --grep Traceback`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "keep printing new lines"},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "all", Usage: "print the last `N` lines of each silo"},

@@ -12,20 +12,7 @@ import (
 	"silo/state"
 )
 
-func (a *app) lsCommand() *cli.Command {
-	return &cli.Command{
-		Name: "ls", Category: categoryMachine,
-		Usage:       "List all instances on this machine",
-		Description: "ls lists the instances of this user, running or not, with their topology files.",
-		UsageText:   "silo ls\nsilo ls --json",
-		Action:      a.ls,
-	}
-}
-
 func (a *app) ls(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	instances, err := state.Instances(a.lookup)
 	if err != nil {
 		return err

@@ -16,9 +16,6 @@ func (a *app) manCommand() *cli.Command {
 	return &cli.Command{
 		Name: "man", Hidden: true, Usage: "print the manual page as troff: silo man | man -l -",
 		Action: func(c *cli.Context) error {
-			if err := noArgs(c); err != nil {
-				return err
-			}
 			page, err := manual(c.App)
 			if err != nil {
 				return err

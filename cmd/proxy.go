@@ -16,10 +16,6 @@ import (
 func (a *app) proxyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "proxy", ArgsUsage: "SILO", Category: categoryRequests,
-		Usage: "Forward requests to a silo until Ctrl-C",
-		Description: `proxy listens on a port and forwards whole requests to a silo, as Sentry's gateway does: query,
-status, headers and body are unchanged. It prints the URL that it listens on.`,
-		UsageText: "silo proxy us\nsilo proxy control --listen 127.0.0.1:8080",
 		Flags: append(callerFlags(),
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "listen on `HOST:PORT`; port 0 is any free one"},
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "answer 504 if the silo's answer does not begin within `DURATION`"},

@@ -15,10 +15,6 @@ import (
 func (a *app) replayCommand() *cli.Command {
 	return &cli.Command{
 		Name: "replay", ArgsUsage: "ID", Category: categoryRequests,
-		Usage: "Send a recorded request again",
-		Description: `replay sends a request that passed a tunnel once more, and prints the body of the answer. silo
-requests lists the IDs. A request whose body was not recorded completely cannot be sent again.`,
-		UsageText: "silo replay 42\nsilo replay 42 --to eu -i",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", DefaultText: "the silo that it was for", Usage: "send it to `SILO`"},
 			&cli.BoolFlag{Name: "include", Aliases: []string{"i"}, Usage: "print the status line and headers before the body"},

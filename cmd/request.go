@@ -25,14 +25,6 @@ import (
 func (a *app) requestCommand() *cli.Command {
 	return &cli.Command{
 		Name: "request", ArgsUsage: "SILO [METHOD] PATH", Category: categoryRequests,
-		Usage: "Make one request to a silo, as Sentry's silo clients do",
-		Description: `request prints the body of the answer, byte for byte as it arrives. METHOD is GET, or POST if there is
-a body. PATH is sent as given; write a space as %20. The exit code is 0 for any status unless --fail
-is set.`,
-		UsageText: `silo request control /api/0/
-silo request us PUT /api/0/organizations/acme/ -d '{"name": "Acme"}'
-silo request us /_health/ -i --via direct
-silo request us /api/0/internal/rpc/region/ping/ --sign rpc -d @args.json`,
 		Flags: append(callerFlags(),
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "send the header `NAME: VALUE`"},
 			&cli.StringSliceFlag{Name: "data", Aliases: []string{"d"}, Usage: "send `BODY`, as JSON unless a header sets another type; @FILE sends a file unchanged, @- standard input"},

@@ -17,13 +17,6 @@ import (
 func (a *app) requestsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "requests", ArgsUsage: "[SILO|ID…]", Category: categoryRequests,
-		Usage: "List recorded requests, or show one in full",
-		Description: `requests lists the requests that passed the tunnels, of all silos or of the named ones, and who made
-them. With the ID of a request it shows that request and its answer, with secrets masked.`,
-		UsageText: `silo requests -f
-silo requests us --status 5xx --from control
-silo requests 42
-silo requests --har > silo.har`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "keep printing new requests, each once it has ended"},
 			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 100, Usage: "print the last `N`; 0 for all"},

@@ -21,10 +21,6 @@ import (
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name: "status", Category: categoryLook,
-		Usage: "Show the state, address and process of every silo",
-		Description: `status asks the supervisor, which probes every silo once. If nothing runs, it shows the last run, or what
-the topology describes. It exits with 0 if all silos are ready, 3 if not, and 4 if nothing runs.`,
-		UsageText: "silo status\nsilo status --watch\nsilo status --json",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "keep the table up to date until Ctrl-C"},
 		},
@@ -33,9 +29,6 @@ the topology describes. It exits with 0 if all silos are ready, 3 if not, and 4 
 }
 
 func (a *app) status(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	dir, err := a.instanceDir(c)
 	if err != nil && !errors.Is(err, topology.ErrNotFound) {
 		return err

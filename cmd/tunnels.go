@@ -19,10 +19,6 @@ import (
 func (a *app) tunnelsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "tunnels", Category: categoryLook,
-		Usage: "Show the tunnels, or export their addresses",
-		Description: `tunnels shows the address and state of each silo's tunnel. With --format it prints the addresses in
-another form: those of the running instance, or those that silo up would use.`,
-		UsageText: "silo tunnels\nsilo tunnels --print-config\nsilo tunnels --format ngrok-v3 > ngrok.yml",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "print-config", Usage: "print the region config without its marker lines"},
 			&cli.StringFlag{Name: "format", Value: "sentry", Usage: "print as `FORMAT`: sentry, ngrok-v2, ngrok-v3, env or json"},
@@ -32,9 +28,6 @@ another form: those of the running instance, or those that silo up would use.`,
 }
 
 func (a *app) tunnels(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
 	if err := oneOf("--format", c.String("format"), "sentry", "ngrok-v2", "ngrok-v3", "env", "json"); err != nil {
 		return err
 	}

@@ -24,22 +24,7 @@ import (
 
 func (a *app) upCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "up",
-		Category:  categoryStart,
-		Usage:     "Start the silos and stay attached until Ctrl-C",
-		ArgsUsage: "[SILO…]",
-		Description: `up validates the topology, reserves ports, opens tunnels, writes the region config, starts the
-devservers and waits until all are ready. Then it prints a table of addresses and shows the silos'
-output. Ctrl-C stops everything; a second Ctrl-C kills what is left.
-
-If the instance already runs, up applies an edited topology to it and returns once all is ready.
-
-Exit codes: 5 if the topology is invalid, 6 if a port, a domain or the region config's file is taken,
-124 if the silos are not ready in time, 130 if a detached start is interrupted.`,
-		UsageText: `silo up
-silo up -d --timeout 2m    # return once all silos are ready
-silo up --dry-run          # print the plan or the changes
-silo up --demo             # no file, no Sentry, no account`,
+		Name: "up", ArgsUsage: "[SILO…]", Category: categoryStart,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return once all silos are ready, and leave them running"},
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "give up after `DURATION`, with exit code 124"},
