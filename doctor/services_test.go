@@ -64,7 +64,7 @@ func TestServicesCannotBeAsked(t *testing.T) {
 	wantCheck(t, b.check("postgres"), Skip, "not known")
 	wantCheck(t, b.check("settings"), Warn, "exit status 1")
 	b = newFixture(t, head+tail, "no JSON")
-	wantCheck(t, b.check("settings"), Warn, "read what Sentry says")
+	wantCheck(t, b.check("settings"), Warn, "parse the services")
 	b = newFixture(t, strings.Replace(head, `"devserver"`, `"devserver", "--no-watchers"`, 1)+tail, answered)
 	wantCheck(t, b.check("watchers"), Skip)
 }

@@ -3,9 +3,11 @@ package orchestrator
 import (
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"silo/ports"
 	"silo/proc"
@@ -44,9 +46,19 @@ func (o *trafficObserver) setIsolation(regions string) { o.isolation.Store(&regi
 
 func (o *trafficObserver) recording() *tunnels.Recording {
 	return &tunnels.Recording{
-		Log: o.log, Caller: o.caller, Crosses: o.crosses,
+		Log: o.log, Caller: o.caller, CallerDelay: callerDelay(runtime.GOOS), Crosses: o.crosses,
 		Blocks: func() bool { return *o.isolation.Load() == "block" },
 	}
+}
+
+// callerDelay returns how long a response may wait for the lookup of its caller. On Linux
+// a lookup takes a millisecond or two, and more only on a busy machine. On macOS lsof
+// takes longer than anyone would want to wait.
+func callerDelay(goos string) time.Duration {
+	if goos == "darwin" {
+		return 10 * time.Millisecond
+	}
+	return 250 * time.Millisecond
 }
 
 // caller identifies the process at the other end of a connection. Lookups run one at a

@@ -22,10 +22,14 @@ type Recording struct {
 	Log *traffic.Log
 	// Caller returns the process at the far end of a connection, given the addresses
 	// of its local and its remote end. It is called once per connection, concurrently
-	// with its first request, and delays the end of that response by at most 10 ms.
+	// with its first request, and delays that response by at most CallerDelay.
 	// Nil means that callers are not looked up. It is not called if forwarding headers
 	// are trusted: then the caller is the first address in X-Forwarded-For.
 	Caller func(local, remote net.Addr) traffic.Caller
+	// CallerDelay bounds how long a connection's first response waits for the lookup of
+	// its caller: a client that has the response may disconnect at once, and then cannot
+	// be found.
+	CallerDelay time.Duration
 	// Crosses reports whether a call from one silo to another crosses regions. It is
 	// called once for each exchange whose caller is a silo. Nil means never.
 	Crosses func(from, to string) bool
@@ -167,6 +171,16 @@ func (w *recorder) awaitCaller(ctx context.Context) bool {
 	}
 }
 
+// delayForCaller blocks until the caller is known, for at most CallerDelay.
+func (w *recorder) delayForCaller() {
+	if w.lookup == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.request.Context(), w.recording.CallerDelay)
+	defer cancel()
+	w.awaitCaller(ctx)
+}
+
 // blocked reports whether isolation forbids forwarding the request.
 func (w *recorder) blocked(ctx context.Context) bool {
 	if w.recording.Blocks == nil || !w.recording.Blocks() {
@@ -180,19 +194,10 @@ func (w *recorder) blocked(ctx context.Context) bool {
 	return w.Blocked
 }
 
-// callerDelay bounds how long the end of a response waits for the lookup: a client
-// that has it all may disconnect at once, and then cannot be found.
-const callerDelay = 10 * time.Millisecond
-
 // finish completes the exchange after the handler has returned or panicked. If the
 // caller is still unknown, setCaller ends it later.
 func (w *recorder) finish(ctx context.Context) {
 	total := time.Since(w.Started).Seconds()
-	if w.returned && w.writeErr == nil {
-		wait, cancel := context.WithTimeout(ctx, callerDelay)
-		w.awaitCaller(wait)
-		cancel()
-	}
 	w.Total = &total
 	w.State = traffic.Done
 	if reason := w.failure(ctx); reason != "" {
@@ -281,11 +286,13 @@ func trailers(before, after http.Header) http.Header {
 	return trailer
 }
 
-// begin records that the final header is being sent.
+// begin records that the final header is about to be sent. It waits a moment for the
+// caller.
 func (w *recorder) begin(status int) {
 	if w.Status != 0 {
 		return
 	}
+	defer w.delayForCaller()
 	first := time.Since(w.Started).Seconds()
 	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {

@@ -6,13 +6,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -451,6 +454,28 @@ func TestCallersAreLookedUpConcurrently(t *testing.T) {
 }
 
 // An open exchange shows its caller and how a stream begins.
+// A client that has its response may disconnect at once, so the response waits until its
+// caller is known.
+func TestResponsesWaitForTheirCaller(t *testing.T) {
+	t.Parallel()
+	log, found := traffic.NewLog(traffic.DefaultLimit), make(chan struct{})
+	edge := serve(t, proxy.Options{Silo: "eu", Target: silo(t, echo), Recording: &proxy.Recording{
+		Log: log, CallerDelay: waittest.Limit,
+		Caller: func(net.Addr, net.Addr) traffic.Caller { <-found; return callerIs("us")(nil, nil) },
+	}})
+	conn, reader := dial(t, edge, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	if err := conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := reader.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %d bytes, %v before the caller was known", n, err)
+	}
+	close(found)
+	if e := ended(t, log, 1)[0]; e.Caller.Silo == nil || *e.Caller.Silo != "us" {
+		t.Errorf("caller %+v", e.Caller)
+	}
+}
+
 func TestOpenExchangesAreVisible(t *testing.T) {
 	t.Parallel()
 	found, release := make(chan struct{}), make(chan struct{})
