@@ -20,8 +20,8 @@ import (
 
 const (
 	openTimeout = 2 * time.Second
-	pingTimeout = 5 * time.Second // for a busy machine
-	// retryInterval is between two attempts to connect, or looks at the lock.
+	pingTimeout = 5 * time.Second // allows for a busy machine
+	// retryInterval is the pause between attempts to connect, or checks of the lock.
 	retryInterval = 10 * time.Millisecond
 )
 
@@ -45,7 +45,7 @@ func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 	for {
 		conn, err := dial(opening, "", "")
 		if err == nil {
-			_ = conn.Close() // of a test only
+			_ = conn.Close() // only a probe
 			c := &Client{dir: dir, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 			return c, c.ping(ctx)
 		}
@@ -70,7 +70,7 @@ func (c *Client) ping(ctx context.Context) error {
 	response, err := c.http.Do(r)
 	switch {
 	case err == nil:
-		return response.Body.Close() // any status will do
+		return response.Body.Close() // any status counts
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
@@ -102,15 +102,15 @@ func (c *Client) Config(ctx context.Context) (text, marked string, err error) {
 	return body.Text, body.Marked, err
 }
 
-// Tail returns the last n lines of a silo's present or last process.
+// Tail returns the last n lines of a silo's current or last process.
 func (c *Client) Tail(ctx context.Context, silo string, n int) ([]string, error) {
 	var body tailBody
 	err := c.call(ctx, http.MethodGet, "/v1/tail?n="+strconv.Itoa(n)+"&silo="+url.QueryEscape(silo), nil, &body)
 	return body.Lines, err
 }
 
-// Up makes the supervisor read the topology again, apply what has changed and
-// start the named silos, or all. It returns once that is accepted.
+// Up makes the supervisor read the topology again, apply the changes and start the named silos, or
+// all. It returns once the request is accepted.
 func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (plan.Changes, error) {
 	return c.up(ctx, commandBody{Silos: silos, Monolith: monolith})
 }
@@ -146,8 +146,8 @@ func (c *Client) Down(ctx context.Context, kill bool) error {
 	return c.call(ctx, http.MethodPost, "/v1/down", commandBody{Kill: kill}, nil)
 }
 
-// Watch passes an Update to see now and after each change, until see returns false
-// (nil), ctx ends, or the instance has ended (ErrNotRunning).
+// Watch calls see with an Update now and after each change, until see returns false (nil), ctx
+// ends, or the instance has ended (ErrNotRunning).
 func (c *Client) Watch(ctx context.Context, see func(Update) bool) error {
 	return watch(ctx, c, "/v1/watch", see)
 }
@@ -158,7 +158,7 @@ func watch[T any](ctx context.Context, c *Client, path string, see func(T) bool)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }() // the stream may go on
+	defer func() { _ = response.Body.Close() }() // the stream may continue
 	lines := json.NewDecoder(response.Body)
 	for {
 		var value T
@@ -222,9 +222,8 @@ func (c *Client) requestError(ctx context.Context, err error) error {
 	return fmt.Errorf("request to the supervisor: %w", err)
 }
 
-// hasEnded reports whether the supervisor has ended since Dial. A killed process
-// closes its socket shortly before it releases its lock, on a busy machine some
-// tenths of a second.
+// hasEnded reports whether the supervisor has ended since Dial. A killed process closes its socket
+// shortly before it releases its lock, a few tenths of a second on a busy machine.
 func (c *Client) hasEnded(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

@@ -9,9 +9,8 @@ import (
 	"silo/traffic"
 )
 
-// Requests returns the latest n exchanges that match the filter, oldest first,
-// without bodies and secrets; all that are kept if n is 0. A watch continues from
-// the version.
+// Requests returns the latest n exchanges that match the filter, oldest first, without bodies and
+// secrets; with n 0, all that are kept. A watch continues from the version.
 func (c *Client) Requests(ctx context.Context, filter traffic.Filter, n int) (list []traffic.Exchange, version uint64, err error) {
 	var body requestsBody
 	err = c.call(ctx, http.MethodGet, "/v1/requests?"+encodeFilter(filter, n), nil, &body)
@@ -44,9 +43,9 @@ func (c *Client) har(ctx context.Context, path string) ([]byte, error) {
 	return append(har, '\n'), err
 }
 
-// Replay sends the request of an exchange again, to its silo or to the named one,
-// and returns the new exchange once it has ended, without secrets. Errors are
-// orchestrator.ErrNotKept, UnrepeatableError, UnknownSiloError, or of the connection.
+// Replay sends the request of an exchange again, to its silo or to the named one, and returns the
+// new exchange once it has ended, without secrets. Errors are orchestrator.ErrNotKept,
+// UnrepeatableError, UnknownSiloError, or a connection error.
 func (c *Client) Replay(ctx context.Context, id uint64, to string) (e traffic.Exchange, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/replay", replayBody{id, to}, &e)
 	return e, err

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Page is the instance's dashboard. Its zero value means that there is none.
+// Page is the instance's dashboard. The zero value means no dashboard.
 type Page struct {
 	URL        string        // with the token
 	OneTimeURL func() string // creates an address that works once
@@ -17,8 +17,8 @@ func (c *Client) DashboardURL(ctx context.Context) (string, error) {
 	return c.dashboard(ctx, http.MethodGet)
 }
 
-// OneTimeDashboardURL returns an address that leads to the dashboard once, within a
-// minute: it may be visible among a process's arguments.
+// OneTimeDashboardURL returns an address that opens the dashboard once, within a minute, so it may
+// appear in a process's arguments.
 func (c *Client) OneTimeDashboardURL(ctx context.Context) (string, error) {
 	return c.dashboard(ctx, http.MethodPost)
 }

@@ -14,8 +14,8 @@ import (
 // ErrNotRunning means that no supervisor listens on the instance's socket.
 var ErrNotRunning = errors.New("nothing is running")
 
-// ErrUnresponsive means that a supervisor holds the instance's lock and does not
-// answer: its socket was removed, as by a cleaner of /tmp, or it hangs.
+// ErrUnresponsive means that a supervisor holds the instance's lock and does not answer: its socket
+// was removed, for example by a /tmp cleaner, or it hangs.
 var ErrUnresponsive = errors.New("the supervisor holds its lock but does not answer")
 
 // ErrHung is an ErrUnresponsive of a supervisor that has its socket: it is stopped
@@ -51,7 +51,7 @@ func writeError(w http.ResponseWriter, err error) {
 	writeJSON(w, status, body)
 }
 
-// decodeError restores the error that the server met.
+// decodeError restores the server's error.
 func decodeError(response *http.Response) error {
 	var e errorBody
 	if err := json.NewDecoder(response.Body).Decode(&e); err != nil {

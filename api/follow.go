@@ -16,10 +16,10 @@ import (
 // or a request that stopped in a debugger.
 const longOpen = time.Second
 
-// FollowRequests passes the latest n exchanges that match the filter to see, and
-// then new ones: each once it has ended, and one that is open for a second also
-// before that, as it is. It returns when see returns false (nil), when ctx ends, or
-// with the instance (ErrNotRunning). A slow reader continues where it stopped.
+// FollowRequests passes the latest n exchanges that match the filter to see, and then new ones:
+// each once it has ended, and one that has been open for a second also before that, in its state
+// then. It returns when see returns false (nil), when ctx ends, or when the instance ends
+// (ErrNotRunning). A slow reader continues where it stopped.
 func (c *Client) FollowRequests(ctx context.Context, filter traffic.Filter, n int, see func(traffic.Exchange) bool) error {
 	list, version, err := c.Requests(ctx, filter, n)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *Client) followStream(ctx context.Context, f *follower, filter traffic.F
 type follower struct {
 	version  uint64                      // all up to it has been added
 	open     map[uint64]traffic.Exchange // not yet reported
-	reported map[uint64]traffic.State    // as it was last reported
+	reported map[uint64]traffic.State    // as last reported
 	newest   uint64                      // the highest ID
 }
 

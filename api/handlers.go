@@ -31,7 +31,7 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dashboard responds with the dashboard's address; to a POST with one that works once.
+// dashboard responds with the dashboard's address; to a POST, with a one-time address.
 func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) {
 	body := dashboardBody{s.options.Page.URL}
 	if r.Method == http.MethodPost && s.options.Page.OneTimeURL != nil {
@@ -56,15 +56,14 @@ func (s *Server) silosHandler(action func(*orchestrator.Supervisor, ...string) e
 	}
 }
 
-// up is `silo up` beside a running supervisor: it reads the topology again,
-// applies what has changed and starts stopped silos. With dry it only reports what
-// would change.
+// up handles `silo up` while the supervisor runs: it reads the topology again, applies the changes
+// and starts stopped silos. With dry it only reports what would change.
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	var body commandBody
 	if !s.readBody(w, r, &body) {
 		return
 	}
-	ctx := context.WithoutCancel(r.Context()) // a change must not stop halfway if the client leaves
+	ctx := context.WithoutCancel(r.Context()) // a change must not stop halfway if the client disconnects
 	p, err := s.options.Replan(ctx, body.Silos, body.Monolith)
 	if err != nil {
 		writeError(w, err)
@@ -115,13 +114,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, body any) (ok 
 
 // extendWriteDeadline gives the client the full time to read what is written next.
 func (s *Server) extendWriteDeadline(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.timeouts.write)) // supported by all our connections
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.timeouts.write)) // all our connections support it
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // fails if the client has left
+	_ = json.NewEncoder(w).Encode(body) // fails if the client has disconnected
 }
 
 func badRequest(w http.ResponseWriter, text string) {

@@ -8,8 +8,8 @@ import (
 	"silo/logs"
 )
 
-// logs streams lines of silos' output until there are no more or, if they are
-// followed, until the client leaves or the instance ends.
+// logs streams lines of silos' output to their end or, if they are followed, until the client
+// disconnects or the instance ends.
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	query, ok := s.logQuery(w, r)
 	if !ok {
@@ -17,7 +17,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	s.stream(w, r, true, func(ctx context.Context, out *stream) error {
 		if query.Follow {
-			if err := out.write(); err != nil { // responds now, although the first line may come much later
+			if err := out.write(); err != nil { // sends the header now: the first line may come much later
 				return err
 			}
 		}

@@ -13,8 +13,8 @@ import (
 // defaultLimit is how many exchanges are listed without a number in the query.
 const defaultLimit = 100
 
-// encodeFilter returns the query of a filter and of a number of exchanges. Without
-// a number the server's default applies.
+// encodeFilter returns the query of a filter and of a number of exchanges. With n 0, the server's
+// default applies.
 func encodeFilter(f traffic.Filter, n ...int) string {
 	q := url.Values{}
 	for name, value := range map[string]string{
@@ -36,8 +36,8 @@ func encodeFilter(f traffic.Filter, n ...int) string {
 	return q.Encode()
 }
 
-// filter parses the query of encodeFilter; the number's parameter and default are
-// given. If it is invalid, it responds and ok is false.
+// filter parses the query of encodeFilter, with the given name and default of the number. If it is
+// invalid, it responds and ok is false.
 func (s *Server) filter(w http.ResponseWriter, r *http.Request, parameter string, otherwise int) (f traffic.Filter, n int, ok bool) {
 	q := r.URL.Query()
 	f = traffic.Filter{Silos: q["silo"], From: q.Get("from"), Method: q.Get("method"), Path: q.Get("path"), Crossing: q.Get("crossing") == "1"}

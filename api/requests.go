@@ -63,12 +63,11 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request) (e traffic.Exc
 	return e, ok
 }
 
-// writeHAR masks and writes the exchanges, in pieces each of which the client has
-// the full time to read.
+// writeHAR masks and writes the exchanges in pieces. The client has the full time to read each.
 func (s *Server) writeHAR(w http.ResponseWriter, list []traffic.Exchange) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Disposition", `attachment; filename="silo.har"`)
-	_ = traffic.WriteHAR(deadlineWriter{w, s}, s.options.Version, list) // fails if the client has left
+	_ = traffic.WriteHAR(deadlineWriter{w, s}, s.options.Version, list) // fails if the client has disconnected
 }
 
 // deadlineWriter extends the write deadline before each Write.
@@ -94,9 +93,9 @@ const (
 	maxRecent = 32
 )
 
-// waitForRecent waits a moment until the exchanges of the last second have ended.
-// A client may query an exchange as soon as it has the answer, a little before the
-// exchange is recorded as ended. Long exchanges are not waited for.
+// waitForRecent waits a moment until the exchanges of the last second have ended. A client may
+// query an exchange as soon as it has the answer, a little before the exchange is recorded as
+// ended. It does not wait for long exchanges.
 func (s *Server) waitForRecent(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
 	defer cancel()
@@ -134,12 +133,12 @@ func (s *Server) watchRequests(w http.ResponseWriter, r *http.Request) {
 	}
 	version := uint64(since) //nolint:gosec // G115: since is not negative
 	s.stream(w, r, false, func(ctx context.Context, out *stream) error {
-		if err := out.write(); err != nil { // responds now, although the first line may come much later
+		if err := out.write(); err != nil { // sends the header now: the first line may come much later
 			return err
 		}
 		return repeat(ctx, s.supervisor.Ended(), func() (<-chan struct{}, time.Duration, error) {
 			list, now, changed := s.supervisor.Traffic().Since(version, filter)
-			if version > now { // of another supervisor
+			if version > now { // the version is another supervisor's
 				version = 0
 				list, now, changed = s.supervisor.Traffic().Since(version, filter)
 			}
@@ -153,8 +152,8 @@ func (s *Server) watchRequests(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// requestLines returns the lines of one update. All but the last have the version
-// before it: a client that continues from one of them must not miss the others.
+// requestLines returns the lines of one update. All except the last carry the previous version, so
+// that a client that continues from one of them does not miss the others.
 func requestLines(list []traffic.Exchange, before, now uint64) []any {
 	lines := make([]any, len(list))
 	for i, e := range list {

@@ -22,8 +22,8 @@ const (
 	maxHeader = 16 << 10
 )
 
-// timeouts bound the parts of an exchange with a client. A client that exceeds one
-// is disconnected, so that no stuck program keeps a connection.
+// timeouts bound the parts of an exchange with a client. A client that exceeds one is disconnected,
+// so that a stuck program does not keep a connection.
 type timeouts struct {
 	read      time.Duration // of the headers, and again of the body
 	write     time.Duration // of a response, or of one line of a stream
@@ -34,7 +34,7 @@ func defaultTimeouts() timeouts {
 	return timeouts{read: 5 * time.Second, write: 10 * time.Second, heartbeat: 30 * time.Second}
 }
 
-// Replan makes a plan of the present topology, for the named silos or all.
+// Replan plans the current topology, for the named silos or all.
 type Replan func(ctx context.Context, silos []string, monolith bool) (plan.Plan, error)
 
 // Options configure a Server. All but Page are required.

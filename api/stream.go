@@ -27,7 +27,7 @@ const (
 type stream struct {
 	server *Server
 
-	mu      sync.Mutex // guards the rest: heartbeats have their own goroutine
+	mu      sync.Mutex // guards the fields below: heartbeats have their own goroutine
 	w       http.ResponseWriter
 	started bool
 }
@@ -53,12 +53,12 @@ func (o *stream) write(values ...any) error {
 	return http.NewResponseController(o.w).Flush()
 }
 
-// stream responds with the lines that produce writes. The context of produce ends
-// when the client leaves, or with the instance if untilEnd is set. An error before
-// the first line becomes the response.
+// stream responds with the lines that produce writes. The context of produce ends when the client
+// disconnects, or when the instance ends if untilEnd is set. An error before the first line becomes
+// the response.
 //
-// A heartbeat, an empty line, detects clients that left after sending more than
-// one request: net/http notices the end of a connection only if the next byte is it.
+// A heartbeat, an empty line, detects clients that disconnected after sending more than one
+// request: net/http notices the EOF only if no other byte precedes it.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, untilEnd bool, produce func(context.Context, *stream) error) {
 	w.Header().Set("Content-Type", jsonLines)
 	ctx, cancel := context.WithCancel(r.Context())
@@ -94,10 +94,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, untilEnd bool, p
 	}
 }
 
-// repeat calls update now and after each change that it returned a channel for, or
-// after the returned interval unless that is 0; once more when the instance has
-// ended; and not more often than every watchInterval. It returns when ctx is done or
-// update fails.
+// repeat calls update now, when the returned channel closes or the returned interval passes (0:
+// none), and once more when the instance has ended, but at most every watchInterval. It returns
+// when ctx is done or update fails.
 func repeat(ctx context.Context, ended <-chan struct{}, update func() (changed <-chan struct{}, interval time.Duration, err error)) error {
 	for last := false; ; {
 		changed, interval, err := update()
@@ -122,8 +121,8 @@ func repeat(ctx context.Context, ended <-chan struct{}, update func() (changed <
 	}
 }
 
-// watch streams an Update now and after each change, until the client leaves or
-// the instance has ended; the last one has the state stopped.
+// watch streams an Update now and after each change, until the client disconnects or the instance
+// has ended. The last Update has the state stopped.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, r, false, func(ctx context.Context, out *stream) error {
 		return repeat(ctx, s.supervisor.Ended(), func() (<-chan struct{}, time.Duration, error) {

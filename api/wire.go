@@ -2,7 +2,7 @@
 // supervisor of an instance and every other command, over the instance's unix
 // socket: HTTP with JSON under /v1/, with one server and one client.
 //
-// The package must not know how silos are run or drawn.
+// The package must not know how silos are run or displayed.
 package api
 
 import (
@@ -17,12 +17,12 @@ import (
 // Update is one line of the watch stream.
 type Update struct {
 	Snapshot  *state.Snapshot   `json:"snapshot"`
-	LastLines map[string]string `json:"last_lines,omitempty"` // output of silos that start or stop
+	LastLines map[string]string `json:"last_lines,omitempty"` // last lines of silos that start or stop
 }
 
 // commandBody is the body of every POST except a replay.
 type commandBody struct {
-	Silos []string `json:"silos,omitempty"` // none means all
+	Silos []string `json:"silos,omitempty"` // empty: all
 	Kill  bool     `json:"kill,omitempty"`  // down: without grace
 
 	Monolith bool `json:"monolith,omitempty"` // up: the requested mode
@@ -89,10 +89,10 @@ type errorBody struct {
 	Silo      string   `json:"silo,omitempty"`      // the unknown name
 	Known     []string `json:"known,omitempty"`     // the valid names
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that the user starts and stops
-	Whole     []string `json:"whole,omitempty"`     // what cannot change while the instance runs
+	Whole     []string `json:"whole,omitempty"`     // settings that cannot change while the instance runs
 	NotKept   bool     `json:"not_kept,omitempty"`  // orchestrator.ErrNotKept
-	Request   uint64   `json:"request,omitempty"`   // the one that cannot be sent again
-	Why       string   `json:"why,omitempty"`       // and the reason
+	Request   uint64   `json:"request,omitempty"`   // ID of a request that cannot be sent again
+	Why       string   `json:"why,omitempty"`       // why it cannot
 	Missing   bool     `json:"missing,omitempty"`   // sentry.ErrMissing: no region config file
 	Markers   bool     `json:"markers,omitempty"`   // sentry.ErrMarkers: broken markers in it
 

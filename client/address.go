@@ -12,14 +12,14 @@ import (
 	"silo/state"
 )
 
-// target is the present address of a silo.
+// target is the current address of a silo.
 type target struct {
 	base     *url.URL // scheme and host only
 	ngrok    bool     // base is a tunnel of the ngrok service
 	snapshot *state.Snapshot
 }
 
-// findTarget returns the silo's present address.
+// findTarget returns the silo's current address.
 func (c *Client) findTarget(ctx context.Context) (target, error) {
 	snapshot, err := c.options.Snapshot(ctx)
 	if err != nil {
@@ -72,7 +72,7 @@ func (t target) resolve(path string) *url.URL {
 	return &at
 }
 
-// urlString returns a full URL, also of one that resolve made opaque.
+// urlString returns the full URL, even if resolve made it opaque.
 func urlString(u *url.URL) string {
 	if u.Opaque == "" || u.Host == "" {
 		return u.String()

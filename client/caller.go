@@ -6,7 +6,7 @@ import (
 	"silo/state"
 )
 
-// Caller is the silo that makes a request. The zero Caller is none of them.
+// Caller is the silo that makes a request. The zero Caller is not a silo.
 type Caller struct {
 	Name string
 	Mode state.Mode
@@ -24,7 +24,7 @@ func CallerFromEnv(env state.Lookup, key string) Caller {
 	switch mode {
 	case "CONTROL", "MONOLITH":
 		return Caller{name, state.Mode(mode)}
-	case "": // a shell that dropped it
+	case "": // the shell dropped it
 		if name == "control" {
 			return Caller{name, state.Control}
 		}
@@ -51,9 +51,9 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s, a %s, cannot call %s: only regions call control", e.From.Name, e.From.Mode, e.To)
 }
 
-// mayCall returns a RefusedError unless the caller may call a silo: control calls
-// regions, and regions call control (sentry/silo/client.py, the access_modes of its
-// clients, 22.11 on). A caller outside of all silos may call each.
+// mayCall returns a RefusedError if the caller may not call the silo: control calls regions, and
+// regions call control (sentry/silo/client.py, the access_modes of its clients, 22.11 on). A caller
+// that is not a silo may call any.
 func (c Caller) mayCall(to state.Silo) error {
 	if c == (Caller{}) || c.Mode == state.Control && to.Mode == state.Region || c.Mode == state.Region && to.Mode == state.Control {
 		return nil

@@ -14,7 +14,7 @@ import (
 // The ways to a silo, named as in `silo request --via`.
 const (
 	Direct  = "direct"  // its backend's own port
-	Address = "address" // where other silos and people reach it
+	Address = "address" // the address for other silos and for people
 )
 
 // The steps of a way, in order. A step that a way does not need is left out: an IP
@@ -23,8 +23,8 @@ const (
 	DNS     = "dns"
 	Connect = "connect"
 	TLS     = "tls"
-	HTTP    = "http" // its health path answers as expected
-	Mode    = "mode" // the answers are not those of another mode
+	HTTP    = "http" // the health path answers as expected
+	Mode    = "mode" // no answer belongs to another mode
 	Name    = "name" // no other silo answers; left out if that is unknown
 )
 
@@ -81,11 +81,11 @@ func (w *Way) addStep(name string, ok bool, since time.Time) {
 	w.Steps = append(w.Steps, Step{name, ok, time.Since(since).Seconds()})
 }
 
-// HealthCheck is what a healthy silo answers. The zero value is Sentry's.
+// HealthCheck describes the answer of a healthy silo. The zero value describes Sentry's.
 type HealthCheck struct {
 	Path   string      // empty: /_health/
 	Status int         // 0: 200
-	Any    bool        // any answer will do
+	Any    bool        // any body
 	Header http.Header // sent only through the silo's address: its tunnel requires it
 }
 
@@ -93,7 +93,7 @@ type HealthCheck struct {
 type CheckOptions struct {
 	Timeout     time.Duration                 // bounds each way to each silo
 	HealthCheck func(name string) HealthCheck // nil: Sentry's for all
-	Logs        string                        // the directory of the silos' logs, which show who answered; empty: none
+	Logs        string                        // the directory of the silos' logs, which show which silo answered; empty: none
 	UserAgent   string
 }
 
@@ -132,7 +132,7 @@ func checkConfig(snapshot *state.Snapshot) Config {
 	return c
 }
 
-// summarize sets every OK.
+// summarize sets every OK field.
 func (r *Report) summarize(snapshot *state.Snapshot) {
 	r.OK = r.Config.OK
 	for i := range r.Silos {

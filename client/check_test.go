@@ -95,9 +95,9 @@ func TestCheckAddress(t *testing.T) {
 		"unknown name":    {"http://us.invalid.:80", DNS, "no address is found for us.invalid", "check the name"},
 		"no TLS":          {strings.Replace(us.URL, "http:", "https:", 1), TLS, "HTTP response to HTTPS client", "speaks TLS"},
 		"unknown CA":      {secure.URL, TLS, "certificate", "SSL_CERT_FILE"},
-		"ngrok's error":   {header("Ngrok-Error-Code", "ERR_NGROK_3200", 404), HTTP, "ngrok answers 404 in its place: ERR_NGROK_3200", "err_ngrok_3200"},
+		"ngrok's error":   {header("Ngrok-Error-Code", "ERR_NGROK_3200", 404), HTTP, "ngrok answers 404 instead of the silo: ERR_NGROK_3200", "err_ngrok_3200"},
 		"ngrok's warning": {header("Ngrok-Error-Code", "ERR_NGROK_6024", 200), HTTP, "ngrok's browser warning answers", "silo tunnels"},
-		"silo's tunnel":   {header(proxy.ErrorHeader, "down", 502), HTTP, "its tunnel answers 502 in its place: silo us is down", "silo logs us"},
+		"silo's tunnel":   {header(proxy.ErrorHeader, "down", 502), HTTP, "its tunnel answers 502 instead of the silo: silo us is down", "silo logs us"},
 		"a rejected host": {
 			serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }),
 			HTTP, "/_health/ answers 400 Bad Request, not 200", "ALLOWED_HOSTS",

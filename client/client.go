@@ -1,8 +1,7 @@
-// Package client calls the silos of a running instance. Client makes requests like
-// Sentry's silo clients: to a silo's present address, without retries, and only if
-// Sentry lets the caller call that silo. Proxy forwards whole requests in the same
-// way. Check finds out whether each silo can be reached, on its own port and at its
-// address, and whether that silo answers there.
+// Package client calls the silos of a running instance. Client makes requests like Sentry's silo
+// clients: to a silo's current address, without retries, and only if Sentry lets the caller call
+// that silo. Proxy forwards whole requests in the same way. Check finds out whether each silo can
+// be reached, on its own port and at its address, and whether that silo answers there.
 //
 // The package must not know how silos are run, command lines, or how results are
 // displayed.
@@ -26,11 +25,11 @@ type SnapshotFunc func(context.Context) (*state.Snapshot, error)
 type Options struct {
 	Snapshot SnapshotFunc
 	Secrets  func() (state.Secrets, error) // the instance's; needed only for signed requests
-	From     Caller                        // the zero Caller is outside of all silos
+	From     Caller                        // the zero Caller is not a silo
 	Direct   bool                          // call a silo's backend on its own port, not through its tunnel
-	// Timeout bounds a whole request, including its response body. Zero allows 30 s
-	// until the response begins, as Sentry does (shared_integrations/client/base.py,
-	// 23.7.1), and any time for its body. A negative timeout means none.
+	// Timeout bounds a whole request, including its response body. Zero allows 30 s until the response
+	// begins, as Sentry does (shared_integrations/client/base.py, 23.7.1), and does not limit the
+	// body. Negative: no timeout.
 	Timeout   time.Duration
 	UserAgent string // empty: "silo"
 }
@@ -94,8 +93,8 @@ func findSilo(snapshot *state.Snapshot, name string) (state.Silo, error) {
 // Name returns the silo's name.
 func (c *Client) Name() string { return c.name }
 
-// checkRedirect follows only redirects of GET (shared_integrations/client/base.py,
-// _request, 23.7.1), and as many as curl does by default.
+// checkRedirect follows only redirects of GET (shared_integrations/client/base.py, _request,
+// 23.7.1), and as many as curl follows by default.
 func checkRedirect(next *http.Request, before []*http.Request) error {
 	if before[0].Method != http.MethodGet {
 		return http.ErrUseLastResponse

@@ -64,7 +64,7 @@ func (e *TunnelError) Error() string {
 // Ngrok reports whether the ngrok service responded.
 func (e *TunnelError) Ngrok() bool { return strings.HasPrefix(e.Code, "ERR_NGROK_") }
 
-// Timeout reports whether the tunnel's wait for the silo timed out.
+// Timeout reports whether the tunnel timed out waiting for the silo.
 func (e *TunnelError) Timeout() bool { return e.Code == string(proxy.Timeout) }
 
 // ngrokErrorHeader is on every response of the ngrok service itself. A silo behind
@@ -84,8 +84,7 @@ func tunnelError(silo, at string, status int, header http.Header) error {
 // errTimeout is the cause of a request's context when its time is up.
 var errTimeout = errors.New("timeout")
 
-// classify converts an error of net/http into one of this package, except a
-// cancellation.
+// classify converts a net/http error into one of this package. It returns a cancellation unchanged.
 func classify(ctx context.Context, silo, at string, err error) error {
 	var timeout interface{ Timeout() bool }
 	switch {
@@ -97,7 +96,7 @@ func classify(ctx context.Context, silo, at string, err error) error {
 		return &TimeoutError{silo, at}
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // without the URL, which a HostError has
+		err = wrapped.Err // without the URL, which HostError adds
 	}
 	return &HostError{silo, at, err}
 }

@@ -22,7 +22,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s answers %d %s, not %d", e.path, e.got, http.StatusText(e.got), e.want)
 }
 
-// modeError is an answer of another mode.
+// modeError is an answer that only another mode gives.
 type modeError struct{ mode string }
 
 func (e *modeError) Error() string { return "a " + e.mode + " silo answers there" }
@@ -30,7 +30,7 @@ func (e *modeError) Error() string { return "a " + e.mode + " silo answers there
 // browserWarning is the code of ngrok's warning page for browsers.
 const browserWarning = "ERR_NGROK_6024"
 
-// describe returns an error as text that does not repeat the silo and the URL.
+// describe formats an error without repeating the silo and the URL.
 func describe(err error) string {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return "no address is found for " + e.Name
@@ -38,11 +38,11 @@ func describe(err error) string {
 	if e, ok := errors.AsType[*TunnelError](err); ok {
 		switch {
 		case e.Code == browserWarning:
-			return "ngrok's browser warning answers in its place (" + e.Code + ")"
+			return "ngrok's browser warning answers instead of the silo (" + e.Code + ")"
 		case e.Ngrok():
-			return fmt.Sprintf("ngrok answers %d in its place: %s", e.Status, e.Code)
+			return fmt.Sprintf("ngrok answers %d instead of the silo: %s", e.Status, e.Code)
 		}
-		return fmt.Sprintf("its tunnel answers %d in its place: %s", e.Status, proxy.Fault(e.Code).Message(e.Silo))
+		return fmt.Sprintf("its tunnel answers %d instead of the silo: %s", e.Status, proxy.Fault(e.Code).Message(e.Silo))
 	}
 	if _, ok := errors.AsType[*TimeoutError](err); ok {
 		return "no answer in time"
@@ -53,7 +53,7 @@ func describe(err error) string {
 	return err.Error()
 }
 
-// hint returns what may fix an error.
+// hint returns a hint for fixing an error.
 func (p *probe) hint(step string, err error) string {
 	logs := "silo logs " + p.silo.Name
 	if p.silo.State != state.Ready {
@@ -70,7 +70,7 @@ func (p *probe) hint(step string, err error) string {
 		case p.way.Via == Direct:
 			return "silo restart " + p.silo.Name
 		case p.snapshot.Provider == "external":
-			return "the address of " + p.silo.Name + " leads to another silo: check url and domain of both in silo.toml, and what serves them"
+			return "the address of " + p.silo.Name + " leads to another silo: check url and domain of both in silo.toml, and the servers behind them"
 		}
 		return "silo tunnels shows where each address leads"
 	}
@@ -86,11 +86,11 @@ func (p *probe) hint(step string, err error) string {
 	return p.networkHint(step, err)
 }
 
-// networkHint returns what may fix a failure between here and a silo's address.
+// networkHint returns a hint for a failure between this machine and a silo's address.
 func (p *probe) networkHint(step string, err error) string {
 	what := "its tunnel"
 	if p.snapshot.Provider == "external" {
-		what = "url or domain of " + p.silo.Name + " in silo.toml, and that what serves it runs"
+		what = "url or domain of " + p.silo.Name + " in silo.toml, and that the server behind it runs"
 	}
 	switch step {
 	case DNS:
@@ -99,16 +99,16 @@ func (p *probe) networkHint(step string, err error) string {
 		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 			return "SSL_CERT_FILE names the authorities that silo trusts; Sentry's requests use REQUESTS_CA_BUNDLE"
 		}
-		return "check whether what answers there speaks TLS for that name: " + what
+		return "check whether the server there speaks TLS for that name: " + what
 	}
 	return "check " + what
 }
 
-// stateHint returns what makes a silo ready.
+// stateHint returns a hint for making a silo ready.
 func (p *probe) stateHint() string {
 	name := p.silo.Name
 	if !p.snapshot.IsManaged() {
-		return "silo run " + name + " -- CMD… starts it in a terminal of yours"
+		return "silo run " + name + " -- CMD… starts it in your terminal"
 	}
 	switch p.silo.State {
 	case state.Stopped, state.Stopping:

@@ -12,10 +12,9 @@ import (
 	"silo/wait"
 )
 
-// siloLogs are the silos' logs from one moment on. A devserver logs each request
-// with its query (uWSGI's log-format, sentry/runner/commands/devserver.py, all
-// releases). That shows which silo answered, even through a foreign tunnel and
-// between two regions.
+// siloLogs are the silos' logs from a given moment on. A devserver logs each request with its query
+// (uWSGI's log-format, sentry/runner/commands/devserver.py, all releases). That shows which silo
+// answered, even through a tunnel that silo did not open, and between two regions.
 type siloLogs struct {
 	dir   string
 	sizes map[string]int64 // by silo, at that moment
@@ -50,7 +49,7 @@ func (l *siloLogs) match(ctx context.Context, silos []CheckedSilo) {
 	}
 }
 
-// matchNew looks into the logs once. It reports whether nothing is left to match.
+// matchNew searches the logs once. It reports whether every way is matched.
 func (l *siloLogs) matchNew(silos []CheckedSilo, began time.Time) bool {
 	texts := map[string][]byte{}
 	for name := range l.sizes {
@@ -65,7 +64,7 @@ func (l *siloLogs) matchNew(silos []CheckedSilo, began time.Time) bool {
 				continue
 			}
 			for name, text := range texts {
-				// If several silos logged it, the own one forwarded it to no other.
+				// If several silos logged it, this one answered: it does not forward requests.
 				if bytes.Contains(text, []byte(way.mark)) && (way.Answered == nil || name == own) {
 					way.Answered = &name
 				}
@@ -77,7 +76,7 @@ func (l *siloLogs) matchNew(silos []CheckedSilo, began time.Time) bool {
 				way.addStep(Name, false, began)
 				way.Error = *way.Answered + " answers there"
 				if way.Hint == "" {
-					way.Hint = "this leads to " + *way.Answered + ": check url and domain of " + own + " in silo.toml, and what serves them"
+					way.Hint = "this leads to " + *way.Answered + ": check url and domain of " + own + " in silo.toml, and the servers behind them"
 				}
 			case way.Error == "":
 				way.addStep(Name, true, began)
@@ -98,6 +97,6 @@ func (l *siloLogs) newText(silo string) []byte {
 	if info, err := file.Stat(); err == nil && info.Size() < offset {
 		offset = 0 // the log was rotated
 	}
-	text, _ := io.ReadAll(io.NewSectionReader(file, offset, maxRead)) // as far as possible
+	text, _ := io.ReadAll(io.NewSectionReader(file, offset, maxRead)) // best effort
 	return text
 }

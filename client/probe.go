@@ -27,7 +27,7 @@ type probe struct {
 	health   HealthCheck
 }
 
-// run takes all steps up to the first that fails, and records them in p.way.
+// run takes the steps until one fails, and records them in p.way.
 func (p *probe) run(ctx context.Context) {
 	began := time.Now()
 	defer func() { p.way.Seconds = time.Since(began).Seconds() }()
@@ -60,7 +60,7 @@ func (p *probe) run(ctx context.Context) {
 	}
 }
 
-// fail records the step that ends the way.
+// fail records the failed step, which is the last.
 func (p *probe) fail(step string, since time.Time, err error) {
 	p.way.addStep(step, false, since)
 	p.setError(step, err)

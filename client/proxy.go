@@ -15,8 +15,8 @@ import (
 	"silo/sentry"
 )
 
-// bodyTimeout is how long a client may pause within its request's body: nginx's
-// default for the same (client_body_timeout).
+// bodyTimeout is how long a client may pause within its request's body: the default of nginx's
+// client_body_timeout.
 const bodyTimeout = time.Minute
 
 // Proxy is a handler that forwards whole requests to one silo, as Sentry's gateway
@@ -26,13 +26,13 @@ const bodyTimeout = time.Minute
 // leaves, and sentry.HeaderProxyURL. Redirects are not followed, and nothing is sent
 // twice.
 //
-// If the silo does not answer, the Proxy does, and sets proxy.ErrorHeader: 503 without
-// a connection, while the silo starts and while nothing runs; 504 if the silo takes
-// too long; 502 for any other failure (src/apigw/proxy.py, 2026; the older gateway of
-// 23.7.1 answers 408 for 504); 408 if the request's own body does not arrive (RFC
-// 9110, section 15.5.9). A tunnel's error page is a failure, too.
+// If the silo does not answer, the Proxy does, and sets proxy.ErrorHeader: 503 if it cannot
+// connect, while the silo starts or while nothing runs; 504 if the silo takes too long; 502 for any
+// other failure (src/apigw/proxy.py, 2026; the older gateway of 23.7.1 answers 408 for 504); 408 if
+// the request's own body does not arrive (RFC 9110, section 15.5.9). A tunnel's error page counts
+// as a failure too.
 //
-// It looks up the silo's address for each request, and so outlives restarts.
+// The Proxy looks up the silo's address for each request, so restarts do not affect it.
 type Proxy struct {
 	client      *Client
 	forward     *proxy.Proxy
@@ -55,7 +55,7 @@ func (c *Client) Proxy(timeout time.Duration) *Proxy {
 	return p
 }
 
-// Close closes idle connections. Requests in flight go on.
+// Close closes idle connections. Requests in flight continue.
 func (p *Proxy) Close() { p.forward.Close() }
 
 // ServeHTTP forwards one request.
@@ -64,7 +64,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		body := &timedBody{ReadCloser: r.Body, timeout: p.bodyTimeout, expired: func() {
 			cancel(&proxy.FaultError{Fault: proxy.Slow, Detail: proxy.Slow.Message(p.client.name)})
-			// This ends the Read that waits, and the server's own of the rest.
+			// This ends the pending Read, and the server's Read of the rest.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 		}}
 		body.timer = time.AfterFunc(p.bodyTimeout, body.expire)
@@ -76,7 +76,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.forward.ServeHTTP(w, r)
 }
 
-// target returns the silo's present address.
+// target returns the silo's current address.
 func (p *Proxy) target(r *http.Request) (*url.URL, error) {
 	at, err := p.client.findTarget(r.Context())
 	switch {
@@ -103,8 +103,7 @@ func (p *Proxy) modifyResponse(response *http.Response) error {
 	return nil
 }
 
-// cleanHeader cleans a header but keeps an upgrade, which proxy has made that of the
-// next hop.
+// cleanHeader cleans a header but keeps the upgrade, which proxy has set for the next hop.
 func cleanHeader(header http.Header, clean func(http.Header)) {
 	upgrade := header.Get("Upgrade")
 	clean(header)
@@ -114,7 +113,7 @@ func cleanHeader(header http.Header, clean func(http.Header)) {
 	}
 }
 
-// failure is what the Proxy answers instead of a tunnel's error page.
+// failure returns the Proxy's answer to a tunnel's error page.
 func (e *TunnelError) failure() *proxy.FaultError {
 	f := &proxy.FaultError{Fault: proxy.Fault(e.Code), Detail: e.Error(), Hint: "silo status"}
 	switch {
@@ -126,7 +125,7 @@ func (e *TunnelError) failure() *proxy.FaultError {
 	return f
 }
 
-// timedBody is a request's body that expires when its client pauses too long.
+// timedBody is a request body whose reads fail when the client pauses too long.
 type timedBody struct {
 	io.ReadCloser
 

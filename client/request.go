@@ -31,8 +31,8 @@ type Request struct {
 	Sign   sentry.Signature
 }
 
-// Response is a silo's response. Its body is what the silo sent, byte for byte;
-// reading it fails with a TimeoutError or a HostError. The caller must close it.
+// Response is a silo's response. Its body has the bytes that the silo sent; reading it fails with a
+// TimeoutError or a HostError. The caller must close it.
 type Response struct {
 	*http.Response
 

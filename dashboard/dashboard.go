@@ -29,13 +29,13 @@ const (
 	// The API's handler extends the write timeout of its streams.
 	headerTimeout, writeTimeout, idleTimeout = 5 * time.Second, 10 * time.Second, time.Minute
 
-	// closeTimeout lets streams end. A browser also opens connections in advance
-	// without a request, on which an orderly shutdown would wait for longer.
+	// closeTimeout lets streams end. Browsers also open connections in advance, without a request;
+	// Shutdown would wait longer for those.
 	closeTimeout = 250 * time.Millisecond
 )
 
-// Server serves one instance's dashboard. Without a client it costs a listener and a
-// blocked goroutine.
+// Server serves one instance's dashboard. Without clients it costs one listener and one blocked
+// goroutine.
 type Server struct {
 	listener net.Listener
 	hosts    []string // the allowed Host headers, against DNS rebinding
@@ -45,8 +45,8 @@ type Server struct {
 	served   chan struct{}
 }
 
-// Listen listens on a loopback port: the last one of the instance in dir, if it is
-// free. The caller holds the instance's lock and must call Serve or Close.
+// Listen listens on a loopback port, preferably the one that the instance in dir used last. The
+// caller holds the instance's lock and must call Serve or Close.
 func Listen(ctx context.Context, dir *state.Dir) (*Server, error) {
 	remembered := dir.Ports()
 	listener, err := listen(ctx, remembered[portName])
@@ -78,11 +78,11 @@ func (s *Server) Address() string { return "http://" + s.hosts[0] }
 // URL returns the address with the token, which gives full control of the instance.
 func (s *Server) URL() string { return s.Address() + "/" + s.token + "/" }
 
-// OneTimeURL returns an address that leads to the page once, within a minute.
+// OneTimeURL returns an address that opens the page once, within a minute.
 func (s *Server) OneTimeURL() string { return s.Address() + "/" + s.tickets.issue(time.Now()) }
 
-// Serve starts to serve, in goroutines that end with Close. api serves /v1/: it must
-// bound its own streams, and no GET may change anything.
+// Serve starts serving, in goroutines that Close ends. api serves /v1/: it must bound its own
+// streams, and no GET may change anything.
 func (s *Server) Serve(api http.Handler) {
 	s.http = &http.Server{
 		Handler:           s.guard(http.StripPrefix("/"+s.token, api), http.HandlerFunc(servePage)),

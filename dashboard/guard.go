@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// contentPolicy allows only the page's own files: no inline script or style, no other
-// host, no frame around it.
+// contentPolicy allows only the page's own files: no inline script or style, no other host, no
+// framing.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard passes on to api and page only requests with an allowed Host header and the
-// token, and to api only those that the page itself may have sent. All others get a
-// 404 without a body, which reveals nothing.
+// guard passes on to api and page only requests with an allowed Host header and the token, and to
+// api only those that can come from the page itself. All others get a 404 without a body, which
+// reveals nothing.
 func (s *Server) guard(api, page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setSecurityHeaders(w.Header())
@@ -47,8 +47,8 @@ func equalSecret(given, secret string) bool {
 	return subtle.ConstantTimeCompare([]byte(given), []byte(secret)) == 1
 }
 
-// crossSite returns why a request cannot come from the page, or an empty string. A
-// site that has learned the token still cannot make its visitor's browser act.
+// crossSite returns why a request cannot come from the page, or an empty string. Even a site that
+// knows the token cannot send requests through a visitor's browser.
 func crossSite(r *http.Request) string {
 	site := r.Header.Get("Sec-Fetch-Site") // set by browsers, never by scripts
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -80,5 +80,5 @@ func setSecurityHeaders(header http.Header) {
 func forbid(w http.ResponseWriter, reason string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": reason}) // fails if the client has left
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": reason}) // fails if the client has disconnected
 }

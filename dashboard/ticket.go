@@ -9,9 +9,9 @@ import (
 // ticketLifetime is how long a browser may take to start.
 const ticketLifetime = time.Minute
 
-// tickets are tokens that work once. The program that opens a browser has the address
-// among its arguments, where every user of the machine can read it as long as the
-// browser runs. The token must not be there.
+// tickets are tokens that work once. The program that opens a browser gets the address as an
+// argument, which every user of the machine can read while the browser runs, so it must not contain
+// the token.
 type tickets struct {
 	mu    sync.Mutex // guards valid
 	valid map[string]time.Time
@@ -34,7 +34,7 @@ func (t *tickets) issue(now time.Time) string {
 	return ticket
 }
 
-// use reports whether a ticket is valid, and invalidates it.
+// use invalidates a ticket and reports whether it was valid.
 func (t *tickets) use(given string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

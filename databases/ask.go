@@ -11,17 +11,17 @@ import (
 	"silo/sentry"
 )
 
-// Inspect returns the state of each database, in the order of the silos. It changes
-// nothing. A problem with one database is its Error. A returned error concerns all
-// of them: it wraps sentry.ErrNoProgram if there is no Sentry to run, and is the
-// cause of ctx if that was cancelled. Inspect takes half a second if Postgres answers.
+// Inspect returns the state of each database, in the order of the silos. It changes nothing. A
+// problem with one database is its Error. A returned error concerns all of them: it wraps
+// sentry.ErrNoProgram if there is no Sentry to run, or is the cause of ctx if that was cancelled.
+// Inspect takes half a second if Postgres answers.
 func (s *Set) Inspect(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseInspect)
 }
 
-// Create creates the databases that do not exist and marks each as its silo's own.
-// It leaves existing databases as they are. Results and errors are those of Inspect.
-// The caller must hold the lock.
+// Create creates the databases that do not exist and marks each as its silo's own. It does not
+// change existing databases. Results and errors are those of Inspect. The caller must hold the
+// lock.
 func (s *Set) Create(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseCreate)
 }
@@ -37,7 +37,7 @@ func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
 			return nil
 		})
 	}
-	_ = running.Wait() // errs has the errors
+	_ = running.Wait() // the errors are in errs
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, context.Cause(ctx)
 	}
@@ -49,8 +49,8 @@ func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
 	return all, nil
 }
 
-// groups partitions the silos by configuration: silos with the same environment of
-// their own, directory and command share one Python process.
+// groups partitions the silos by configuration: silos with the same own environment, directory and
+// command share one Python process.
 func (s *Set) groups() [][]plan.Placed {
 	var groups [][]plan.Placed
 	for _, silo := range s.silos {
@@ -88,7 +88,7 @@ func (s *Set) askGroup(ctx context.Context, verb string, group []plan.Placed) ([
 	}
 	all, err := sentry.ParseDatabases(out)
 	if err == nil && len(all) != len(group) {
-		err = fmt.Errorf("%s has answered for %d of %d silos", program.Python, len(all), len(group))
+		err = fmt.Errorf("%s answered for %d of %d silos", program.Python, len(all), len(group))
 	}
 	return all, err
 }

@@ -1,5 +1,5 @@
-// Package databases manages the databases of silos that have one each: it creates
-// and drops them, inspects their state, and runs Sentry's migrations in parallel.
+// Package databases manages per-silo databases: it creates, inspects and drops them, and runs
+// Sentry's migrations in parallel.
 //
 // It must not know about the command line, terminals or exit codes, nor how to
 // talk to Postgres: Sentry's Python does that (see sentry.DatabaseArgv).
@@ -26,14 +26,13 @@ type Run func(ctx context.Context, argv []string, dir string, env []string) ([]b
 // Set is the databases of some silos of one instance.
 type Set struct {
 	dir   *state.Dir
-	place *plan.Layout // its ports and addresses are made up
+	place *plan.Layout // its ports and addresses are placeholders
 	silos []plan.Placed
 	run   Run
 }
 
-// New returns the databases of the silos that p starts, whether they exist or
-// not. It has no side effects. env describes their environments, and run executes
-// Sentry's Python.
+// New returns the databases of the silos that p starts, whether they exist or not. It has no side
+// effects. env is the input of their environments, and run executes Sentry's Python.
 func New(p plan.Plan, dir *state.Dir, env plan.Run, run Run) *Set {
 	// No command on a database uses a port or an address, but a placement needs them.
 	snapshot := &state.Snapshot{RunID: "db"}
@@ -53,9 +52,9 @@ func New(p plan.Plan, dir *state.Dir, env plan.Run, run Run) *Set {
 // Dir returns the directory of the instance.
 func (s *Set) Dir() *state.Dir { return s.dir }
 
-// Lock locks the databases for changes until release is called or the process
-// ends, and loads the instance's secrets, creating them if there are none. It does
-// not wait: the error wraps state.ErrDatabasesBusy if another process has the lock.
+// Lock locks the databases for changes until release is called or the process ends, and loads the
+// instance's secrets, creating them if necessary. It does not wait: the error wraps
+// state.ErrDatabasesBusy if another process has the lock.
 func (s *Set) Lock() (release func(), err error) {
 	if s.place.Run.Secrets, err = s.dir.Secrets(); err != nil {
 		return nil, err
@@ -64,7 +63,7 @@ func (s *Set) Lock() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { _ = unlock() }, nil // the lock ends with the process anyway
+	return func() { _ = unlock() }, nil // the kernel releases the lock when the process ends
 }
 
 func (s *Set) index(name string) int {
@@ -102,7 +101,7 @@ func workers() *errgroup.Group {
 // OwnedByOther reports whether another instance created the database.
 func OwnedByOther(d sentry.Database) bool { return !d.Owned && strings.HasPrefix(d.Comment, "silo ") }
 
-// Problems is the reasons why silos cannot use their databases.
+// Problems lists why silos cannot use their databases.
 type Problems struct {
 	Missing    []string // names of databases that do not exist
 	Unmigrated []string // names of databases in which no migration has run

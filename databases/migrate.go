@@ -32,10 +32,10 @@ const reportInterval = 100 * time.Millisecond
 // Error; if ctx has ended, Migrate also returns its cause. The error is a
 // *MissingError if a database does not exist.
 //
-// The output goes to SILO.log in the instance's directory of databases. When ctx
-// ends, the migrations get a TERM signal, and are killed after ten seconds or once
-// force is closed. report is called with the progress of each, in the order of all,
-// ten times a second and at the end. The caller must hold the lock.
+// The output goes to SILO.log in the instance's directory of databases. When ctx ends, the
+// migrations get SIGTERM; they are killed after ten seconds or once force is closed. report is
+// called with the progress of each, in the order of all, ten times a second and once at the end.
+// The caller must hold the lock.
 func (s *Set) Migrate(ctx context.Context, all []sentry.Database, force <-chan struct{}, report func([]Progress)) ([]sentry.Database, error) {
 	if missing := FindProblems(all).Missing; len(missing) > 0 {
 		return nil, &MissingError{missing}
@@ -173,7 +173,7 @@ func stop(ctx context.Context, process *proc.Process, force <-chan struct{}) {
 	select {
 	case <-stopped:
 	case <-force:
-		process.Sweep(ctx) // also cuts short the grace of the Stop above
+		process.Sweep(ctx) // also ends the grace of the Stop above
 		<-stopped
 	}
 }

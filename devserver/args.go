@@ -67,7 +67,7 @@ func options() []option {
 		{name: "loglevel", short: "l", value: "TEXT"},
 		{name: "logformat", value: "TEXT"},
 		{name: "delay", value: "DURATION", help: "Hold the first answer for this long after listening. [default: 0s]", set: duration(func(a *arguments) *time.Duration { return &a.delay })},
-		{name: "exit-after", value: "DURATION", help: "Exit this long after the start, like a crash.", set: duration(func(a *arguments) *time.Duration { return &a.exitAfter })},
+		{name: "exit-after", value: "DURATION", help: "Exit this long after the start, as if it crashed.", set: duration(func(a *arguments) *time.Duration { return &a.exitAfter })},
 		{name: "exit-code", value: "N", help: "The exit status of --exit-after. [default: 1]", set: exitCode},
 		{name: "ignore", value: "SIGNALS", help: "Signals to ignore: TERM, INT, HUP, separated by commas.", set: ignored},
 		{name: "log-every", value: "DURATION", help: "Interval between lines written to standard output.", set: duration(func(a *arguments) *time.Duration { return &a.logEvery })},

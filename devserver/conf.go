@@ -40,7 +40,7 @@ func loadConf(path string) (*config, error) {
 	return parseConfig(path, string(src))
 }
 
-// statConf returns the file's metadata, or nil while the file is missing.
+// statConf returns the file's metadata, or nil if the file is missing.
 func statConf(path string) os.FileInfo {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -88,8 +88,8 @@ func text(literal string) string {
 	return s
 }
 
-// categories maps each cell to the category of its locality. Since June 2026 cells have
-// no category of their own (pull request 117558).
+// categories maps each cell to the category of its locality. Since June 2026 cells have no category
+// (pull request 117558).
 func categories(localities string) map[string]string {
 	of := map[string]string{}
 	for _, dict := range entry.FindAllString(localities, -1) {
@@ -138,8 +138,8 @@ func parseRegions(list string, localities map[string]string) ([]region, error) {
 	return all, nil
 }
 
-// validate makes the checks that Sentry 23.7.1 makes when it starts. Sentry does not
-// check that names and ids are unique.
+// validate performs the checks of Sentry 23.7.1 at startup. Sentry does not check that names and
+// ids are unique.
 func (c *config) validate() error {
 	for _, r := range c.regions {
 		if *r.ID < 0 || *r.ID > maxRegionID {

@@ -22,7 +22,7 @@ import (
 type Options struct {
 	// Args are the arguments after the word devserver.
 	Args []string
-	// Env looks up a variable; nil is the process's own environment.
+	// Env looks up a variable; nil: in the process's own environment.
 	Env func(name string) (value string, set bool)
 	// Stdout and Stderr get whole lines, from several goroutines but one at a time.
 	Stdout, Stderr io.Writer
@@ -50,9 +50,9 @@ func refuse(format string, args ...any) *ExitError {
 	return &ExitError{Code: exitFailed, Text: fmt.Sprintf(format, args...)}
 }
 
-// Run serves one silo until ctx ends, then returns nil within some milliseconds and
-// leaves no connection, goroutine or socket behind. --exit-after, a startup error and
-// a failed reload return an *ExitError instead.
+// Run serves one silo until ctx ends, then returns nil within a few milliseconds and leaves no
+// connection, goroutine or socket behind. --exit-after, a startup error and a failed reload return
+// an *ExitError instead.
 //
 // Run takes over SIGHUP and the signals of --ignore for the whole process.
 func Run(ctx context.Context, o Options) error {

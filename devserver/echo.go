@@ -35,7 +35,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := http.NewResponseController(w)
-	_ = answer.EnableFullDuplex() // an error means HTTP/2, which always is
+	_ = answer.EnableFullDuplex() // fails only for HTTP/2, which is always full duplex
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if _, err := w.Write(append(line, '\n')); err != nil {
 		return
@@ -64,7 +64,7 @@ const (
 	eventEvery = 100 * time.Millisecond
 )
 
-// stream sends server-sent events until all are sent or the client leaves.
+// stream sends server-sent events until all are sent or the client disconnects.
 func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")

@@ -112,7 +112,7 @@ func withQuery(path string, u *url.URL) string {
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("full") {
 		w.Header().Set("Content-Type", "text/plain")
-		_, _ = w.Write([]byte("ok")) // fails only if the client has left
+		_, _ = w.Write([]byte("ok")) // fails only if the client has disconnected
 		return
 	}
 	report := struct {
@@ -127,8 +127,8 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, report)
 }
 
-// api answers the paths that reveal the mode. An endpoint that this mode does not serve
-// is 404, the others are 401 because they require a login.
+// api answers the paths that reveal the mode: 404 for an endpoint that this mode does not serve,
+// 401 for the others, which require a login.
 func (s *server) api(w http.ResponseWriter, r *http.Request) {
 	mode, allow := "", ""
 	switch r.URL.Path {
@@ -182,5 +182,5 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails only if the client has left
+	_, _ = w.Write(body) // fails only if the client has disconnected
 }

@@ -16,7 +16,7 @@ const (
 	modeCell     = "CELL"
 )
 
-// identity is the silo that the environment makes this process. It never changes.
+// identity is the silo that this process represents, according to its environment. It never changes.
 type identity struct {
 	mode     string // one of the modes
 	region   string // a region's name, else empty

@@ -37,7 +37,7 @@ func newLogger(o Options, args arguments) *logger {
 	return l
 }
 
-// uwsgi writes a line of the web server.
+// uwsgi logs a line of the web server.
 func (l *logger) uwsgi(format string, args ...any) {
 	l.write(l.stderr, nameServer, fmt.Sprintf(format, args...))
 }
@@ -47,7 +47,7 @@ func (l *logger) ready(took time.Duration) {
 	l.uwsgi("WSGI app 0 (mountpoint='') ready in %d seconds on interpreter 0x0 pid: %d (default app)", int(took.Seconds()), os.Getpid())
 }
 
-// daemon writes a line of a process beside the web server.
+// daemon logs a line of another process.
 func (l *logger) daemon(name, format string, args ...any) {
 	l.write(l.stderr, name, fmt.Sprintf(format, args...))
 }
@@ -57,7 +57,7 @@ func (l *logger) app(format string, args ...any) {
 	l.write(l.stdout, nameServer, fmt.Sprintf(format, args...))
 }
 
-// request writes one answered request (the log-format of devserver.py).
+// request logs one answered request (the log-format of devserver.py).
 func (l *logger) request(method string, status int, uri, proto string, size int64) {
 	line := fmt.Sprintf("%s %d %s %s %d", method, status, uri, proto, size)
 	if !l.daemons {

@@ -52,7 +52,7 @@ type neighbour struct {
 // variable is one environment variable.
 type variable struct{ Name, Value string }
 
-// home serves the page, for every path without another response.
+// home serves the page for all paths without a route.
 func (s *server) home(w http.ResponseWriter, r *http.Request) {
 	parsed, err := s.page.template()
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *server) home(w http.ResponseWriter, r *http.Request) {
 		v.ID, v.Category = *mine.ID, mine.Category
 	}
 	htmlHeader(w)
-	_ = parsed.Execute(w, v) // fails only if the client has left
+	_ = parsed.Execute(w, v) // fails only if the client has disconnected
 }
 
 // htmlHeader allows inline styles only.

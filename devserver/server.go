@@ -57,7 +57,7 @@ func (s *server) serve(ctx context.Context, bind address) error {
 	if err != nil {
 		return err
 	}
-	// Requests that wait or stream end with the process, whatever the cause.
+	// Waiting and streaming requests end with the process, whatever the cause.
 	answering, stop := context.WithCancel(ctx)
 	defer stop()
 	var servers []*http.Server
@@ -100,7 +100,7 @@ func (s *server) listen(ctx context.Context, bind address) ([]net.Listener, erro
 	s.backend++
 	second, err := listen(ctx, address{bind.host, s.backend})
 	if err != nil {
-		_ = first.Close() // the other error is the cause
+		_ = first.Close() // the other error caused this one
 		return nil, err
 	}
 	return []net.Listener{first, second}, nil

@@ -14,7 +14,7 @@ var ignorable = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIG
 // call stop.
 func takeSignals(ignored []os.Signal) (hangup <-chan os.Signal, stop func()) {
 	caught := make(chan os.Signal, 1)
-	// Ignore first: between another owner's handler and Notify, SIGHUP must not end the process.
+	// Ignore first, so that SIGHUP never has its default action.
 	signal.Ignore(syscall.SIGHUP)
 	signal.Notify(caught, syscall.SIGHUP)
 	if len(ignored) > 0 { // Ignore without arguments ignores every signal

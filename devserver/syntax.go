@@ -17,12 +17,11 @@ func (e *syntaxError) Error() string {
 	return fmt.Sprintf("SyntaxError: %s (<string>, line %d)", e.what, e.line)
 }
 
-// token matches what can hide or hold a bracket: comments, strings and brackets.
+// token matches comments, strings and brackets.
 var token = regexp.MustCompile(`#.*|(?s:""".*?"""|'''.*?''')|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[()\[\]{}]`)
 
-// checkBrackets reports the first bracket in Python source that is not closed, or closes
-// another one. It finds the edits that a test or a tired developer breaks a file with;
-// it is no parser.
+// checkBrackets reports the first bracket in Python source that is not closed, or closes another
+// one. It catches typical broken edits; it is not a parser.
 func checkBrackets(src string) error {
 	var open []byte
 	for _, at := range token.FindAllStringIndex(src, -1) {

@@ -10,8 +10,8 @@ import (
 	"silo/sentry"
 )
 
-// checkDatabases checks the silos' own databases. A silo without one still starts,
-// and its /_health/ is 200.
+// checkDatabases checks the silos' own databases. A silo whose database is missing still starts,
+// and its /_health/ answers 200.
 func checkDatabases(ctx context.Context, e *examination, c *Check) {
 	config := e.Topology.Sentry.Config
 	switch {
@@ -65,8 +65,8 @@ func (e *examination) inspectDatabases(ctx context.Context) ([]sentry.Database, 
 	return databases.New(p, e.Instance, run, e.Exec).Inspect(ctx)
 }
 
-// explainedElsewhere reports whether another check explains why the databases could
-// not be inspected, and adds to c which one.
+// explainedElsewhere reports whether another check explains why the databases could not be
+// inspected, and adds that check's name to c.
 func (e *examination) explainedElsewhere(ctx context.Context, c *Check) bool {
 	s := e.services()
 	if s.skipped == "" && !s.known(c) {

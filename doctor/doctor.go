@@ -1,8 +1,8 @@
 // Package doctor checks whether this machine has everything that an instance needs
 // to run, and suggests fixes. It changes nothing.
 //
-// It must not know about the command line or terminals. What Sentry, ngrok and the
-// kernel need is known by the rooms that it calls.
+// It must not know about the command line or terminals. The packages that it calls know
+// the requirements of Sentry, ngrok and the kernel.
 package doctor
 
 import (
@@ -25,9 +25,9 @@ type State string
 // The states of a check.
 const (
 	OK   State = "ok"
-	Warn State = "warn" // silo runs, but something does not work or may stop working
-	Fail State = "fail" // `silo up` would fail, or what it starts would not work
-	Skip State = "skip" // not applicable, or not possible
+	Warn State = "warn" // silo works, but something else does not, or may stop working
+	Fail State = "fail" // `silo up` would fail, or the silos would not work
+	Skip State = "skip" // not applicable or not possible
 )
 
 // Check is the result of one check.
@@ -56,7 +56,7 @@ func (c *Check) add(state State, found string, hints ...string) {
 // Target is what Run checks.
 type Target struct {
 	Topology    *topology.Topology // the defaults if File is empty; nil if TopologyErr is set
-	File        string             // of the topology; empty if there is none
+	File        string             // of the topology; empty without one
 	TopologyErr error              // why the topology cannot be loaded
 	Instance    *state.Dir         // nil if there is no topology file
 	Environ     []string           // of the caller
@@ -75,7 +75,7 @@ const (
 	limit       = 9500 * time.Millisecond
 )
 
-// examination is one call of Run. The functions compute once what several checks need.
+// examination is one call of Run. The functions compute values that several checks share.
 type examination struct {
 	Target
 	choice   func() (sentry.Choice, error)
@@ -86,11 +86,11 @@ type examination struct {
 type check struct {
 	name string
 	run  func(ctx context.Context, e *examination, c *Check)
-	// always is set if the check runs even if the topology cannot be loaded.
+	// always means that the check runs even if the topology cannot be loaded.
 	always bool
 }
 
-// checks is all checks, the slowest last.
+// checks lists all checks, the slowest last.
 var checks = []check{
 	{"topology", checkTopology, true},
 	{"sentry", checkSentry, false},
@@ -134,7 +134,7 @@ func Run(ctx context.Context, target Target, report func(Check)) []Check {
 	results := make([]chan Check, len(checks))
 	for i, one := range checks {
 		results[i] = make(chan Check, 1)
-		go func() { results[i] <- e.runCheck(ctx, one) }() // the loop below waits for it
+		go func() { results[i] <- e.runCheck(ctx, one) }() // awaited by the loop below
 	}
 	done := make([]Check, len(checks))
 	for i := range checks {
@@ -164,7 +164,7 @@ func (e *examination) finder(ctx context.Context) sentry.Finder {
 	}}
 }
 
-// environ returns the environment of a silo, as far as it is known before placement.
+// environ returns the part of a silo's environment that is known before placement.
 func (e *examination) environ(s topology.Silo) []string {
 	mode := "REGION"
 	if s.IsControl() {
@@ -175,7 +175,7 @@ func (e *examination) environ(s topology.Silo) []string {
 	for _, v := range sentry.Environ(e.Environ, sentry.Launch{
 		Mode: mode, Silo: s, Port: s.Port, ConfigPath: e.Topology.Sentry.Config, SentryEnv: e.Topology.Sentry.Env,
 	}, choice.Dialect) {
-		if v.Name != "SILO_RUN_ID" { // with it, silo's block in the settings would run
+		if v.Name != "SILO_RUN_ID" { // otherwise the settings would execute silo's block
 			env = append(env, v.Name+"="+v.Value)
 		}
 	}
@@ -195,7 +195,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// join joins the first items, and counts the others.
+// join joins the first items and counts the rest.
 func join(items []string, limit int) string {
 	if len(items) <= limit {
 		return strings.Join(items, ", ")

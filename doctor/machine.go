@@ -43,7 +43,7 @@ func checkLeftovers(_ context.Context, e *examination, c *Check) {
 		}
 		switch {
 		case len(left) > 0:
-			c.add(Warn, fmt.Sprintf("%s: its supervisor is gone and left processes running: %s", s.File, join(left, 5)), fix)
+			c.add(Warn, fmt.Sprintf("%s: its supervisor was killed; these processes are left: %s", s.File, join(left, 5)), fix)
 		case killed:
 			c.add(Warn, s.File+": its supervisor was killed; no processes are left", fix)
 		}

@@ -12,9 +12,9 @@ import (
 	"silo/topology"
 )
 
-// checkPorts reserves each silo's port for an instant.
+// checkPorts reserves each silo's port and releases it at once.
 func checkPorts(ctx context.Context, e *examination, c *Check) {
-	_, _ = e.block() // it reserves the same ports, so it must have ended
+	_, _ = e.block() // it reserves the same ports, so it must finish first
 	running, remembered := false, map[string]int{}
 	if e.Instance != nil {
 		running, remembered = e.Instance.Running(), e.Instance.Ports()
@@ -38,7 +38,7 @@ func checkPorts(ctx context.Context, e *examination, c *Check) {
 		var conflicts ports.Conflicts
 		switch {
 		case err == nil:
-			_ = held.Close() // nothing can fail that matters here
+			_ = held.Close() // an error here does not matter
 			free = append(free, label)
 		case !errors.As(err, &conflicts):
 			c.add(Fail, err.Error(), "change port of "+s.Name+" in silo.toml")

@@ -30,7 +30,7 @@ func checkSentry(ctx context.Context, e *examination, c *Check) {
 	case !finder.IsSentry():
 		c.add(OK, fmt.Sprintf("%s is not Sentry's own command; dialect %s (%s)", strings.Join(finder.Command, " "), choice.Dialect.Name, choice.Found))
 	case !found:
-		c.add(Fail, fmt.Sprintf("%s not found in PATH or in %s", finder.Command[0], finder.Dir), activate(finder.Dir)...)
+		c.add(Fail, fmt.Sprintf("%s not found in PATH or %s", finder.Command[0], finder.Dir), activate(finder.Dir)...)
 		return
 	default:
 		c.add(OK, choice.Found)
@@ -71,7 +71,7 @@ func checkCommand(_ context.Context, e *examination, c *Check) {
 		case err == nil:
 			c.add(OK, key)
 		case !exists(s.Dir):
-			c.add(Fail, problem, "set dir in silo.toml to where devservers are started")
+			c.add(Fail, problem, "set dir in silo.toml to the directory that devservers start in")
 		case isSentry && argv[0] == e.Topology.Control.Command[0]:
 			c.add(Skip, argv[0]+" not found, see the check sentry")
 		case isSentry:
@@ -110,7 +110,7 @@ func checkConfig(_ context.Context, e *examination, c *Check) {
 	dir := filepath.Dir(file.Path)
 	switch err := tryWrite(dir); {
 	case errors.Is(err, fs.ErrPermission):
-		c.add(Fail, "no permission to write to "+dir+", where the file is replaced by a rename", "chmod u+w "+dir, other)
+		c.add(Fail, "no permission to write to "+dir+", where silo replaces the file with a rename", "chmod u+w "+dir, other)
 	case err != nil:
 		c.add(Fail, fmt.Sprintf("cannot write to %s: %v", dir, err))
 	}
@@ -150,7 +150,7 @@ func (e *examination) checkBlock(file sentry.File, c *Check) {
 
 // addOtherInstance reports that the file has the block of another instance.
 func (e *examination) addOtherInstance(file sentry.File, c *Check) {
-	const own = "or set sentry.config in silo.toml to a file of its own"
+	const own = "or set sentry.config in silo.toml to a separate file"
 	found := fmt.Sprintf("%s has the region config of another instance, %q", e.Topology.Sentry.Config, file.Block.Instance)
 	instances, _ := state.Instances(e.Env) // checkState reports a missing state directory
 	for _, other := range instances {

@@ -10,7 +10,7 @@ import (
 	"silo/sentry"
 )
 
-// services is the result of asking Sentry for its services.
+// services are the services that Sentry reported.
 type services struct {
 	sentry.Services
 	skipped string // why Sentry was not asked
@@ -128,7 +128,7 @@ func (e *examination) checkDatabase(one sentry.Service, c *Check) {
 	version := fmt.Sprintf("Postgres %s at %s", one.Version, address)
 	switch failure := one.Failure(); {
 	case failure == sentry.NoDatabase && perSilo:
-		c.add(OK, fmt.Sprintf("%s answers; the shared database %s does not exist, but each silo has its own", address, one.Database))
+		c.add(OK, fmt.Sprintf("%s answers; the shared database %s does not exist, but silos use their own", address, one.Database))
 	case failure == sentry.NoDatabase:
 		if one.User != "" {
 			server += " -U " + one.User
@@ -180,14 +180,14 @@ func checkRedis(_ context.Context, e *examination, c *Check) {
 		return
 	}
 	for len(s.Redis) > 0 {
-		n := 1 // the nodes of a cluster follow one another
+		n := 1 // the nodes of a cluster are consecutive
 		for n < len(s.Redis) && s.Redis[n].Name == s.Redis[0].Name {
 			n++
 		}
 		e.checkCluster(s.Redis[:n], c)
 		s.Redis = s.Redis[n:]
 	}
-	broken := Warn // a web server only adds tasks
+	broken := Warn // web servers only add tasks
 	if _, workers := watching(e.Topology); workers {
 		broken = Fail
 	}
@@ -211,7 +211,7 @@ func (e *examination) checkCluster(nodes []sentry.Service, c *Check) {
 		}
 	}
 	switch name := nodes[0].Name; {
-	case len(down) == 0 || len(up) > 0 && nodes[0].Clustered: // one node knows the others
+	case len(down) == 0 || len(up) > 0 && nodes[0].Clustered: // one node is enough to find the others
 		c.add(OK, fmt.Sprintf("Redis %s at %s, cluster %s", version, join(up, 2), name))
 		return
 	case !nodes[0].Used:
@@ -264,8 +264,8 @@ func checkWatchers(_ context.Context, e *examination, c *Check) {
 	}
 }
 
-// installHint returns the command that installs a checkout's Node packages. It is
-// empty outside a checkout: an installed Sentry has no source to watch.
+// installHint returns the command that installs a checkout's Node packages. It is empty outside a
+// checkout: an installed Sentry has no sources to watch.
 func installHint(dir string) string {
 	root, ok := sentry.Checkout(dir)
 	if !ok {

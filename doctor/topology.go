@@ -45,7 +45,7 @@ func checkTunnels(ctx context.Context, e *examination, c *Check) {
 		c.add(OK, map[string]string{
 			tunnels.Local:    "local: addresses on this machine, without any requirements",
 			tunnels.External: "external: not checked here; once the instance runs, silo check tries the addresses",
-			tunnels.None:     "none: the address of each silo is its own port",
+			tunnels.None:     "none: each silo's address is its own port",
 		}[t.Provider])
 		return
 	}
@@ -69,7 +69,7 @@ func checkTunnels(ctx context.Context, e *examination, c *Check) {
 
 	silos, domains := e.Topology.Silos(), map[string]bool{}
 	for _, s := range silos {
-		domains[cmp.Or(s.Domain, s.Name)] = true // domains assigned by ngrok count, too
+		domains[cmp.Or(s.Domain, s.Name)] = true // domains that ngrok assigns count too
 	}
 	const local = `or set provider = "local" in [tunnels], which needs no account`
 	if len(domains) > freeDomains {

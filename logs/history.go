@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// history is the output of one silo up to the moment at which it was opened, as
-// one run of bytes over all its files.
+// history is the output of one silo up to the moment at which it was opened, as one sequence of
+// bytes over all its files.
 type history struct {
 	files files
 	raw   []*rawFile // oldest first
 	size  int64
 	err   error // the first error of a read
 
-	window []byte // the block that lineStarts has read last
+	window []byte // the block that lineStarts read last
 	at     int64  // position of its first byte
 }
 
@@ -96,8 +96,7 @@ func (h *history) lineStart(pos int64) int64 {
 	return pos
 }
 
-// text returns up to maxLine bytes of a line, without its newline. buf has room
-// for one byte more.
+// text returns up to maxLine bytes of a line, without its newline. buf has room for one more byte.
 func (h *history) text(start, end int64, buf []byte) []byte {
 	end = min(end, start+maxLine+1)
 	var line []byte
@@ -119,7 +118,7 @@ func (h *history) since(t time.Time) int64 {
 		first, found := r.timestamps(h.files).seek(t)
 		r.closeTimes()
 		if found && first == 0 {
-			continue // all of this file, and perhaps the end of the one before
+			continue // all of this file, and perhaps the end of the previous one
 		}
 		if !found {
 			first = r.limit
@@ -136,7 +135,7 @@ func (h *history) start(q Query) int64 {
 		return low
 	}
 	if q.N == 0 && q.Follow {
-		return h.lineStart(h.size) // the unfinished line will be a whole one
+		return h.lineStart(h.size) // the unfinished line counts as a line
 	}
 	wanted, end := 0, h.size
 	var buf []byte
@@ -148,7 +147,7 @@ func (h *history) start(q Query) int64 {
 			return end
 		}
 		if start == end {
-			continue // the newline at the very end
+			continue // the final newline
 		}
 		if wanted == q.N {
 			return end

@@ -2,8 +2,8 @@
 // files that are rotated, with arrival times beside them. It joins the output of
 // several silos into whole lines, and reads back and follows what was kept.
 //
-// It must not know processes, Sentry, the meaning of the text or how a line is
-// drawn: it receives bytes, names and a prefix.
+// It must not know about processes, Sentry, the meaning of the text or how a line is displayed: it
+// receives bytes, names and a prefix.
 //
 // The files of one silo in a directory:
 //
@@ -29,8 +29,8 @@ import (
 // line is passed on in pieces.
 const maxLine = 64 << 10
 
-// Silos returns the names of the silos that have a log in dir, sorted. A directory
-// that cannot be read has none.
+// Silos returns the names of the silos that have a log in dir, sorted. It returns none if the
+// directory cannot be read.
 func Silos(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -62,7 +62,7 @@ func Known(dir string, names []string) []string {
 	return known
 }
 
-// checkName refuses a name that would leave the directory or hide among the sidecars.
+// checkName rejects a name that would leave the directory or look like a sidecar.
 func checkName(silo string) error {
 	if silo == "" || strings.ContainsAny(silo, "./\\\x00") {
 		return fmt.Errorf("log of silo %q: not a valid file name", silo)
@@ -109,9 +109,8 @@ func (f files) list(stem string) []int {
 	return found
 }
 
-// all yields the numbers of the raw files in ascending order. Rotation only moves
-// files to higher numbers, so one that moves meanwhile is not missed, but may come
-// twice.
+// all yields the numbers of the raw files in ascending order. Rotation only moves files to higher
+// numbers, so a file that moves meanwhile is not missed, but may be yielded twice.
 func (f files) all() iter.Seq2[int, os.FileInfo] {
 	return func(yield func(int, os.FileInfo) bool) {
 		last := 0
@@ -139,7 +138,7 @@ func (f files) isAt(n int, info os.FileInfo) bool {
 	return err == nil && os.SameFile(now, info)
 }
 
-// numberOf returns the present number of a file, or -1.
+// numberOf returns the current number of a file, or -1.
 func (f files) numberOf(info os.FileInfo) int {
 	if info != nil {
 		for n, now := range f.all() {
@@ -156,7 +155,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// rename renames a file. It is no error if the file does not exist.
+// rename renames a file. A missing file is not an error.
 func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -164,7 +163,7 @@ func rename(from, to string) error {
 	return nil
 }
 
-// remove removes a file. It is no error if the file does not exist.
+// remove removes a file. A missing file is not an error.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -9,11 +9,10 @@ import (
 // A Mux joins the output of several silos into whole lines on one writer, each
 // line with its silo's prefix.
 //
-// A slow writer slows the silos down, so that nothing is lost. A writer that has
-// taken nothing for a second is stalled, for example a terminal that was halted
-// with Ctrl-S or a pager that is not scrolled. Lines are dropped until it
-// continues, and a notice then counts the lines that are missing. The raw files
-// have every line.
+// A slow writer slows the silos down, so that nothing is lost. A writer that has taken nothing for
+// a second is stalled, for example a terminal that was halted with Ctrl-S or a pager that is not
+// scrolled. Lines are dropped until it continues, and a notice then reports their number. The raw
+// files have every line.
 //
 // It has a goroutine only while it writes, and at most 600 KiB of buffers.
 type Mux struct {
@@ -67,7 +66,7 @@ func (m *Mux) addLine(prefix string, begin, end []byte) {
 	from := len(q.pending)
 	q.pending = append(append(q.pending, begin...), end...)
 	if m.Clean != nil {
-		// append copes with a Clean that returns a part of its argument.
+		// append works even if Clean returns a part of its argument.
 		q.pending = append(q.pending[:from], m.Clean(q.pending[from:])...)
 	}
 	q.pending = append(q.pending, '\n')

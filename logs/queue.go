@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// maxPending bounds the bytes that wait for the underlying writer; as many
-	// again may be in the process of being written.
+	// maxPending bounds the bytes that wait for the underlying writer; as many again may be in the
+	// current write.
 	maxPending = 256 << 10
-	// blockSize is the most that is written at once. Each block that is taken shows
-	// that the underlying writer is not stalled.
+	// blockSize is the most that is written at once. Each block that the underlying writer takes shows
+	// that it is not stalled.
 	blockSize = 64 << 10
 	// stallTimeout is how long one block may take before the writer counts as stalled.
 	stallTimeout = time.Second
@@ -23,25 +23,25 @@ const (
 // ErrStalled reports that the underlying writer has stopped taking output.
 var ErrStalled = errors.New("the output is not being read")
 
-// queue passes bytes to a writer in a goroutine of its own, and notices if that
-// writer stalls. The goroutine exists only while there is something to write.
+// queue passes bytes to a writer in its own goroutine, and detects that the writer stalls. The
+// goroutine exists only while there is something to write.
 type queue struct {
 	out io.Writer
 
 	silent bool // drop without a notice
 
 	mu       sync.Mutex    // guards all fields below
-	pending  []byte        // not yet taken by the goroutine
+	pending  []byte        // waits for the goroutine
 	spare    []byte        // the previous pending, for reuse
 	dropped  int           // lines dropped since pending was last taken
 	progress chan struct{} // closed and replaced when there is room, or nothing left to write
 	writing  bool          // the goroutine is running
 	since    time.Time     // when the write of the current block began
 	rounds   int           // how often pending was taken and written
-	err      error         // the first error of out
+	err      error         // out's first error
 	torn     bool          // out has taken only the beginning of a line
-	missing  int           // lines that out does not have and that no notice has counted yet
-	reason   error         // why they are missing
+	missing  int           // dropped lines that no notice has reported yet
+	reason   error         // why they were dropped
 }
 
 func newQueue(out io.Writer) *queue { return &queue{out: out, progress: make(chan struct{})} }
@@ -61,8 +61,8 @@ func (q *queue) flush() error {
 	return q.err
 }
 
-// waitForRoom blocks until size more bytes may be queued. It reports false if out
-// is stalled: then everything is dropped until the notice is in its place.
+// waitForRoom blocks until size more bytes may be queued. It reports false if out is stalled: then
+// everything is dropped until the notice is queued.
 func (q *queue) waitForRoom(size int) bool {
 	for q.dropped == 0 && len(q.pending) > 0 && len(q.pending)+size > maxPending {
 		q.start()
@@ -73,8 +73,8 @@ func (q *queue) waitForRoom(size int) bool {
 	return q.dropped == 0
 }
 
-// wait releases the lock until there is progress. It reports false if there has
-// been none for stallTimeout since the given time.
+// wait releases the lock until there is progress. It returns false if there has been none for
+// stallTimeout since the given time.
 func (q *queue) wait(since time.Time) bool {
 	if since.Before(q.since) {
 		since = q.since
@@ -92,7 +92,7 @@ func (q *queue) wait(since time.Time) bool {
 	case <-progress:
 	case <-timer.C:
 	}
-	return true // out may have begun another block meanwhile: the next call finds out
+	return true // out may have started another block meanwhile: the next call checks again
 }
 
 // start starts the goroutine if there is something to write. It needs mu.
@@ -178,8 +178,8 @@ func (q *queue) writeBlock(p []byte) (int, error) {
 	return n, err
 }
 
-// writeNotice writes a line that counts the missing ones. If that fails, the next
-// round tries again.
+// writeNotice writes a line with the number of missing lines. If that fails, the next round tries
+// again.
 func (q *queue) writeNotice() {
 	if q.silent {
 		return

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// attempts bounds how often a reader tries again because rotation moved a file
-// meanwhile. One attempt takes some 50 µs, and so does a rotation.
+// attempts bounds how often a reader retries because rotation moved a file meanwhile. An attempt
+// takes about 50 µs, and so does a rotation.
 const attempts = 1000
 
 // rawFile is a raw file that is open for reading. Rotation may rename it, but while
@@ -18,7 +18,7 @@ type rawFile struct {
 	file   *os.File
 	info   os.FileInfo
 	begin  int64 // position of its first byte in a history
-	limit  int64 // how far to read; -1: to its end, as far as that moves
+	limit  int64 // how far to read; -1: to its end, even if it grows
 	times  *os.File
 	stamps *timestampReader // nil until timestamps is called
 }
@@ -28,7 +28,7 @@ func (r *rawFile) close() {
 	r.closeTimes()
 }
 
-// closeTimes makes timestamps begin again at the start of the sidecar.
+// closeTimes makes the next timestamps start at the beginning of the sidecar.
 func (r *rawFile) closeTimes() {
 	if r.times != nil {
 		_ = r.times.Close()
@@ -64,7 +64,7 @@ func (f files) openAll() (opened []*rawFile, err error) {
 	for n := range f.all() {
 		r, err := f.open(n)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // moved, and all comes to it again
+			continue // moved: all will yield it again
 		}
 		if err != nil {
 			for _, r := range opened {
@@ -82,9 +82,8 @@ func (f files) openAll() (opened []*rawFile, err error) {
 	return opened, nil
 }
 
-// newer opens the file that follows last, or returns nil if there is none. If last
-// has been dropped, that is the oldest file that was written to later; if last has
-// no file, the oldest of all.
+// newer opens the file that follows last, or returns nil if there is none. If last has been
+// dropped, it opens the oldest file written to later; if last has no file, the oldest of all.
 func (f files) newer(last *rawFile) (*rawFile, error) {
 	for range attempts {
 		at := f.numberOf(last.info)
@@ -130,7 +129,7 @@ func (f files) writtenAfter(n int, last *rawFile) bool {
 	return err == nil && !other.ModTime().Before(own.ModTime())
 }
 
-// hasNotMoved reports whether a file still has the number that numberOf returned.
+// hasNotMoved reports whether a file still has the given number.
 func (f files) hasNotMoved(info os.FileInfo, n int) bool {
 	if n < 0 {
 		return info == nil || f.numberOf(info) < 0

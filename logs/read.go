@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// followInterval is how often a reader that follows looks for more.
+// followInterval is how often a following reader polls.
 const followInterval = 50 * time.Millisecond
 
 // Query selects what to read.
 type Query struct {
 	Silos  []string       // empty: all that have a log
-	N      int            // only the last N lines of each silo that match the rest of the query, across rotations; negative: all
+	N      int            // only the last N matching lines of each silo, across rotations; negative: all
 	Since  time.Time      // only lines that were complete at or after it, by the wall clock at that moment; zero: all
-	Grep   *regexp.Regexp // only lines that match with their first 64 KiB; nil: all
-	Follow bool           // continue with lines that are still to come
+	Grep   *regexp.Regexp // only lines whose first 64 KiB match; nil: all
+	Follow bool           // continue with new lines
 
 	// Plain returns the text of a line that Grep is matched against, for example
 	// without colors. It must not keep or change the line. Nil: the whole line.
@@ -43,17 +43,15 @@ type Line struct {
 	Partial bool      // no newline ends it: the silo's next Line continues it, or it was unfinished when reading ended
 }
 
-// Read passes the lines that match q to emit, one at a time, those of several silos
-// merged by arrival time. A line over 64 KiB comes in pieces and counts as one. A
-// silo without a log has no lines.
+// Read calls emit with each line that matches q; lines of several silos are merged by arrival time.
+// A line over 64 KiB comes in pieces and counts as one. A silo without a log has no lines.
 //
-// Without Follow it reads what was there when it began, and returns the context's
-// error if that ends first. With Follow it continues until the context ends, which
-// is no error. It then passes on every line, across rotations and restarts, and all
-// lines of silos that get a log later. A line is held back until it is finished.
-// Lines are missed only if the reader falls behind by all the files that are kept.
-// It looks every 50 ms; lines of several silos that are finished within one
-// interval may come out of order.
+// Without Follow it reads what was there when it began, and returns the context's error if that
+// ends first. With Follow it continues until the context ends, which is no error. It then emits
+// every line, across rotations and restarts, and all lines of silos that get a log later. A line is
+// held back until it is finished. Lines are missed only if the reader falls behind by all the files
+// that are kept. It polls every 50 ms; lines of several silos that are finished within one interval
+// may come out of order.
 //
 // An error of emit ends the read and is returned unchanged.
 func Read(ctx context.Context, dir string, q Query, emit func(Line) error) error {
@@ -96,7 +94,7 @@ func (r *reader) close() {
 	}
 }
 
-// open opens the logs that have no source yet.
+// open opens the logs that are not open yet.
 func (r *reader) open() error {
 	silos := r.query.Silos
 	if len(silos) == 0 {
@@ -119,8 +117,7 @@ func (r *reader) open() error {
 	return nil
 }
 
-// refresh prepares the sources for another merge, and adds those of new silos, all
-// of whose lines are wanted.
+// refresh prepares the sources for another merge, and adds those of new silos with all their lines.
 func (r *reader) refresh() error {
 	for _, s := range r.order {
 		s.exhausted = false
@@ -132,7 +129,7 @@ func (r *reader) refresh() error {
 	return nil
 }
 
-// merge passes on everything that is there. The pieces of one line stay together.
+// merge emits everything that is available. The pieces of one line stay together.
 func (r *reader) merge(ctx context.Context, emit func(Line) error) error {
 	var unfinished *source
 	for {

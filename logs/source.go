@@ -14,20 +14,20 @@ type source struct {
 
 	raw     []*rawFile // still to be read, oldest first; the first is being read
 	off     int64      // of the next byte to read in it
-	rotated bool       // it has been renamed: nothing is added to it any more
+	rotated bool       // it has been renamed and will not grow
 
 	buf        []byte // buf[start:end] has been read and not yet passed on
 	start, end int
 	scanned    int // how much of that is known to contain no newline
 
 	line      Line
-	ready     bool // line is waiting for next
+	ready     bool // line is ready for next
 	continues bool // the next piece continues a line
-	wanted    bool // the query wants that line
-	exhausted bool // there is nothing more for now
+	wanted    bool // that line matches the query
+	exhausted bool // no more for now
 }
 
-// openSource opens a silo's log at the position at which q begins.
+// openSource opens a silo's log at the position where q begins.
 func openSource(f files, q Query) (*source, error) {
 	h, err := openHistory(f)
 	if err != nil {
@@ -63,8 +63,7 @@ func (s *source) close() {
 	s.raw = nil
 }
 
-// peek makes the next line that the query wants ready, if there is one. Its text
-// is valid until the next peek after next.
+// peek prepares the next matching line, if any. Its text is valid until the next peek after next.
 func (s *source) peek() error {
 	for !s.ready && !s.exhausted {
 		if s.scan() {
@@ -90,7 +89,7 @@ func (s *source) next() Line {
 	return s.line
 }
 
-// scan takes the next line or piece out of the buffer.
+// scan takes the next line or piece from the buffer.
 func (s *source) scan() bool {
 	text := s.buf[s.start:s.end]
 	text = text[:min(len(text), maxLine+1)]
@@ -106,8 +105,8 @@ func (s *source) scan() bool {
 	return false
 }
 
-// emit takes n bytes of text and a newline of the given length out of the buffer,
-// and makes them the next line if the query wants it.
+// emit takes n bytes of text and a newline of the given length from the buffer, and makes them the
+// next line if it matches the query.
 func (s *source) emit(n, newline int, partial bool) {
 	text := s.buf[s.start : s.start+n : s.start+n]
 	s.start += n + newline
@@ -123,8 +122,7 @@ func (s *source) emit(n, newline int, partial bool) {
 	}
 }
 
-// fill reads more, if necessary from the next file. It reports false if there is
-// nothing more for now.
+// fill reads more, if necessary from the next file. It reports false if no more for now.
 func (s *source) fill() (bool, error) {
 	if len(s.raw) == 0 {
 		if !s.query.Follow {
@@ -157,7 +155,7 @@ func (s *source) fill() (bool, error) {
 	return s.nextFile()
 }
 
-// nextFile finds what follows the end of the present file.
+// nextFile opens the file after the current one.
 func (s *source) nextFile() (bool, error) {
 	r := s.raw[0]
 	if len(s.raw) > 1 {
@@ -180,7 +178,7 @@ func (s *source) nextFile() (bool, error) {
 		}
 		return truncated, nil
 	}
-	// More may have been written just before the rotation: read to the end once again.
+	// More may have been written just before the rotation: read to the end once more.
 	s.rotated = true
 	return true, nil
 }

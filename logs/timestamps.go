@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// timestampSize is the length of one record of a sidecar: 6 bytes of offset in the
-// raw file and 6 bytes of milliseconds since 1970, both big endian. All records
-// have the same length, so that a torn one can only be at the end.
+// timestampSize is the length of one record of a sidecar: 6 bytes of offset in the raw file and 6
+// bytes of milliseconds since 1970, both big endian. All records have the same length, so that only
+// the last one can be torn.
 const timestampSize = 12
 
 // timestamp records when the bytes from off up to the next record's offset arrived.
@@ -79,9 +79,9 @@ func (w *timestampWriter) read(i int64) (timestamp, error) {
 	return decodeTimestamp(b[:]), nil
 }
 
-// add records that the bytes at off arrive now. It writes nothing if the last
-// record has the same time. When the sidecar would outgrow output that comes in
-// tiny pieces, it writes one record a second.
+// add records that the bytes at off arrive now. It writes nothing if the last record has the same
+// time. If output comes in tiny pieces, it writes one record a second, so that the sidecar stays
+// smaller than the output.
 func (w *timestampWriter) add(off int64, now time.Time) error {
 	next := timestamp{off: off, ms: now.UnixMilli()}
 	i := w.n
@@ -91,7 +91,7 @@ func (w *timestampWriter) add(off int64, now time.Time) error {
 			return nil
 		}
 		if w.last.off == off {
-			i-- // no bytes were written for the last one
+			i-- // the last record's bytes were never written
 		}
 	}
 	b := next.encode()
@@ -103,11 +103,11 @@ func (w *timestampWriter) add(off int64, now time.Time) error {
 	return nil
 }
 
-// timestampReader reads one sidecar forwards. It accepts any content and skips
-// torn and impossible records.
+// timestampReader reads one sidecar forwards. It accepts any content and skips torn and invalid
+// records.
 type timestampReader struct {
 	file     io.ReaderAt // nil if there is no sidecar
-	fallback time.Time   // for bytes without a record
+	fallback time.Time   // time of bytes without a record
 
 	pos     int64 // of the next record to read
 	buf     []byte
@@ -132,8 +132,8 @@ func (r *timestampReader) at(off int64) time.Time {
 	return time.UnixMilli(r.current.ms)
 }
 
-// seek skips everything that arrived before t, and returns the offset of the first
-// byte that did not. It reports false if there is none.
+// seek skips everything that arrived before t, and returns the offset of the first byte that did
+// not. It returns false if all arrived earlier.
 func (r *timestampReader) seek(t time.Time) (int64, bool) {
 	for r.hasNext || r.readNext() {
 		if r.next.ms >= t.UnixMilli() {
@@ -176,8 +176,8 @@ func (r *timestampReader) load() bool {
 	return n > 0
 }
 
-// openTimes opens the sidecar of the raw file that info describes, under whichever
-// number rotation has given it. It returns nil if there is none.
+// openTimes opens the sidecar of the raw file that info describes, whatever its current number. It
+// returns nil without a sidecar.
 func (f files) openTimes(info os.FileInfo) *os.File {
 	for range attempts {
 		n := f.numberOf(info)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The values that replace those of Limits that are not positive.
+// Defaults for Limits that are not positive.
 const (
 	DefaultMax  = 64 << 20
 	DefaultKeep = 8
@@ -24,9 +24,9 @@ type Limits struct {
 	Keep int   // files of a silo, including the current one
 }
 
-// A Writer keeps one silo's output. Its methods are for one goroutine, except
-// Tail. It has no goroutine, timer or buffer of its own: once Write has returned,
-// the kernel has the bytes and they survive this process.
+// A Writer keeps one silo's output. Its methods are for one goroutine, except Tail. It has no
+// goroutine, timer or buffer: once Write has returned, the kernel has the bytes and they survive
+// this process.
 type Writer struct {
 	// OnError, if set before the first Write, is called with a *LossError when output
 	// can no longer be kept, and again when it is kept again. Write and Close call it;
@@ -47,8 +47,8 @@ type Writer struct {
 	failure  error // why output is being lost; nil while it is kept
 	failedAt time.Time
 	lost     int64 // bytes lost in this failure
-	gap      bool  // bytes were lost after the last ones that were kept
-	timesErr error // why the present block has no arrival time
+	gap      bool  // bytes were lost since the last ones that were kept
+	timesErr error // why the current block has no arrival time
 }
 
 // LossError reports that some of a silo's output is not in its log.
@@ -113,7 +113,7 @@ func (w *Writer) writeAt(p []byte, now time.Time) {
 	w.timesErr = nil
 }
 
-// Close closes the files. It reports a failure that was not over as final.
+// Close closes the files. If a failure is not over, it reports it as final.
 func (w *Writer) Close() error {
 	if w.closed {
 		return nil
@@ -126,8 +126,8 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// Tail is Last for this Writer's silo, without what cannot be read. Any goroutine
-// may call it at any time.
+// Tail is Last for this Writer's silo, and skips unreadable files. Any goroutine may call it at any
+// time.
 func (w *Writer) Tail(n int) []string {
 	lines, _ := Last(w.files.dir, w.files.silo, n)
 	return lines
@@ -167,8 +167,8 @@ func (w *Writer) closeFiles() error {
 	return err
 }
 
-// checkFile opens the file again if there is none, or if it has been removed,
-// replaced or truncated, which it checks once per checkInterval.
+// checkFile opens the file if it is not open, and opens it again if it was removed, replaced or
+// truncated, which it checks once per checkInterval.
 func (w *Writer) checkFile(now time.Time) error {
 	if w.file != nil {
 		if age := now.Sub(w.checked); age >= 0 && age < checkInterval {
@@ -216,8 +216,8 @@ func (w *Writer) keep(p []byte, now time.Time) (int, error) {
 	return kept, nil
 }
 
-// split returns how much of p belongs in the present file, and whether the file is
-// full then. Near the limit it ends at a line, at the limit anywhere.
+// split returns how much of p belongs in the current file, and whether that fills it. Near the
+// limit it ends at a line, at the limit anywhere.
 func (w *Writer) split(p []byte) (n int, full bool) {
 	near := w.limits.Max - min(w.limits.Max/8, maxLine)
 	if w.size+int64(len(p)) <= near {
@@ -233,8 +233,8 @@ func (w *Writer) split(p []byte) (n int, full bool) {
 	return len(fits), len(fits) < len(p)
 }
 
-// append writes p to the present file. If its arrival time cannot be kept, that is
-// a failure, but the output is kept.
+// append writes p to the current file. If its arrival time cannot be kept, that is a failure, but
+// the output is kept.
 func (w *Writer) append(p []byte, now time.Time) (int, error) {
 	if err := w.addTimestamp(now); err != nil {
 		w.timesErr = fmt.Errorf("keep arrival times: %w", err)
@@ -264,8 +264,8 @@ func (w *Writer) rotate() error {
 	return errors.Join(err, w.open())
 }
 
-// record counts lost bytes. It reports a failure when it begins, and when writes
-// have succeeded for checkInterval: on a full disk, single blocks may succeed.
+// record counts lost bytes. It reports a failure when it begins, and when writes have succeeded for
+// checkInterval: on a full disk, an occasional block may succeed.
 func (w *Writer) record(now time.Time, lost int64, err error) {
 	if err != nil {
 		w.failedAt, w.lost = now, w.lost+lost

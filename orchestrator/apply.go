@@ -20,7 +20,7 @@ func (s *Supervisor) Preview(next plan.Plan) (plan.Changes, error) {
 
 func preview(current *placement, next plan.Plan) (plan.Changes, error) {
 	changes, err := current.Compare(next)
-	if err == nil && current.renewsSecrets() { // all silos take new secrets, or none does
+	if err == nil && current.renewsSecrets() { // all silos get new secrets, or none
 		changes.Restarted, changes.Kept = append(changes.Restarted, changes.Kept...), nil
 	}
 	return changes, err
@@ -31,8 +31,8 @@ func preview(current *placement, next plan.Plan) (plan.Changes, error) {
 // returns once a snapshot shows the new plan; Await waits until the silos are ready.
 //
 // Silos whose ports go to others are stopped first. If Apply then fails, they are
-// started again, and nothing else has changed, except when closing what removed silos
-// had open fails.
+// started again and nothing else has changed, unless the error is about closing
+// resources of removed silos.
 func (s *Supervisor) Apply(ctx context.Context, p plan.Plan) (plan.Changes, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -76,8 +76,8 @@ func (s *Supervisor) use(next *placement, restart []string) error {
 }
 
 // replace returns the placement of another plan, and writes its region config. Known
-// silos keep what is open for them; the others get new ports and tunnels. If it fails,
-// it closes what it has opened.
+// silos keep their resources; the others get new ports and tunnels. If it fails, it
+// closes all that it has opened.
 func (s *Supervisor) replace(ctx context.Context, old *placement, p plan.Plan, changes *plan.Changes) (*placement, error) {
 	copied := *old
 	next := &copied
@@ -192,7 +192,7 @@ func (s *Supervisor) stopAndWait(ctx context.Context, names []string) error {
 	}
 }
 
-// closeNew closes what is open in a placement and was not in the one before.
+// closeNew closes the resources that a placement has and the previous one had not.
 func (p *placement) closeNew(ctx context.Context, old *placement) error {
 	var errs []error
 	for name, r := range p.open {
@@ -208,8 +208,8 @@ func (p *placement) closeNew(ctx context.Context, old *placement) error {
 	return errors.Join(errs...)
 }
 
-// closeUnused closes what was open for silos that are removed, and the former ports of
-// silos that moved before their first start.
+// closeUnused closes the resources of removed silos, and the former ports of silos that
+// moved before their first start.
 func (p *placement) closeUnused(ctx context.Context, next *placement) error {
 	var errs []error
 	for name, r := range p.open {
@@ -225,7 +225,7 @@ func (p *placement) closeUnused(ctx context.Context, next *placement) error {
 	return errors.Join(errs...)
 }
 
-// renewSecrets gives processes that start from now on the rotated secrets.
+// renewSecrets gives the rotated secrets to processes that start from now on.
 func (s *Supervisor) renewSecrets() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()

@@ -13,7 +13,7 @@ import (
 type FailedError struct {
 	Silos     []Failure
 	TimedOut  bool // all of them were not ready in time
-	Unmanaged bool // silo did not start them
+	Unmanaged bool // managed = false: silo did not start them
 }
 
 // Failure is one silo that failed or is not ready.
@@ -33,7 +33,7 @@ func (e *FailedError) Error() string {
 // NotReadyError names the silos that were not ready in time.
 type NotReadyError struct {
 	Silos     []Failure
-	Unmanaged bool // silo does not start them
+	Unmanaged bool // managed = false: silo does not start them
 }
 
 func (e *NotReadyError) Error() string {

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// cleanUpGrace is the time between TERM and KILL for processes of a dead supervisor.
+	// cleanUpGrace is the time between SIGTERM and SIGKILL for processes of a dead supervisor.
 	cleanUpGrace = 200 * time.Millisecond
-	// lockTimeout bounds the guardian's wait for the lock of a dying supervisor, whose
-	// descriptors the kernel closes one by one.
+	// lockTimeout bounds the guardian's wait for the lock of a dying supervisor, since the
+	// kernel closes its descriptors one by one.
 	lockTimeout = 100 * time.Millisecond
 )
 
 // startGuardian starts the process that cleans up if this one is killed. Without it,
-// the next `silo up` or `silo down` does.
+// the next `silo up` or `silo down` cleans up.
 func (in *Instance) startGuardian(host Host) {
 	if len(host.Guard) == 0 {
 		return
@@ -38,8 +38,8 @@ func (in *Instance) startGuardian(host Host) {
 
 // CleanUp is run by the guardian once its supervisor is dead. It ends the processes in
 // the inherited journal, TERM first, and then does what Clean does. If a new supervisor
-// already has the lock, cleaning is left to that one, and nothing of its run is touched.
-// It returns the processes that it ended, described.
+// already has the lock, that one cleans up, and CleanUp does not touch its run. It
+// returns descriptions of the processes that it ended.
 func CleanUp(ctx context.Context, dir *state.Dir, left *proc.Journal) ([]string, error) {
 	lockCtx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
@@ -60,14 +60,14 @@ func CleanUp(ctx context.Context, dir *state.Dir, left *proc.Journal) ([]string,
 	return append(ended, more...), errors.Join(err, cleanErr, dir.Release())
 }
 
-// Clean ends the processes that a killed supervisor left behind, and removes its
-// socket. It finds them by the instance's marker, and by recorded PID and start time.
-// The caller holds the instance's lock. It returns the processes that it ended, described.
+// Clean ends the processes that a killed supervisor left behind, and removes its socket.
+// It finds them by the instance's marker, and by recorded PID and start time. The caller
+// holds the instance's lock. It returns descriptions of the processes that it ended.
 func Clean(ctx context.Context, dir *state.Dir) ([]string, error) {
 	last, err := dir.Last()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && last.State == state.InstanceStopped:
-		return nil, removeSocket(dir) // it never ran, or its last run cleaned up itself
+		return nil, removeSocket(dir) // it never ran, or its last run cleaned up
 	case err != nil:
 		last = &state.Snapshot{} // unreadable: rely on the marker
 	}

@@ -58,8 +58,8 @@ type (
 		name        string
 		incarnation int
 		ready       bool
-		wrongMode   bool   // the answers prove that the process runs in another mode
-		role        string // that mode
+		wrongMode   bool   // the answers prove another mode
+		role        string // the proven mode
 		reason      string // why it is not ready
 		pid         int    // process that answers for an unmanaged silo; 0 if unknown
 		at          time.Time
@@ -106,7 +106,7 @@ type (
 		incarnation int
 		kill        bool
 	}
-	// watchAction probes an unmanaged silo until it is ready, instead of any earlier watch.
+	// watchAction probes an unmanaged silo until it is ready, and replaces any earlier watch.
 	watchAction struct {
 		name        string
 		incarnation int

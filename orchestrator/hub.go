@@ -40,7 +40,7 @@ func (h *snapshotHub) nudge() {
 	}
 }
 
-// silos returns the silos of the latest snapshot; none before the first one.
+// silos returns the silos of the latest snapshot; nil before the first one.
 func (h *snapshotHub) silos() []state.Silo {
 	if s := h.latest.Load().snapshot; s != nil {
 		return s.Silos
@@ -57,7 +57,7 @@ func (h *snapshotHub) find(name string) *state.Silo {
 }
 
 // upstream returns the address that a silo's process listens on, or "" if there is no
-// process: until its launch, the port is held by a listener that accepts nothing.
+// process: before the launch, a listener that accepts nothing holds the port.
 func (h *snapshotHub) upstream(name string) string {
 	silo := h.find(name)
 	if silo == nil {
@@ -71,10 +71,10 @@ func (h *snapshotHub) upstream(name string) string {
 }
 
 // starting reports whether a silo is being started, and its phase, for the page that
-// its tunnel shows meanwhile.
+// its tunnel shows in the meantime.
 func (h *snapshotHub) starting(name string) (string, bool) {
 	if h.latest.Load().snapshot == nil {
-		return "its tunnel is open, its process comes next", true
+		return "its tunnel is open, its process is not started yet", true
 	}
 	silo := h.find(name)
 	if silo == nil {

@@ -28,9 +28,9 @@ type job struct {
 
 	ctx       context.Context //nolint:containedctx // the scope of the job's goroutines: ends when a stop begins
 	cancel    context.CancelFunc
-	stopping  bool               // Run's own
-	skipGrace context.CancelFunc // Run's own; valid while stopping
-	askedMode int                // Run's own: PID of the process that was asked for its mode, or 0
+	stopping  bool               // owned by Run
+	skipGrace context.CancelFunc // owned by Run; valid while stopping
+	askedMode int                // owned by Run: PID of the process that was asked for its mode, or 0
 }
 
 func newJob(ctx context.Context, name string, incarnation int) *job {
@@ -122,7 +122,7 @@ func (s *Supervisor) startProcess(j *job) error {
 }
 
 // releasePorts closes the listeners that reserve the ports of a silo. If an earlier
-// process had the ports, it checks that they are free instead.
+// process had the ports, it only checks that they are free.
 func (s *Supervisor) releasePorts(name string, reserved *ports.Reservation) (err error) {
 	if !reserved.Holds(name) {
 		return s.checkPorts(name)
@@ -144,7 +144,7 @@ func (s *Supervisor) checkPorts(names ...string) (err error) {
 	if len(wants) == 0 {
 		return nil
 	}
-	proc.WithForkLock(func() { // else a child could inherit the listeners of this check
+	proc.WithForkLock(func() { // otherwise a child could inherit this check's listeners
 		var free *ports.Reservation
 		if free, err = ports.Reserve(context.Background(), wants); err == nil {
 			err = free.Close()
@@ -153,8 +153,9 @@ func (s *Supervisor) checkPorts(names ...string) (err error) {
 	return err
 }
 
-// reap waits for a process that ends by itself, and kills what it leaves behind. If the
-// silo is being stopped, the stop does that: its children get the same grace.
+// reap waits until a process ends by itself, and kills the descendants that it leaves
+// behind. If the silo is being stopped, the stop does that, so that its children get
+// the same grace.
 func (s *Supervisor) reap(ctx context.Context, j *job) {
 	<-j.process.Done()
 	if j.ctx.Err() != nil {
@@ -175,7 +176,7 @@ func exitOf(e proc.Exit) state.Exit {
 	return exit
 }
 
-// stop begins to stop a silo's process tree. A later stop with kill ends the grace.
+// stop starts stopping a silo's process tree. A later stop with kill ends the grace.
 func (s *Supervisor) stop(ctx context.Context, a stopAction) {
 	j := s.jobs[a.name]
 	if j == nil || j.incarnation != a.incarnation {
@@ -198,7 +199,7 @@ func (s *Supervisor) stopProcess(grace context.Context, j *job) {
 	defer j.skipGrace()
 	<-j.launched
 	if j.process == nil {
-		return // launch has sent an event
+		return // launch has already sent an event
 	}
 	policy := j.stop
 	if placed, known := s.placement().Find(j.name); known {

@@ -41,7 +41,7 @@ type silo struct {
 	role        string // mode in which it answers; empty if unknown
 }
 
-// obey carries out a command.
+// obey executes a command.
 func (s *silo) obey(c command) []action {
 	switch c {
 	case commandNone:
@@ -79,7 +79,7 @@ func (s *silo) launch() action {
 	return launchAction{s.name, s.incarnation}
 }
 
-// end stops a live silo, or keeps a dead one down.
+// end stops a live silo, or keeps a dead one stopped.
 func (s *silo) end(kill bool) []action {
 	s.wanted = false
 	switch {
@@ -89,7 +89,7 @@ func (s *silo) end(kill bool) []action {
 		return []action{unwatchAction{s.name}}
 	case s.alive && s.phase != state.Stopping:
 		s.phase = state.Stopping
-		if !s.failing { // why it was not ready no longer matters
+		if !s.failing { // the reason for not being ready no longer matters
 			s.reason = ""
 		}
 		return []action{stopAction{s.name, s.incarnation, kill}}
@@ -114,14 +114,14 @@ func (s *silo) stopped(killed bool) []action {
 }
 
 // exited handles the end of a process that was not stopped. The restart policy decides
-// what follows.
+// what happens next.
 func (s *silo) exited(now time.Time, reason string, failed, instanceStopping bool) []action {
 	if s.phase == state.Stopping { // the exit was seen before the stop was over
 		return s.stopped(false)
 	}
 	s.reason, s.wanted = reason, false
 	switch {
-	case instanceStopping: // control, while the regions end
+	case instanceStopping: // control, while the regions stop
 		s.phase = state.Stopped
 		return nil
 	case !s.everReady: // the user should see why the first start failed
@@ -181,7 +181,7 @@ func (s *silo) probed(e probedEvent) []action {
 		s.setUnmanagedProcess(e)
 	case e.ready && s.unmanaged && e.pid != s.pid:
 		s.setUnmanagedProcess(e)
-	case !e.ready && s.phase == state.Ready && s.unmanaged: // its watch ended when it was ready
+	case !e.ready && s.phase == state.Ready && s.unmanaged: // its watch ended when it became ready
 		watch := s.launch()
 		s.phase, s.reason = state.Unready, e.reason
 		return []action{watch}

@@ -28,7 +28,7 @@ func timeoutReason(finding string) string {
 	return "not ready in time: " + finding
 }
 
-// wrongModeReason explains the failure of a silo that answers as another mode does.
+// wrongModeReason explains the failure of a silo that runs in another mode.
 func wrongModeReason(mode string) string { return "it answers as a silo of another mode: " + mode }
 
 func plural(n int, word string) string {

@@ -14,13 +14,14 @@ import (
 // tailBytes is how much of a process's latest output is kept in memory.
 const tailBytes = 8 << 10
 
-// output receives what one silo's processes write. It goes to the log, as whole lines to
-// the terminal, and the latest part is kept for failure messages. A nil output is empty.
+// output receives what one silo's processes write. It writes it to the log and, in whole
+// lines, to the terminal, and keeps the latest part for failure messages. A nil output
+// is empty.
 type output struct {
 	silo string
 	log  *logs.Writer
 	mux  *logs.Mux                      // may be nil
-	line io.WriteCloser                 // the present process's stream into mux
+	line io.WriteCloser                 // the current process's stream into mux
 	loss atomic.Pointer[logs.LossError] // why output cannot be logged; nil if it is
 	mu   sync.Mutex                     // guards kept
 	kept []byte
@@ -46,7 +47,7 @@ func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, warn func(st
 	return o, nil
 }
 
-// problem explains why output is not logged at the moment; it is empty if it is.
+// problem explains why output is not being logged; it is empty if it is.
 func (o *output) problem() string {
 	if o == nil {
 		return ""
@@ -57,7 +58,7 @@ func (o *output) problem() string {
 	return ""
 }
 
-// Write logs a block before anyone can read it.
+// Write logs a block before it shows it.
 func (o *output) Write(block []byte) (int, error) {
 	_, _ = o.log.Write(block) // reports its errors to OnError
 	o.keep(block)

@@ -14,7 +14,7 @@ import (
 	"silo/tunnels"
 )
 
-// closeTimeout bounds the end of a provider: a dead tunnel service must not block a stop.
+// closeTimeout bounds the closing of a provider: a dead tunnel service must not block a stop.
 const closeTimeout = 2 * time.Second
 
 // placement is a layout whose ports are reserved and whose tunnels are open. It is
@@ -33,16 +33,16 @@ type placement struct {
 	traffic     *trafficObserver
 }
 
-// resources are what is open for one silo.
+// resources are the port, tunnel and log of one silo.
 type resources struct {
 	ports  *ports.Reservation
 	tunnel tunnels.Tunnel
-	output *output // nil before there is a supervisor
+	output *output // nil before the supervisor exists
 }
 
 // newPlacement reserves the ports and opens all tunnels at once. If it fails, nothing
-// stays open and no file was written. It blocks as long as the slowest tunnel, bounded
-// by ctx and by the provider.
+// stays open and no file was written. It blocks until the slowest tunnel is open,
+// bounded by ctx and by the provider.
 func newPlacement(ctx context.Context, layout plan.Plan, host Host) (*placement, error) {
 	p := &placement{Layout: plan.Layout{Plan: layout, Run: host.NewRun()}, Host: host, hub: newSnapshotHub(), open: map[string]resources{}}
 	p.traffic = newTrafficObserver(p)
@@ -88,7 +88,7 @@ func (p *placement) complete() (err error) {
 		remembered[routerKey] = p.routerPort
 	}
 	if err := p.Dir.SavePorts(remembered); err != nil {
-		p.Warn("the next run may have other ports: " + err.Error())
+		p.Warn("the next run may use other ports: " + err.Error())
 	}
 	return err
 }
@@ -107,10 +107,10 @@ func (p *placement) close(ctx context.Context) error {
 func closeProvider(ctx context.Context, provider tunnels.Provider) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	_ = provider.Close(ctx) // nothing can be done about a tunnel that does not close
+	_ = provider.Close(ctx) // a tunnel that does not close cannot be handled
 }
 
-// openSilos gives silos their ports and tunnels, or none of them anything.
+// openSilos gives all silos their ports and tunnels. If it fails, no silo has any.
 func (p *placement) openSilos(ctx context.Context, silos []plan.Silo) ([]plan.Placed, error) {
 	reserved, placed, err := reserve(ctx, p.Plan, p.Host, silos, edgeWants(p.Plan, p.Host, silos))
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	edgeBlock = 20
 )
 
-// Keys of remembered ports, beside the silos' names, which never hold a colon.
+// Keys of remembered ports, in addition to the silos' names, which never contain a colon.
 const (
 	edgeKey   = "edge:"  // followed by a silo's name: the port of its local address
 	routerKey = "edge:*" // the port that routes by host
@@ -30,8 +30,8 @@ const (
 // routerIndex is the position of the router's port in an instance's block: the last.
 const routerIndex = edgeBlock - 1
 
-// siloWants returns the ports that silos need. A port that is not written in the
-// topology prefers the one of the last run.
+// siloWants returns the ports that silos need. If the topology does not set a port, the
+// silo prefers that of the last run.
 func siloWants(host Host, silos []plan.Silo) []ports.Request {
 	remembered := host.Dir.Ports()
 	wants := make([]ports.Request, len(silos))
@@ -67,16 +67,16 @@ func edgeWants(p plan.Plan, host Host, silos []plan.Silo) (wants []ports.Request
 	return wants
 }
 
-// edgePort returns the port that an edge prefers if none is remembered: instances get
-// different blocks, as far as a hash can provide.
+// edgePort returns the port that an edge prefers if none is remembered. A hash gives
+// instances different blocks, unless it collides.
 func edgePort(instance string, index int) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(instance)) // a hash never returns an error
 	return edgeBase + (int(h.Sum32()%(edgeSpan/edgeBlock))*edgeBlock+index)%edgeSpan
 }
 
-// reserve reserves the ports of silos, and edges besides. An unmanaged silo that
-// already answers keeps its port, which then is not reserved.
+// reserve reserves the ports of silos and edges. It does not reserve the port of an
+// unmanaged silo that already answers.
 func reserve(ctx context.Context, p plan.Plan, host Host, silos []plan.Silo, edges []ports.Request) (*ports.Reservation, []plan.Placed, error) {
 	wants := siloWants(host, silos)
 	reserved, running, err := reserveOrFind(ctx, p, host, silos, wants, edges)
@@ -109,7 +109,7 @@ func reserveOrFind(ctx context.Context, p plan.Plan, host Host, silos []plan.Sil
 		}
 		reserved, err := ports.Reserve(ctx, slices.Concat(free, edges))
 		if retry && errors.As(err, new(ports.Conflicts)) {
-			continue // a silo may have come up between the two steps
+			continue // a silo may have started between the two steps
 		}
 		return reserved, running, err
 	}
@@ -132,8 +132,8 @@ func Displaced(silos []plan.Placed) (notes []string) {
 }
 
 // Preview returns the layout that Prepare would produce now, and keeps nothing open. A
-// taken port is an error as in Prepare. If only an open tunnel has an address, the error
-// wraps plan.ErrUnknownAddress and the layout is complete except for it.
+// taken port is an error as in Prepare. If an address is known only once its tunnel is
+// open, the error wraps plan.ErrUnknownAddress and the layout is complete except for it.
 func Preview(ctx context.Context, p plan.Plan, host Host) (*plan.Layout, error) {
 	reserved, placed, err := reserve(ctx, p, host, p.Silos, edgeWants(p, host, p.Silos))
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 )
 
 // Predict returns the layout that Prepare would produce if all ports were free. It
-// checks no port. If remember is set, ports that the topology does not write are
-// stored for the next call and the next run. If only an open tunnel has an address,
-// the error wraps plan.ErrUnknownAddress and the layout is complete except for it.
+// checks no port. If remember is set, ports that the topology does not set are stored
+// for the next call and the next run. If an address is known only once its tunnel is
+// open, the error wraps plan.ErrUnknownAddress and the layout is complete except for
+// it.
 func Predict(ctx context.Context, p plan.Plan, host Host, remember bool) (*plan.Layout, error) {
 	wants := siloWants(host, p.Silos)
 	all := slices.Concat(wants, edgeWants(p, host, p.Silos))
@@ -34,7 +35,7 @@ func Predict(ctx context.Context, p plan.Plan, host Host, remember bool) (*plan.
 		}
 		if !maps.Equal(kept, before) {
 			if err := host.Dir.SavePorts(kept); err != nil {
-				host.Warn("the next run may have other ports: " + err.Error())
+				host.Warn("the next run may use other ports: " + err.Error())
 			}
 		}
 	}
@@ -60,7 +61,7 @@ func layout(p plan.Plan, host Host, placed []plan.Placed, port func(key string) 
 }
 
 // assign chooses a port for every request as ports.Reserve does if all are free: first
-// the fixed ones, then the preferred ones, then the next one above that is not used.
+// the fixed ones, then the preferred ones, then the next unused one above.
 func assign(ctx context.Context, requests []ports.Request) (map[string]int, error) {
 	assigned, used := map[string]int{}, map[int]bool{}
 	try := func(r ports.Request, port int) bool {

@@ -37,9 +37,9 @@ type Instance struct {
 	undo      closers       // the lock, the claim and the guardian: they outlive the supervisor
 }
 
-// Prepare does all that precedes the launch: it takes the lock, cleans up after a
+// Prepare does everything before the launch: it takes the lock, cleans up after a
 // killed run, claims the region config's file, reserves ports, opens tunnels and writes
-// the region config. lines receives the silos' output as whole lines, or is nil. If
+// the region config. lines receives the silos' output in whole lines; it may be nil. If
 // Prepare fails, it has changed nothing. The error is state.ErrRunning if the instance
 // already runs.
 func Prepare(ctx context.Context, p plan.Plan, host Host, lines *logs.Mux) (*Instance, error) {
@@ -77,7 +77,7 @@ func (in *Instance) prepare(ctx context.Context, p plan.Plan, host Host, lines *
 	if in.Change, err = placement.writeConfig(ctx); err != nil {
 		return err
 	}
-	// Saved before any launch: a snapshot that is stopped proves that its run ended well.
+	// Saved before any launch: a stopped snapshot proves that its run ended in order.
 	if err := host.Dir.Save(in.Snapshot()); err != nil {
 		host.Warn("if this process is killed, its silos will not be found: " + err.Error())
 	}
@@ -86,7 +86,7 @@ func (in *Instance) prepare(ctx context.Context, p plan.Plan, host Host, lines *
 	return nil
 }
 
-// Preflight returns the error that would refuse a plan later, and changes nothing: a
+// Preflight returns an error that would make a plan fail later, and changes nothing: a
 // Sentry that cannot run as silos, a region config that cannot be written, a missing
 // command or authtoken.
 func Preflight(ctx context.Context, p plan.Plan, host Host) error {
@@ -96,7 +96,7 @@ func Preflight(ctx context.Context, p plan.Plan, host Host) error {
 	if _, err := sentry.ReadFile(p.Topology.Sentry.Config); err != nil {
 		return err
 	}
-	if p.Managed() { // the PATH of a user's own terminal may be another one
+	if p.Managed() { // the PATH in the user's own terminal may differ
 		if err := findPrograms(p, host); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func findPrograms(p plan.Plan, host Host) error {
 	return nil
 }
 
-// claim takes the region config's file for this instance.
+// claim claims the region config's file for this instance.
 func (in *Instance) claim(ctx context.Context, p plan.Plan, host Host) error {
 	file, err := sentry.ReadFile(p.Topology.Sentry.Config)
 	if err != nil {
@@ -150,7 +150,7 @@ func (in *Instance) Run(ctx context.Context) error {
 	return errors.Join(in.Supervisor.Run(ctx), in.undo.unwind())
 }
 
-// Abandon releases what Prepare took, if Run is never called.
+// Abandon releases everything that Prepare acquired. Call it instead of Run.
 func (in *Instance) Abandon(ctx context.Context) error {
 	p := in.placement()
 	return errors.Join(p.close(ctx), p.Dir.Save(in.Snapshot().AsStopped()), in.undo.unwind())

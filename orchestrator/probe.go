@@ -22,17 +22,17 @@ const (
 	firstInterval = 10 * time.Millisecond
 	// probesPerSecond bounds the probes of all starting silos together.
 	probesPerSecond = 2000
-	// intervalShare makes the interval grow with the start: it is at least this part of
-	// the time since the launch.
+	// intervalShare makes the interval grow with the start: it is at least this fraction
+	// of the time since the launch.
 	intervalShare = 50
 	// probeTimeout bounds one request. uWSGI accepts requests seconds before the app is
-	// loaded, and answers them then: a request should wait for that, but a lost one must
+	// loaded, and then answers them: a request should wait for that, but a lost one must
 	// not block the next probe for long.
 	probeTimeout = time.Second
 )
 
-// probeInterval returns the wait between two probes of a silo that was launched some
-// time ago: ready.interval, and less at first.
+// probeInterval returns the wait before the next probe, given the time since the
+// launch: ready.interval, and less at first.
 func probeInterval(sinceLaunch, configured time.Duration, silos int) time.Duration {
 	return min(configured, max(firstInterval, time.Duration(silos)*time.Second/probesPerSecond, sinceLaunch/intervalShare))
 }
@@ -65,7 +65,7 @@ func (s *Supervisor) probeUntilReady(j *job) {
 	}
 }
 
-// sendIfNew sends a result that differs from the last one, and reports whether it is final.
+// sendIfNew sends a result if it differs from the last one, and reports whether it is final.
 func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final bool) {
 	final = result.ready || result.wrongMode
 	if final || result.reason != last.reason {
@@ -75,8 +75,8 @@ func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final boo
 	return final
 }
 
-// probe requests a silo's health page, checks that its own process tree answers, and in
-// which mode.
+// probe requests a silo's health page, and checks that its own process tree answers, in
+// the right mode.
 func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) probedEvent {
 	err := checkHealth(ctx, placed)
 	result := probedEvent{name: j.name, incarnation: j.incarnation, at: time.Now()}
@@ -128,16 +128,16 @@ func dial(ctx context.Context, addr string) error {
 	return conn.Close()
 }
 
-// checkOwner rejects an answer from a process outside of the silo's process tree, such
-// as one that an earlier run left.
+// checkOwner rejects an answer from a process outside the silo's process tree, such as
+// one left by an earlier run.
 func checkOwner(j *job, placed plan.Placed) error {
 	port := placed.HealthPort
-	if ports.Listens(port, j.process.PID()) { // the common case, and much cheaper than the rest
+	if ports.Listens(port, j.process.PID()) { // the common case, and much cheaper
 		return nil
 	}
 	holders := ports.Holders(port)
 	if len(holders) == 0 {
-		return fmt.Errorf("port %d is answered, but by no process of this silo", port)
+		return fmt.Errorf("port %d is answered by a process that does not belong to this silo", port)
 	}
 	if slices.ContainsFunc(holders, func(h ports.Holder) bool { return j.process.Owns(h.PID) }) {
 		return nil
@@ -146,9 +146,9 @@ func checkOwner(j *job, placed plan.Placed) error {
 }
 
 // wrongMode returns the mode that a healthy silo's answers prove if it is not its own,
-// else "". It requests the paths first that its own mode does not have, and is
-// content with one 404: the others make a region ask control who the caller is, which
-// fails while control starts (Sentry 23.7.1: status 500 and a traceback in the log).
+// else "". It first requests the paths that its own mode does not have, and stops at
+// one 404: the others make a region ask control to identify the caller, which fails
+// while control starts (Sentry 23.7.1: status 500 and a traceback in the log).
 func wrongMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed) string {
 	if placed.Mode == state.Monolith {
 		return ""
@@ -161,16 +161,16 @@ func wrongMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed) 
 }
 
 // knownMode returns the mode that a healthy silo's answers prove, for display, or "". It
-// requests the paths first that its mode has: any program other than Sentry fails those.
+// first requests the paths that its mode has: programs other than Sentry fail those.
 func knownMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed) string {
 	return askMode(ctx, dialect, placed, modeTimeout, false, func(status, want int) bool {
 		return status != want && status != http.StatusForbidden
 	})
 }
 
-// askMode sends the dialect's probes, those that the silo's own mode answers with 404
-// first or last, and returns the mode that the answers prove, or "". If enough reports
-// true for an answer of the first group, the rest is not sent.
+// askMode sends the dialect's probes in two groups, those that the silo's own mode
+// answers with 404 first or last, and returns the mode that the answers prove, or "".
+// Once enough returns true for an answer of the first group, it sends no more.
 func askMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed, timeout time.Duration, missingFirst bool, enough func(status, want int) bool) string {
 	got := make([]int, len(dialect.Probes))
 	for _, first := range []bool{true, false} {
@@ -197,8 +197,8 @@ func askMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed, ti
 }
 
 // getStatus returns the HTTP status of one GET. It uses a new connection, to reach the
-// process that listens now, and follows no redirect. http.Transport would start two
-// goroutines for each probe.
+// process that listens now, and does not follow redirects. http.Transport would start
+// two goroutines for each probe.
 func getStatus(ctx context.Context, timeout time.Duration, addr, path string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

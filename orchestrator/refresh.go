@@ -16,14 +16,14 @@ import (
 const (
 	// statusTimeout bounds the probes of Refresh.
 	statusTimeout = 250 * time.Millisecond
-	// modeTimeout bounds the requests for a silo's mode, which no one waits for. The
-	// first requests of a silo can take seconds (Sentry 23.7.1: region to control).
+	// modeTimeout bounds the requests for a silo's mode. Nothing waits for them. The first
+	// requests of a silo can take seconds (Sentry 23.7.1: region to control).
 	modeTimeout = 10 * time.Second
 	// modeWait is how long Refresh waits for a silo's mode: enough for the stand-in.
 	modeWait = 20 * time.Millisecond
 )
 
-// refresh asks Run for the silos that have been ready.
+// refresh is a message that asks Run for the silos that have been ready.
 type refresh struct{ reply chan<- []runningSilo }
 
 // runningSilo is a silo that is ready or unready.
@@ -32,7 +32,7 @@ type runningSilo struct {
 
 	ready bool
 	pid   int
-	mode  <-chan struct{} // closed once it was asked for its mode; nil if it is not being asked
+	mode  <-chan struct{} // closed once its mode is known; nil if no request for it is under way
 }
 
 // Refresh probes every silo once, for 250 ms at most, and returns a snapshot with the
@@ -77,8 +77,9 @@ func (s *Supervisor) runningSilos() ([]runningSilo, bool) {
 	}
 }
 
-// running is runningSilos on Run's goroutine. Each process is asked for its mode once,
-// and only once control is ready: a region may call control before it answers.
+// running implements runningSilos on Run's goroutine. Each process is asked for its
+// mode once, and only once control is ready: a region may call control before it
+// answers.
 func (s *Supervisor) running(ctx context.Context, c cluster) []runningSilo {
 	var list []runningSilo
 	askModes := !s.placement().Monolith && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.control && s.phase != state.Ready })
@@ -138,8 +139,8 @@ func (s *Supervisor) reprobe(ctx context.Context, r runningSilo, placed plan.Pla
 	}
 }
 
-// inStep reports whether the region config's file still holds what was written; nil if
-// that is unknown, or in monolith mode.
+// inStep reports whether the region config's file is unchanged since silo wrote it; nil
+// if unknown, or in monolith mode.
 func (s *Supervisor) inStep() *bool {
 	p := s.placement()
 	if p.Monolith {
@@ -152,7 +153,7 @@ func (s *Supervisor) inStep() *bool {
 	return &same
 }
 
-// usage is what one silo's process tree uses.
+// usage is the resource usage of one silo's process tree.
 type usage struct {
 	cpu float64 // percent of one core since its launch
 	rss int64   // bytes

@@ -10,7 +10,7 @@ import (
 	"silo/traffic"
 )
 
-// ErrNotKept is returned for an exchange that never existed or was already discarded.
+// ErrNotKept is returned for an exchange that never existed or has been discarded.
 var ErrNotKept = errors.New("not kept, or no longer kept")
 
 // UnrepeatableError explains why a request cannot be sent again.
@@ -26,8 +26,8 @@ func (e *UnrepeatableError) Error() string {
 // Traffic returns the log of the exchanges that pass the tunnels.
 func (s *Supervisor) Traffic() *traffic.Log { return s.placement().traffic.log }
 
-// Replay sends a recorded request again, to the silo to, or if that is empty to the silo
-// that it was sent to. It returns the new exchange once that has ended, whether or not it
+// Replay sends a recorded request again, to the silo named to, or, if to is empty, to the
+// same silo. It returns the new exchange once that has ended, whether or not it
 // succeeded. The new exchange is recorded too; the user is its caller, so that it never
 // counts as a call between regions. The error is ErrNotKept, an *UnrepeatableError, a
 // *plan.UnknownSiloError, or explains why the request could not be sent.
@@ -60,7 +60,7 @@ func unrepeatable(e traffic.Exchange) string {
 	case e.State == traffic.Open:
 		return "it has not ended yet"
 	case e.Status == http.StatusSwitchingProtocols:
-		return "it became another protocol's connection"
+		return "it was upgraded to another protocol"
 	case e.Request.Truncated:
 		return "only part of its body was kept"
 	}

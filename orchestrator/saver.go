@@ -10,12 +10,12 @@ import (
 const (
 	// saveInterval bounds how often the snapshots of starting silos are saved.
 	saveInterval = 250 * time.Millisecond
-	// saveRetry is the wait before a snapshot that could not be saved is tried again.
+	// saveRetry is the wait before saving is retried.
 	saveRetry = time.Second
 )
 
 // saver writes the latest snapshot to disk whenever it changes, so that it survives the
-// supervisor. It skips snapshots that are replaced before it gets to them.
+// supervisor. It skips snapshots that are replaced before they are written.
 type saver struct {
 	dir  *state.Dir
 	hub  *snapshotHub
@@ -36,7 +36,7 @@ func (s *saver) run() {
 		latest := s.hub.latest.Load()
 		err := s.dir.Save(latest.snapshot)
 		if err != nil && !failing {
-			s.warn("the silos go on, but their state is not saved: " + err.Error())
+			s.warn("the silos keep running, but their state is not saved: " + err.Error())
 		}
 		failing = err != nil
 		var retry <-chan time.Time
@@ -56,8 +56,8 @@ func (s *saver) run() {
 }
 
 // pauseWhileStarting waits for saveInterval, or until the instance is no longer
-// starting: many silos that start publish thousands of snapshots. It reports false at
-// the end.
+// starting: when many silos start, they publish thousands of snapshots. It returns
+// false when the saver is stopped.
 func (s *saver) pauseWhileStarting() bool {
 	pause := time.After(saveInterval)
 	for {

@@ -44,13 +44,13 @@ func (s *Supervisor) snapshot(c cluster) *state.Snapshot {
 	return snapshot
 }
 
-// isStarting reports whether a silo is on the way to be ready for the first time.
+// isStarting reports whether a silo is starting and has not been ready yet.
 func isStarting(s silo) bool {
 	active := s.phase == state.Planned || s.phase == state.Starting || s.phase == state.Stopping
 	return active && !s.everReady
 }
 
-// isDegraded reports whether a silo keeps its instance from being ready.
+// isDegraded reports whether a silo prevents its instance from being ready.
 func isDegraded(view state.Silo, s silo) bool {
 	tunnel := view.Tunnel.State
 	return tunnel == state.TunnelLost || tunnel == state.TunnelReconnecting ||

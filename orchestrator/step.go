@@ -12,11 +12,11 @@ type cluster struct {
 	silos    []silo
 	stopping bool // regions end first, then control
 	killing  bool // everything ends at once
-	spent    int  // highest incarnation or backoff of removed silos: a silo that returns counts from here
+	spent    int  // highest incarnation or backoff of removed silos: a silo that is added again counts from here
 }
 
-// step is the supervisor's whole decision logic: it returns the cluster after an event,
-// and the actions to execute. It is pure.
+// step is the supervisor's entire decision logic: it returns the cluster after an
+// event, and the actions to execute. It is pure.
 func step(c cluster, now time.Time, e event) (cluster, []action) {
 	c.silos = slices.Clone(c.silos)
 	actions := c.react(e, now)
@@ -82,7 +82,7 @@ func (c *cluster) react(e event, now time.Time) (actions []action) {
 }
 
 // apply changes the silos to those of another topology. Removed silos should be stopped
-// by now; one that was started meanwhile stays until its process has ended.
+// by now; one that was started in the meantime stays until its process has ended.
 func (c *cluster) apply(e applyEvent) (actions []action) {
 	next := slices.Clone(e.silos)
 	for i, s := range next {
@@ -116,7 +116,7 @@ func (c *cluster) apply(e applyEvent) (actions []action) {
 	return actions
 }
 
-// goDown begins to stop the instance. With kill, it also ends the grace of stops that
+// goDown starts stopping the instance. With kill, it also ends the grace of stops that
 // are under way.
 func (c *cluster) goDown(kill bool) (actions []action) {
 	c.stopping = true
@@ -142,7 +142,7 @@ func (c *cluster) forgetRemoved() {
 	})
 }
 
-// find returns the silo if the incarnation is its present one, or nil.
+// find returns the silo if the incarnation is its current one, or nil.
 func (c *cluster) find(name string, incarnation int) *silo {
 	if s := c.named(name); s != nil && s.incarnation == incarnation {
 		return s

@@ -20,7 +20,7 @@ import (
 const (
 	// eventBuffer lets senders of events continue while Run is busy.
 	eventBuffer = 256
-	// failureLines is how much of a failed silo's output an error holds.
+	// failureLines is how many lines of a failed silo's output an error contains.
 	failureLines = 20
 )
 
@@ -37,14 +37,14 @@ type Supervisor struct {
 
 	events     chan event
 	refreshes  chan refresh
-	unshown    []chan<- struct{} // closed after the next snapshot; Run's own
+	unshown    []chan<- struct{} // closed after the next snapshot; owned by Run
 	ended      chan struct{}     // closed when Run has returned
-	goroutines sync.WaitGroup    // those that Run has started
+	goroutines sync.WaitGroup    // goroutines that Run has started
 
 	startedAt   time.Time
 	dashboard   *string         // address of the page, without its token; may be nil
 	processTime string          // start time of this process, as the kernel gives it
-	jobs        map[string]*job // the latest incarnation of each silo; Run's own
+	jobs        map[string]*job // the latest incarnation of each silo; owned by Run
 }
 
 // newSupervisor opens the silos' logs. Nothing runs before Run.
@@ -62,8 +62,8 @@ func newSupervisor(p *placement, lines *logs.Mux) (*Supervisor, error) {
 	return s, nil
 }
 
-// ShowDashboard adds the page's address to all snapshots. Everyone can read them, so it
-// must not hold the token. It must be called before Run.
+// ShowDashboard adds the page's address to all snapshots. Everyone can read them, so
+// the address must not contain the token. It must be called before Run.
 func (s *Supervisor) ShowDashboard(address string) {
 	s.dashboard = &address
 	s.publish(cluster{silos: clusterSilos(s.placement().Plan)})
@@ -87,7 +87,7 @@ func (s *Supervisor) openOutputs(p *placement, names []string) error {
 
 // Run starts the wanted silos, and returns once no process is left, every tunnel is
 // closed and the last snapshot is stopped. When ctx ends, the instance stops in order;
-// Down(true) kills what is left.
+// Down(true) kills the rest.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer close(s.ended)
 	saver := startSaver(s.placement())
@@ -139,7 +139,7 @@ func (s *Supervisor) handle(ctx context.Context, c cluster, e event) cluster {
 	return c
 }
 
-// confirmShown releases those who wait until a snapshot shows their command.
+// confirmShown releases callers that wait until a snapshot shows their command.
 func (s *Supervisor) confirmShown() {
 	for _, shown := range s.unshown {
 		close(shown)
@@ -147,7 +147,7 @@ func (s *Supervisor) confirmShown() {
 	s.unshown = nil
 }
 
-// tearDown ends what is left once all silos have ended.
+// tearDown ends the remaining processes and closes the resources once all silos have ended.
 func (s *Supervisor) tearDown(ctx context.Context) error {
 	idle := make(chan struct{})
 	go func() { s.goroutines.Wait(); close(idle) }()
@@ -170,12 +170,12 @@ func (s *Supervisor) tearDown(ctx context.Context) error {
 		marked, markedErr = proc.KillMarked(ctx, marker)
 	}
 	for _, info := range slices.Concat(marked, strays) {
-		p.Warn(fmt.Sprintf("ended %v, which had left its silo", info))
+		p.Warn(fmt.Sprintf("ended %v, which had escaped from its silo", info))
 	}
 	return errors.Join(closeErr, strayErr, markedErr)
 }
 
-// send hands an event to Run. After the end it is dropped.
+// send passes an event to Run. Once Run has returned, the event is dropped.
 func (s *Supervisor) send(e event) {
 	select {
 	case s.events <- e:
@@ -201,12 +201,12 @@ func (s *Supervisor) Block() sentry.Block { return s.placement().block }
 // LastLine returns the last line that a silo wrote, even if it is incomplete.
 func (s *Supervisor) LastLine(name string) string { return s.placement().open[name].output.lastLine() }
 
-// Tail returns the last n lines of the silo's present or last process.
+// Tail returns the last n lines of the silo's current or last process.
 func (s *Supervisor) Tail(name string, n int) []string {
 	return s.placement().open[name].output.tail(n)
 }
 
-// resolve returns all silos for no names, and an *UnknownSiloError for an unknown one.
+// resolve returns the names, or all silos without names, and an *UnknownSiloError for an unknown one.
 func (s *Supervisor) resolve(names []string) ([]string, error) {
 	p := s.placement().Plan
 	if len(names) == 0 {
@@ -226,9 +226,9 @@ func (e *UnmanagedError) Error() string {
 	return fmt.Sprintf("%s %s not managed by silo: sentry.managed = false", strings.Join(e.Names, ", "), verb)
 }
 
-// Start starts silos, all of them without a name. It returns once a snapshot shows it;
-// Await waits until they are ready. Start, Stop and Restart return an *UnmanagedError
-// for unmanaged silos.
+// Start starts the named silos, or all. It returns once a snapshot shows it; Await
+// waits until they are ready. Start, Stop and Restart return an *UnmanagedError for
+// unmanaged silos.
 func (s *Supervisor) Start(names ...string) error { return s.manage(commandStart, names) }
 
 // Stop stops silos. Their tunnels and addresses stay.
@@ -246,7 +246,7 @@ func (s *Supervisor) Restart(names ...string) error {
 	return s.manage(commandRestart, names)
 }
 
-// Up is Start that also accepts unmanaged silos: it waits for those again that it had
+// Up is like Start, but accepts unmanaged silos: it watches again those that it had
 // given up on.
 func (s *Supervisor) Up(names ...string) error {
 	names, err := s.resolve(names)
@@ -259,7 +259,7 @@ func (s *Supervisor) Up(names ...string) error {
 	return s.sendCommand(commandStart, names)
 }
 
-// Down stops the instance, in order or, with kill, at once. It does not wait; Ended does.
+// Down stops the instance, in order or, with kill, at once. It does not wait; see Ended.
 func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
 
 // manage sends a command to managed silos.

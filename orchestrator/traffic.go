@@ -16,12 +16,12 @@ import (
 	"silo/tunnels"
 )
 
-// trafficObserver records what passes the tunnels, identifies callers, and warns of or
-// blocks calls between regions.
+// trafficObserver records the exchanges that pass the tunnels, identifies callers, and
+// warns of or blocks calls between regions.
 type trafficObserver struct {
 	log      *traffic.Log
 	hub      *snapshotHub
-	instance string // SILO_INSTANCE of its silos
+	instance string // value of SILO_INSTANCE in its silos
 	warn     func(string)
 
 	isolation atomic.Pointer[string] // off, warn or block
@@ -81,9 +81,9 @@ func (o *trafficObserver) caller(local, remote net.Addr) traffic.Caller {
 	return traffic.Caller{Silo: o.siloOf(peer.PID), PID: &peer.PID, Program: &peer.Program}
 }
 
-// siloOf returns the silo whose environment a process inherited, whether silo or a user
-// (with `silo run`) started it; nil if there is none. It also looks at ancestors,
-// because a process can clear its own environment.
+// siloOf returns the silo whose environment a process inherited, from silo or from a
+// user's `silo run`, or nil. It also checks ancestors, because a process can clear its
+// own environment.
 func (o *trafficObserver) siloOf(pid int) *string {
 	values, marked := proc.LookupEnv(pid, "SILO_INSTANCE", "SILO_NAME")
 	if !marked || values[0] != o.instance {
@@ -113,7 +113,7 @@ func (o *trafficObserver) crosses(from, to string) bool {
 }
 
 func crossingWarning(from, to, isolation string) string {
-	text := "region " + from + " calls region " + to + ", which in production it cannot reach"
+	text := "region " + from + " calls region " + to + ", which it cannot reach in production"
 	if isolation == "block" {
 		return text + `: refused, because isolation.regions = "block"`
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // A user starts and stops unmanaged silos (sentry.managed = false) in other terminals.
-// The supervisor gives them ports and addresses, and watches for them to answer. It
-// never signals their processes.
+// The supervisor gives them ports and addresses, and waits until they answer. It never
+// signals their processes.
 
 // maxWatchInterval bounds the growing wait between probes of an unmanaged silo.
 const maxWatchInterval = time.Second
@@ -47,7 +47,7 @@ func (s *Supervisor) watch(j *job) {
 	}
 }
 
-// probeUnmanaged is probe for a silo that any process may run.
+// probeUnmanaged probes a silo that any process may run.
 func (s *Supervisor) probeUnmanaged(ctx context.Context, j *job, placed plan.Placed) probedEvent {
 	err := checkUnmanaged(ctx, placed)
 	result := probedEvent{name: j.name, incarnation: j.incarnation, at: time.Now()}
@@ -81,10 +81,10 @@ func holder(port int) int {
 	return 0
 }
 
-// alreadyRuns reports whether what answers on a silo's port can be the silo. If the
-// topology fixes the port, that includes a process that accepts requests and does not
-// answer yet: a devserver listens seconds before its app is loaded. On another port, the
-// process must have been started in this instance's environment.
+// alreadyRuns reports whether the process that answers on a silo's port can be the silo.
+// If the topology fixes the port, that includes a process that accepts requests and does
+// not answer yet: a devserver listens seconds before its app is loaded. On another port,
+// the process must have been started in this instance's environment.
 func alreadyRuns(ctx context.Context, p plan.Plan, host Host, placed plan.Placed) bool {
 	if dial(ctx, placed.HealthAddr()) != nil {
 		return false

@@ -16,7 +16,7 @@ type Changes struct {
 	Removed   []string `json:"removed"`
 	Restarted []string `json:"restarted"`
 	Kept      []string `json:"kept"`      // their processes are not touched
-	Applied   []string `json:"applied"`   // descriptions of changes that touch no process
+	Applied   []string `json:"applied"`   // descriptions of changes that affect no process
 	Displaced []string `json:"displaced"` // added silos that did not get their preferred port, described
 	StopFirst []string `json:"yielding"`  // silos that are stopped first, because others get their ports
 }
@@ -31,8 +31,8 @@ func (e *ImmutableError) Error() string {
 	return strings.Join(e.Settings, ", ") + " cannot be changed while the instance runs"
 }
 
-// Compare returns what another plan changes in a running layout. It fails with an
-// *ImmutableError if the change needs a new instance.
+// Compare returns the changes that another plan makes to a running layout. It fails
+// with an *ImmutableError if the change needs a new instance.
 func (l *Layout) Compare(next Plan) (Changes, error) {
 	if settings := l.immutable(next); len(settings) > 0 {
 		return Changes{}, &ImmutableError{settings}
@@ -82,7 +82,7 @@ func (l *Layout) applied(next Plan) (changes []string) {
 	return changes
 }
 
-// immutable returns the changed settings that no running instance can take.
+// immutable returns the changed settings that a running instance cannot apply.
 func (l *Layout) immutable(plan Plan) (settings []string) {
 	note := func(key string, same bool) {
 		if !same {
@@ -120,13 +120,13 @@ func needsRestart(old Placed, next Silo) bool {
 		!slices.Equal(old.Argv, next.Argv) || !reflect.DeepEqual(old.Env, next.Env)
 }
 
-// NeedsPorts reports whether a placed silo needs other ports than it has.
+// NeedsPorts reports whether a placed silo needs different ports.
 func NeedsPorts(old Placed, next Silo) bool {
 	return old.Watchers != next.Watchers || next.PortFixed && next.Port != old.Port
 }
 
-// stopFirst returns the silos that are removed or move, and whose ports become another
-// silo's. A silo that keeps its ports is none of them: that is a conflict.
+// stopFirst returns the silos that are removed or move, and whose ports go to another
+// silo. It omits a silo that keeps its ports: that is a conflict.
 func (l *Layout) stopFirst(next Plan) (names []string) {
 	if !next.Managed() {
 		return nil

@@ -15,8 +15,8 @@ import (
 // ErrUnknownAddress is returned if an address is known only once its tunnel is open.
 var ErrUnknownAddress = errors.New("the address is known only once its tunnel is open")
 
-// Layout is a Plan with a port and an address for every silo. It is a value: nothing
-// is open or reserved because of it.
+// Layout is a Plan with a port and an address for every silo. It is a plain value: it
+// opens and reserves nothing.
 type Layout struct {
 	Plan
 
@@ -24,7 +24,7 @@ type Layout struct {
 	Placed []Placed // in the order of Plan.Silos
 }
 
-// Run is what the environments of all silos of one run have in common.
+// Run has the values that the environments of all silos of one run share.
 type Run struct {
 	ID       string   // SILO_RUN_ID
 	Instance string   // SILO_INSTANCE
@@ -42,10 +42,10 @@ type Placed struct {
 	HealthPort int    // the backend's; differs from Port with watchers
 	URL        string // the address
 	BrowseURL  string // for browsers, by host name; may be empty
-	Preferred  int    // the port it would have if another process did not hold it; else 0
+	Preferred  int    // the preferred port, if another process holds it; else 0
 }
 
-// At places a silo on a port. Its address is still empty.
+// At places a silo on a port, without an address.
 func (s Silo) At(port int) Placed {
 	return Placed{Silo: s, Port: port, HealthPort: sentry.HealthPort(s.Silo, port)}
 }
@@ -56,8 +56,8 @@ func (p Placed) Bind() string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 // HealthAddr returns the host:port of the silo's backend.
 func (p Placed) HealthAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.HealthPort)) }
 
-// FromSnapshot returns the layout of a running instance. run.ID is replaced by that of
-// the snapshot. Silos of the plan that do not run are left out.
+// FromSnapshot returns the layout of a running instance. The snapshot's ID replaces
+// run.ID. Silos of the plan that do not run are left out.
 func FromSnapshot(p Plan, run Run, snapshot *state.Snapshot) *Layout {
 	run.ID = snapshot.RunID
 	l := &Layout{Plan: p, Run: run}
@@ -71,8 +71,8 @@ func FromSnapshot(p Plan, run Run, snapshot *state.Snapshot) *Layout {
 	return l
 }
 
-// KnownURL returns the address of a silo before its tunnel is open. edgePort is where
-// the local provider will serve it. The error wraps ErrUnknownAddress.
+// KnownURL returns the address of a silo before its tunnel is open. edgePort is the
+// local provider's port for it. The error wraps ErrUnknownAddress.
 func (p Plan) KnownURL(s Placed, edgePort int) (string, error) {
 	switch provider := p.Topology.Tunnels.Provider; {
 	case provider == "local":
@@ -87,8 +87,8 @@ func (p Plan) KnownURL(s Placed, edgePort int) (string, error) {
 	return "", fmt.Errorf("%s: %w", s.Name, ErrUnknownAddress)
 }
 
-// BrowseHost returns the host name by which browsers find a silo. They resolve it to
-// loopback without DNS (RFC 6761, section 6.3); Python does not.
+// BrowseHost returns a silo's host name for browsers, which resolve it to loopback
+// without DNS (RFC 6761, section 6.3); Python does not.
 func (p Plan) BrowseHost(s Silo) string {
 	host := p.Topology.Name + ".localhost"
 	if !s.IsControl() {
@@ -98,7 +98,7 @@ func (p Plan) BrowseHost(s Silo) string {
 }
 
 // BrowseURL returns a silo's address for browsers on the port that routes by host; it
-// is empty if there is no such port (0).
+// is empty if that port is 0.
 func (p Plan) BrowseURL(s Silo, port int) string {
 	if port == 0 {
 		return ""
@@ -126,9 +126,9 @@ func (l *Layout) RegionConfig() (sentry.Block, error) {
 	return sentry.Render(config)
 }
 
-// loopback reports whether silos call one another directly, past their tunnels. With
-// "auto" they do if an address leads out of this machine and back, and the dialect
-// keeps addresses for silos and for browsers apart.
+// loopback reports whether silos call one another directly, bypassing their tunnels.
+// With "auto" they do if an address leads out of this machine and back, and the dialect
+// has separate addresses for silos and browsers.
 func (l *Layout) loopback() bool {
 	switch provider := l.Topology.Tunnels.Provider; l.Topology.Sentry.Addresses {
 	case "loopback":
@@ -148,7 +148,7 @@ func (l *Layout) Find(name string) (Placed, bool) {
 	return l.Placed[i], true
 }
 
-// Environment returns the whole environment of a silo, secrets included; nil for an
+// Environment returns the whole environment of a silo, including secrets; nil for an
 // unknown name.
 func (l *Layout) Environment(name string) []sentry.Var {
 	s, known := l.Find(name)

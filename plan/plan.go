@@ -1,7 +1,7 @@
-// Package plan computes what is to run: silos with their modes, commands, ports,
+// Package plan computes what an instance runs: silos with their modes, commands, ports,
 // addresses, environments and region config, and what changes when the topology does.
 //
-// It is pure. It opens no port, file or tunnel, and knows no process.
+// It is pure. It opens no port, file or tunnel, and does not know about processes.
 package plan
 
 import (
@@ -17,7 +17,7 @@ import (
 	"silo/topology"
 )
 
-// Plan is what is to run, before any port or address is known.
+// Plan describes the silos of an instance before any port or address is known.
 type Plan struct {
 	Topology *topology.Topology
 	Choice   sentry.Choice
@@ -44,9 +44,9 @@ func (e *UnknownSiloError) Error() string {
 	return fmt.Sprintf("unknown silo %q (have: %s)", e.Name, strings.Join(e.Known, ", "))
 }
 
-// New plans a topology. Only the named silos are wanted, or all if only is empty; an
-// unknown name is an *UnknownSiloError. In monolith mode, the plan has a single
-// silo with control's port and address.
+// New plans a topology. It wants only the named silos, or all if only is empty; an
+// unknown name is an *UnknownSiloError. In monolith mode, the plan has a single silo
+// with control's port and address.
 func New(t *topology.Topology, choice sentry.Choice, monolith bool, only []string) (Plan, error) {
 	silos, control := t.Silos(), state.Control
 	if monolith {
@@ -113,7 +113,7 @@ func (p Plan) WantedNames() []string {
 // Fingerprint identifies the content of a topology, independent of its formatting.
 func (p Plan) Fingerprint() string {
 	content := *p.Topology
-	content.Warnings = nil // they depend on this program's release
+	content.Warnings = nil // the defaults depend on this program's release
 	data, err := json.Marshal(content)
 	if err != nil {
 		return "" // unreachable: the struct holds plain values only

@@ -16,8 +16,8 @@ const (
 	lsofTimeout = 3 * time.Second
 )
 
-// accepts reports whether a port accepts connections. On macOS the bind of a
-// loopback address succeeds beside a listener on all addresses, and clients would
+// accepts reports whether a port accepts connections. On macOS, binding a loopback
+// address succeeds even if another socket listens on all addresses, and clients could
 // then reach either.
 func accepts(ctx context.Context, port int) bool {
 	dialer := &net.Dialer{Timeout: dialTimeout}
@@ -51,8 +51,8 @@ func Listens(port, pid int) bool {
 	return len(listeners(ctx, port, pid)) > 0
 }
 
-// listeners returns the processes that listen on a port, in order; only pid, unless
-// it is 0.
+// listeners returns the processes that listen on a port, in order; with a pid other
+// than 0, only that process.
 func listeners(ctx context.Context, port, pid int) (found []int) {
 	connections, _ := psnet.ConnectionsPidWithContext(ctx, "tcp", int32(pid)) //nolint:gosec // G115: a PID is 32 bits; an ended process has none
 	for _, c := range connections {

@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accepts always reports false on Linux. There the bind of one address fails if a
-// socket listens on all addresses (net/ipv4/inet_connection_sock.c,
-// inet_csk_bind_conflict).
+// accepts always reports false on Linux. There, binding one address fails if a socket
+// listens on all addresses (net/ipv4/inet_connection_sock.c, inet_csk_bind_conflict).
 func accepts(context.Context, int) bool { return false }
 
 // Holders returns the processes that listen on a TCP port, on any local address, by
@@ -40,8 +39,8 @@ func Holders(port int) []Holder {
 }
 
 // Listens reports whether a process has the socket open that a connection to
-// 127.0.0.1:port would reach. It is quick, and false if the kernel refuses the
-// query; Holders needs more time and finds every listener.
+// 127.0.0.1:port would reach. It is fast, and returns false if the kernel refuses the
+// query; Holders is slower and finds every listener.
 func Listens(port, pid int) bool {
 	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)) //nolint:gosec // G115: a port is 16 bits
 	s, err := findSocket(local, netip.AddrPort{})                                     // only a listener has no remote address
@@ -49,7 +48,7 @@ func Listens(port, pid int) bool {
 }
 
 // listeningSockets returns the sockets in state LISTEN on a port, by their names in
-// /proc/PID/fd, from the text of /proc/net/tcp or tcp6
+// /proc/PID/fd, given the text of /proc/net/tcp or tcp6
 // (Documentation/networking/proc_net_tcp.rst).
 func listeningSockets(text string, port int) (sockets []string) {
 	state := fmt.Sprintf("%02X", tcpListen)

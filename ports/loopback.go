@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasIPv6 reports whether ::1 can be listened on.
+// hasIPv6 reports whether this machine can listen on ::1.
 var hasIPv6 = sync.OnceValue(func() bool {
 	l, err := listen(context.Background(), "tcp6", "::1", 0)
 	if err == nil {
@@ -22,8 +22,8 @@ var hasIPv6 = sync.OnceValue(func() bool {
 	return err == nil
 })
 
-// listenSpan listens on span ports from first. taken are those that other sockets
-// use. If there are any, or on an error, it listens on none.
+// listenSpan listens on span ports from first. taken are the ports that other sockets
+// use. If any is taken, or on an error, it listens on none.
 func listenSpan(ctx context.Context, first, span int) (listeners []net.Listener, taken []int, err error) {
 	for port := first; port < first+span; port++ {
 		both, err := listenBoth(ctx, port)
@@ -60,9 +60,9 @@ func listenBoth(ctx context.Context, port int) ([]net.Listener, error) {
 	return []net.Listener{four, six}, nil
 }
 
-// Any free port is looked for below those that Linux and macOS give to outgoing
-// connections: such a connection could take the port between its release and the
-// bind of a devserver, seconds later.
+// Free ports are chosen below the ephemeral range of Linux and macOS: an outgoing
+// connection could take the port between its release and the bind of a devserver,
+// seconds later.
 const (
 	anyFirst = 10000
 	anyCount = 10000
@@ -89,7 +89,7 @@ func listen(ctx context.Context, network, host string, port int) (net.Listener, 
 		return nil, fmt.Errorf("listen on port %d: %w", port, context.Cause(ctx))
 	}
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // it is of no use on loopback
+	config.SetMultipathTCP(false) // useless on loopback
 	return config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
 }
 

@@ -7,7 +7,7 @@ import (
 	psnet "github.com/shirou/gopsutil/v4/net"
 )
 
-// peer inspects all processes at once: lsof takes as long for one.
+// peer inspects all processes at once: lsof takes as long for a single one.
 func peer(here, there netip.AddrPort, _ []int) (Holder, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lsofTimeout)
 	defer cancel()

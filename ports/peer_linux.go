@@ -21,7 +21,7 @@ func peer(here, there netip.AddrPort, first []int) (Holder, error) {
 	i := slices.IndexFunc(pids, isPeer)
 	if i < 0 {
 		pids = processes()
-		slices.Reverse(pids) // a process that ends soon has probably begun recently
+		slices.Reverse(pids) // a short-lived process has probably started recently
 		i = slices.IndexFunc(pids, isPeer)
 	}
 	if i >= 0 {

@@ -17,18 +17,18 @@ import (
 
 const maxPort = 65535
 
-// Request asks for a port, or for two consecutive ones.
+// Request describes one port, or two consecutive ones.
 type Request struct {
 	Name  string // unique among the requests of a call
 	Port  int    // the preferred first port; 0: any free one
-	Fixed bool   // only Port will do
+	Fixed bool   // only Port is acceptable
 	Span  int    // 1 (also 0): Port; 2: Port and Port+1
 }
 
 // Reservation is a set of ports that are held open on both loopback addresses, so
 // that no other process can take them. Its methods may be called from any goroutine.
 type Reservation struct {
-	ports map[string]int // does not change once Reserve has returned
+	ports map[string]int // read-only once Reserve has returned
 
 	mu   sync.Mutex                // guards held
 	held map[string][]net.Listener // by name; IPv4 first; nil once handed over
@@ -38,11 +38,11 @@ type Reservation struct {
 // socket listens on it on 127.0.0.1, on ::1 (if the machine has IPv6) or on a
 // wildcard address.
 //
-// If a fixed port is taken, the error is a Conflicts with all of them. Other
-// requests get the port they prefer. If that is taken, they get the next free one
-// above it, in steps of Span, that no other request prefers, and as a last resort
-// any free one. If two requests prefer the same port, the first one gets it. The
-// caller ends the Reservation with Close.
+// If a fixed port is taken, the error is a Conflicts with all of them. Other requests
+// get the port they prefer. If that is taken, they get the next free one above it, in
+// steps of Span, that no other request prefers, or as a last resort any free one. If
+// two requests prefer the same port, the first one gets it. The caller ends the
+// Reservation with Close.
 func Reserve(ctx context.Context, requests []Request) (*Reservation, error) {
 	requests, err := validate(requests)
 	if err != nil {
@@ -76,8 +76,8 @@ func validate(requests []Request) ([]Request, error) {
 	return requests, nil
 }
 
-// place serves the requests with the least choice first: fixed ports, then
-// preferences that are free, then the rest.
+// place serves the most constrained requests first: fixed ports, then preferences that
+// are free, then the rest.
 func (r *Reservation) place(ctx context.Context, requests []Request) error {
 	if err := r.placeFixed(ctx, requests); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (r *Reservation) placeFixed(ctx context.Context, requests []Request) error 
 	return conflicts
 }
 
-// requestOn returns the name of the request that has already been given a port.
+// requestOn returns the name of the request that has already received a port.
 func (r *Reservation) requestOn(requests []Request, port int) string {
 	for _, q := range requests {
 		if first, placed := r.ports[q.Name]; placed && port >= first && port < first+q.Span {
@@ -212,8 +212,8 @@ func (r *Reservation) Listener(name string) (net.Listener, error) {
 	return listeners[0], closeAll(listeners[1:])
 }
 
-// Listeners returns the listeners on 127.0.0.1 and, if the machine has IPv6, on ::1,
-// in this order. Otherwise it is like Listener.
+// Listeners returns the listeners on 127.0.0.1 and, if the machine has IPv6, on ::1, in
+// this order. It is otherwise like Listener.
 func (r *Reservation) Listeners(name string) ([]net.Listener, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,7 +222,7 @@ func (r *Reservation) Listeners(name string) ([]net.Listener, error) {
 		return nil, fmt.Errorf("hand over the port of %s: it is not held", name)
 	}
 	if portOf(listeners[len(listeners)-1]) != portOf(listeners[0]) {
-		return nil, fmt.Errorf("hand over the port of %s: there are two", name)
+		return nil, fmt.Errorf("hand over the port of %s: the request has two", name)
 	}
 	r.held[name] = nil
 	return listeners, nil
@@ -245,7 +245,7 @@ type Conflict struct {
 	Name   string  // of the request
 	Port   int     // which of its ports
 	With   string  // the other request of the same call that has the port, if any
-	Holder *Holder // the process that listens there; nil if unknown, such as another user's
+	Holder *Holder // the process that listens there; nil if unknown, as for another user's
 }
 
 // String returns "port 8000 of control is taken by python3 (pid 4711)".
@@ -263,7 +263,7 @@ func (c Conflict) String() string {
 // Conflicts are all fixed ports of a call that are taken, in the order of the requests.
 type Conflicts []Conflict //nolint:errname // callers use it as a list as well
 
-// Error names every conflict.
+// Error lists all conflicts.
 func (c Conflicts) Error() string {
 	texts := make([]string, len(c))
 	for i, conflict := range c {

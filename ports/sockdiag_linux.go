@@ -44,9 +44,9 @@ type socket struct {
 
 func (s socket) link() string { return socketLink(strconv.FormatUint(uint64(s.Inode), 10)) }
 
-// findSocket returns the socket that would receive a segment from remote to local:
-// one lookup in the kernel, however many sockets there are (sock_diag(7)). It
-// returns ErrGone if there is none or no process has it open.
+// findSocket returns the socket that would receive a segment from remote to local: one
+// lookup in the kernel, however many sockets there are (sock_diag(7)). It returns
+// ErrGone if no process has such a socket open.
 func findSocket(local, remote netip.AddrPort) (socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
