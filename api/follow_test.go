@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"silo/traffic"
@@ -14,61 +16,67 @@ import (
 
 func TestFollowerReportsEachOnce(t *testing.T) {
 	t.Parallel()
-	began := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	line := func(version, id uint64, state traffic.State) requestUpdate {
-		return requestUpdate{version, traffic.Exchange{ID: id, State: state, Started: began}}
-	}
-	f := newFollower(5)
-	for i, step := range []struct {
-		line requestUpdate
-		want bool
-	}{
-		{line(5, 1, traffic.Done), true},   // one of two with this version
-		{line(5, 2, traffic.Open), false},  // may end within the second
-		{line(5, 1, traffic.Done), false},  // repeated after the stream broke off
-		{line(5, 2, traffic.Open), false},  // repeated too
-		{line(8, 3, traffic.Broken), true}, // the last of its version
-		{line(8, 4, traffic.Open), false},
-		{line(9, 4, traffic.Done), true},
-	} {
-		if got := f.add(step.line); got != step.want {
-			t.Errorf("line %d: reported: %v", i, got)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var reported []traffic.Exchange
+		f := newFollower(func(e traffic.Exchange) { reported = append(reported, e) })
+		for i, step := range []struct {
+			id     uint64
+			state  traffic.State
+			status int
+			at     time.Duration // since began
+			want   []uint64
+		}{
+			{1, traffic.Done, 200, 0, []uint64{1}},
+			{2, traffic.Open, 0, 0, nil}, // may end within the second
+			{3, traffic.Open, 0, 0, nil},
+			{4, traffic.Broken, 0, 0, []uint64{4}},
+			{2, traffic.Open, 200, longOpen - 1, nil}, // its response begins
+			{3, traffic.Done, 200, longOpen - 1, []uint64{3}},
+			{5, traffic.Done, 200, longOpen, []uint64{2, 5}},
+			{2, traffic.Open, 200, time.Minute, nil}, // its caller is known
+			{2, traffic.Done, 200, time.Hour, []uint64{2}},
+			{6, traffic.Open, 0, time.Hour, []uint64{6}}, // began long ago
+			{6, traffic.Done, 0, time.Hour, []uint64{6}},
+		} {
+			time.Sleep(time.Until(began.Add(step.at)))
+			synctest.Wait()
+			f.add(traffic.Exchange{ID: step.id, State: step.state, Status: step.status, Started: began})
+			var ids []uint64
+			for _, e := range reported {
+				ids = append(ids, e.ID)
+				if e.ID == 2 && e.Status != 200 {
+					t.Errorf("line %d: reported before its update: %+v", i, e)
+				}
+			}
+			if !slices.Equal(ids, step.want) {
+				t.Errorf("line %d: reported %v, want %v", i, ids, step.want)
+			}
+			reported = nil
 		}
-	}
-	if early := f.takeLong(began.Add(longOpen - 1)); len(early) > 0 || f.nextLong(began) == nil {
-		t.Errorf("reported early: %v", early)
-	}
-	if late := f.takeLong(began.Add(longOpen)); len(late) != 1 || late[0].ID != 2 {
-		t.Errorf("reported after a second: %v", late)
-	}
-	if f.add(line(9, 2, traffic.Open)) || f.nextLong(began) != nil {
-		t.Error("a change of an open exchange is reported")
-	}
-	if again := f.takeLong(began.Add(time.Hour)); len(again) > 0 || f.nextLong(began) != nil {
-		t.Errorf("reported again: %v", again)
-	}
-	if !f.add(line(12, 2, traffic.Done)) {
-		t.Error("its end is not reported")
-	}
+		f.add(traffic.Exchange{ID: 7, State: traffic.Open, Started: time.Now()})
+		f.close()
+		time.Sleep(longOpen)
+		synctest.Wait()
+		if len(reported) > 0 {
+			t.Errorf("reported after close: %+v", reported)
+		}
+	})
 }
 
 // An exchange that left the log while it was open never ends for a follower.
 func TestFollowerForgets(t *testing.T) {
 	t.Parallel()
-	began := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	const reported, all = 1000, 5 * traffic.MaxExchanges
-	f := newFollower(0)
+	const all = 5 * traffic.MaxExchanges
+	f := newFollower(func(traffic.Exchange) {})
 	for id := range uint64(all) {
-		f.add(requestUpdate{id, traffic.Exchange{ID: id, State: traffic.Open, Started: began}})
-		if (id+1)%reported == 0 {
-			f.takeLong(began.Add(longOpen))
-		}
+		f.add(traffic.Exchange{ID: id, State: traffic.Open})
 	}
-	if n := len(f.reported) + len(f.open); n > 3*traffic.MaxExchanges {
-		t.Errorf("%d are remembered", n)
+	if len(f.open) > 3*traffic.MaxExchanges {
+		t.Errorf("%d are remembered", len(f.open))
 	}
 	for id := uint64(all - traffic.MaxExchanges); id < all; id++ {
-		if f.reported[id] == "" && f.open[id].State == "" {
+		if f.open[id].State == "" {
 			t.Fatalf("%d may still end and is forgotten", id)
 		}
 	}

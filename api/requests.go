@@ -138,30 +138,16 @@ func (s *Server) watchRequests(w http.ResponseWriter, r *http.Request) {
 		}
 		return repeat(ctx, s.supervisor.Ended(), func() (<-chan struct{}, time.Duration, error) {
 			list, now, changed := s.supervisor.Traffic().Since(version, filter)
-			if version > now { // the version is another supervisor's
-				version = 0
-				list, now, changed = s.supervisor.Traffic().Since(version, filter)
-			}
-			lines := requestLines(list, version, now)
 			version = now
-			if len(lines) == 0 {
+			if len(list) == 0 {
 				return changed, 0, nil
+			}
+			lines := make([]any, len(list))
+			for i, change := range list {
+				change.Exchange = change.Brief()
+				lines[i] = change
 			}
 			return changed, 0, out.write(lines...)
 		})
 	})
-}
-
-// requestLines returns the lines of one update. All except the last carry the previous version, so
-// that a client that continues from one of them does not miss the others.
-func requestLines(list []traffic.Exchange, before, now uint64) []any {
-	lines := make([]any, len(list))
-	for i, e := range list {
-		u := requestUpdate{Version: before, Request: e.Brief()}
-		if i == len(list)-1 {
-			u.Version = now
-		}
-		lines[i] = u
-	}
-	return lines
 }

@@ -121,8 +121,7 @@ func TestWatchRequests(t *testing.T) {
 	in.Traffic().Begin(&open)
 	in.Traffic().Begin(&traffic.Exchange{Silo: "control"})
 	var seen []traffic.State
-	err = client.watchRequests(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(u requestUpdate) bool {
-		e := u.Request
+	err = client.watchRequests(t.Context(), version, traffic.Filter{Silos: []string{"us"}}, func(e traffic.Change) bool {
 		if e.ID != open.ID {
 			t.Errorf("got %+v", e)
 		}
@@ -137,7 +136,7 @@ func TestWatchRequests(t *testing.T) {
 		t.Errorf("seen: %v", seen)
 	}
 	// A version of another supervisor starts from the beginning.
-	err = client.watchRequests(t.Context(), version+1000, traffic.Filter{}, func(requestUpdate) bool { return false })
+	err = client.watchRequests(t.Context(), version+1000, traffic.Filter{}, func(traffic.Change) bool { return false })
 	must(t, err)
 	err = client.FollowRequests(t.Context(), traffic.Filter{}, 1, func(traffic.Exchange) bool {
 		must(t, client.Down(t.Context(), true))
@@ -148,8 +147,8 @@ func TestWatchRequests(t *testing.T) {
 	}
 }
 
-// A disconnected watcher continues from the version of its last line. Only the last
-// line of an update has its version, so that none is missed.
+// A disconnected watcher continues from the version of its last line, so each line of
+// an update has its own.
 func TestWatchVersions(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
@@ -173,10 +172,10 @@ func TestWatchVersions(t *testing.T) {
 	must(t, err)
 	lines := json.NewDecoder(response.Body)
 	for want := uint64(1); want <= 3; want++ {
-		var u requestUpdate
-		must(t, lines.Decode(&u))
-		if u.Request.ID != want || want < 3 && u.Version != 0 || want == 3 && u.Version != 6 {
-			t.Errorf("line %d: %+v", want, u)
+		var change traffic.Change
+		must(t, lines.Decode(&change))
+		if change.ID != want || change.Version != 2*want {
+			t.Errorf("line %d: %+v", want, change)
 		}
 	}
 	cancel()

@@ -52,13 +52,6 @@ type requestsBody struct {
 	Requests []traffic.Exchange `json:"requests"`
 }
 
-// requestUpdate is one line of a watch of requests. A watch that continues from
-// its version misses nothing, and may repeat some lines with that version.
-type requestUpdate struct {
-	Version uint64           `json:"version"`
-	Request traffic.Exchange `json:"request"`
-}
-
 // callsBody counts the requests between each caller and silo.
 type callsBody struct {
 	Calls []traffic.Call `json:"calls"`

@@ -155,9 +155,16 @@ func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
 	return list, version
 }
 
+// Change is the latest change of an exchange.
+type Change struct {
+	Version  uint64 `json:"version"` // of the log after the change
+	Exchange `json:"request"`
+}
+
 // Since returns the kept exchanges that changed after a version and match filter, in
-// the order of these changes, and a channel that is closed at the next change.
-func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64, changed <-chan struct{}) {
+// the order of these changes, and a channel that is closed at the next change. A
+// version that the Log has not reached belongs to another one, and counts as 0.
+func (l *Log) Since(version uint64, filter Filter) (list []Change, now uint64, changed <-chan struct{}) {
 	l.mu.Lock()
 	kept, now := slices.Clone(l.kept), l.version
 	if l.changed == nil {
@@ -165,11 +172,14 @@ func (l *Log) Since(version uint64, filter Filter) (list []Exchange, now uint64,
 	}
 	changed = l.changed
 	l.mu.Unlock()
+	if version > now {
+		version = 0
+	}
 	kept = slices.DeleteFunc(kept, func(r record) bool { return r.version <= version })
 	slices.SortFunc(kept, func(a, b record) int { return cmp.Compare(a.version, b.version) })
 	for _, r := range kept {
 		if filter.Match(*r.exchange) {
-			list = append(list, *r.exchange)
+			list = append(list, Change{r.version, *r.exchange})
 		}
 	}
 	return list, now, changed

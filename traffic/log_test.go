@@ -138,8 +138,14 @@ func TestLogReportsChanges(t *testing.T) {
 	if len(list) != 2 || list[0].Status != 200 || list[0].State != Open || list[1].Status != 503 {
 		t.Fatalf("not in the order of their changes: %+v", list)
 	}
+	if list[0].Version != version-1 || list[1].Version != version {
+		t.Errorf("versions %d and %d, want the last two of %d", list[0].Version, list[1].Version, version)
+	}
 	if list, _, _ = l.Since(version, Filter{}); len(list) != 0 {
 		t.Errorf("got %+v again", list)
+	}
+	if list, _, _ = l.Since(version+1, Filter{}); len(list) != 2 {
+		t.Errorf("got %+v for a version of another log, want all", list)
 	}
 	if calls := l.Calls(); len(calls) != 1 || calls[0].From != "outside" || calls[0].Errors != 1 {
 		t.Errorf("calls %+v", calls)

@@ -29,7 +29,7 @@ func only(t *testing.T, log *traffic.Log) traffic.Exchange {
 	for {
 		list, _, changed := log.Since(0, traffic.Filter{})
 		if len(list) == 1 && list[0].State != traffic.Open {
-			return list[0]
+			return list[0].Exchange
 		}
 		select {
 		case <-changed:
