@@ -117,6 +117,9 @@ func interrupted(ts *testscript.TestScript, _ bool, args []string) {
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		ts.Fatalf("%s exits with %d after an interrupt, not 130:\n%s", strings.Join(args[1:], " "), code, &output)
 	}
+	if !strings.Contains(output.String(), "silo: interrupted\n") {
+		ts.Fatalf("%s does not report the interrupt:\n%s", strings.Join(args[1:], " "), &output)
+	}
 	ts.Check(os.Remove(ts.MkAbs(args[0])))
 }
 

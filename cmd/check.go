@@ -49,10 +49,10 @@ func (a *app) check(c *cli.Context) error {
 		Timeout: c.Duration("timeout"), HealthCheck: a.healthChecks(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
 	})
 	if c.Err() != nil {
-		return exitQuietly(exitInterrupted)
+		return c.Err()
 	}
 	if c.Bool("json") {
-		err = writeJSON(a.Stdout, report)
+		err = a.printJSON(report)
 	} else {
 		a.results.CheckReport(checkReport(report))
 		a.warnFailedChecks(report)

@@ -189,24 +189,6 @@ func (a *app) before(c *cli.Context) error {
 	return nil
 }
 
-// note prints a message that is neither a result nor a warning.
-func (a *app) note(text string) {
-	if !a.quiet {
-		a.messages.Note(text)
-	}
-}
-
-// logLine prints a message of the supervisor.
-func (a *app) logLine(level int, line string) {
-	switch {
-	case level < a.level:
-	case level >= levelWarn:
-		a.messages.Warn(line)
-	default:
-		a.note(line)
-	}
-}
-
 // release returns the version of this build: a module version, or the commit.
 func release() string {
 	info, ok := debug.ReadBuildInfo()

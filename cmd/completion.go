@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,8 +21,7 @@ func (a *app) completionCommand() *cli.Command {
 			if err := oneOf("the shell", c.Args().First(), shells...); err != nil {
 				return err
 			}
-			_, err := io.WriteString(a.Stdout, templates.Text("shell/silo."+c.Args().First()))
-			return err
+			return a.print(templates.Text("shell/silo." + c.Args().First()))
 		},
 	}
 }
@@ -44,13 +41,11 @@ func (a *app) completeCommand() *cli.Command {
 		Usage: "list completions, for the scripts of silo completion",
 		Action: func(c *cli.Context) error {
 			answer := a.complete(c.App, c.Args().Slice())
-			_, err := fmt.Fprintln(a.Stdout, answer.kind)
+			lines := answer.kind + "\n"
 			for _, w := range answer.words {
-				if err == nil {
-					_, err = fmt.Fprintf(a.Stdout, "%s\t%s\n", w.text, w.meaning)
-				}
+				lines += w.text + "\t" + w.meaning + "\n"
 			}
-			return err
+			return a.print(lines)
 		},
 	}
 }

@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,7 @@ import (
 	"silo/plan"
 	"silo/sentry"
 	"silo/state"
+	"silo/topology"
 )
 
 func (a *app) configCommand() *cli.Command {
@@ -65,14 +65,7 @@ func (a *app) regionConfig(c *cli.Context, dialect string) (regionConfig, error)
 			return regionConfig{block, snapshot.Config.Path, snapshot.Dialect, snapshot.Found}, err
 		}
 	}
-	p, err := a.planFor(c, dialect)
-	if err != nil {
-		return regionConfig{}, err
-	}
-	if client != nil {
-		return renderRegionConfig(plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot))
-	}
-	layout, err := a.predict(c, p, dir)
+	layout, err := a.layout(c, dir, snapshot, dialect)
 	if err != nil {
 		return regionConfig{}, err
 	}
@@ -104,14 +97,38 @@ func (a *app) running(c *cli.Context) (dir *state.Dir, client *api.Client, snaps
 	return dir, client, snapshot, nil
 }
 
-// planFor returns the plan of all silos, for dialect if it is set.
-func (a *app) planFor(c *cli.Context, dialect string) (plan.Plan, error) {
-	t, err := a.load(c)
-	if err != nil {
-		return plan.Plan{}, err
+// layout returns where the silos of a running instance run, or where `up` would place
+// them if snapshot is nil. If dialect is set, the layout is for that dialect. Ports that
+// are chosen are remembered, except for the doctor; whether they are free is not checked.
+func (a *app) layout(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, dialect string) (*plan.Layout, error) {
+	var t *topology.Topology
+	var err error
+	if snapshot != nil {
+		t, err = a.topologyOf(dir)
+	} else {
+		t, err = a.load(c)
 	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.planFor(c, t, dialect, snapshot != nil && snapshot.Mode == "monolith")
+	if err != nil {
+		return nil, err
+	}
+	if snapshot != nil {
+		return plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot), nil
+	}
+	layout, err := orchestrator.Predict(c.Context, p, a.host(dir), !a.readOnly)
+	if errors.Is(err, plan.ErrUnknownAddress) {
+		return nil, exitWith(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml sets a fixed address")
+	}
+	return layout, err
+}
+
+// planFor returns the plan of all silos, for dialect if it is set.
+func (a *app) planFor(c *cli.Context, t *topology.Topology, dialect string, monolith bool) (plan.Plan, error) {
 	if dialect == "" {
-		return a.plan(c.Context, t, false, nil)
+		return a.plan(c.Context, t, monolith, nil)
 	}
 	t.Sentry.Dialect = dialect
 	if dialect != "auto" {
@@ -119,19 +136,9 @@ func (a *app) planFor(c *cli.Context, dialect string) (plan.Plan, error) {
 			return plan.Plan{}, &usageError{text: "--dialect: " + err.Error(), hint: "silo config dialects"}
 		}
 	}
-	p, err := a.plan(c.Context, t, false, nil)
+	p, err := a.plan(c.Context, t, monolith, nil)
 	p.Choice.Found = strings.Replace(p.Choice.Found, "sentry.dialect in silo.toml", "--dialect", 1)
 	return p, err
-}
-
-// predict returns the layout that `up` would make, without checking whether ports
-// are free. Ports that it chooses are remembered, except for the doctor.
-func (a *app) predict(c *cli.Context, p plan.Plan, dir *state.Dir) (*plan.Layout, error) {
-	layout, err := orchestrator.Predict(c.Context, p, a.host(dir), !a.readOnly)
-	if errors.Is(err, plan.ErrUnknownAddress) {
-		return nil, exitWith(exitStopped, err.Error(), "silo up opens the tunnels", "domain in silo.toml sets a fixed address")
-	}
-	return layout, err
 }
 
 func (a *app) configPrint(c *cli.Context) error {
@@ -142,8 +149,7 @@ func (a *app) configPrint(c *cli.Context) error {
 	if r.found != "" {
 		a.note("dialect " + r.dialect + ": " + r.found)
 	}
-	_, err = io.WriteString(a.Stdout, r.Marked())
-	return err
+	return a.print(r.Marked())
 }
 
 func (a *app) configWrite(c *cli.Context) error {
@@ -296,7 +302,7 @@ func (a *app) configDialects(c *cli.Context) error {
 		list = append(list, one)
 	}
 	if c.Bool("json") {
-		return writeJSON(a.Stdout, list)
+		return a.printJSON(list)
 	}
 	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "DIALECT\tSENTRY\tREGIONS ARE WRITTEN AS") // Flush returns the error

@@ -35,7 +35,7 @@ func (a *app) configCheck(c *cli.Context) error {
 	a.warnOverrides(r.path)
 	if c.Bool("json") {
 		inStep = inStep && !edited.needsDown()
-		err := writeJSON(a.Stdout, map[string]any{"path": r.path, "in_step": inStep, "diff": diff, "topology_changed": edited != nil})
+		err := a.printJSON(map[string]any{"path": r.path, "in_step": inStep, "diff": diff, "topology_changed": edited != nil})
 		if err == nil && !inStep {
 			err = exitQuietly(exitNotReady)
 		}

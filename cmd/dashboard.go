@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"runtime"
 
@@ -33,11 +32,9 @@ func (a *app) dashboard(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return writeJSON(a.Stdout, struct {
-			URL string `json:"url"`
-		}{url})
+		return a.printJSON(map[string]string{"url": url})
 	}
-	if _, err := fmt.Fprintln(a.Stdout, url); err != nil {
+	if err := a.print(url + "\n"); err != nil {
 		return err
 	}
 	if c.Bool("no-open") || !a.results.Terminal() {

@@ -52,10 +52,10 @@ func (a *app) printDatabases(c *cli.Context, all []sentry.Database) error {
 		}
 	}
 	if c.Bool("json") {
-		if err := writeJSON(a.Stdout, list); err != nil {
+		if err := a.printJSON(list); err != nil {
 			return err
 		}
-	} else if _, err := fmt.Fprint(a.Stdout, strings.Join(results, "")); err != nil {
+	} else if err := a.print(strings.Join(results, "")); err != nil {
 		return err
 	}
 	if len(problems) > 0 {

@@ -60,14 +60,6 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	return set, release, err
 }
 
-// interrupted returns err, or exit status 130 without a message if the user interrupted.
-func interrupted(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return exitQuietly(exitInterrupted)
-	}
-	return err
-}
-
 func (a *app) dbCreate(c *cli.Context) error {
 	set, release, err := a.databases(c, siloArgs(c))
 	if err != nil {
@@ -76,7 +68,7 @@ func (a *app) dbCreate(c *cli.Context) error {
 	defer release()
 	all, err := set.Create(c.Context)
 	if err != nil {
-		return interrupted(err)
+		return err
 	}
 	for _, d := range all {
 		if d.Error != "" || d.Owned {
@@ -99,7 +91,7 @@ func (a *app) dbMigrate(c *cli.Context) error {
 	defer release()
 	all, err := set.Inspect(c.Context)
 	if err != nil {
-		return interrupted(err)
+		return err
 	}
 	if len(databases.FindProblems(all).Errors) > 0 {
 		return a.printDatabases(c, all)
@@ -114,7 +106,7 @@ func (a *app) dbMigrate(c *cli.Context) error {
 	})
 	view.Done()
 	if errors.Is(err, context.Canceled) {
-		return exitWith(exitInterrupted, "migrations were interrupted", "silo db migrate, to continue them")
+		return exitWith(exitInterrupted, "interrupted", "silo db migrate, to continue the migrations")
 	}
 	if err != nil {
 		return err
@@ -152,7 +144,7 @@ func (a *app) dbDrop(c *cli.Context) error {
 		func(ctx context.Context) (*state.Snapshot, error) { return runningSnapshot(ctx, set.Dir()) },
 		func(names []string) error { return a.confirmDrop(c, names) })
 	if err != nil {
-		return interrupted(err)
+		return err
 	}
 	return a.printDatabases(c, all)
 }

@@ -93,9 +93,7 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 	case v.Code != exitDone:
 		return v
 	}
-	for _, note := range v.Notes {
-		a.note(note)
-	}
+	a.note(v.Notes...)
 	client, err := api.Dial(ctx, r.dir)
 	if err != nil {
 		return err
@@ -223,9 +221,7 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 		changes.Restarted = nil
 		a.messages.Warn("the environment or the command changed: "+strings.Join(restart, ", "), "end these silos and start them again: "+runHint(restart[0]))
 	}
-	for _, text := range changeLines(changes, "") {
-		a.note(text)
-	}
+	a.note(changeLines(changes, "")...)
 	a.printUnmanaged(r.plan, r.program, running)
 	if _, err := a.awaitReady(ctx, client, names); err != nil {
 		return err

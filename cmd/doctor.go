@@ -47,14 +47,14 @@ func (a *app) doctor(c *cli.Context) error {
 		}
 	})
 	if c.Err() != nil {
-		return context.Cause(c.Context)
+		return c.Err()
 	}
 	if c.Bool("json") {
 		found := doctorReport{SchemaVersion: state.SchemaVersion, OK: !failed, Checks: all}
 		if target.File != "" {
 			found.File = &target.File
 		}
-		if err := writeJSON(a.Stdout, found); err != nil {
+		if err := a.printJSON(found); err != nil {
 			return err
 		}
 	} else {

@@ -33,7 +33,7 @@ func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 		return err
 	}
 	if r.json {
-		return writeJSON(a.Stdout, planned(layout))
+		return a.printJSON(planned(layout))
 	}
 	notes = append(notes, orchestrator.Displaced(layout.Placed)...)
 	if len(notes) > 0 {

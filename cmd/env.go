@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -28,32 +27,18 @@ func (a *app) envCommand() *cli.Command {
 	}
 }
 
-// layout returns where the silos run, or where `up` would place them, with the secrets.
-func (a *app) layout(c *cli.Context) (*plan.Layout, error) {
+// siloLayout returns the layout with the secrets that the silos share.
+func (a *app) siloLayout(c *cli.Context) (*plan.Layout, error) {
 	dir, client, snapshot, err := a.running(c)
 	if err != nil {
 		return nil, err
 	}
-	var layout *plan.Layout
-	if client == nil {
-		p, err := a.planFor(c, "")
-		if err != nil {
-			return nil, err
-		}
-		if layout, err = a.predict(c, p, dir); err != nil {
-			return nil, err
-		}
-	} else {
+	if client != nil {
 		client.Close()
-		t, err := a.topologyOf(dir)
-		if err != nil {
-			return nil, err
-		}
-		p, err := a.plan(c.Context, t, snapshot.Mode == "monolith", nil)
-		if err != nil {
-			return nil, err
-		}
-		layout = plan.FromSnapshot(p, a.host(dir).NewRun(), snapshot)
+	}
+	layout, err := a.layout(c, dir, snapshot, "")
+	if err != nil {
+		return nil, err
 	}
 	layout.Run.Secrets, err = dir.Secrets()
 	return layout, err
@@ -66,7 +51,7 @@ func (a *app) printEnv(c *cli.Context) error {
 	if c.Bool("export") && (c.NArg() == 0 || c.Bool("json")) {
 		return &usageError{text: "silo env --export needs one silo, and excludes --json", hint: "silo env control --export"}
 	}
-	layout, err := a.layout(c)
+	layout, err := a.siloLayout(c)
 	if err != nil {
 		return err
 	}
@@ -104,13 +89,12 @@ func (a *app) printEnv(c *cli.Context) error {
 		}
 	}
 	if !c.Bool("json") {
-		_, err := io.WriteString(a.Stdout, text.String())
-		return err
+		return a.print(text.String())
 	}
 	if c.NArg() == 1 {
-		return writeJSON(a.Stdout, whole[names[0]])
+		return a.printJSON(whole[names[0]])
 	}
-	return writeJSON(a.Stdout, whole)
+	return a.printJSON(whole)
 }
 
 // export prints the statements that turn the caller's environment into the silo's.
@@ -133,8 +117,7 @@ func (a *app) export(vars []sentry.Var, secrets bool) error {
 			fmt.Fprintf(&lines, "unset %s\n", name)
 		}
 	}
-	_, err := io.WriteString(a.Stdout, lines.String())
-	return err
+	return a.print(lines.String())
 }
 
 // variable matches names that a shell accepts (POSIX, XBD 3.216).
@@ -156,7 +139,7 @@ func (a *app) run(c *cli.Context) error {
 	if len(words) < 2 {
 		return &usageError{text: "silo run needs a silo and a command", hint: "silo run control -- sentry shell"}
 	}
-	layout, err := a.layout(c)
+	layout, err := a.siloLayout(c)
 	if err != nil {
 		return err
 	}

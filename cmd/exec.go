@@ -58,7 +58,7 @@ func (a *app) exec(c *cli.Context) error {
 		return a.execWithin(c.Context, starting, c, dir)
 	})
 	if v := new(exitStatus); c.Err() != nil && !errors.As(err, &v) {
-		return exitQuietly(exitInterrupted)
+		return c.Err()
 	}
 	return err
 }
@@ -123,19 +123,17 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 		return err
 	}
 	a.detachMessages()
-	a.warnOfDatabases(starting, plan, dir, a.commandFor(c, dir))
+	a.warnOfDatabases(starting, plan, dir, a.commandFor(dir, c.Bool("demo")))
 	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
 	if err != nil {
 		return asTimeout(starting, ctx, err, plan.Names()...)
 	}
-	for _, text := range startNotes(plan, in) {
-		a.note(text)
-	}
+	a.note(startNotes(plan, in)...)
 	patient := context.WithoutCancel(ctx) // an interrupt is for CMD first
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(patient) }()
 	go a.killOnSecondSignal(in)
-	a.printUnmanaged(plan, a.commandFor(c, dir), nil)
+	a.printUnmanaged(plan, a.commandFor(dir, c.Bool("demo")), nil)
 	if err = a.showProgress(starting, in, plan.Names()); err == nil {
 		err = a.command(ctx, c, dir, in.Snapshot(), observe(in))
 	}
@@ -145,7 +143,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	} else {
 		a.note("stopping")
 	}
-	a.showStopping(in)
+	a.showUntil(in.Ended(), in)
 	if trouble := <-ran; trouble != nil {
 		a.messages.Warn(trouble.Error()) // the exit code stays CMD's
 	}

@@ -229,7 +229,7 @@ func (a *app) describeConflicts(taken ports.Conflicts) string {
 func (a *app) freePortCommand(c ports.Conflict) string {
 	if s, ok := a.holdingInstance(c); ok {
 		if dir, err := state.DirFor(a.lookup, s.File); err == nil {
-			return a.commandForDir(dir, false) + " down"
+			return a.commandFor(dir, false) + " down"
 		}
 	}
 	if c.Holder == nil {

@@ -33,9 +33,7 @@ func (a *app) init(c *cli.Context) error {
 	}
 	schemaOnly := options.SchemaOnly()
 	notes, warnings, err := scaffold.Init(options)
-	for _, note := range notes {
-		a.note(note)
-	}
+	a.note(notes...)
 	if !a.quiet {
 		for _, warning := range warnings {
 			a.messages.Warn(warning)

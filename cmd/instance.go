@@ -86,12 +86,8 @@ func (a *app) programName() string {
 }
 
 // commandFor returns the start of a command line that selects an instance: with -f if
-// the working directory does not select it.
-func (a *app) commandFor(c *cli.Context, dir *state.Dir) string {
-	return a.commandForDir(dir, c.Bool("demo"))
-}
-
-func (a *app) commandForDir(dir *state.Dir, demo bool) string {
+// the working directory does not select it. If there is no topology, silo selects the demo.
+func (a *app) commandFor(dir *state.Dir, demo bool) string {
 	name := a.programName()
 	explicit := name + " -f " + dir.Topology
 	wd, err := os.Getwd()
@@ -100,7 +96,7 @@ func (a *app) commandForDir(dir *state.Dir, demo bool) string {
 	}
 	file, err := topology.Find(wd, a.lookup)
 	if errors.Is(err, topology.ErrNotFound) && demo {
-		return name // without a topology silo selects the demo
+		return name
 	}
 	if found, forErr := state.DirFor(a.lookup, file); err != nil || forErr != nil || found.Key != dir.Key {
 		return explicit

@@ -52,7 +52,7 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		return exitWith(exitInterrupted, "interrupted; the silos continue to "+verb, "silo status --watch")
+		return exitWith(exitInterrupted, "interrupted", "the silos continue to "+verb+": silo status --watch")
 	case err == nil && verb != "stop":
 		a.note("ready in " + ui.Duration(time.Since(began)))
 	}

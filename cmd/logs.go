@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -121,8 +120,7 @@ func (a *app) logged(dir, file string) []string {
 // lineWriter returns a function that prints a line in the form of the flags.
 func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 	if c.Bool("json") {
-		lines := json.NewEncoder(a.Stdout)
-		lines.SetEscapeHTML(false)
+		lines := a.jsonLines()
 		return func(l logs.Line) error {
 			return lines.Encode(api.NewLogLine(l, ui.StripEscapes))
 		}
@@ -156,6 +154,5 @@ func (a *app) writeLine(b *strings.Builder, l logs.Line) error {
 	if !l.Partial {
 		b.WriteByte('\n')
 	}
-	_, err := a.Stdout.Write([]byte(b.String()))
-	return err
+	return a.print(b.String())
 }

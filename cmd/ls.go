@@ -27,7 +27,7 @@ func (a *app) ls(c *cli.Context) error {
 				instances[i].Reason = new(api.ErrUnresponsive.Error())
 			}
 		}
-		return writeJSON(a.Stdout, instances)
+		return a.printJSON(instances)
 	}
 	a.results.Instances(instances, hung)
 	for _, s := range instances {
@@ -36,7 +36,7 @@ func (a *app) ls(c *cli.Context) error {
 		}
 		hints := a.classify(api.ErrHung).Hints[:1]
 		if dir, err := state.DirFor(a.lookup, s.File); err == nil {
-			hints = append(hints, a.commandForDir(dir, false)+" down")
+			hints = append(hints, a.commandFor(dir, false)+" down")
 		}
 		a.messages.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
 	}

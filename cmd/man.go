@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"io"
 	"strings"
 	"text/template"
 
@@ -20,8 +19,7 @@ func (a *app) manCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(a.Stdout, page)
-			return err
+			return a.print(page)
 		},
 	}
 }

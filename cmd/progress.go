@@ -17,39 +17,26 @@ const frameInterval = 100 * time.Millisecond
 // showProgress shows starting silos. It returns once all are ready, one has failed, or
 // ctx is done.
 func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names []string) error {
-	outcome := make(chan error, 1)
-	go func() { outcome <- in.Await(ctx) }()
+	var err error
+	ended := make(chan struct{})
+	go func() { defer close(ended); err = in.Await(ctx) }()
+	a.showUntil(ended, in, names...)
+	return err
+}
+
+// showUntil shows the silos of an instance of this process until done is closed.
+func (a *app) showUntil(done <-chan struct{}, in *orchestrator.Instance, names ...string) {
 	if a.quiet {
-		return <-outcome
+		<-done
+		return
 	}
 	view := a.messages.Progress(names...)
 	defer view.Done()
 	tick := time.NewTicker(frameInterval)
 	defer tick.Stop()
 	for {
-		a.updateView(view, in)
 		select {
-		case err := <-outcome:
-			view.Update(*in.Snapshot(), nil)
-			return err
-		case <-tick.C:
-		}
-	}
-}
-
-// showStopping shows stopping silos and returns when the instance has ended.
-func (a *app) showStopping(in *orchestrator.Instance) {
-	if a.quiet {
-		<-in.Ended()
-		return
-	}
-	view := a.messages.Progress()
-	defer view.Done()
-	tick := time.NewTicker(frameInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-in.Ended():
+		case <-done:
 			view.Update(*in.Snapshot(), nil)
 			return
 		case <-tick.C:

@@ -43,16 +43,16 @@ func (a *app) proxy(c *cli.Context) error {
 	defer forward.Close()
 	at := listenURL(listener.Addr())
 	if c.Bool("json") {
-		err = writeJSON(a.Stdout, map[string]string{"silo": silo.Name(), "url": at})
+		err = a.printJSON(map[string]string{"silo": silo.Name(), "url": at})
 	} else {
-		_, err = fmt.Fprintln(a.Stdout, at)
+		err = a.print(at + "\n")
 	}
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
 	a.note("forwards requests to " + silo.Name() + "; press Ctrl-C to stop")
-	return proxy.Serve(c.Context, listener, forward, a.note)
+	return proxy.Serve(c.Context, listener, forward, func(line string) { a.note(line) })
 }
 
 // listenAt opens the address of --listen. If a loopback port is taken, the error names

@@ -39,7 +39,7 @@ func (a *app) replay(c *cli.Context) error {
 	defer supervisor.Close()
 	e, err := supervisor.Replay(c.Context, id, c.String("to"))
 	if c.Err() != nil && err != nil {
-		return exitQuietly(exitInterrupted)
+		return c.Err()
 	}
 	if err != nil {
 		return err
@@ -73,15 +73,14 @@ func (a *app) printReplay(c *cli.Context, e traffic.Exchange) error {
 			r.Duration = *e.Total
 		}
 		r.setBody(body)
-		return writeJSON(a.Stdout, r)
+		return a.printJSON(r)
 	}
 	if c.Bool("include") {
 		if err := a.printHead(e.Proto, fmt.Sprintf("%d %s", e.Status, reason), e.Response.Header); err != nil {
 			return err
 		}
 	}
-	_, err := a.Stdout.Write(body)
-	return err
+	return a.print(string(body))
 }
 
 // replayed is the result of a replay as --json prints it.

@@ -86,7 +86,7 @@ func (a *app) request(c *cli.Context) error {
 	case err != nil && a.results.ReaderClosed():
 		return nil // the reader, such as head, has read enough
 	case err != nil && c.Err() != nil:
-		return exitQuietly(exitInterrupted)
+		return c.Err()
 	case err == nil && c.Bool("fail") && answer.StatusCode >= http.StatusBadRequest:
 		return exitWith(exitFailed, name+" answered "+answer.Status)
 	}
@@ -239,7 +239,7 @@ func (a *app) printAnswer(c *cli.Context, name string, answer *client.Response, 
 			Headers: answer.Header, Duration: time.Since(began).Seconds(),
 		}
 		r.setBody(body)
-		return writeJSON(a.Stdout, r)
+		return a.printJSON(r)
 	}
 	if c.Bool("include") {
 		if err := a.printHead(answer.Proto, answer.Status, answer.Header); err != nil {
@@ -259,8 +259,7 @@ func (a *app) printHead(proto, status string, header http.Header) error {
 			fmt.Fprintf(&head, "%s: %s\n", name, value)
 		}
 	}
-	_, err := io.WriteString(a.Stdout, head.String()+"\n")
-	return err
+	return a.print(head.String() + "\n")
 }
 
 // response is an answer as --json prints it, with one of the two bodies.

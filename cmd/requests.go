@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -66,7 +65,7 @@ func (a *app) requests(c *cli.Context) error {
 		a.results.Requests(list)
 		return nil
 	}
-	lines := a.requestLines()
+	lines := a.jsonLines()
 	for _, e := range list {
 		if err := lines.Encode(e); err != nil {
 			return err
@@ -151,7 +150,7 @@ func (a *app) oneRequest(c *cli.Context, client *api.Client, id uint64) error {
 		return err
 	}
 	if c.Bool("json") {
-		return writeJSON(a.Stdout, e)
+		return a.printJSON(e)
 	}
 	a.results.Exchange(e)
 	return nil
@@ -180,7 +179,7 @@ func (a *app) followRequests(c *cli.Context, client *api.Client, filter traffic.
 // liveRequests returns a function that prints one exchange.
 func (a *app) liveRequests(c *cli.Context, client *api.Client) (func(traffic.Exchange) error, error) {
 	if c.Bool("json") {
-		lines := a.requestLines()
+		lines := a.jsonLines()
 		return func(e traffic.Exchange) error { return lines.Encode(e) }, nil
 	}
 	snapshot, err := client.Snapshot(c.Context, false)
@@ -193,12 +192,6 @@ func (a *app) liveRequests(c *cli.Context, client *api.Client) (func(traffic.Exc
 	}
 	table := a.results.LiveRequests(names)
 	return func(e traffic.Exchange) error { table.Add(e); return a.results.WriteError() }, nil
-}
-
-func (a *app) requestLines() *json.Encoder {
-	lines := json.NewEncoder(a.Stdout)
-	lines.SetEscapeHTML(false)
-	return lines
 }
 
 // unsent returns the exit status for a request that cannot be shown or sent again.

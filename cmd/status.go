@@ -2,9 +2,7 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -79,7 +77,7 @@ func (a *app) checkKnown(c *cli.Context, dir *state.Dir, s *state.Snapshot) erro
 // prints object.
 func (a *app) nothingRuns(c *cli.Context, object any, text string, hints ...string) error {
 	if c.Bool("json") {
-		return errors.Join(writeJSON(a.Stdout, object), exitQuietly(exitStopped))
+		return errors.Join(a.printJSON(object), exitQuietly(exitStopped))
 	}
 	return exitWith(exitStopped, "nothing is running, and "+text, hints...)
 }
@@ -150,7 +148,7 @@ func (a *app) plannedSnapshot(dir *state.Dir) *state.Snapshot {
 
 func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	if c.Bool("json") {
-		return writeJSON(a.Stdout, s)
+		return a.printJSON(s)
 	}
 	shown := *s
 	outOfStep := s.Config.InStep != nil && !*s.Config.InStep
@@ -184,14 +182,6 @@ func (a *app) warnKilled(s *state.Snapshot) {
 	}
 }
 
-// writeJSON prints one indented document.
-func writeJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
-}
-
 // watchStatus updates the table after each change until the user interrupts or the
 // instance ends. With --json it prints one snapshot per line.
 func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
@@ -208,7 +198,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	}
 	defer client.Close()
 	var last *state.Snapshot
-	lines := json.NewEncoder(a.Stdout)
+	lines := a.jsonLines()
 	screen := a.results.Watch()
 	ctx, cancel := a.results.CancelWhenClosed(c.Context)
 	defer cancel()

@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -39,8 +38,7 @@ func (a *app) tunnels(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(a.Stdout, r.Text())
-		return err
+		return a.print(r.Text())
 	}
 	addresses, err := a.addresses(c)
 	if err != nil {
@@ -48,7 +46,7 @@ func (a *app) tunnels(c *cli.Context) error {
 	}
 	switch c.String("format") {
 	case "json":
-		return writeJSON(a.Stdout, addresses)
+		return a.printJSON(addresses)
 	case "env":
 		return a.printVariables(addresses)
 	}
@@ -71,7 +69,7 @@ func (a *app) tunnelTable(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		err = writeJSON(a.Stdout, addressesOf(snapshot))
+		err = a.printJSON(addressesOf(snapshot))
 	} else {
 		if snapshot.State == state.InstanceStopped && snapshot.PID == nil && slices.ContainsFunc(snapshot.Silos, func(s state.Silo) bool { return s.URL != "" }) {
 			a.note("nothing is running; these are the addresses of the last run")
@@ -121,11 +119,7 @@ func (a *app) addresses(c *cli.Context) (addresses, error) {
 		client.Close()
 		return addressesOf(snapshot), nil
 	}
-	p, err := a.planFor(c, "")
-	if err != nil {
-		return nil, err
-	}
-	layout, err := a.predict(c, p, dir)
+	layout, err := a.layout(c, dir, nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +143,11 @@ func planned(layout *plan.Layout) addresses {
 }
 
 func (a *app) printVariables(all addresses) error {
+	var lines strings.Builder
 	for _, one := range all {
-		if _, err := fmt.Fprintf(a.Stdout, "%s=%s\n", sentry.URLVariable(one.Name), one.URL); err != nil {
-			return err
-		}
+		fmt.Fprintf(&lines, "%s=%s\n", sentry.URLVariable(one.Name), one.URL)
 	}
-	return nil
+	return a.print(lines.String())
 }
 
 // printAgentConfig prints a configuration file for the ngrok agent, with the tunnel
@@ -175,8 +168,7 @@ func (a *app) printAgentConfig(c *cli.Context, all addresses) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Stdout.Write(text)
-	return err
+	return a.print(string(text))
 }
 
 // addOptions sets the tunnel options of the topology, which a snapshot does not have.

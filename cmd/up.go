@@ -119,7 +119,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error)
 	}
 	return &upRequest{
 		plan: p, dir: dir, timeout: c.Duration("timeout"), keepGoing: c.Bool("keep-going"),
-		json: c.Bool("json"), program: a.commandFor(c, dir),
+		json: c.Bool("json"), program: a.commandFor(dir, c.Bool("demo")),
 	}, nil
 }
 
@@ -182,9 +182,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		return asTimeout(starting, ctx, err, wantedNames(r.plan)...)
 	}
 	defer func() { _ = mux.Close() }() // onError has handled a closed reader
-	for _, note := range startNotes(r.plan, in) {
-		a.note(note)
-	}
+	a.note(startNotes(r.plan, in)...)
 	return a.runInstance(ctx, r, in, func() error {
 		a.printUnmanaged(r.plan, r.program, nil)
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
@@ -262,7 +260,7 @@ func startNotes(p plan.Plan, in *orchestrator.Instance) []string {
 func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 	switch {
 	case r.json:
-		_ = writeJSON(a.Stdout, s) // the instance does not end because of a closed reader
+		_ = a.printJSON(s) // the instance does not end because of a closed reader
 	case a.quiet:
 		a.results.Status(*s)
 	default:
@@ -289,7 +287,7 @@ func (a *app) runInstance(ctx context.Context, r *upRequest, in *orchestrator.In
 	if ctx.Err() != nil {
 		a.note("stopping; press Ctrl-C again to kill now")
 	}
-	a.showStopping(in)
+	a.showUntil(in.Ended(), in)
 	if runErr := <-ran; runErr != nil {
 		return errors.Join(err, runErr)
 	}

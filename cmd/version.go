@@ -9,8 +9,7 @@ import (
 
 func (a *app) version(c *cli.Context) error {
 	if c.Bool("json") {
-		return writeJSON(a.Stdout, map[string]string{"version": release(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+		return a.printJSON(map[string]string{"version": release(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 	}
-	_, err := fmt.Fprintf(a.Stdout, "silo %s %s %s/%s\n", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return a.print(fmt.Sprintf("silo %s %s %s/%s\n", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
 }
