@@ -222,43 +222,56 @@ func (f *field) choices() string {
 // retyped is the hint for a value of the wrong type: the same value in the right
 // type, if that is clear and not secret.
 func (f *field) retyped(n *node) string {
-	text, isString := n.value.(string)
-	_, isBoolean := n.value.(bool)
-	_, isArray := n.value.([]*node)
-	_, isInteger := n.value.(int64)
-	_, isFloat := n.value.(float64)
-	isNumber := isInteger || isFloat
+	switch value := n.value.(type) {
+	case string:
+		return f.retypedString(value)
+	case bool:
+		off := slices.IndexFunc(f.enum, func(word string) bool { return word == "no" || word == "off" }) // YAML's words for false
+		switch {
+		case f.secret && f.kind == kindString:
+			return "put it in quotes"
+		case !value && off >= 0:
+			return assign(f.name, strconv.Quote(f.enum[off]))
+		}
+	case int64, float64:
+		switch {
+		case f.kind != kindString:
+		case f.secret:
+			return "put it in quotes"
+		case f.pattern == durationPattern:
+			return assign(f.name, strconv.Quote(n.raw+"s"))
+		case f.enum == nil || f.check != nil:
+			return assign(f.name, strconv.Quote(n.raw))
+		}
+	case []*node:
+		if f.kind == kindNamedTables {
+			return "write [" + f.name + ".NAME] for each"
+		}
+	}
+	return ""
+}
+
+// retypedString is retyped for a string.
+func (f *field) retypedString(text string) string {
 	switch {
-	case f.secret && f.kind == kindString && (isNumber || isBoolean):
-		return "put it in quotes"
-	case f.secret && f.kind == kindList && isString:
+	case f.secret && f.kind == kindList:
 		return "put it in brackets: " + f.name + ` = ["…"]`
 	case f.secret:
-	case f.kind == kindString && n.value == false && slices.Contains(f.enum, "no"): // YAML's words for false
-		return assign(f.name, `"no"`)
-	case f.kind == kindString && n.value == false && slices.Contains(f.enum, "off"):
-		return assign(f.name, `"off"`)
-	case f.kind == kindString && isNumber && f.pattern == durationPattern:
-		return assign(f.name, strconv.Quote(n.raw+"s"))
-	case f.kind == kindString && isNumber && (f.enum == nil || f.check != nil):
-		return assign(f.name, strconv.Quote(n.raw))
 	case (f.kind == kindInteger || f.kind == kindBoolean) && strings.Contains(text, "${"):
 		return "variables are expanded only in strings; set " + f.name + " in " + LocalFileName + " for this machine"
-	case f.kind == kindInteger && isString:
+	case f.kind == kindInteger:
 		if number, err := strconv.Atoi(strings.TrimSpace(text)); err == nil {
 			return assign(f.name, strconv.Itoa(number))
 		}
 	case f.kind == kindBoolean && (text == "true" || text == "false"):
 		return assign(f.name, text)
-	case f.kind == kindList && isString:
+	case f.kind == kindList:
 		words := strings.Fields(text)
 		for i, word := range words {
 			words[i] = strconv.Quote(word)
 		}
 		return assign(f.name, "["+strings.Join(words, ", ")+"]")
-	case f.kind == kindNamedTables && isArray:
-		return "write [" + f.name + ".NAME] for each"
-	case f.shorthand != "" && isString:
+	case f.shorthand != "":
 		return f.name + " = { " + assign(f.shorthand, strconv.Quote(text)) + " }"
 	}
 	return ""

@@ -86,17 +86,12 @@ func keys() *field {
 
 func sentryKeys() []field {
 	return append([]field{
-		dirKey("."),
-		commandKey([]string{"sentry", "devserver"}),
 		{name: "config", kind: kindString, doc: "The path of sentry.conf.py, or of its directory. Default: $SENTRY_CONF, else ~/.sentry/sentry.conf.py."},
 		{name: "dialect", kind: kindString, check: checkDialect, enum: append([]string{"auto"}, dialects()...), pattern: releasePattern, preset: "auto", doc: `The format of the region config and of the devserver's environment: detected (auto), by a release such as "22.10.0", or by name.`},
-		watchersKey("auto"),
-		ttyKey(false),
 		{name: "addresses", kind: kindString, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "The addresses that silos use to call one another: those of the tunnels (public), or their own ports (loopback). auto: loopback if the provider is ngrok or external and Sentry supports separate addresses (from 23.7.0 on), else public."},
 		{name: "databases", kind: kindString, enum: []string{"shared", "per-silo"}, preset: "shared", doc: "Whether all silos share one database or each silo has its own."},
 		{name: "managed", kind: kindBoolean, preset: true, doc: "false: you start the devservers yourself. silo does the rest and prints the environment of each."},
-		envKey("Environment variables of every silo."),
-	}, lifecycleKeys()...)
+	}, commonKeys(".", []string{"sentry", "devserver"}, "auto", false, "Environment variables of every silo.")...)
 }
 
 func tunnelKeys() []field {
@@ -133,11 +128,18 @@ func siloKeys() []field {
 		{name: "basic_auth", kind: kindList, secret: true, check: checkCredentials, pattern: `^[^:]+:.+$`, preset: []string{}, doc: `The credentials that the tunnel accepts, each "user:password". ngrok requires passwords of at least 8 characters. For providers ngrok and local.`},
 		{name: "allow_cidrs", kind: kindList, check: checkCIDR, pattern: `^[0-9A-Fa-f.:]+/[0-9]+$`, preset: []string{}, doc: "The networks that may use the tunnel. For providers ngrok and local."},
 		{name: "traffic_policy", kind: kindString, allowEmpty: true, secret: true, foreign: true, doc: "An ngrok traffic policy: its text (YAML or JSON), or the path of a file."},
-		dirKey(nil),
-		commandKey(nil),
-		watchersKey(nil),
-		ttyKey(nil),
-		envKey("Environment variables of the silo, which override those of [sentry]."),
+	}, commonKeys(nil, nil, nil, nil, "Environment variables of the silo, which override those of [sentry].")...)
+}
+
+// commonKeys are the keys that [sentry] sets for all silos and each silo overrides.
+// Only [sentry] has their defaults.
+func commonKeys(dir, command, watchers, tty any, envDoc string) []field {
+	return append([]field{
+		{name: "dir", kind: kindString, preset: dir, doc: "The working directory of devservers."},
+		{name: "command", kind: kindList, preset: command, doc: "The program and its arguments."},
+		{name: "watchers", kind: kindString, enum: []string{"auto"}, alternatives: []any{true, false}, preset: watchers, doc: "Whether the devserver runs webpack on PORT and its backend on PORT+1. auto: only for sentry devserver without --no-watchers."},
+		{name: "tty", kind: kindBoolean, preset: tty, doc: "Whether the devserver writes to a pseudo-terminal instead of a pipe, for programs that use colors or flush their output only there."},
+		{name: "env", kind: kindStringMap, secret: true, checkName: checkVariableName, check: checkVariableValue, doc: envDoc},
 	}, lifecycleKeys()...)
 }
 
@@ -172,26 +174,6 @@ func lifecycleKeys() []field {
 
 func portKey(doc string, preset any) field {
 	return field{name: "port", kind: kindInteger, min: 0, max: 65535, preset: preset, doc: doc}
-}
-
-func dirKey(preset any) field {
-	return field{name: "dir", kind: kindString, preset: preset, doc: "The working directory of devservers."}
-}
-
-func commandKey(preset any) field {
-	return field{name: "command", kind: kindList, preset: preset, doc: "The program and its arguments."}
-}
-
-func watchersKey(preset any) field {
-	return field{name: "watchers", kind: kindString, enum: []string{"auto"}, alternatives: []any{true, false}, preset: preset, doc: "Whether the devserver runs webpack on PORT and its backend on PORT+1. auto: only for sentry devserver without --no-watchers."}
-}
-
-func ttyKey(preset any) field {
-	return field{name: "tty", kind: kindBoolean, preset: preset, doc: "Whether the devserver writes to a pseudo-terminal instead of a pipe, for programs that use colors or flush their output only there."}
-}
-
-func envKey(doc string) field {
-	return field{name: "env", kind: kindStringMap, secret: true, checkName: checkVariableName, check: checkVariableValue, doc: doc}
 }
 
 // presets is a table of the default values of fields.

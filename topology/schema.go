@@ -13,7 +13,7 @@ type schema struct {
 	Description string             `json:"description,omitempty"`
 	Type        string             `json:"type,omitempty"`
 	AnyOf       []schema           `json:"anyOf,omitempty"`
-	Enum        []any              `json:"enum,omitempty"`
+	Enum        any                `json:"enum,omitempty"` // a slice
 	Not         *schema            `json:"not,omitempty"`
 	Pattern     string             `json:"pattern,omitempty"`
 	MinLength   int                `json:"minLength,omitempty"`
@@ -60,8 +60,7 @@ func (f *field) typeSchema() *schema {
 	switch f.kind {
 	case kindNamedTables:
 		each := field{kind: kindTable, fields: f.fields}
-		reserved := &schema{Enum: anySlice(reservedNames())}
-		names := &schema{Type: "string", Pattern: labelPattern, Not: reserved}
+		names := &schema{Type: "string", Pattern: labelPattern, Not: &schema{Enum: reservedNames()}}
 		return &schema{Type: "object", Others: each.schema(), Names: names, MinEntries: 1}
 	case kindStringMap:
 		return &schema{Type: "object", Others: &schema{Type: "string"}, Names: &schema{Type: "string", Pattern: "^[^=]+$"}}
@@ -106,7 +105,7 @@ func (f *field) stringSchema() *schema {
 	}
 	var either []schema
 	if f.enum != nil {
-		either = append(either, schema{Enum: anySlice(f.enum)})
+		either = append(either, schema{Enum: f.enum})
 	}
 	if f.pattern != "" {
 		either = append(either, schema{Pattern: f.pattern})
@@ -115,16 +114,8 @@ func (f *field) stringSchema() *schema {
 		return s
 	}
 	if f.allowEmpty {
-		either = append(either, schema{Enum: []any{""}})
+		either = append(either, schema{Enum: []string{""}})
 	}
 	s.AnyOf = append(either, schema{Pattern: `\$\{`})
 	return s
-}
-
-func anySlice(all []string) []any {
-	values := make([]any, len(all))
-	for i, s := range all {
-		values[i] = s
-	}
-	return values
 }
