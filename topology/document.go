@@ -142,9 +142,6 @@ func (n *node) items() []*node { return as[[]*node](n) }
 
 func (n *node) text() string { return as[string](n) }
 
-// isEmpty reports whether the value is an empty string or an empty array.
-func (n *node) isEmpty() bool { return n.text() == "" && len(n.items()) == 0 }
-
 func (n *node) string(name string) string { return n.get(name).text() }
 
 func (n *node) integer(name string) int { return int(as[int64](n.get(name))) }

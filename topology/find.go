@@ -34,7 +34,10 @@ func Find(dir string, env func(string) (string, bool)) (string, error) {
 			return "", fmt.Errorf("find topology: %w", err)
 		}
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil || at == filepath.Dir(at) {
-			return "", notFound(dir, at)
+			if dir == at {
+				return "", fmt.Errorf("%w in %s", ErrNotFound, dir)
+			}
+			return "", fmt.Errorf("%w in %s or a parent, up to %s", ErrNotFound, dir, at)
 		}
 	}
 }
@@ -51,11 +54,4 @@ func named(dir, file string) (string, error) {
 		return "", fmt.Errorf("find topology: SILO_FILE: %s is a directory", file)
 	}
 	return filepath.Clean(file), nil
-}
-
-func notFound(dir, top string) error {
-	if dir == top {
-		return fmt.Errorf("%w in %s", ErrNotFound, dir)
-	}
-	return fmt.Errorf("%w in %s or a parent, up to %s", ErrNotFound, dir, top)
 }

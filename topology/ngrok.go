@@ -1,8 +1,8 @@
 package topology
 
 import (
-	"slices"
-	"strconv"
+	"cmp"
+	"fmt"
 	"strings"
 )
 
@@ -11,37 +11,40 @@ import (
 // pricing-limits/free-plan-limits.mdx).
 const freeEndpoints = 3
 
-// freeDomains are the suffixes of the one domain that ngrok assigns to a free
+// onFreeDomain reports whether a domain is like the one that ngrok assigns to a free
 // account (domains/index.mdx).
-var freeDomains = []string{".ngrok-free.app", ".ngrok-free.dev"}
+func onFreeDomain(domain string) bool {
+	return strings.HasSuffix(domain, ".ngrok-free.app") || strings.HasSuffix(domain, ".ngrok-free.dev")
+}
 
 // freePlan warns about limits of ngrok's free plan. The plan of the account is not
 // known here; only the domains of the free plan can be recognized.
 func (b *builder) freePlan(provider string, tunnels *node, silos []*parsedSilo) {
-	if provider != "ngrok" || len(silos) < 2 {
+	if provider != "ngrok" {
 		return
 	}
-	var free []*parsedSilo
-	random := 0
+	var first *node // of the free domains
+	free, random := 0, 0
 	for _, s := range silos {
-		if slices.ContainsFunc(freeDomains, func(suffix string) bool { return strings.HasSuffix(s.Domain, suffix) }) {
-			free = append(free, s)
-		}
-		if s.Domain == "" {
+		switch {
+		case s.Domain == "":
 			random++
+		case onFreeDomain(s.Domain):
+			free++
+			first = cmp.Or(first, s.domain)
 		}
 	}
-	count := strconv.Itoa(len(silos))
 	const instead = `provider = "local" needs no account`
-	if len(free) > 1 {
-		text := "is a domain of ngrok's free plan, which includes one domain; " + strconv.Itoa(len(free)) + " silos need one each"
+	if free > 1 {
+		text := fmt.Sprintf("is a domain of ngrok's free plan, which includes one domain; %d silos need one each", free)
 		if len(silos) > freeEndpoints {
-			text += ", and " + count + " endpoints instead of " + strconv.Itoa(freeEndpoints)
+			text += fmt.Sprintf(", and %d endpoints instead of %d", len(silos), freeEndpoints)
 		}
-		b.warnings.add(free[0].domain.at, free[0].domain.path, text, instead)
+		b.warnings.add(first.at, first.path, text, instead)
 	}
 	if random > 0 {
 		n := tunnels.get("provider")
-		b.warnings.add(n.at, n.path, "assigns random domains to "+strconv.Itoa(random)+" of "+count+" silos at each start; ngrok's free plan includes only one domain", `domain = "acme.ngrok.app" in [tunnels], or `+instead)
+		text := fmt.Sprintf("assigns random domains to %d of %d silos at each start; ngrok's free plan includes only one domain", random, len(silos))
+		b.warnings.add(n.at, n.path, text, `domain = "acme.ngrok.app" in [tunnels], or `+instead)
 	}
 }

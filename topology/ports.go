@@ -2,9 +2,9 @@ package topology
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // span are the ports that a silo takes.
@@ -15,12 +15,12 @@ func (s *Silo) span() []int {
 	return []int{s.Port}
 }
 
-func joinPorts(ports []int) string {
-	words := make([]string, len(ports))
-	for i, port := range ports {
-		words[i] = strconv.Itoa(port)
+// portText names the ports of span.
+func (s *Silo) portText() string {
+	if s.Watchers {
+		return fmt.Sprintf("%d and %d", s.Port, s.Port+1)
 	}
-	return strings.Join(words, " and ")
+	return strconv.Itoa(s.Port)
 }
 
 const (
@@ -106,7 +106,7 @@ func (b *builder) portConflict(s *parsedSilo, owners portOwners) {
 	if s.Watchers {
 		verb = " overlap with "
 	}
-	text := joinPorts(s.span()) + verb + other.title() + ", which takes " + joinPorts(other.span())
+	text := s.portText() + verb + other.title() + ", which takes " + other.portText()
 	if slices.Equal(s.span(), other.span()) {
 		text = strconv.Itoa(s.Port) + " is also the port of " + other.title()
 	}

@@ -51,15 +51,12 @@ func (b *builder) ids(regions []*parsedSilo) {
 
 // setDomain gives a silo its own domain, or one below the base domain.
 func (b *builder) setDomain(s *parsedSilo, base *node) {
-	if n := s.own.get("domain"); n.text() != "" {
-		s.Domain, s.domain = strings.ToLower(n.text()), n
-		return
+	s.domain = base
+	if own := s.own.get("domain"); own.text() != "" {
+		s.domain = own
 	}
-	if base.text() == "" {
-		return
-	}
-	s.Domain, s.domain = strings.ToLower(base.text()), base
-	if s.Name == "control" {
+	s.Domain = strings.ToLower(s.domain.text())
+	if s.Domain == "" || s.domain != base || s.Name == "control" {
 		return
 	}
 	s.Domain = strings.ToLower(s.Name) + "." + s.Domain
@@ -110,7 +107,7 @@ func (b *builder) addresses(provider string, tunnels *node, silos []*parsedSilo)
 func (b *builder) accessKeys(provider string, s *parsedSilo) {
 	for _, name := range []string{"basic_auth", "allow_cidrs", "traffic_policy"} {
 		n := s.own.child(name)
-		if n == nil || n.isTable() || n.isEmpty() {
+		if n.text() == "" && len(n.items()) == 0 {
 			continue
 		}
 		switch {
@@ -118,16 +115,12 @@ func (b *builder) accessKeys(provider string, s *parsedSilo) {
 		case provider != "ngrok":
 			b.warnings.add(n.key, n.path, "has no effect with provider "+provider, `provider = "ngrok" in [tunnels]`)
 		case name == "basic_auth":
-			b.passwords(n)
-		}
-	}
-}
-
-func (b *builder) passwords(credentials *node) {
-	for _, item := range credentials.items() {
-		_, password, _ := strings.Cut(item.text(), ":")
-		if !item.invalid && utf8.RuneCountInString(password) < minPassword {
-			b.found.add(item.at, item.path, "has a password of fewer than "+strconv.Itoa(minPassword)+" characters, which ngrok refuses", "use a longer password")
+			for _, item := range n.items() {
+				_, password, _ := strings.Cut(item.text(), ":")
+				if !item.invalid && utf8.RuneCountInString(password) < minPassword {
+					b.found.add(item.at, item.path, "has a password of fewer than "+strconv.Itoa(minPassword)+" characters, which ngrok refuses", "use a longer password")
+				}
+			}
 		}
 	}
 }
