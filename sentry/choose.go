@@ -134,15 +134,17 @@ func (s source) choice() (Choice, error) {
 		c.Release = r.String()
 		c.Found = "sentry " + c.Release + " at " + s.pkg
 	}
-	t := newSourceTree(s.pkg)
+	t := sourceTree(s.pkg)
 	d, markers, ok := t.dialect()
-	switch text := t.text(regionFile); {
+	regions, _ := t.text(regionFile)
+	_, hasCells := t.text(cellFile)
+	switch {
 	case ok:
 		d.Minimal = false
 		c.Dialect, c.Warning = d.At(r), newerWarning(r, "its source has the markers of dialect "+d.Name)
 		c.Found += " (marker " + markers.String() + ")"
 		return c, nil
-	case text != nil && strings.Contains(*text, "subdomain: str"), !known && t.text(cellFile) == nil:
+	case strings.Contains(regions, "subdomain: str"), !known && !hasCells:
 		return c, fmt.Errorf("%s has no regions that silo knows: it is older than 22.10.0, or incomplete: %w", c.Found, ErrUnsupported)
 	case !known:
 		all := Dialects()

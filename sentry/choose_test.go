@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"silo/topology"
 )
 
 // writeTree writes files below dir. A name that ends in "*" is executable.
@@ -45,7 +47,7 @@ func TestDetect(t *testing.T) {
 		for _, p := range parts[1:] {
 			writeTree(t, dir, map[string]string{p.name: p.text})
 		}
-		d, found, ok := newSourceTree(dir).dialect()
+		d, found, ok := sourceTree(dir).dialect()
 		got := []string{"none"}
 		if ok {
 			got = slices.Concat([]string{d.Name, d.RegionMode}, d.Fallback)
@@ -219,6 +221,22 @@ func TestChooseNamed(t *testing.T) {
 	for _, want := range []string{"22.9.0", "10.0.0", "nonsense", "23", "23.x.1"} {
 		if got, err := Choose(t.Context(), want, Finder{}); err == nil {
 			t.Errorf("%s: chose %s", want, got.Dialect.Name)
+		}
+	}
+}
+
+// The topology and the choice of a dialect warn about the same releases.
+func TestNewestReleaseIsShared(t *testing.T) {
+	t.Parallel()
+	home := func(name string) (string, bool) { return "/home", name == "HOME" }
+	for release, newer := range map[string]bool{"26.7.0": false, "26.11.0": false, "26.11.3": false, "26.12.0": true, "27.1.0": true} {
+		topo, err := topology.Parse("silo.toml", []byte("version = 1\nsentry.dialect = \""+release+"\"\nregion.us.id = 1\n"), nil, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		choice, err := Choose(t.Context(), release, Finder{})
+		if err != nil || len(topo.Warnings) > 0 != newer || choice.Warning != "" != newer {
+			t.Errorf("%s: newer %t, but %v and %q, %v", release, newer, topo.Warnings, choice.Warning, err)
 		}
 	}
 }

@@ -44,31 +44,18 @@ func (s signature) String() string {
 	return strings.Join(words, ", ")
 }
 
-// sourceTree reads files of one sentry package, each of them once.
-type sourceTree struct {
-	dir   string
-	texts map[string]*string // nil: no such file
-}
+// sourceTree is the directory of a sentry package.
+type sourceTree string
 
-func newSourceTree(dir string) sourceTree {
-	return sourceTree{dir: dir, texts: map[string]*string{}}
-}
-
-func (t sourceTree) text(name string) *string {
-	text, read := t.texts[name]
-	if !read {
-		if content, err := os.ReadFile(filepath.Join(t.dir, filepath.FromSlash(name))); err == nil {
-			s := strings.ReplaceAll(string(content), "\r\n", "\n")
-			text = &s
-		}
-		t.texts[name] = text
-	}
-	return text
+// text returns the text of a file, and false if it cannot be read.
+func (t sourceTree) text(name string) (string, bool) {
+	content, err := os.ReadFile(filepath.Join(string(t), name))
+	return strings.ReplaceAll(string(content), "\r\n", "\n"), err == nil
 }
 
 func (t sourceTree) matches(p pattern) bool {
-	text := t.text(p.File)
-	return text != nil && strings.Contains("\n"+classBody(*text, p.Class), p.Text) != p.Absent
+	text, ok := t.text(p.File)
+	return ok && strings.Contains("\n"+classBody(text, p.Class), p.Text) != p.Absent
 }
 
 // classBody returns the part of Python source that belongs to a top-level class, or

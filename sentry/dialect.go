@@ -43,15 +43,10 @@ type Dialect struct {
 	// SplitAddresses reports whether silos may use other addresses than browsers: the
 	// address of a region is not compared with system.region-api-url-template.
 	SplitAddresses bool
-	// BindHost is the host of SENTRY_DEVSERVER_BIND. It is IPv4, because devserver
-	// splits the address at its first colon.
-	BindHost string
 	// RegionMode is SENTRY_SILO_MODE of a region.
 	RegionMode string
 	// RegionVars are the variables with the name of the region.
 	RegionVars []string
-	// Defaults are variables that a silo gets if they are not set otherwise.
-	Defaults []Var
 	// Secrets reports whether silos sign requests to one another (RPC_SHARED_SECRET
 	// and SENTRY_SUBNET_SECRET, from Sentry 23.7.1 on).
 	Secrets bool
@@ -138,7 +133,7 @@ func DialectOf(r Release) (d Dialect, warning string, err error) {
 
 // newerWarning warns about a release that is newer than any known one.
 func newerWarning(r Release, consequence string) string {
-	known := newestKnown()
+	known := topology.NewestRelease
 	if r.Compare(known) <= 0 {
 		return ""
 	}

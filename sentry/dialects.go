@@ -2,9 +2,6 @@ package sentry
 
 import "slices"
 
-// newestKnown is the newest month of Sentry that the last dialect covers.
-func newestKnown() Release { return Release{Year: 26, Month: 11, Patch: anyPatch} }
-
 // Dialects returns all dialects, oldest first.
 //
 // Ranges up to 23.7.1 come from the published wheels (sentry/types/region.py,
@@ -15,8 +12,7 @@ func Dialects() []Dialect {
 	tupleID := Dialect{
 		Name: "tuple-id", First: Release{Year: 22, Month: 10}, Last: Release{Year: 23, Month: 3},
 		Form: "a tuple of Region objects", Template: "tuple-id", Minimal: true,
-		BindHost: loopback, RegionMode: "REGION", RegionVars: []string{"SENTRY_REGION"},
-		Defaults: enoughThreads(), Probes: apiProbes(),
+		RegionMode: "REGION", RegionVars: []string{"SENTRY_REGION"}, Probes: apiProbes(),
 		Exceptions: []Exception{
 			earlyAuth(),
 			{ // creating a Region while sentry.conf.py is loaded is a circular import there
@@ -104,7 +100,6 @@ func Dialects() []Dialect {
 }
 
 const (
-	loopback     = "127.0.0.1"
 	regionFile   = "types/region.py"
 	cellFile     = "types/cell.py"
 	settingsFile = "conf/server.py"
@@ -143,14 +138,6 @@ func fallbackTraits() []trait {
 		{pattern: pattern{File: settingsFile, Text: "\n" + fallbackCell}, Fallback: fallbackCell},
 	}
 }
-
-// enoughThreads prevents a deadlock of silos that call one another: devserver
-// starts uWSGI with one worker of two threads (sentry/services/http.py), and a call
-// from control to a region and back holds one of them in each silo. 60836 gave silos
-// eight workers of two threads. Sixteen threads of one worker serve as many calls
-// with less memory. devserver keeps uWSGI variables that are already set. Granian
-// (106089) has enough threads and does not read them.
-func enoughThreads() []Var { return []Var{{Name: "UWSGI_THREADS", Value: "16"}} }
 
 // apiProbes were measured on 22.11.0, 23.5.2 and 23.7.1: an endpoint of the other
 // mode is not found, one of this mode requires a login.

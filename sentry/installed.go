@@ -179,7 +179,8 @@ func directURL(info string) []string {
 	return nil
 }
 
-// pathEntries are the directories that .pth and .egg-link files add to sys.path.
+// pathEntries are the directories that .pth and .egg-link files add to sys.path,
+// and the other lines of these files, which name no directory.
 func pathEntries(dir string) []string {
 	var all []string
 	for _, pattern := range []string{"__editable__*sentry*.pth", "*sentry*.egg-link", "*sentry*.pth", "easy-install.pth"} {
@@ -189,11 +190,7 @@ func pathEntries(dir string) []string {
 				continue
 			}
 			for line := range strings.Lines(string(content)) {
-				line = strings.TrimSpace(line)
-				if line == "" || line == "." || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "import ") {
-					continue
-				}
-				if !filepath.IsAbs(line) {
+				if line = strings.TrimSpace(line); !filepath.IsAbs(line) {
 					line = filepath.Join(dir, line)
 				}
 				all = append(all, line)

@@ -22,7 +22,7 @@ type Var struct {
 type Launch struct {
 	Mode         string // CONTROL, REGION or MONOLITH
 	Silo         topology.Silo
-	Host         string // of the bind address; empty: the default of the dialect
+	Host         string // of the bind address; empty: 127.0.0.1
 	Port         int
 	ConfigPath   string // the sentry.conf.py; a file
 	Instance     string
@@ -71,7 +71,8 @@ func (l Launch) override(all map[string]string, d Dialect) {
 			all[name] = l.Silo.Name
 		}
 	}
-	all["SENTRY_DEVSERVER_BIND"] = cmp.Or(l.Host, d.BindHost, loopback) + ":" + strconv.Itoa(l.Port)
+	// The default is IPv4, because devserver splits the address at its first colon.
+	all["SENTRY_DEVSERVER_BIND"] = cmp.Or(l.Host, "127.0.0.1") + ":" + strconv.Itoa(l.Port)
 	all["SENTRY_CONF"] = confVariable(l.ConfigPath)
 	all["SILO_NAME"] = l.Silo.Name
 	all["SILO_INSTANCE"] = l.Instance
@@ -91,9 +92,13 @@ func (l Launch) override(all map[string]string, d Dialect) {
 	}
 	setDefault(all, "PYTHONUNBUFFERED", "1")
 	if l.Mode != "MONOLITH" {
-		for _, v := range d.Defaults {
-			setDefault(all, v.Name, v.Value)
-		}
+		// This prevents a deadlock of silos that call one another: devserver starts uWSGI
+		// with one worker of two threads (sentry/services/http.py), and a call from control
+		// to a region and back holds one of them in each silo. 60836 gave silos eight
+		// workers of two threads. Sixteen threads of one worker serve as many calls with
+		// less memory. devserver keeps uWSGI variables that are already set. Granian
+		// (106089) has enough threads and does not read them.
+		setDefault(all, "UWSGI_THREADS", "16")
 	}
 	if l.Root {
 		setDefault(all, "C_FORCE_ROOT", "1") // Celery workers refuse to run as root without it

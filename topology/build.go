@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,8 +134,9 @@ func (b *builder) dialect(s *node) string {
 	if err != nil {
 		return n.text()
 	}
-	if r.Compare(newestRelease) > 0 {
-		b.warnings.add(n.at, n.path, "release "+r.String()+" is newer than "+newestRelease.String()+", the newest known release, and gets the same dialect", `dialect = "auto"`)
+	if r.Compare(NewestRelease) > 0 {
+		text := fmt.Sprintf("release %s is newer than %d.%d, the newest known release, and gets the same dialect", r, NewestRelease.Year, NewestRelease.Month)
+		b.warnings.add(n.at, n.path, text, `dialect = "auto"`)
 	}
 	return r.String()
 }

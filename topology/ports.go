@@ -78,7 +78,7 @@ func (b *builder) ports(silos []*parsedSilo) {
 		if s.PortFixed || s.Port == 0 {
 			continue
 		}
-		for !owners.free(&s.Silo) && s.Port+1+portStep <= lastPort {
+		for !owners.free(&s.Silo) { // there are more ports than regions
 			s.Port += portStep
 		}
 		owners.claim(s, s.span())
@@ -98,7 +98,7 @@ func (b *builder) portConflict(s *parsedSilo, owners portOwners) {
 		}
 	}
 	instead := s.Silo
-	for instead.Port = firstPort; !owners.free(&instead) && instead.Port < lastPort-portStep; {
+	for instead.Port = firstPort; !owners.free(&instead); {
 		instead.Port += portStep
 	}
 	owners.claim(s, instead.span()) // so that the next hint names another port

@@ -18,10 +18,10 @@ type Release struct {
 var (
 	// oldestRelease is the first Sentry release whose regions have an id (PR 39356).
 	oldestRelease = Release{Year: 22, Month: 10}
-	// newestRelease is the newest Sentry release with a known region config, that of
-	// the strict cells (PRs 117558, 118016). A newer release is treated like this one,
-	// with a warning.
-	newestRelease = Release{Year: 26, Month: 7}
+	// NewestRelease ends the newest month of Sentry with a known region config, that
+	// of the strict cells (PRs 117558, 118016). A newer release is treated like this
+	// one, with a warning.
+	NewestRelease = Release{Year: 26, Month: 11, Patch: 99}
 )
 
 var releaseRE = regexp.MustCompile(`^(\d{1,4})\.(\d{1,2})(?:\.(\d{1,6}))?(\.?dev\d*|rc\d+|[+-].*)?$`)
