@@ -30,13 +30,14 @@ printf 'Applying\n%s %s %s %s\n' "$SILO_DATABASE" "$SENTRY_SILO_MODE" "${SENTRY_
 // fixture is an instance with a stand-in Sentry: control, us-west and eu.
 type fixture struct {
 	*testing.T
-	dir string
-	run Run
+	dir     string
+	dialect string
+	run     Run
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	b := &fixture{T: t, dir: t.TempDir(), run: func(_ context.Context, argv []string, _ string, _ []string) ([]byte, error) {
+	b := &fixture{T: t, dir: t.TempDir(), dialect: "dict", run: func(_ context.Context, argv []string, _ string, _ []string) ([]byte, error) {
 		return answer(argv, ""), nil
 	}}
 	b.file("bin/python3", python, 0o700)
@@ -57,7 +58,7 @@ func (b *fixture) file(name, text string, mode os.FileMode) {
 func (b *fixture) set(separate bool, names ...string) *Set {
 	b.Helper()
 	vars := map[string]string{"PATH": filepath.Join(b.dir, "bin") + ":" + os.Getenv("PATH"), "SILO_STATE_DIR": filepath.Join(b.dir, "state"), "HOME": b.dir}
-	text := "version = 1\nname = \"acme\"\n[sentry]\ndatabases = \"per-silo\"\ndialect = \"dict\"\nconfig = \"sentry.conf.py\"\n" +
+	text := "version = 1\nname = \"acme\"\n[sentry]\ndatabases = \"per-silo\"\ndialect = \"" + b.dialect + "\"\nconfig = \"sentry.conf.py\"\n" +
 		"command = [\"python3\", \"-m\", \"sentry\", \"devserver\"]\n[control]\n"
 	for i, name := range []string{"us-west", "eu"} {
 		text += fmt.Sprintf("[region.%s]\nid = %d\n", name, i+1)
@@ -79,7 +80,7 @@ func (b *fixture) set(separate bool, names ...string) *Set {
 		b.Fatal(err)
 	}
 	run.Instance = dir.Key
-	choice, err := sentry.Choose(b.Context(), "dict", sentry.Finder{Env: env})
+	choice, err := sentry.Choose(b.Context(), b.dialect, sentry.Finder{Env: env})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -181,6 +182,23 @@ func TestEqualConfigurationsShareOneProcess(t *testing.T) {
 	}
 	if all, err := b.set(false).Create(t.Context()); err != nil || len(all) != 3 || calls != 1 {
 		t.Errorf("%d databases by %d calls, %v", len(all), calls, err)
+	}
+}
+
+// Silos share a process only if their environment, directory and command are equal.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	b := newFixture(t)
+	for what, change := range map[string]func(*plan.Placed){
+		"environment": func(s *plan.Placed) { s.Env = map[string]string{"A": "1"} },
+		"directory":   func(s *plan.Placed) { s.Dir = b.dir + "/other" },
+		"command":     func(s *plan.Placed) { s.Command = []string{"sentry", "devserver"} },
+	} {
+		s := b.set(false)
+		change(&s.silos[1])
+		if groups := s.groups(); len(groups) != 2 || len(groups[0]) != 2 || groups[1][0].Name != "us-west" {
+			t.Errorf("a silo with another %s: %d groups", what, len(groups))
+		}
 	}
 }
 

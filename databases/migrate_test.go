@@ -73,6 +73,26 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
+// Migrations run as a monolith: no variable may name a region.
+func TestMigrationsHaveNoRegion(t *testing.T) {
+	t.Parallel()
+	for dialect, variable := range map[string]string{"dict": "SENTRY_REGION=eu", "cells-strict": "SENTRY_LOCAL_CELL=eu"} {
+		b := newFixture(t)
+		b.dialect = dialect
+		s := b.set(false)
+		if env, _ := s.environ("eu"); !slices.Contains(env, variable) {
+			t.Errorf("%s: the silo's own environment lacks %s", dialect, variable)
+		}
+		spec, err := (&job{set: s, database: &sentry.Database{Silo: "eu"}}).spec()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(spec.Env, variable) || !slices.Contains(spec.Env, "SENTRY_SILO_MODE=MONOLITH") {
+			t.Errorf("%s: the migration's environment is %q", dialect, spec.Env)
+		}
+	}
+}
+
 func TestMigrateMissingDatabase(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
