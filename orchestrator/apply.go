@@ -48,31 +48,16 @@ func (s *Supervisor) Apply(ctx context.Context, p plan.Plan) (plan.Changes, erro
 	next, err := s.replace(ctx, old, p, &changes)
 	if err != nil {
 		again := slices.DeleteFunc(slices.Clone(changes.StopFirst), func(name string) bool { return slices.Contains(down, name) })
-		if len(again) > 0 {
-			err = errors.Join(err, s.sendCommand(commandStart, again))
-		}
+		s.sendCommand(commandStart, again)
 		return changes, err
 	}
 	if err := s.stopAndWait(ctx, changes.Removed); err != nil {
 		return changes, errors.Join(err, next.closeNew(ctx, old))
 	}
-	if err := s.use(next, changes.Restarted); err != nil {
+	if err := s.request(applyEvent{next, clusterSilos(p), changes.Restarted}); err != nil {
 		return changes, err
 	}
 	return changes, old.closeUnused(ctx, next)
-}
-
-// use makes a placement the current one, restarts silos, and returns once a snapshot
-// shows it.
-func (s *Supervisor) use(next *placement, restart []string) error {
-	shown := make(chan struct{})
-	s.send(applyEvent{placement: next, silos: clusterSilos(next.Plan), restart: restart, shown: shown})
-	select {
-	case <-shown:
-		return nil
-	case <-s.ended:
-		return ErrEnded
-	}
 }
 
 // replace returns the placement of another plan, and writes its region config. Known
@@ -170,9 +155,7 @@ func (s *Supervisor) stopAndWait(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := s.sendCommand(commandStop, names); err != nil {
-		return err
-	}
+	s.sendCommand(commandStop, names)
 	for {
 		snapshot, replaced := s.Next()
 		// A silo that is being started has no process yet, but will have one.
@@ -234,5 +217,5 @@ func (s *Supervisor) renewSecrets() error {
 	if next.Run.Secrets, err = next.Dir.RenewSecrets(); err != nil {
 		return fmt.Errorf("renew secrets: %w", err)
 	}
-	return s.use(&next, nil)
+	return s.request(applyEvent{&next, clusterSilos(next.Plan), nil})
 }

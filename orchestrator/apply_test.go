@@ -163,7 +163,7 @@ func TestApplyUsesRotatedSecrets(t *testing.T) {
 	p.Choice.Dialect.Secrets = true
 	current := *b.placement()
 	current.Choice = p.Choice
-	must(t, b.use(&current, nil))
+	must(t, b.request(applyEvent{&current, clusterSilos(p), nil}))
 	before := b.placement().Run.Secrets
 	must(t, b.dir.RotateSecrets())
 	changes, err := b.Apply(t.Context(), p)

@@ -10,19 +10,23 @@ import (
 // incarnation; outdated ones are dropped.
 type event any
 
+// request is an event whose sender waits for its effect. Run unwraps it.
+type request struct {
+	event event
+	shown chan<- struct{} // closed once a snapshot shows the effect
+}
+
 type (
 	// commandEvent starts, stops or restarts silos.
 	commandEvent struct {
 		names   []string
 		command command
-		shown   chan<- struct{} // closed once a snapshot shows the effect; may be nil
 	}
 	// applyEvent replaces the placement.
 	applyEvent struct {
 		placement *placement
 		silos     []silo // all silos in order; of known ones, only the policies count
 		restart   []string
-		shown     chan<- struct{}
 	}
 	// downEvent stops the instance, with kill at once.
 	downEvent struct{ kill bool }

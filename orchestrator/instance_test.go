@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -202,6 +201,16 @@ func (b *fixture) until(t *testing.T, what string, met func() bool) {
 	}
 }
 
+// measured refreshes until the usage of us is known.
+func (b *fixture) measured(t *testing.T) (s *state.Snapshot) {
+	t.Helper()
+	waittest.Until(t, "the usage is known", func() bool {
+		s = b.Refresh(t.Context())
+		return s.Silos[1].RSSBytes != nil && s.Silos[1].CPUPercent != nil
+	})
+	return s
+}
+
 func TestUpAndDown(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")
@@ -210,7 +219,7 @@ func TestUpAndDown(t *testing.T) {
 	if s.State != state.InstanceReady || s.Silos[0].Name != "control" || s.Silos[1].ReadyAt == nil {
 		t.Fatalf("got %+v, want a ready instance", s)
 	}
-	if got := b.Refresh(t.Context()); got.Silos[1].RSSBytes == nil || *got.Silos[1].RSSBytes == 0 || got.Config.InStep == nil || !*got.Config.InStep {
+	if got := b.measured(t); *got.Silos[1].RSSBytes == 0 || got.Config.InStep == nil || !*got.Config.InStep {
 		t.Errorf("refreshed: %+v, config %+v", got.Silos[1], got.Config)
 	}
 	text, err := os.ReadFile(b.config)
@@ -285,6 +294,32 @@ func TestRefreshNoticesHealth(t *testing.T) {
 	}
 }
 
+func TestRefreshDoesNotWaitForSlowMeasurement(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	resume := make(chan struct{})
+	var calls atomic.Int32
+	b.measure = func(processes []*proc.Process) []proc.Usage {
+		calls.Add(1)
+		<-resume
+		return proc.Measure(processes)
+	}
+	for _, refresh := range []func() *state.Snapshot{func() *state.Snapshot { return b.Refresh(t.Context()) }, b.Measure} {
+		refreshed := make(chan *state.Snapshot, 1)
+		go func() { refreshed <- refresh() }()
+		s := waittest.Receive(t, refreshed, "a snapshot")
+		if us := s.Silos[1]; us.PID == nil || us.CPUPercent != nil || us.RSSBytes != nil || s.Config.InStep == nil {
+			t.Errorf("got %+v, want a silo without usage", us)
+		}
+	}
+	if n := calls.Load(); n > 1 {
+		t.Errorf("%d measurements run at the same time", n)
+	}
+	close(resume)
+	b.measured(t)
+}
+
 func TestReadyTimeout(t *testing.T) {
 	t.Parallel()
 	b := start(t, "silent", `ready = { timeout = "300ms" }`)
@@ -298,9 +333,7 @@ func TestForeignListenerIsNotReady(t *testing.T) {
 	t.Parallel()
 	b := start(t, "silent", "")
 	b.until(t, "launched", func() bool { return b.us().PID != nil })
-	port := strconv.Itoa(b.us().Port)
-	stranger, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port))
-	must(t, err)
+	stranger := listen(t, b.us().Bind)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	})}
@@ -354,17 +387,24 @@ func TestCleanAfterKilledSupervisor(t *testing.T) {
 	must(t, err)
 	recorded, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}})
 	must(t, err)
+	other, err := proc.Start(proc.Spec{Argv: []string{"sleep", "100"}})
+	must(t, err)
+	defer other.Sweep(context.Background())
 	pid, started := recorded.PID(), recorded.StartTime()
+	reused, earlier := other.PID(), "1" // another process now has the PID of eu
 	must(t, dir.Save(&state.Snapshot{
 		SchemaVersion: state.SchemaVersion, State: state.InstanceReady,
-		Silos: []state.Silo{{Name: "us", State: state.Ready, PID: &pid, ProcessTime: &started}},
+		Silos: []state.Silo{
+			{Name: "us", State: state.Ready, PID: &pid, ProcessTime: &started},
+			{Name: "eu", State: state.Ready, PID: &reused, ProcessTime: &earlier},
+		},
 	}))
 	must(t, dir.Acquire(t.Context()))
 	defer func() { must(t, dir.Release()) }()
 	ended, err := Clean(t.Context(), dir)
 	must(t, err)
-	if len(ended) != 2 {
-		t.Errorf("ended %v", ended)
+	if len(ended) != 2 || !proc.Alive(other.PID(), other.StartTime()) {
+		t.Errorf("ended %v, a process with a reused PID is alive: %v", ended, proc.Alive(other.PID(), other.StartTime()))
 	}
 	for _, p := range []*proc.Process{marked, recorded} {
 		waittest.Receive(t, p.Done(), "end of a process that was left")

@@ -129,6 +129,24 @@ func TestRestartPolicies(t *testing.T) {
 	}
 }
 
+// A silo that is removed and added again ignores events of its former processes.
+func TestReturningSiloContinuesCounting(t *testing.T) {
+	t.Parallel()
+	for _, former := range []struct{ incarnations, backoffs int }{{1, 3}, {4, 0}} {
+		c := oneSilo(restartPolicy)
+		c.silos[0].incarnation, c.silos[0].backoff = former.incarnations, former.backoffs
+		added := applyEvent{silos: []silo{{name: "us", phase: state.Planned, policy: restartPolicy}}}
+		c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStop})
+		c, _ = step(c, epoch, stoppedEvent{"us", former.incarnations, exitCode(0), false})
+		c, _ = step(c, epoch, applyEvent{})
+		c, actions := step(c, epoch, added)
+		s := c.silos[0]
+		if len(actions) != 1 || s.incarnation <= former.incarnations || s.backoff < former.backoffs {
+			t.Errorf("after %+v the silo counts from incarnation %d and backoff %d: %v", former, s.incarnation, s.backoff, actions)
+		}
+	}
+}
+
 // A first start that fails is not restarted, and a changed command counts as a first start.
 func TestNoRestartBeforeReady(t *testing.T) {
 	t.Parallel()

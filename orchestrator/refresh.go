@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// statusTimeout bounds the probes of Refresh.
+	// statusTimeout bounds Refresh and Measure.
 	statusTimeout = 250 * time.Millisecond
 	// modeTimeout bounds the requests for a silo's mode. Nothing waits for them. The first
 	// requests of a silo can take seconds (Sentry 23.7.1: region to control).
@@ -23,8 +23,13 @@ const (
 	modeWait = 20 * time.Millisecond
 )
 
-// refresh is a message that asks Run for the silos that have been ready.
-type refresh struct{ reply chan<- []runningSilo }
+// refresh asks Run for the silos that have been ready, and for their usage.
+type refresh struct{ reply chan<- refreshReply }
+
+type refreshReply struct {
+	silos []runningSilo
+	usage *measurement
+}
 
 // runningSilo is a silo that is ready or unready.
 type runningSilo struct {
@@ -35,52 +40,46 @@ type runningSilo struct {
 	mode  <-chan struct{} // closed once its mode is known; nil if no request for it is under way
 }
 
-// Refresh probes every silo once, for 250 ms at most, and returns a snapshot with the
-// results and with the resources that the process trees use. No other probes are sent
-// once a silo is ready.
+// Refresh probes every silo once and measures what the process trees use, for 250 ms at
+// most, and returns a snapshot with the results. No other probes are sent once a silo
+// is ready.
 func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
-	silos, ok := s.runningSilos()
-	if !ok {
-		return s.Snapshot()
-	}
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	var probes sync.WaitGroup
-	for _, r := range silos {
-		if placed, known := s.placement().Find(r.name); known && (!placed.Ready.Off || r.process == nil) {
-			probes.Go(func() { s.reprobe(ctx, r, placed) })
-		}
-	}
-	usage := measure(silos)
-	probes.Wait()
-	_ = s.sendCommand(commandNone, nil) // by then, the results of the probes are in a snapshot
-	return s.withUsage(usage)
+	return s.refresh(ctx, true)
 }
 
 // Measure is Refresh without probes, for use right after all silos became ready.
-func (s *Supervisor) Measure() *state.Snapshot {
-	silos, ok := s.runningSilos()
-	if !ok {
-		return s.Snapshot()
-	}
-	return s.withUsage(measure(silos))
-}
+func (s *Supervisor) Measure() *state.Snapshot { return s.refresh(context.Background(), false) }
 
-// runningSilos returns the silos that have been ready, and false if the instance has ended.
-func (s *Supervisor) runningSilos() ([]runningSilo, bool) {
-	reply := make(chan []runningSilo, 1)
+func (s *Supervisor) refresh(ctx context.Context, probe bool) *state.Snapshot {
+	reply := make(chan refreshReply, 1)
 	select {
 	case s.refreshes <- refresh{reply}:
-		return <-reply, true
 	case <-s.ended:
-		return nil, false
+		return s.Snapshot()
 	}
+	running := <-reply
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	var probes sync.WaitGroup
+	for _, r := range running.silos {
+		if placed, known := s.placement().Find(r.name); probe && known && (!placed.Ready.Off || r.process == nil) {
+			probes.Go(func() { s.reprobe(ctx, r, placed) })
+		}
+	}
+	var usages map[string]usage
+	select {
+	case <-running.usage.done:
+		usages = running.usage.silos
+	case <-ctx.Done(): // they stay unknown
+	}
+	probes.Wait()
+	s.sendCommand(commandNone, nil) // by then, the results of the probes are in a snapshot
+	return s.withUsage(usages)
 }
 
-// running implements runningSilos on Run's goroutine. Each process is asked for its
-// mode once, and only once control is ready: a region may call control before it
-// answers.
-func (s *Supervisor) running(ctx context.Context, c cluster) []runningSilo {
+// running replies to a refresh. Each process is asked for its mode once, and only once
+// control is ready: a region may call control before it answers.
+func (s *Supervisor) running(ctx context.Context, c cluster) refreshReply {
 	var list []runningSilo
 	askModes := !s.placement().Monolith && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.control && s.phase != state.Ready })
 	for _, silo := range c.silos {
@@ -99,7 +98,7 @@ func (s *Supervisor) running(ctx context.Context, c cluster) []runningSilo {
 		}
 		list = append(list, r)
 	}
-	return list
+	return refreshReply{list, s.startMeasurement(list)}
 }
 
 // learnMode asks a silo for its mode.
@@ -159,19 +158,37 @@ type usage struct {
 	rss int64   // bytes
 }
 
-// measure measures the process trees of managed silos.
-func measure(silos []runningSilo) map[string]usage {
+// measurement is the usage of silos by name, valid once done is closed.
+type measurement struct {
+	done  chan struct{}
+	silos map[string]usage
+}
+
+// startMeasurement measures the process trees of managed silos. On a machine with many
+// processes this takes seconds: until it ends, later callers get the same measurement.
+func (s *Supervisor) startMeasurement(silos []runningSilo) *measurement {
+	if s.usage != nil {
+		select {
+		case <-s.usage.done:
+		default:
+			return s.usage
+		}
+	}
 	silos = slices.DeleteFunc(slices.Clone(silos), func(r runningSilo) bool { return r.process == nil })
 	processes := make([]*proc.Process, len(silos))
 	for i, r := range silos {
 		processes[i] = r.process
 	}
-	usages := map[string]usage{}
-	for i, load := range proc.Measure(processes) {
-		lifetime := time.Since(silos[i].started).Seconds()
-		usages[silos[i].name] = usage{cpu: 100 * load.CPU.Seconds() / lifetime, rss: load.RSS}
-	}
-	return usages
+	m := &measurement{done: make(chan struct{}), silos: map[string]usage{}}
+	s.usage = m
+	s.goroutines.Go(func() {
+		defer close(m.done)
+		for i, load := range s.measure(processes) {
+			lifetime := time.Since(silos[i].started).Seconds()
+			m.silos[silos[i].name] = usage{cpu: 100 * load.CPU.Seconds() / lifetime, rss: load.RSS}
+		}
+	})
+	return m
 }
 
 // withUsage returns a copy of the latest snapshot with usages and Config.InStep.

@@ -37,9 +37,11 @@ type Supervisor struct {
 
 	events     chan event
 	refreshes  chan refresh
-	unshown    []chan<- struct{} // closed after the next snapshot; owned by Run
-	ended      chan struct{}     // closed when Run has returned
-	goroutines sync.WaitGroup    // goroutines that Run has started
+	usage      *measurement                       // the latest; owned by Run
+	measure    func([]*proc.Process) []proc.Usage // proc.Measure, except in tests
+	unshown    []chan<- struct{}                  // closed after the next snapshot; owned by Run
+	ended      chan struct{}                      // closed when Run has returned
+	goroutines sync.WaitGroup                     // goroutines that Run has started
 
 	startedAt   time.Time
 	dashboard   *string         // address of the page, without its token; may be nil
@@ -50,7 +52,7 @@ type Supervisor struct {
 // newSupervisor opens the silos' logs. Nothing runs before Run.
 func newSupervisor(p *placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
-		hub: p.hub, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh),
+		hub: p.hub, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh), measure: proc.Measure,
 		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
 	s.processTime, _ = proc.StartTime(os.Getpid()) // only helps to detect a reused PID
@@ -124,15 +126,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 // handle makes one step and executes its actions.
 func (s *Supervisor) handle(ctx context.Context, c cluster, e event) cluster {
-	switch e := e.(type) {
-	case commandEvent:
-		if e.shown != nil {
-			s.unshown = append(s.unshown, e.shown)
-		}
-	case applyEvent:
-		s.current.Store(e.placement)
-		e.placement.traffic.setIsolation(e.placement.Topology.Isolation)
-		s.unshown = append(s.unshown, e.shown)
+	if r, ok := e.(request); ok {
+		s.unshown = append(s.unshown, r.shown)
+		e = r.event
+	}
+	if apply, ok := e.(applyEvent); ok {
+		s.current.Store(apply.placement)
+		apply.placement.traffic.setIsolation(apply.placement.Topology.Isolation)
 	}
 	c, actions := step(c, time.Now(), e)
 	s.execute(ctx, actions)
@@ -229,10 +229,10 @@ func (e *UnmanagedError) Error() string {
 // Start starts the named silos, or all. It returns once a snapshot shows it; Await
 // waits until they are ready. Start, Stop and Restart return an *UnmanagedError for
 // unmanaged silos.
-func (s *Supervisor) Start(names ...string) error { return s.manage(commandStart, names) }
+func (s *Supervisor) Start(names ...string) error { return s.manage(commandStart, names, false) }
 
 // Stop stops silos. Their tunnels and addresses stay.
-func (s *Supervisor) Stop(names ...string) error { return s.manage(commandStop, names) }
+func (s *Supervisor) Stop(names ...string) error { return s.manage(commandStop, names, false) }
 
 // Restart stops silos and starts them again. If it restarts all of them, they get
 // rotated secrets.
@@ -243,53 +243,47 @@ func (s *Supervisor) Restart(names ...string) error {
 			return err
 		}
 	}
-	return s.manage(commandRestart, names)
+	return s.manage(commandRestart, names, false)
 }
 
 // Up is like Start, but accepts unmanaged silos: it watches again those that it had
 // given up on.
-func (s *Supervisor) Up(names ...string) error {
-	names, err := s.resolve(names)
-	if err == nil && s.placement().Managed() {
-		err = s.checkPorts(s.notRunning(names)...)
-	}
-	if err != nil {
-		return err
-	}
-	return s.sendCommand(commandStart, names)
-}
+func (s *Supervisor) Up(names ...string) error { return s.manage(commandStart, names, true) }
 
 // Down stops the instance, in order or, with kill, at once. It does not wait; see Ended.
 func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
 
-// manage sends a command to managed silos.
-func (s *Supervisor) manage(c command, names []string) error {
+// manage sends a command to silos, if allowed also to unmanaged ones.
+func (s *Supervisor) manage(c command, names []string, unmanaged bool) error {
 	names, err := s.resolve(names)
-	if err == nil && !s.placement().Managed() {
+	managed := s.placement().Managed()
+	if err == nil && !managed && !unmanaged {
 		err = &UnmanagedError{names}
 	}
-	if err == nil && c != commandStop {
+	if err == nil && managed && c != commandStop {
 		err = s.checkPorts(s.notRunning(names)...)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		s.sendCommand(c, names)
 	}
-	return s.sendCommand(c, names)
+	return err
 }
 
-// sendCommand sends a command and waits until a snapshot shows it.
-func (s *Supervisor) sendCommand(c command, names []string) error {
-	names, err := s.resolve(names)
-	if err != nil {
-		return err
-	}
+// sendCommand sends a command and waits until a snapshot shows it, or until the end.
+func (s *Supervisor) sendCommand(c command, names []string) {
+	_ = s.request(commandEvent{names, c}) // an instance that has ended runs no silo
+}
+
+// request sends an event and waits until a snapshot shows its effect.
+func (s *Supervisor) request(e event) error {
 	shown := make(chan struct{})
-	s.send(commandEvent{names: names, command: c, shown: shown})
+	s.send(request{e, shown})
 	select {
 	case <-shown:
+		return nil
 	case <-s.ended:
+		return ErrEnded
 	}
-	return nil
 }
 
 // notRunning returns the silos among names that are stopped or have failed.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +116,35 @@ func TestIsolation(t *testing.T) {
 				t.Errorf("again: %+v, %v", again, err)
 			}
 		})
+	}
+}
+
+func TestCallerThatHasClosedItsConnectionIsGone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux distinguishes callers that are gone")
+	}
+	b := start(t, "plain", "")
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = listener.Close() }()
+	client, err := net.Dial("tcp4", listener.Addr().String())
+	must(t, err)
+	server, err := listener.Accept()
+	must(t, err)
+	defer func() { _ = server.Close() }()
+	observer := b.placement().traffic
+	if c := observer.caller(server.LocalAddr(), server.RemoteAddr()); c.Gone || c.PID == nil {
+		t.Errorf("before its end the caller is %+v", c)
+	}
+	must(t, client.Close())
+	waittest.Until(t, "the caller is gone", func() bool { // a child of another test may have a copy of the connection
+		return observer.caller(server.LocalAddr(), server.RemoteAddr()).Gone
+	})
+	// A caller on another machine cannot be seen, but is not gone.
+	far := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}
+	if c := observer.caller(server.LocalAddr(), far); c.Gone || c.PID != nil {
+		t.Errorf("a caller on another machine is %+v", c)
 	}
 }
 
