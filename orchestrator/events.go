@@ -16,6 +16,14 @@ type request struct {
 	shown chan<- struct{} // closed once a snapshot shows the effect
 }
 
+// launchID identifies one launch of a silo, or one watch of an unmanaged one.
+type launchID struct {
+	name        string
+	incarnation int
+}
+
+func (l launchID) id() launchID { return l }
+
 type (
 	// commandEvent starts, stops or restarts silos.
 	commandEvent struct {
@@ -32,52 +40,51 @@ type (
 	downEvent struct{ kill bool }
 	// launchedEvent reports a new process.
 	launchedEvent struct {
-		name        string
-		incarnation int
+		launchID
+
 		pid         int
 		processTime string
 		at          time.Time
 	}
 	// launchFailedEvent reports that no process was started.
 	launchFailedEvent struct {
-		name        string
-		incarnation int
-		reason      string
+		launchID
+
+		reason string
 	}
 	// exitedEvent reports that a process has ended by itself, and its children with it.
 	exitedEvent struct {
-		name        string
-		incarnation int
-		exit        state.Exit
+		launchID
+
+		exit state.Exit
 	}
 	// stoppedEvent reports the end of a stop: the process tree is gone.
 	stoppedEvent struct {
-		name        string
-		incarnation int
-		exit        state.Exit
-		killed      bool
+		launchID
+
+		exit   state.Exit
+		killed bool
 	}
 	// probedEvent is the result of a probe.
 	probedEvent struct {
-		name        string
-		incarnation int
-		ready       bool
-		wrongMode   bool   // the answers prove another mode
-		role        string // the proven mode
-		reason      string // why it is not ready
-		pid         int    // process that answers for an unmanaged silo; 0 if unknown
-		at          time.Time
+		launchID
+
+		ready     bool
+		wrongMode bool   // the answers prove another mode
+		role      string // the proven mode
+		reason    string // why it is not ready
+		pid       int    // process that answers for an unmanaged silo; 0 if unknown
+		at        time.Time
 	}
 	// roleEvent reports in which mode a silo answers.
 	roleEvent struct {
-		name        string
-		incarnation int
-		role        string
+		launchID
+
+		role string
 	}
 	// readyTimeoutEvent reports that ready.timeout has passed.
 	readyTimeoutEvent struct {
-		name        string
-		incarnation int
+		launchID
 	}
 	// backoffOverEvent reports the end of a backoff.
 	backoffOverEvent struct {
@@ -100,20 +107,18 @@ type action any
 
 type (
 	launchAction struct {
-		name        string
-		incarnation int
+		launchID
 	}
 	// stopAction stops a process tree. With kill it also ends the grace of a stop
 	// that is under way.
 	stopAction struct {
-		name        string
-		incarnation int
-		kill        bool
+		launchID
+
+		kill bool
 	}
 	// watchAction probes an unmanaged silo until it is ready, and replaces any earlier watch.
 	watchAction struct {
-		name        string
-		incarnation int
+		launchID
 	}
 	unwatchAction struct{ name string }
 	// backoffAction sends a backoffOverEvent after a wait.

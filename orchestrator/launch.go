@@ -18,8 +18,7 @@ import (
 
 // job is one incarnation of a silo.
 type job struct {
-	name        string
-	incarnation int
+	launchID
 
 	launched chan struct{} // closed when the launch has succeeded or failed
 	process  *proc.Process // nil if there is none; valid once launched is closed
@@ -33,8 +32,8 @@ type job struct {
 	askedMode int                // owned by Run: PID of the process that was asked for its mode, or 0
 }
 
-func newJob(ctx context.Context, name string, incarnation int) *job {
-	j := &job{name: name, incarnation: incarnation, launched: make(chan struct{})}
+func newJob(ctx context.Context, id launchID) *job {
+	j := &job{launchID: id, launched: make(chan struct{})}
 	j.ctx, j.cancel = context.WithCancel(ctx)
 	return j
 }
@@ -46,12 +45,12 @@ func (s *Supervisor) execute(ctx context.Context, actions []action) {
 	for _, a := range actions {
 		switch a := a.(type) {
 		case launchAction:
-			j := newJob(ctx, a.name, a.incarnation)
+			j := newJob(ctx, a.launchID)
 			s.jobs[a.name] = j
 			launches = append(launches, j)
 		case watchAction:
 			s.unwatch(a.name)
-			j := newJob(ctx, a.name, a.incarnation)
+			j := newJob(ctx, a.launchID)
 			s.jobs[a.name] = j
 			s.goroutines.Go(func() { s.watch(j) })
 		case unwatchAction:
@@ -87,11 +86,11 @@ func (s *Supervisor) launchAll(ctx context.Context, jobs []*job) {
 func (s *Supervisor) launch(ctx context.Context, j *job) {
 	defer close(j.launched)
 	if err := s.startProcess(j); err != nil { //nolint:contextcheck // checking ports takes a moment
-		s.send(launchFailedEvent{j.name, j.incarnation, err.Error()})
+		s.send(launchFailedEvent{j.launchID, err.Error()})
 		return
 	}
 	j.started = time.Now()
-	s.send(launchedEvent{j.name, j.incarnation, j.process.PID(), j.process.StartTime(), j.started})
+	s.send(launchedEvent{j.launchID, j.process.PID(), j.process.StartTime(), j.started})
 	s.goroutines.Go(func() { s.reap(ctx, j) })
 	s.goroutines.Go(func() { s.probeUntilReady(j) })
 }
@@ -163,7 +162,7 @@ func (s *Supervisor) reap(ctx context.Context, j *job) {
 	}
 	j.cancel()
 	j.process.Sweep(context.WithoutCancel(ctx))
-	s.send(exitedEvent{j.name, j.incarnation, exitOf(j.process.Exit())})
+	s.send(exitedEvent{j.launchID, exitOf(j.process.Exit())})
 }
 
 func exitOf(e proc.Exit) state.Exit {
@@ -179,7 +178,7 @@ func exitOf(e proc.Exit) state.Exit {
 // stop starts stopping a silo's process tree. A later stop with kill ends the grace.
 func (s *Supervisor) stop(ctx context.Context, a stopAction) {
 	j := s.jobs[a.name]
-	if j == nil || j.incarnation != a.incarnation {
+	if j == nil || j.launchID != a.launchID {
 		return
 	}
 	if !j.stopping {
@@ -206,5 +205,5 @@ func (s *Supervisor) stopProcess(grace context.Context, j *job) {
 		policy = placed.Stop
 	}
 	result := j.process.Stop(grace, policy.Signal, policy.Grace, nil)
-	s.send(stoppedEvent{j.name, j.incarnation, exitOf(j.process.Exit()), result.Killed})
+	s.send(stoppedEvent{j.launchID, exitOf(j.process.Exit()), result.Killed})
 }

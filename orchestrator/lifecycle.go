@@ -41,6 +41,43 @@ type silo struct {
 	role        string // mode in which it answers; empty if unknown
 }
 
+func (s *silo) id() launchID { return launchID{s.name, s.incarnation} }
+
+// react applies an event about the present launch.
+func (s *silo) react(e event, now time.Time, instanceStopping bool) []action {
+	switch e := e.(type) {
+	case launchedEvent:
+		s.pid, s.processTime, s.startedAt = e.pid, e.processTime, e.at
+	case launchFailedEvent:
+		s.alive, s.pid = false, 0
+		return s.exited(now, e.reason, true, instanceStopping)
+	case exitedEvent:
+		if s.alive {
+			s.alive, s.pid, s.exit = false, 0, &e.exit
+			return s.exited(now, describeExit(e.exit), isFailure(e.exit), instanceStopping)
+		}
+	case stoppedEvent:
+		if s.alive {
+			s.alive, s.pid, s.exit = false, 0, &e.exit
+			return s.stopped(e.killed)
+		}
+	case probedEvent:
+		if !instanceStopping {
+			return s.probed(e)
+		}
+	case roleEvent:
+		if s.alive {
+			s.role = e.role
+		}
+	case readyTimeoutEvent:
+		if s.phase == state.Starting && !instanceStopping {
+			s.timedOut = true
+			return s.fail(timeoutReason(s.reason))
+		}
+	}
+	return nil
+}
+
 // obey executes a command.
 func (s *silo) obey(c command) []action {
 	switch c {
@@ -74,9 +111,9 @@ func (s *silo) launch() action {
 	s.reason, s.quit, s.failing, s.timedOut = "", false, false, false
 	s.role = ""
 	if s.unmanaged {
-		return watchAction{s.name, s.incarnation}
+		return watchAction{s.id()}
 	}
-	return launchAction{s.name, s.incarnation}
+	return launchAction{s.id()}
 }
 
 // end stops a live silo, or keeps a dead one stopped.
@@ -92,7 +129,7 @@ func (s *silo) end(kill bool) []action {
 		if !s.failing { // the reason for not being ready no longer matters
 			s.reason = ""
 		}
-		return []action{stopAction{s.name, s.incarnation, kill}}
+		return []action{stopAction{s.id(), kill}}
 	case !s.alive && s.phase != state.Failed:
 		s.phase = state.Stopped
 	}

@@ -13,7 +13,7 @@ import (
 func oneSilo(policy topology.Restart) cluster {
 	c := cluster{silos: []silo{{name: "us", phase: state.Planned, policy: policy}}}
 	c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStart})
-	c, _ = step(c, epoch, probedEvent{name: "us", incarnation: 1, ready: true, at: epoch})
+	c, _ = step(c, epoch, probedEvent{launchID: launchID{"us", 1}, ready: true, at: epoch})
 	return c
 }
 
@@ -21,7 +21,7 @@ func oneSilo(policy topology.Restart) cluster {
 // restarted.
 func crash(c *cluster, now time.Time) (wait time.Duration) {
 	var actions []action
-	*c, actions = step(*c, now, exitedEvent{"us", c.silos[0].incarnation, exitCode(1)})
+	*c, actions = step(*c, now, exitedEvent{launchID{"us", c.silos[0].incarnation}, exitCode(1)})
 	if len(actions) == 0 {
 		return 0
 	}
@@ -35,7 +35,7 @@ var restartPolicy = topology.Restart{Policy: "on-failure", Max: 5, Backoff: time
 func TestStopDuringBackoff(t *testing.T) {
 	t.Parallel()
 	c := oneSilo(restartPolicy)
-	c, actions := step(c, epoch, exitedEvent{"us", 1, exitCode(1)})
+	c, actions := step(c, epoch, exitedEvent{launchID{"us", 1}, exitCode(1)})
 	if c.silos[0].phase != state.Backoff || len(actions) != 1 {
 		t.Fatalf("after a crash the silo is %s, with %v", c.silos[0].phase, actions)
 	}
@@ -60,7 +60,7 @@ func TestBackoffDoubles(t *testing.T) {
 	c = oneSilo(restartPolicy)
 	crash(&c, epoch)
 	crash(&c, epoch)
-	c, _ = step(c, epoch, probedEvent{name: "us", incarnation: 3, ready: true, at: epoch})
+	c, _ = step(c, epoch, probedEvent{launchID: launchID{"us", 3}, ready: true, at: epoch})
 	if wait := crash(&c, epoch); wait != time.Second {
 		t.Errorf("after it was ready again, a silo waits %v", wait)
 	}
@@ -122,7 +122,7 @@ func TestRestartPolicies(t *testing.T) {
 	} {
 		policy := restartPolicy
 		policy.Policy = test.policy
-		c, _ := step(oneSilo(policy), epoch, exitedEvent{"us", 1, exitCode(test.code)})
+		c, _ := step(oneSilo(policy), epoch, exitedEvent{launchID{"us", 1}, exitCode(test.code)})
 		if s := c.silos[0]; s.phase != test.want || s.quit != test.quit {
 			t.Errorf("%s, exit %d: the silo is %s, quit %v", test.policy, test.code, s.phase, s.quit)
 		}
@@ -137,7 +137,7 @@ func TestReturningSiloContinuesCounting(t *testing.T) {
 		c.silos[0].incarnation, c.silos[0].backoff = former.incarnations, former.backoffs
 		added := applyEvent{silos: []silo{{name: "us", phase: state.Planned, policy: restartPolicy}}}
 		c, _ = step(c, epoch, commandEvent{names: []string{"us"}, command: commandStop})
-		c, _ = step(c, epoch, stoppedEvent{"us", former.incarnations, exitCode(0), false})
+		c, _ = step(c, epoch, stoppedEvent{launchID{"us", former.incarnations}, exitCode(0), false})
 		c, _ = step(c, epoch, applyEvent{})
 		c, actions := step(c, epoch, added)
 		s := c.silos[0]
@@ -153,8 +153,8 @@ func TestNoRestartBeforeReady(t *testing.T) {
 	c := oneSilo(restartPolicy)
 	known := c.silos[0]
 	c, _ = step(c, epoch, applyEvent{silos: []silo{known}, restart: []string{"us"}})
-	c, _ = step(c, epoch, stoppedEvent{"us", 1, exitCode(0), false})
-	c, actions := step(c, epoch, exitedEvent{"us", 2, exitCode(1)})
+	c, _ = step(c, epoch, stoppedEvent{launchID{"us", 1}, exitCode(0), false})
+	c, actions := step(c, epoch, exitedEvent{launchID{"us", 2}, exitCode(1)})
 	if c.silos[0].phase != state.Failed || len(actions) != 0 {
 		t.Errorf("the silo is %s, with %v", c.silos[0].phase, actions)
 	}
@@ -166,11 +166,11 @@ func TestTimeoutKeepsReason(t *testing.T) {
 	signal := "TERM"
 	exit := state.Exit{Signal: &signal}
 	for _, order := range [][]event{
-		{exitedEvent{"us", 1, exit}, stoppedEvent{"us", 1, exit, false}},
-		{stoppedEvent{"us", 1, exit, true}, exitedEvent{"us", 1, exit}},
+		{exitedEvent{launchID{"us", 1}, exit}, stoppedEvent{launchID{"us", 1}, exit, false}},
+		{stoppedEvent{launchID{"us", 1}, exit, true}, exitedEvent{launchID{"us", 1}, exit}},
 	} {
 		c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
-		for _, e := range append([]event{commandEvent{names: []string{"us"}, command: commandStart}, readyTimeoutEvent{"us", 1}}, order...) {
+		for _, e := range append([]event{commandEvent{names: []string{"us"}, command: commandStart}, readyTimeoutEvent{launchID{"us", 1}}}, order...) {
 			c, _ = step(c, epoch, e)
 		}
 		if s := c.silos[0]; s.phase != state.Failed || s.reason != "not ready in time" || !s.timedOut {
@@ -184,11 +184,11 @@ func TestKillEndsGrace(t *testing.T) {
 	c := cluster{silos: []silo{{name: "control", control: true, phase: state.Planned}, {name: "us", phase: state.Planned, grace: time.Minute}}}
 	c, _ = step(c, epoch, commandEvent{names: []string{"control", "us"}, command: commandStart})
 	c, actions := step(c, epoch, downEvent{})
-	if want := []action{stopAction{"us", 1, false}}; !slices.Equal(actions, want) || !c.silos[1].killAt.Equal(epoch.Add(time.Minute)) {
+	if want := []action{stopAction{launchID{"us", 1}, false}}; !slices.Equal(actions, want) || !c.silos[1].killAt.Equal(epoch.Add(time.Minute)) {
 		t.Errorf("down: %v, kill at %v", actions, c.silos[1].killAt)
 	}
 	c, actions = step(c, epoch, downEvent{kill: true})
-	if want := []action{stopAction{"us", 1, true}, stopAction{"control", 1, true}}; !slices.Equal(actions, want) {
+	if want := []action{stopAction{launchID{"us", 1}, true}, stopAction{launchID{"control", 1}, true}}; !slices.Equal(actions, want) {
 		t.Errorf("kill: %v, want %v", actions, want)
 	}
 	if c, actions = step(c, epoch, downEvent{kill: true}); len(actions) != 0 || c.done() {

@@ -41,12 +41,12 @@ func probeInterval(sinceLaunch, configured time.Duration, silos int) time.Durati
 func (s *Supervisor) probeUntilReady(j *job) {
 	placed, _ := s.placement().Find(j.name)
 	if placed.Ready.Off {
-		s.send(probedEvent{name: j.name, incarnation: j.incarnation, ready: true, at: time.Now()})
+		s.send(probedEvent{launchID: j.launchID, ready: true, at: time.Now()})
 		return
 	}
 	ctx, cancel := context.WithTimeout(j.ctx, placed.Ready.Timeout)
 	defer cancel()
-	last := probedEvent{name: j.name, incarnation: j.incarnation, reason: errNotListening(placed.HealthAddr()).Error()}
+	last := probedEvent{launchID: j.launchID, reason: errNotListening(placed.HealthAddr()).Error()}
 	s.send(last)
 	for launched := time.Now(); ; {
 		result := s.probe(ctx, j, placed)
@@ -61,7 +61,7 @@ func (s *Supervisor) probeUntilReady(j *job) {
 		}
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		s.send(readyTimeoutEvent{j.name, j.incarnation})
+		s.send(readyTimeoutEvent{j.launchID})
 	}
 }
 
@@ -79,7 +79,7 @@ func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final boo
 // the right mode.
 func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) probedEvent {
 	err := checkHealth(ctx, placed)
-	result := probedEvent{name: j.name, incarnation: j.incarnation, at: time.Now()}
+	result := probedEvent{launchID: j.launchID, at: time.Now()}
 	if err == nil {
 		err = checkOwner(j, placed)
 	}

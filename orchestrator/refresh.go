@@ -106,7 +106,7 @@ func (s *Supervisor) learnMode(ctx context.Context, j *job) {
 	p := s.placement()
 	if placed, known := p.Find(j.name); known {
 		if mode := knownMode(ctx, p.Choice.Dialect, placed); mode != "" {
-			s.send(roleEvent{j.name, j.incarnation, mode})
+			s.send(roleEvent{j.launchID, mode})
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (s *Supervisor) reprobe(ctx context.Context, r runningSilo, placed plan.Pla
 		changed = result.wrongMode || result.ready != r.ready || result.ready && result.pid != r.pid
 	} else {
 		err := checkHealth(ctx, placed)
-		result = probedEvent{name: r.name, incarnation: r.incarnation, ready: err == nil, at: time.Now()}
+		result = probedEvent{launchID: r.launchID, ready: err == nil, at: time.Now()}
 		if err != nil {
 			result.reason = err.Error()
 		}

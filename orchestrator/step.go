@@ -41,37 +41,9 @@ func (c *cluster) react(e event, now time.Time) (actions []action) {
 		return c.apply(e)
 	case downEvent:
 		return c.goDown(e.kill)
-	case launchedEvent:
-		if s := c.find(e.name, e.incarnation); s != nil {
-			s.pid, s.processTime, s.startedAt = e.pid, e.processTime, e.at
-		}
-	case launchFailedEvent:
-		if s := c.find(e.name, e.incarnation); s != nil {
-			s.alive, s.pid = false, 0
-			return s.exited(now, e.reason, true, c.stopping)
-		}
-	case exitedEvent:
-		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
-			s.alive, s.pid, s.exit = false, 0, &e.exit
-			return s.exited(now, describeExit(e.exit), isFailure(e.exit), c.stopping)
-		}
-	case stoppedEvent:
-		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
-			s.alive, s.pid, s.exit = false, 0, &e.exit
-			return s.stopped(e.killed)
-		}
-	case probedEvent:
-		if s := c.find(e.name, e.incarnation); s != nil && !c.stopping {
-			return s.probed(e)
-		}
-	case roleEvent:
-		if s := c.find(e.name, e.incarnation); s != nil && s.alive {
-			s.role = e.role
-		}
-	case readyTimeoutEvent:
-		if s := c.find(e.name, e.incarnation); s != nil && s.phase == state.Starting && !c.stopping {
-			s.timedOut = true
-			return s.fail(timeoutReason(s.reason))
+	case interface{ id() launchID }:
+		if s := c.named(e.id().name); s != nil && s.id() == e.id() { // outdated events are dropped
+			return s.react(e, now, c.stopping)
 		}
 	case backoffOverEvent:
 		if s := c.named(e.name); s != nil && s.phase == state.Backoff && s.backoff == e.backoff && !c.stopping {
@@ -124,7 +96,7 @@ func (c *cluster) goDown(kill bool) (actions []action) {
 		s := &c.silos[i]
 		s.wanted = false // also ends a restart
 		if kill && !c.killing && s.phase == state.Stopping && s.alive {
-			actions = append(actions, stopAction{s.name, s.incarnation, true})
+			actions = append(actions, stopAction{s.id(), true})
 		}
 	}
 	c.killing = c.killing || kill
@@ -140,14 +112,6 @@ func (c *cluster) forgetRemoved() {
 		}
 		return gone
 	})
-}
-
-// find returns the silo if the incarnation is its current one, or nil.
-func (c *cluster) find(name string, incarnation int) *silo {
-	if s := c.named(name); s != nil && s.incarnation == incarnation {
-		return s
-	}
-	return nil
 }
 
 func (c *cluster) named(name string) *silo {

@@ -158,12 +158,12 @@ func (w *world) end(name string, exit state.Exit) {
 	stopped := w.stops[name] == incarnation && incarnation != 0
 	delete(w.stops, name)
 	if stopped && rapid.Bool().Draw(w.t, "stop ends first") {
-		w.step(stoppedEvent{name, incarnation, exit, rapid.Bool().Draw(w.t, "killed")})
-		w.step(exitedEvent{name, incarnation, exit}) // reap may send its event, too
+		w.step(stoppedEvent{launchID{name, incarnation}, exit, rapid.Bool().Draw(w.t, "killed")})
+		w.step(exitedEvent{launchID{name, incarnation}, exit}) // reap may send its event, too
 		return
 	}
-	w.step(exitedEvent{name, incarnation, exit})
-	w.step(stoppedEvent{name, incarnation, exit, false})
+	w.step(exitedEvent{launchID{name, incarnation}, exit})
+	w.step(stoppedEvent{launchID{name, incarnation}, exit, false})
 }
 
 func exitCode(code int) state.Exit { return state.Exit{Code: &code} }
@@ -196,17 +196,17 @@ func (w *world) play(t *rapid.T) {
 				inc := w.live[n]
 				delete(w.live, n)
 				delete(w.stops, n)
-				w.step(launchFailedEvent{n, inc, "no such program"})
+				w.step(launchFailedEvent{launchID{n, inc}, "no such program"})
 			}
 		},
 		"launched": func(t *rapid.T) {
 			if n := name.Draw(t, "silo"); w.live[n] != 0 {
-				w.step(launchedEvent{n, w.live[n], 1000 + w.live[n], "1", w.now})
+				w.step(launchedEvent{launchID{n, w.live[n]}, 1000 + w.live[n], "1", w.now})
 			}
 		},
 		"probe": func(t *rapid.T) {
 			n := name.Draw(t, "silo")
-			w.step(probedEvent{name: n, incarnation: w.launched[n], ready: rapid.Bool().Draw(t, "ready"), wrongMode: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, pid: rapid.IntRange(1, 3).Draw(t, "pid")})
+			w.step(probedEvent{launchID: launchID{n, w.launched[n]}, ready: rapid.Bool().Draw(t, "ready"), wrongMode: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, pid: rapid.IntRange(1, 3).Draw(t, "pid")})
 		},
 		"apply": func(t *rapid.T) {
 			var order []silo
@@ -217,7 +217,7 @@ func (w *world) play(t *rapid.T) {
 			}
 			w.step(applyEvent{silos: order, restart: rapid.SliceOf(name).Draw(t, "again")})
 		},
-		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.step(readyTimeoutEvent{n, w.launched[n]}) },
+		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.step(readyTimeoutEvent{launchID{n, w.launched[n]}}) },
 		"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
 		"backoff over": func(t *rapid.T) { w.backoffOver(name.Draw(t, "silo")) },
 		"time passes":  func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "s")) * time.Second) },
@@ -241,8 +241,8 @@ func (w *world) stale(name string) {
 		return
 	}
 	before := *w.c.named(name)
-	w.step(exitedEvent{name, old, exitCode(1)})
-	w.step(probedEvent{name: name, incarnation: old, ready: true})
+	w.step(exitedEvent{launchID{name, old}, exitCode(1)})
+	w.step(probedEvent{launchID: launchID{name, old}, ready: true})
 	if w.c.named(name) == nil {
 		return // it was removed
 	}

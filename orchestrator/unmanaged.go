@@ -50,7 +50,7 @@ func (s *Supervisor) watch(j *job) {
 // probeUnmanaged probes a silo that any process may run.
 func (s *Supervisor) probeUnmanaged(ctx context.Context, j *job, placed plan.Placed) probedEvent {
 	err := checkUnmanaged(ctx, placed)
-	result := probedEvent{name: j.name, incarnation: j.incarnation, at: time.Now()}
+	result := probedEvent{launchID: j.launchID, at: time.Now()}
 	if err != nil {
 		result.reason = err.Error()
 		return result
