@@ -57,12 +57,14 @@ func readPolicy(dir, text string) (policy string, err error) {
 	return string(content), err
 }
 
-// isMapping reports whether a text is a JSON object or a YAML mapping. ngrok's SDK
-// panics on any other policy (v1.12.1, config/policy.go, WithTrafficPolicy).
+// isMapping reports whether a text is a JSON object or a YAML mapping that is not
+// empty. ngrok's SDK panics on other policies (v1.12.1, config/policy.go,
+// WithTrafficPolicy).
 func isMapping(text string) bool {
 	var object map[string]any
-	if json.Unmarshal([]byte(text), &object) == nil {
-		return object != nil
+	err := json.Unmarshal([]byte(text), &object)
+	if err != nil {
+		err = yaml.Unmarshal([]byte(text), &object)
 	}
-	return yaml.Unmarshal([]byte(text), &object) == nil && object != nil
+	return err == nil && len(object) > 0
 }

@@ -2,6 +2,7 @@ package tunnels
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"golang.ngrok.com/ngrok"
@@ -90,8 +91,8 @@ func (s *session) attach(e *endpoint, tunnel ngrok.Tunnel, connection int) bool 
 		return false
 	}
 	s.bound[e] = tunnel
-	if e.host == "" {
-		e.host = hostOf(tunnel.URL()) // ask for the same name from now on
+	if address, err := url.Parse(tunnel.URL()); err == nil && e.host == "" {
+		e.host = address.Hostname() // ask for the same name from now on
 	}
 	e.set(Online, nil)
 	return true

@@ -30,15 +30,11 @@ type endpoint struct {
 }
 
 func (p *ngrokProvider) newEndpoint(spec Spec, stop context.CancelFunc) *endpoint {
-	host := spec.Domain
-	if host == "" {
-		host = hostOf(spec.URL)
-	}
 	return &endpoint{
 		tracker:  newTracker(spec.Name, "", p.config),
 		provider: p,
 		spec:     spec,
-		host:     host,
+		host:     spec.Domain,
 		conns:    proxy.NewChanListener(new(net.TCPAddr)),
 		forward:  newProxy(spec, p.config, true),
 		stop:     stop,
@@ -93,11 +89,8 @@ func (e *endpoint) deliver(b *boundEndpoint) error {
 func (e *endpoint) rebind(life context.Context) *boundEndpoint {
 	for pause := rebindMin; ; pause = min(2*pause, rebindMax) {
 		b, err := e.provider.bind(life, e)
-		if err == nil {
+		if err == nil || life.Err() != nil {
 			return b
-		}
-		if life.Err() != nil {
-			return nil
 		}
 		e.fail(e.classifier().classify(err))
 		if !wait.Sleep(life, pause) {

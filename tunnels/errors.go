@@ -131,15 +131,6 @@ func (c classifier) fromNetwork(err error) *Error {
 	}
 }
 
-// interrupted is why an endpoint is down while the service refuses to bind another
-// one again.
-func (c classifier) interrupted(code string) *Error {
-	return &Error{
-		Code: codeLost, Class: Transient, Text: "the ngrok session is interrupted, because the service refused another endpoint: " + code,
-		Hint: "silo tunnels shows which one",
-	}
-}
-
 func (c classifier) noAnswer() *Error {
 	return &Error{codeNoAnswer, "the ngrok service at " + c.server + " does not answer", hintNetwork, Transient}
 }

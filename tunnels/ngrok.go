@@ -5,16 +5,13 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"go.yaml.in/yaml/v3"
 	"golang.ngrok.com/ngrok/config"
 )
 
@@ -24,10 +21,6 @@ const (
 
 	// defaultServer is the SDK's, for errors that name it.
 	defaultServer = "connect.ngrok-agent.com:443"
-
-	// minPassword is the shortest that the service accepts for basic_auth
-	// (github.com/ngrok/ngrok-docs, agent/config/v2.mdx).
-	minPassword = 8
 )
 
 // ngrokProvider keeps one session with the ngrok service for the endpoints of all
@@ -80,9 +73,6 @@ func (p *ngrokProvider) classifier(domain string) classifier {
 func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 	if spec.Listener != nil {
 		_ = spec.Listener.Close()
-	}
-	if err := check(spec); err != nil {
-		return nil, err
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e := p.newEndpoint(spec, stop)
@@ -206,28 +196,6 @@ func (p *ngrokProvider) Close(ctx context.Context) error {
 	return awaitClose(ctx, done, "the ngrok tunnels")
 }
 
-// check rejects options that make the SDK panic, or that the service answers with
-// an obscure error.
-func check(spec Spec) error {
-	invalid := func(format string, args ...any) error {
-		return &Error{Code: codeOptions, Class: Fatal, Text: fmt.Sprintf(format, args...)}
-	}
-	for _, pair := range spec.BasicAuth {
-		user, password, found := strings.Cut(pair, ":")
-		if !found || user == "" || len(password) < minPassword {
-			return invalid("basic_auth: each entry must be user:password, with at least %d characters in the password", minPassword)
-		}
-	}
-	if strings.Contains(spec.Domain, "/") {
-		return invalid("domain %q: must be a host, not a URL", spec.Domain)
-	}
-	var policy map[string]any
-	if text := spec.TrafficPolicy; text != "" && (yaml.Unmarshal([]byte(text), &policy) != nil || len(policy) == 0) {
-		return invalid("traffic_policy: neither a YAML nor a JSON mapping")
-	}
-	return nil
-}
-
 // endpointConfig returns the endpoint's options for the SDK. The Host header is not
 // among them: the proxy sets it.
 func endpointConfig(spec Spec, host string) config.Tunnel {
@@ -246,13 +214,4 @@ func endpointConfig(spec Spec, host string) config.Tunnel {
 		options = append(options, config.WithTrafficPolicy(spec.TrafficPolicy))
 	}
 	return config.HTTPEndpoint(options...)
-}
-
-// hostOf returns the host of a URL; empty if it has none.
-func hostOf(address string) string {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return parsed.Hostname()
 }

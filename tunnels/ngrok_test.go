@@ -407,7 +407,7 @@ func TestNgrokErrorsAreImmediateAndTyped(t *testing.T) {
 		"ERR_NGROK_338":  {tunnels.Fatal, true, "suspended"},
 		"ERR_NGROK_4018": {tunnels.Fatal, true, "no authtoken"},
 		"ERR_NGROK_9040": {tunnels.Fatal, true, "network address"},
-		"ERR_NGROK_9999": {tunnels.Fatal, true, "authentication failed"},
+		"ERR_NGROK_9999": {tunnels.Fatal, true, "refused: authentication failed. Your"},
 		"ERR_NGROK_313":  {tunnels.Fatal, false, "eu.acme.test"},
 		"ERR_NGROK_314":  {tunnels.Fatal, false, "eu.acme.test"},
 		"ERR_NGROK_315":  {tunnels.Fatal, false, "eu.acme.test"},
@@ -423,7 +423,7 @@ func TestNgrokErrorsAreImmediateAndTyped(t *testing.T) {
 		"ERR_NGROK_718":  {tunnels.Transient, false, "traffic"},
 		"ERR_NGROK_725":  {tunnels.Fatal, false, "traffic"},
 		"ERR_NGROK_727":  {tunnels.Fatal, false, "requests"},
-		"ERR_NGROK_8888": {tunnels.Fatal, false, "eu.acme.test"},
+		"ERR_NGROK_8888": {tunnels.Fatal, false, "refused: The endpoint 'https://eu.acme.test'"},
 	}
 	for code, want := range codes {
 		t.Run(code, func(t *testing.T) {
@@ -526,25 +526,5 @@ func TestNgrokFailsAtOnceWithoutAService(t *testing.T) {
 				t.Errorf("got %+v", e)
 			}
 		})
-	}
-}
-
-func TestNgrokRejectsInvalidOptions(t *testing.T) {
-	t.Parallel()
-	s := service(t, ngroktest.Options{})
-	p := provider(t, s, newHistory())
-	for text, set := range map[string]func(*tunnels.Spec){
-		"basic_auth":     func(s *tunnels.Spec) { s.BasicAuth = []string{"me:short"} },
-		"domain":         func(s *tunnels.Spec) { s.Domain = "https://eu.test" },
-		"traffic_policy": func(s *tunnels.Spec) { s.TrafficPolicy = "}{" },
-	} {
-		spec := silo(t, "eu")
-		set(&spec)
-		if _, err := p.Open(t.Context(), spec); !strings.Contains(failure(t, err).Text, text) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-	if s.Auths() != 0 {
-		t.Error("the service was contacted")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -170,17 +171,15 @@ func warningText(warning error) string {
 // account describes the account of a session. The SDK's sessions have these methods
 // without a promise to keep them (v1.12.1, session.go).
 func account(sdk ngrok.Session) string {
-	text := ""
-	if s, ok := sdk.(interface{ AccountName() string }); ok && s.AccountName() != "" {
-		text += ", account " + s.AccountName()
+	s, ok := sdk.(interface {
+		AccountName() string
+		PlanName() string
+		Region() string
+	})
+	if !ok {
+		return ""
 	}
-	if s, ok := sdk.(interface{ PlanName() string }); ok && s.PlanName() != "" {
-		text += ", plan " + s.PlanName()
-	}
-	if s, ok := sdk.(interface{ Region() string }); ok && s.Region() != "" {
-		text += ", region " + s.Region()
-	}
-	return text
+	return fmt.Sprintf(", account %s, plan %s, region %s", s.AccountName(), s.PlanName(), s.Region())
 }
 
 // disconnected is called by the SDK when the connection breaks, and for each failed
@@ -250,7 +249,7 @@ func (s *session) dropRefused(code, text string) {
 		if refused(e) {
 			e.fail(e.classifier().classify(errors.New(text)))
 		} else {
-			e.fail(s.classifier().interrupted(code))
+			e.fail(&Error{codeLost, "the ngrok session is interrupted, because the service refused another endpoint: " + code, "silo tunnels shows which one", Transient})
 		}
 		if refused(e) || !named {
 			delete(s.bound, e)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,9 +52,11 @@ type Spec struct {
 	// Hosts are the hosts that the HostRouter routes to the tunnel, first the one to
 	// show. For Local.
 	Hosts []string
-	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok.
+	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok, whose SDK
+	// panics on any other text.
 	TrafficPolicy string
-	// BasicAuth are user:password pairs, for Ngrok and Local.
+	// BasicAuth are user:password pairs, for Ngrok and Local. Ngrok requires passwords
+	// of at least 8 characters.
 	BasicAuth []string
 	// AllowCIDRs are the networks to admit, for Ngrok and Local. Empty: all.
 	AllowCIDRs []string
@@ -81,13 +84,6 @@ type Status struct {
 	// Attempt counts the attempts to reconnect in a row, with the next one included;
 	// 0 if none is made.
 	Attempt int
-}
-
-func (s *Status) equal(other Status) bool {
-	if s.Err == nil || other.Err == nil {
-		return *s == other
-	}
-	return s.State == other.State && s.Attempt == other.Attempt && *s.Err == *other.Err
 }
 
 // Tunnel is one silo's address. Its methods may be called from any goroutine.
@@ -284,7 +280,7 @@ func (t *tracker) fail(why *Error) {
 
 // change needs mu.
 func (t *tracker) change(next Status) {
-	if !t.muted && !t.status.Load().equal(next) {
+	if !t.muted && !reflect.DeepEqual(*t.status.Load(), next) {
 		t.status.Store(&next)
 		t.changed(t.name, next)
 	}
