@@ -75,7 +75,6 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	} else if changes, err = s.supervisor.Apply(ctx, p); err == nil {
 		err = s.supervisor.Up(body.Silos...) //nolint:contextcheck // it only looks at ports, which is fast
 	}
-	s.extendWriteDeadline(w) // stopping silos took time
 	if err != nil {
 		writeError(w, err)
 		return
@@ -96,7 +95,7 @@ func (s *Server) down(w http.ResponseWriter, r *http.Request) {
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, body any) (ok bool) {
 	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(s.timeouts.read)) // fails if the body is already here
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(body)
 	if err == nil {
@@ -110,11 +109,6 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, body any) (ok 
 	}
 	_ = controller.SetReadDeadline(time.Time{})
 	return true
-}
-
-// extendWriteDeadline gives the client the full time to read what is written next.
-func (s *Server) extendWriteDeadline(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.timeouts.write)) // all our connections support it
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -24,7 +24,6 @@ func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
 	for i, e := range list {
 		body.Requests[i] = e.Brief()
 	}
-	s.extendWriteDeadline(w)
 	writeJSON(w, http.StatusOK, body)
 }
 
@@ -67,19 +66,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request) (e traffic.Exc
 func (s *Server) writeHAR(w http.ResponseWriter, list []traffic.Exchange) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Disposition", `attachment; filename="silo.har"`)
-	_ = traffic.WriteHAR(deadlineWriter{w, s}, s.options.Version, list) // fails if the client has disconnected
-}
-
-// deadlineWriter extends the write deadline before each Write.
-type deadlineWriter struct {
-	http.ResponseWriter
-
-	server *Server
-}
-
-func (d deadlineWriter) Write(p []byte) (int, error) {
-	d.server.extendWriteDeadline(d.ResponseWriter)
-	return d.ResponseWriter.Write(p)
+	_ = traffic.WriteHAR(w, s.options.Version, list) // fails if the client has disconnected
 }
 
 func (s *Server) calls(w http.ResponseWriter, _ *http.Request) {
@@ -116,7 +103,6 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 	}
 	s.waitForRecent(r.Context())
 	e, err := s.supervisor.Replay(r.Context(), body.ID, body.To)
-	s.extendWriteDeadline(w) // the silo took time
 	if err != nil {
 		writeError(w, err)
 		return

@@ -57,7 +57,6 @@ type Server struct {
 	timeouts   timeouts
 	http       *http.Server
 	served     chan struct{}
-	socket     string
 }
 
 // Serve creates the instance's socket with mode 0600 and serves the API there
@@ -79,7 +78,6 @@ func Serve(ctx context.Context, dir *state.Dir, supervisor *orchestrator.Supervi
 		return nil, fmt.Errorf("restrict the control socket to its owner: %w", err)
 	}
 	s := newServer(supervisor, options, dir.Logs(), defaultTimeouts())
-	s.socket = dir.Socket
 	s.serve(listener)
 	return s, nil
 }
@@ -92,7 +90,7 @@ func newServer(supervisor *orchestrator.Supervisor, options Options, logDir stri
 	mux.HandleFunc("POST /v1/up", s.up)
 	mux.HandleFunc("GET /v1/dashboard", s.dashboard)
 	mux.HandleFunc("POST /v1/dashboard", s.dashboard)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: t.read, WriteTimeout: t.write, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader}
+	s.http = &http.Server{Handler: s.bound(mux), ReadHeaderTimeout: t.read, WriteTimeout: t.write, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader}
 	return s
 }
 
@@ -104,8 +102,8 @@ func (s *Server) serve(listener net.Listener) {
 	}()
 }
 
-// Close stops the server within about a second, even if ctx has ended, and removes
-// the socket.
+// Close stops the server within about a second, even if ctx has ended. The listener removes its
+// socket.
 func (s *Server) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -114,9 +112,6 @@ func (s *Server) Close(ctx context.Context) error {
 		err = s.http.Close()
 	}
 	<-s.served
-	if removed := os.Remove(s.socket); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
-		err = errors.Join(err, removed)
-	}
 	return err
 }
 
@@ -124,7 +119,29 @@ func (s *Server) Close(ctx context.Context) error {
 // files of this machine and the dashboard's token. The caller authorizes requests
 // and bounds how long they may take to arrive. A response, or a line of a stream,
 // that is not read in time is dropped here.
-func (s *Server) Handler() http.Handler { return s.publicRoutes() }
+func (s *Server) Handler() http.Handler { return s.bound(s.publicRoutes()) }
+
+// bound bounds the bodies of requests, and the time to read each part of a response.
+func (s *Server) bound(h http.Handler) http.Handler {
+	return http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(deadlineWriter{w, s.timeouts.write}, r)
+	}), maxBody)
+}
+
+// deadlineWriter extends the write deadline before each Write.
+type deadlineWriter struct {
+	http.ResponseWriter
+
+	timeout time.Duration
+}
+
+func (d deadlineWriter) Write(p []byte) (int, error) {
+	_ = http.NewResponseController(d.ResponseWriter).SetWriteDeadline(time.Now().Add(d.timeout)) // supported by every connection here
+	return d.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (d deadlineWriter) Unwrap() http.ResponseWriter { return d.ResponseWriter }
 
 func (s *Server) publicRoutes() *http.ServeMux {
 	mux := http.NewServeMux()

@@ -25,8 +25,6 @@ const (
 
 // stream is a response of JSON Lines.
 type stream struct {
-	server *Server
-
 	mu      sync.Mutex // guards the fields below: heartbeats have their own goroutine
 	w       http.ResponseWriter
 	started bool
@@ -38,14 +36,12 @@ func (o *stream) write(values ...any) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.started = true
-	o.server.extendWriteDeadline(o.w)
 	if len(values) == 0 {
 		if _, err := io.WriteString(o.w, "\n"); err != nil {
 			return err
 		}
 	}
 	for _, value := range values {
-		o.server.extendWriteDeadline(o.w)
 		if err := json.NewEncoder(o.w).Encode(value); err != nil {
 			return err
 		}
@@ -62,7 +58,7 @@ func (o *stream) write(values ...any) error {
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, untilEnd bool, produce func(context.Context, *stream) error) {
 	w.Header().Set("Content-Type", jsonLines)
 	ctx, cancel := context.WithCancel(r.Context())
-	out := &stream{server: s, w: w}
+	out := &stream{w: w}
 	var end <-chan struct{}
 	if untilEnd {
 		end = s.supervisor.Ended()
