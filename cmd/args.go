@@ -172,6 +172,11 @@ func (l *commandLine) parseFlag(args []string) (int, error) {
 	if kind := wantedKind(flag, value); kind != "" {
 		return used, &usageError{text: fmt.Sprintf("%s cannot be %q: it takes %s", typed, value, kind), hint: l.helpHint()}
 	}
+	if known := l.values(flag, own); len(known) > 0 {
+		if err := oneOf(typed, value, known); err != nil {
+			return used, err
+		}
+	}
 	parsed := parsedFlag{flag: flag, words: args[:used], value: value}
 	if own {
 		l.own = append(l.own, parsed)
@@ -182,24 +187,36 @@ func (l *commandLine) parseFlag(args []string) (int, error) {
 }
 
 // wantedKind returns the kind of value that a flag takes if value is not of that kind.
-// The library's own error would name the flag -timeout, which is not what was typed.
+// No number or duration is
+// negative. The library's own error would name the flag -timeout, which is not what was
+// typed.
 func wantedKind(flag cli.Flag, value string) (kind string) {
 	var err error
+	var duration time.Duration
 	switch flag.(type) {
 	case *cli.DurationFlag:
-		_, err = time.ParseDuration(value)
+		duration, err = time.ParseDuration(value)
 		kind = "a duration, such as 10s or 2m"
 	case *cli.IntFlag:
-		_, err = strconv.ParseInt(value, 0, strconv.IntSize)
+		_, err = strconv.ParseUint(value, 0, strconv.IntSize-1)
 		kind = "a number, such as 20"
 	case *cli.BoolFlag:
 		_, err = strconv.ParseBool(value)
 		kind = "true or false"
 	}
-	if err == nil {
+	if err == nil && duration >= 0 {
 		return ""
 	}
 	return kind
+}
+
+// values returns the values that a flag is limited to. It returns none if any will do.
+func (l *commandLine) values(flag cli.Flag, own bool) []string {
+	verb := ""
+	if own {
+		verb = l.command().Name
+	}
+	return flagValues[verb+" "+flag.Names()[0]]
 }
 
 // flagFor returns the flag of that name and whether it is the verb's own. It returns
@@ -247,8 +264,8 @@ func suggest(word string, known []string, otherwise string) string {
 	return otherwise
 }
 
-// oneOf refuses a flag's value that is not one of the known values.
-func oneOf(flag, value string, known ...string) error {
+// oneOf refuses a value that is not one of the known values.
+func oneOf(flag, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}

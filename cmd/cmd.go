@@ -177,12 +177,6 @@ func onUsageError(_ *cli.Context, err error, _ bool) error { return &usageError{
 
 // before reads the global flags.
 func (a *app) before(c *cli.Context) error {
-	if err := oneOf("--color", c.String("color"), "auto", "always", "never"); err != nil {
-		return err
-	}
-	if err := oneOf("--log-level", c.String("log-level"), logLevels...); err != nil {
-		return err
-	}
 	a.level = slices.Index(logLevels, c.String("log-level"))
 	a.quiet = c.Bool("quiet")
 	a.setPrinters(c.String("color"))

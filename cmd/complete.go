@@ -26,17 +26,15 @@ type completion struct {
 
 // flagValues lists the values of flags, by verb and flag. An empty verb stands for the
 // global flags.
-func flagValues() map[string][]string {
-	return map[string][]string{
-		" color":         {"auto", "always", "never"},
-		" log-level":     logLevels,
-		"up mode":        {"silos", "monolith"},
-		"exec mode":      {"silos", "monolith"},
-		"request via":    {"address", "direct"},
-		"request sign":   {"rpc", "subnet"},
-		"proxy via":      {"address", "direct"},
-		"tunnels format": {"sentry", "ngrok-v2", "ngrok-v3", "env", "json"},
-	}
+var flagValues = map[string][]string{
+	" color":         {"auto", "always", "never"},
+	" log-level":     logLevels,
+	"up mode":        {"silos", "monolith"},
+	"exec mode":      {"silos", "monolith"},
+	"request via":    {"address", "direct"},
+	"request sign":   {"rpc", "subnet"},
+	"proxy via":      {"address", "direct"},
+	"tunnels format": {"sentry", "ngrok-v2", "ngrok-v3", "env", "json"},
 }
 
 // cursorLine is a command line up to the cursor.
@@ -137,9 +135,9 @@ func (l *cursorLine) flagCandidates() []candidate {
 
 // completeValue returns the values of a flag, each behind prefix.
 func (a *app) completeValue(l *cursorLine, f cli.Flag, prefix, current string) completion {
-	name, verb := f.Names()[0], l.command().Name
-	if flagNamed(l.program.Flags, name) == f {
-		verb = ""
+	name := f.Names()[0]
+	global := flagNamed(l.program.Flags, name) == f
+	if global {
 		switch name {
 		case "file":
 			return completion{kind: "files"}
@@ -156,7 +154,7 @@ func (a *app) completeValue(l *cursorLine, f cli.Flag, prefix, current string) c
 			values = append(values, candidate{d.Name, d.Range()})
 		}
 	}
-	for _, v := range flagValues()[verb+" "+name] {
+	for _, v := range l.values(f, !global) {
 		values = append(values, candidate{text: v})
 	}
 	for i := range values {

@@ -138,7 +138,7 @@ func TestCompleteFromLastSnapshot(t *testing.T) {
 // TestFlagValues sets each flag to an invalid value and compares the values in the error
 // with those of completion.
 func TestFlagValues(t *testing.T) {
-	for of, list := range flagValues() {
+	for of, list := range flagValues {
 		verb, name, _ := strings.Cut(of, " ")
 		args := []string{"--" + name + "=?", "version"}
 		if verb != "" {

@@ -18,7 +18,7 @@ func (a *app) completionCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return &usageError{text: "silo completion needs a shell", hint: "it is one of " + strings.Join(shells, ", ")}
 			}
-			if err := oneOf("the shell", c.Args().First(), shells...); err != nil {
+			if err := oneOf("the shell", c.Args().First(), shells); err != nil {
 				return err
 			}
 			return a.print(templates.Text("shell/silo." + c.Args().First()))

@@ -61,7 +61,7 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 }
 
 func (a *app) dbCreate(c *cli.Context) error {
-	set, release, err := a.databases(c, siloArgs(c))
+	set, release, err := a.databases(c, c.Args().Slice())
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *app) dbCreate(c *cli.Context) error {
 }
 
 func (a *app) dbMigrate(c *cli.Context) error {
-	set, release, err := a.databases(c, siloArgs(c))
+	set, release, err := a.databases(c, c.Args().Slice())
 	if err != nil {
 		return err
 	}
@@ -129,13 +129,13 @@ func tasks(all []databases.Progress) []ui.Task {
 }
 
 func (a *app) dbDrop(c *cli.Context) error {
-	switch names := siloArgs(c); {
+	switch names := c.Args().Slice(); {
 	case len(names) == 0 && !c.Bool("all"):
 		return &usageError{text: "silo db drop needs names of silos", hint: "silo db drop --all, for all silos"}
 	case len(names) > 0 && c.Bool("all"):
 		return &usageError{text: "silo db drop takes names or --all, not both"}
 	}
-	set, release, err := a.databases(c, siloArgs(c))
+	set, release, err := a.databases(c, c.Args().Slice())
 	if err != nil {
 		return err
 	}

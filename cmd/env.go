@@ -57,7 +57,7 @@ func (a *app) printEnv(c *cli.Context) error {
 	}
 	names := layout.Names()
 	if c.NArg() == 1 {
-		names = siloArgs(c)
+		names = c.Args().Slice()
 	}
 	if c.Bool("export") {
 		vars, err := a.environmentOf(layout, names[0])

@@ -37,7 +37,7 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 		return preferContextError(ctx, err)
 	}
 	defer client.Close()
-	names := siloArgs(c)
+	names := c.Args().Slice()
 	request := map[string]func(context.Context, ...string) error{
 		"start": client.Start, "stop": client.Stop, "restart": client.Restart,
 	}[verb]

@@ -84,10 +84,7 @@ func (a *app) checkLogged(c *cli.Context, dir *state.Dir) error {
 }
 
 func (a *app) query(c *cli.Context) (logs.Query, error) {
-	q := logs.Query{Silos: siloArgs(c), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.StripEscapes}
-	if c.IsSet("lines") && q.N < 0 {
-		return q, &usageError{text: "-n cannot be negative"}
-	}
+	q := logs.Query{Silos: c.Args().Slice(), N: c.Int("lines"), Follow: c.Bool("follow"), Plain: ui.StripEscapes}
 	if since := c.String("since"); since != "" {
 		if back, err := time.ParseDuration(since); err == nil {
 			q.Since = time.Now().Add(-back.Abs())
@@ -127,32 +124,19 @@ func (a *app) lineWriter(c *cli.Context, names []string) func(logs.Line) error {
 	}
 	open := "" // the silo whose line is incomplete
 	return func(l logs.Line) error {
-		var b strings.Builder
-		continues := open == l.Silo
-		open = ""
-		if l.Partial {
-			open = l.Silo
+		var text strings.Builder
+		if open != l.Silo && c.Bool("timestamps") {
+			text.WriteString(l.At.Format("2006-01-02T15:04:05.000Z07:00") + " ")
 		}
-		text := a.results.SanitizeLine(l.Text)
-		if continues {
-			b.Write(text)
-			return a.writeLine(&b, l)
+		if open != l.Silo && !c.Bool("no-prefix") {
+			text.WriteString(a.results.Prefix(l.Silo, names))
 		}
-		if c.Bool("timestamps") {
-			b.WriteString(l.At.Format("2006-01-02T15:04:05.000Z07:00") + " ")
+		text.Write(a.results.SanitizeLine(l.Text))
+		open = l.Silo
+		if !l.Partial {
+			text.WriteByte('\n')
+			open = ""
 		}
-		if !c.Bool("no-prefix") {
-			b.WriteString(a.results.Prefix(l.Silo, names))
-		}
-		b.Write(text)
-		return a.writeLine(&b, l)
+		return a.print(text.String())
 	}
-}
-
-// writeLine prints a line, or a part of one.
-func (a *app) writeLine(b *strings.Builder, l logs.Line) error {
-	if !l.Partial {
-		b.WriteByte('\n')
-	}
-	return a.print(b.String())
 }

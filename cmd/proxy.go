@@ -25,9 +25,6 @@ func (a *app) proxyCommand() *cli.Command {
 }
 
 func (a *app) proxy(c *cli.Context) error {
-	if err := checkCallerFlags(c); err != nil {
-		return err
-	}
 	if c.NArg() != 1 {
 		return &usageError{text: "silo proxy takes one silo", hint: "silo proxy control --listen 127.0.0.1:8080"}
 	}

@@ -24,7 +24,7 @@ func (a *app) replayCommand() *cli.Command {
 }
 
 func (a *app) replay(c *cli.Context) error {
-	words := siloArgs(c)
+	words := c.Args().Slice()
 	if len(words) != 1 {
 		return &usageError{text: "silo replay takes the ID of one request", hint: "silo requests"}
 	}

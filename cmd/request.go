@@ -45,26 +45,7 @@ func callerFlags() []cli.Flag {
 	}
 }
 
-// checkCallerFlags checks the values of --via and --timeout.
-func checkCallerFlags(c *cli.Context) error {
-	if err := oneOf("--via", c.String("via"), "address", "direct"); err != nil {
-		return err
-	}
-	if c.Duration("timeout") < 0 {
-		return &usageError{text: "--timeout cannot be negative"}
-	}
-	return nil
-}
-
 func (a *app) request(c *cli.Context) error {
-	if err := checkCallerFlags(c); err != nil {
-		return err
-	}
-	if c.IsSet("sign") {
-		if err := oneOf("--sign", c.String("sign"), "rpc", "subnet"); err != nil {
-			return err
-		}
-	}
 	name, request, err := a.parseRequest(c)
 	if err != nil {
 		return err
@@ -95,7 +76,7 @@ func (a *app) request(c *cli.Context) error {
 
 // parseRequest returns the silo's name and the request of the command line.
 func (a *app) parseRequest(c *cli.Context) (name string, r client.Request, err error) {
-	words := siloArgs(c)
+	words := c.Args().Slice()
 	if len(words) < 2 || len(words) > 3 {
 		return "", r, &usageError{text: "silo request takes a silo, an optional method, and a path", hint: "silo request control GET /api/0/"}
 	}

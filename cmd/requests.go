@@ -86,7 +86,7 @@ func (a *app) dial(c *cli.Context) (*api.Client, error) {
 // requestID returns the ID on the command line, and reports whether there is one. A
 // silo whose name is a number must be given by --silo.
 func requestID(c *cli.Context) (id uint64, one bool, err error) {
-	words := siloArgs(c)
+	words := c.Args().Slice()
 	for _, word := range words {
 		number, err := strconv.ParseUint(word, 10, 64)
 		if err != nil {
@@ -112,7 +112,7 @@ func requestID(c *cli.Context) (id uint64, one bool, err error) {
 // has all unless -n is set.
 func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	f = traffic.Filter{
-		Silos: append(siloArgs(c), c.StringSlice("silo")...), From: c.String("from"), Method: c.String("method"),
+		Silos: append(c.Args().Slice(), c.StringSlice("silo")...), From: c.String("from"), Method: c.String("method"),
 		Path: c.String("path"), Crossing: c.Bool("crossing"),
 	}
 	if f.Statuses, err = traffic.ParseStatuses(c.String("status")); err != nil {
@@ -125,8 +125,6 @@ func requestFilter(c *cli.Context) (f traffic.Filter, n int, err error) {
 	}
 	n = c.Int("number")
 	switch {
-	case n < 0:
-		return f, 0, &usageError{text: "-n cannot be negative"}
 	case c.Bool("har") && c.Bool("follow"):
 		return f, 0, &usageError{text: "--har cannot be used with --follow"}
 	case c.Bool("har") && !c.IsSet("number"):

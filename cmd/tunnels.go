@@ -27,9 +27,6 @@ func (a *app) tunnelsCommand() *cli.Command {
 }
 
 func (a *app) tunnels(c *cli.Context) error {
-	if err := oneOf("--format", c.String("format"), "sentry", "ngrok-v2", "ngrok-v3", "env", "json"); err != nil {
-		return err
-	}
 	if !c.Bool("print-config") && !c.IsSet("format") {
 		return a.tunnelTable(c)
 	}

@@ -99,17 +99,11 @@ func withTimeout(ctx context.Context, timeout time.Duration) (context.Context, c
 }
 
 func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error) {
-	if err := oneOf("--mode", c.String("mode"), "silos", "monolith"); err != nil {
-		return nil, err
-	}
-	if c.Duration("timeout") < 0 {
-		return nil, &usageError{text: "--timeout cannot be negative"}
-	}
 	t, err := a.topologyOrDemo(c)
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.plan(ctx, t, c.String("mode") == "monolith", siloArgs(c))
+	p, err := a.plan(ctx, t, c.String("mode") == "monolith", c.Args().Slice())
 	if err != nil {
 		return nil, err
 	}
