@@ -125,6 +125,15 @@ func (a *app) layout(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, d
 	return layout, err
 }
 
+// runningSnapshot returns the snapshot of the running instance, or nil if it does not run.
+func (a *app) runningSnapshot(c *cli.Context) (*state.Dir, *state.Snapshot, error) {
+	dir, client, snapshot, err := a.running(c)
+	if client != nil {
+		client.Close()
+	}
+	return dir, snapshot, err
+}
+
 // planFor returns the plan of all silos, for dialect if it is set.
 func (a *app) planFor(c *cli.Context, t *topology.Topology, dialect string, monolith bool) (plan.Plan, error) {
 	if dialect == "" {

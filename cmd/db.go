@@ -11,9 +11,9 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"silo/api"
 	"silo/databases"
 	"silo/proc"
+	"silo/sentry"
 	"silo/state"
 	"silo/ui"
 )
@@ -22,8 +22,8 @@ func (a *app) dbCommand() *cli.Command {
 	return group(&cli.Command{
 		Name: "db", Category: categoryDatabases,
 		Subcommands: []*cli.Command{
-			{Name: "create", ArgsUsage: "[SILO…]", Action: a.dbCreate},
-			{Name: "migrate", ArgsUsage: "[SILO…]", Action: a.dbMigrate},
+			{Name: "create", ArgsUsage: "[SILO…]", Action: a.withDatabases(a.dbCreate)},
+			{Name: "migrate", ArgsUsage: "[SILO…]", Action: a.withDatabases(a.dbMigrate)},
 			{
 				Name: "drop", ArgsUsage: "SILO…", Action: a.dbDrop,
 				Flags: []cli.Flag{
@@ -35,8 +35,24 @@ func (a *app) dbCommand() *cli.Command {
 	})
 }
 
-// databases locks the databases of the named silos, or of all silos if there are no names.
-func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, release func(), err error) {
+// withDatabases returns an action that locks the databases of the named silos, or of all
+// silos if none is named, calls act with them, and prints the result.
+func (a *app) withDatabases(act func(*cli.Context, *databases.Set) ([]sentry.Database, error)) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		set, release, err := a.lockDatabases(c, c.Args().Slice())
+		if err != nil {
+			return err
+		}
+		defer release()
+		all, err := act(c, set)
+		if err != nil {
+			return err
+		}
+		return a.printDatabases(c, all)
+	}
+}
+
+func (a *app) lockDatabases(c *cli.Context, names []string) (set *databases.Set, release func(), err error) {
 	t, err := a.load(c)
 	if err != nil {
 		return nil, nil, err
@@ -60,16 +76,8 @@ func (a *app) databases(c *cli.Context, names []string) (set *databases.Set, rel
 	return set, release, err
 }
 
-func (a *app) dbCreate(c *cli.Context) error {
-	set, release, err := a.databases(c, c.Args().Slice())
-	if err != nil {
-		return err
-	}
-	defer release()
+func (a *app) dbCreate(c *cli.Context, set *databases.Set) ([]sentry.Database, error) {
 	all, err := set.Create(c.Context)
-	if err != nil {
-		return err
-	}
 	for _, d := range all {
 		if d.Error != "" || d.Owned {
 			continue
@@ -80,21 +88,13 @@ func (a *app) dbCreate(c *cli.Context) error {
 		}
 		a.note(fmt.Sprintf("%s: the database %s already exists; %s", d.Silo, d.Name, owner))
 	}
-	return a.printDatabases(c, all)
+	return all, err
 }
 
-func (a *app) dbMigrate(c *cli.Context) error {
-	set, release, err := a.databases(c, c.Args().Slice())
-	if err != nil {
-		return err
-	}
-	defer release()
+func (a *app) dbMigrate(c *cli.Context, set *databases.Set) ([]sentry.Database, error) {
 	all, err := set.Inspect(c.Context)
-	if err != nil {
-		return err
-	}
-	if len(databases.FindProblems(all).Errors) > 0 {
-		return a.printDatabases(c, all)
+	if err != nil || len(databases.FindProblems(all).Errors) > 0 {
+		return all, err
 	}
 	view := a.messages.Tasks()
 	var last []databases.Progress
@@ -106,17 +106,17 @@ func (a *app) dbMigrate(c *cli.Context) error {
 	})
 	view.Done()
 	if errors.Is(err, context.Canceled) {
-		return exitWith(exitInterrupted, "interrupted", "silo db migrate, to continue the migrations")
+		return nil, exitWith(exitInterrupted, "interrupted", "silo db migrate, to continue the migrations")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range last {
 		for _, line := range p.Tail {
 			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.messages.SanitizeLine([]byte(line))) // an error on stderr cannot be reported
 		}
 	}
-	return a.printDatabases(c, all)
+	return all, nil
 }
 
 func tasks(all []databases.Progress) []ui.Task {
@@ -135,31 +135,14 @@ func (a *app) dbDrop(c *cli.Context) error {
 	case len(names) > 0 && c.Bool("all"):
 		return &usageError{text: "silo db drop takes names or --all, not both"}
 	}
-	set, release, err := a.databases(c, c.Args().Slice())
-	if err != nil {
-		return err
-	}
-	defer release()
-	all, err := set.Drop(c.Context,
-		func(ctx context.Context) (*state.Snapshot, error) { return runningSnapshot(ctx, set.Dir()) },
-		func(names []string) error { return a.confirmDrop(c, names) })
-	if err != nil {
-		return err
-	}
-	return a.printDatabases(c, all)
-}
-
-// runningSnapshot returns the snapshot of a running instance, or nil if it does not run.
-func runningSnapshot(ctx context.Context, dir *state.Dir) (*state.Snapshot, error) {
-	client, err := api.Dial(ctx, dir)
-	if errors.Is(err, api.ErrNotRunning) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	return client.Snapshot(ctx, false)
+	return a.withDatabases(func(c *cli.Context, set *databases.Set) ([]sentry.Database, error) {
+		return set.Drop(c.Context,
+			func(context.Context) (*state.Snapshot, error) {
+				_, snapshot, err := a.runningSnapshot(c)
+				return snapshot, err
+			},
+			func(names []string) error { return a.confirmDrop(c, names) })
+	})(c)
 }
 
 // confirmDrop asks on the terminal. Without a terminal it fails unless --yes is set.

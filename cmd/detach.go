@@ -25,9 +25,7 @@ import (
 const reportDescriptor = 3
 
 // supervise is the supervisor's side of up -d. It returns when the instance has ended.
-func (a *app) supervise(ctx context.Context, r *upRequest) error {
-	starting, cancel := withTimeout(ctx, r.timeout)
-	defer cancel()
+func (a *app) supervise(ctx, starting context.Context, r *upRequest) error {
 	in, err := a.prepare(starting, r, nil)
 	if err != nil {
 		return asTimeout(starting, ctx, err)
@@ -37,26 +35,24 @@ func (a *app) supervise(ctx context.Context, r *upRequest) error {
 		if err := in.Await(starting); err != nil {
 			return err
 		}
-		return sendReport(&exitStatus{Code: exitDone, Notes: startNotes(r.plan, in)})
+		sendReport(&exitStatus{Code: exitDone, Notes: startNotes(r.plan, in)})
+		return nil
 	})
 }
 
 // reportError sends err to the waiting command if this process is a detached supervisor.
 func (a *app) reportError(c *cli.Context, err error) error {
 	if err != nil && c.Bool("supervise") {
-		return errors.Join(err, sendReport(a.classify(err)))
+		sendReport(a.classify(err))
 	}
 	return err
 }
 
-func sendReport(v *exitStatus) error {
-	pipe := os.NewFile(reportDescriptor, "report")
-	if pipe == nil {
-		return nil
+func sendReport(v *exitStatus) {
+	if pipe := os.NewFile(reportDescriptor, "report"); pipe != nil {
+		_ = json.NewEncoder(pipe).Encode(v) // the command may be gone
+		_ = pipe.Close()
 	}
-	defer func() { _ = pipe.Close() }() // the command may be gone
-	_ = json.NewEncoder(pipe).Encode(v)
-	return nil
 }
 
 // detach starts a supervisor in the background and returns once all silos are ready, or

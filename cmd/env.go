@@ -29,12 +29,9 @@ func (a *app) envCommand() *cli.Command {
 
 // siloLayout returns the layout with the secrets that the silos share.
 func (a *app) siloLayout(c *cli.Context) (*plan.Layout, error) {
-	dir, client, snapshot, err := a.running(c)
+	dir, snapshot, err := a.runningSnapshot(c)
 	if err != nil {
 		return nil, err
-	}
-	if client != nil {
-		client.Close()
 	}
 	layout, err := a.layout(c, dir, snapshot, "")
 	if err != nil {

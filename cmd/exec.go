@@ -28,17 +28,13 @@ func (a *app) execCommand() *cli.Command {
 	}
 }
 
-// watchFunc calls see with every snapshot until ctx or the instance ends, and reports
-// whether the instance ended first.
-type watchFunc func(ctx context.Context, see func(*state.Snapshot)) (ended bool)
-
 func (a *app) exec(c *cli.Context) error {
 	if c.Args().First() == "" {
 		return &usageError{text: "silo exec needs a command", hint: "silo exec -- pytest tests/hybridcloud"}
 	}
 	starting, cancel := withTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	dir, err := a.execInstance(c)
+	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err
 	}
@@ -55,19 +51,6 @@ func (a *app) exec(c *cli.Context) error {
 		return c.Err()
 	}
 	return err
-}
-
-// execInstance returns the directory of the instance. Its topology may be broken if it
-// runs.
-func (a *app) execInstance(c *cli.Context) (*state.Dir, error) {
-	if !c.Bool("demo") {
-		return a.instanceDir(c)
-	}
-	file, err := a.demoFile()
-	if err != nil {
-		return nil, err
-	}
-	return state.DirFor(a.lookup, file)
 }
 
 // findCommand fails if CMD does not exist, before any silo is started.
@@ -100,36 +83,29 @@ func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *sta
 	if snapshot, err = a.awaitReady(starting, client, nil); err != nil {
 		return err
 	}
-	return a.command(ctx, c, dir, snapshot, func(ctx context.Context, see func(*state.Snapshot)) bool {
-		err := client.Watch(ctx, func(u api.Update) bool { see(u.Snapshot); return true })
-		return errors.Is(err, api.ErrNotRunning)
-	})
+	return a.command(ctx, c, dir, client, snapshot)
 }
 
 // execWithin makes this process the supervisor while CMD runs.
 func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
-	t, err := a.topologyOrDemo(c)
-	if err != nil {
-		return err
-	}
-	plan, err := a.plan(starting, t, c.String("mode") == "monolith", nil)
+	r, err := a.upRequest(starting, c, nil)
 	if err != nil {
 		return err
 	}
 	a.detachMessages()
-	a.warnOfDatabases(starting, plan, dir, a.commandFor(dir, c.Bool("demo")))
-	in, err := a.prepare(starting, &upRequest{plan: plan, dir: dir}, nil)
+	a.warnOfDatabases(starting, r.plan, dir, r.program)
+	in, err := a.prepare(starting, r, nil)
 	if err != nil {
-		return asTimeout(starting, ctx, err, plan.Names()...)
+		return asTimeout(starting, ctx, err, r.plan.Names()...)
 	}
-	a.note(startNotes(plan, in)...)
+	a.note(startNotes(r.plan, in)...)
 	patient := context.WithoutCancel(ctx) // an interrupt is for CMD first
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(patient) }()
 	go a.killOnSecondSignal(in)
-	a.printUnmanaged(plan, a.commandFor(dir, c.Bool("demo")), nil)
-	if err = a.showProgress(starting, in, plan.Names()); err == nil {
-		err = a.command(ctx, c, dir, in.Snapshot(), observe(in))
+	a.printUnmanaged(r.plan, r.program, nil)
+	if err = a.showProgress(starting, in, r.plan.Names()); err == nil {
+		err = a.commandWithin(ctx, c, dir)
 	}
 	in.Down(false)
 	if ctx.Err() != nil {
@@ -145,26 +121,23 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	return err
 }
 
-// observe watches the instance of this process.
-func observe(in *orchestrator.Instance) watchFunc {
-	return func(ctx context.Context, see func(*state.Snapshot)) bool {
-		for {
-			snapshot, replaced := in.Next()
-			see(snapshot)
-			select {
-			case <-replaced:
-			case <-in.Ended():
-				return true
-			case <-ctx.Done():
-				return false
-			}
-		}
+// commandWithin runs CMD beside the instance of this process.
+func (a *app) commandWithin(ctx context.Context, c *cli.Context, dir *state.Dir) error {
+	client, err := api.Dial(ctx, dir)
+	if err != nil {
+		return err
 	}
+	defer client.Close()
+	snapshot, err := client.Snapshot(ctx, false)
+	if err != nil {
+		return err
+	}
+	return a.command(ctx, c, dir, client, snapshot)
 }
 
 // command runs CMD on this terminal. The first interrupt reaches only CMD, which may be
 // a shell that ignores it. The second one kills CMD.
-func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, watch watchFunc) error {
+func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, client *api.Client, snapshot *state.Snapshot) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -181,7 +154,7 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snaps
 		}
 	}()
 	watching := make(chan struct{})
-	go func() { defer close(watching); a.warnOfFailures(ctx, watch) }()
+	go func() { defer close(watching); a.warnOfFailures(ctx, client) }()
 	code, err := proc.Foreground(ctx, c.Args().Slice(), folder, execEnviron(a.Environ, dir, snapshot), a.Stdin, a.Stdout, a.Stderr)
 	cancel()
 	<-watching
@@ -192,10 +165,10 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, snaps
 }
 
 // warnOfFailures warns of silos that fail permanently while CMD runs.
-func (a *app) warnOfFailures(ctx context.Context, watch watchFunc) {
+func (a *app) warnOfFailures(ctx context.Context, client *api.Client) {
 	reported := map[string]bool{}
-	ended := watch(ctx, func(s *state.Snapshot) {
-		_, failed := orchestrator.Outcome(s, nil)
+	err := client.Watch(ctx, func(u api.Update) bool {
+		_, failed := orchestrator.Outcome(u.Snapshot, nil)
 		for _, silo := range failed {
 			if reported[silo.Name] {
 				continue
@@ -207,8 +180,9 @@ func (a *app) warnOfFailures(ctx context.Context, watch watchFunc) {
 			}
 			a.messages.Warn(text, "silo logs "+silo.Name)
 		}
+		return true
 	})
-	if ended && ctx.Err() == nil {
+	if errors.Is(err, api.ErrNotRunning) && ctx.Err() == nil {
 		a.messages.Warn("the instance has ended, but the command still runs")
 	}
 }

@@ -131,6 +131,13 @@ func (a *app) topologyOf(dir *state.Dir) (*topology.Topology, error) {
 // instanceDir returns the state directory of the selected instance. Its topology may be
 // broken or missing. If no topology is found, that is the demo, if it has ever run.
 func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
+	demo, err := a.demoFile()
+	if err != nil {
+		return nil, err
+	}
+	if c.Bool("demo") {
+		return state.DirFor(a.lookup, demo)
+	}
 	file, notFound := a.topologyPath(c)
 	if notFound == nil {
 		return state.DirFor(a.lookup, file)
@@ -139,10 +146,6 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 		return nil, notFound
 	}
 	dir, err := a.directory(c)
-	if err != nil {
-		return nil, err
-	}
-	demo, err := a.demoFile()
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,6 +15,7 @@ import (
 	"silo/state"
 	"silo/topology"
 	"silo/ui"
+	"silo/wait"
 )
 
 func (a *app) statusCommand() *cli.Command {
@@ -36,7 +38,8 @@ func (a *app) status(c *cli.Context) error {
 		return a.nothingRuns(c, nothing, "there is no silo.toml in this directory or above", "silo init", "silo up --demo, which needs no topology")
 	}
 	if isMissing(dir) {
-		return a.nothingRuns(c, a.plannedSnapshot(dir), noTopology(dir), "silo init")
+		planned, _ := a.plannedSnapshot(dir)
+		return a.nothingRuns(c, planned, noTopology(dir), "silo init")
 	}
 	if c.Bool("watch") {
 		return a.watchStatus(c, dir)
@@ -45,32 +48,10 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.checkKnown(c, dir, snapshot); err != nil {
-		return err
-	}
 	if err := a.showStatus(c, snapshot); err != nil {
 		return err
 	}
 	return exitQuietly(statusCode(snapshot))
-}
-
-// checkKnown fails if the instance has never run and its topology cannot be loaded. With
-// --json it never fails, so that programs get an object.
-func (a *app) checkKnown(c *cli.Context, dir *state.Dir, s *state.Snapshot) error {
-	if c.Bool("json") || len(s.Silos) > 0 || s.State != state.InstanceStopped {
-		return nil
-	}
-	_, err := a.topologyOf(dir)
-	if err == nil {
-		return nil
-	}
-	v := a.classify(err)
-	text := "nothing is running, and silo up would refuse " + dir.Topology
-	if v.Text != "" {
-		text += ": " + v.Text
-	}
-	v.Code, v.Text, v.Hints = exitStopped, text, nil
-	return v
 }
 
 // nothingRuns reports that there is neither an instance nor a topology. With --json it
@@ -104,7 +85,7 @@ func statusCode(s *state.Snapshot) int {
 }
 
 // current returns the snapshot of the supervisor, which probes every silo. If nothing
-// runs, it returns the last saved one, or one made from the topology.
+// runs, it returns the last saved one, or one made from the topology, which must load.
 func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	client, err := api.Dial(c.Context, dir)
 	if err == nil {
@@ -117,22 +98,32 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	if !errors.Is(err, api.ErrNotRunning) {
 		return nil, err
 	}
-	last, err := dir.Last()
-	if err != nil {
-		return a.plannedSnapshot(dir), nil
+	if last, err := dir.Last(); err == nil {
+		return last.AsFound(), nil
 	}
-	return last.AsFound(), nil
+	planned, err := a.plannedSnapshot(dir)
+	if err == nil || c.Bool("json") { // programs get an object in any case
+		return planned, nil
+	}
+	v := a.classify(err)
+	text := "nothing is running, and silo up would refuse " + dir.Topology
+	if v.Text != "" {
+		text += ": " + v.Text
+	}
+	v.Code, v.Text, v.Hints = exitStopped, text, nil
+	return nil, v
 }
 
-// plannedSnapshot returns a snapshot of an instance that has never run.
-func (a *app) plannedSnapshot(dir *state.Dir) *state.Snapshot {
+// plannedSnapshot returns a snapshot of an instance that has never run. It is without
+// silos if the topology cannot be loaded.
+func (a *app) plannedSnapshot(dir *state.Dir) (*state.Snapshot, error) {
 	s := &state.Snapshot{
 		SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, File: dir.Topology,
 		Mode: "silos", Silos: []state.Silo{},
 	}
 	t, err := topology.Load(dir.Topology, a.lookup)
 	if err != nil {
-		return s // `up` reports a broken topology
+		return s, err
 	}
 	s.Name, s.Provider, s.Dialect = t.Name, t.Tunnels.Provider, t.Sentry.Dialect
 	s.Config.Path, s.Managed = t.Sentry.Config, &t.Sentry.Managed
@@ -143,7 +134,7 @@ func (a *app) plannedSnapshot(dir *state.Dir) *state.Snapshot {
 		}
 		s.Silos = append(s.Silos, v)
 	}
-	return s
+	return s, nil
 }
 
 func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
@@ -197,69 +188,43 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 		return err
 	}
 	defer client.Close()
-	var last *state.Snapshot
+	seen := false
 	lines := a.jsonLines()
 	screen := a.results.Watch()
 	ctx, cancel := a.results.CancelWhenClosed(c.Context)
-	defer cancel()
+	var mu sync.Mutex // guards screen
+	var redrawing sync.WaitGroup
+	redrawing.Go(func() { // elapsed times: the supervisor sends only changes
+		for wait.Sleep(ctx, time.Second) {
+			mu.Lock()
+			if screen.NeedsRedraw() {
+				screen.Redraw()
+			}
+			mu.Unlock()
+		}
+	})
 	var writeErr error
-	err = watchWith(ctx, client, func(u api.Update) bool {
-		last = u.Snapshot
+	err = client.Watch(ctx, func(u api.Update) bool {
+		seen = true
 		if c.Bool("json") {
 			writeErr = lines.Encode(u.Snapshot)
 			return writeErr == nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		screen.Update(*u.Snapshot)
 		return a.results.WriteError() == nil
-	}, screen)
+	})
+	cancel()
+	redrawing.Wait()
 	switch {
 	case errors.Is(err, context.Canceled), a.results.ReaderClosed():
 		return nil
 	case writeErr != nil:
 		return writeErr
 	}
-	if errors.Is(err, api.ErrNotRunning) && last != nil {
+	if errors.Is(err, api.ErrNotRunning) && seen {
 		return exitQuietly(exitStopped)
 	}
 	return err
-}
-
-// watchWith is client.Watch that also redraws the screen every second while it shows
-// elapsed times: the supervisor sends only changes.
-func watchWith(ctx context.Context, client *api.Client, see func(api.Update) bool, screen *ui.Watch) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	updates, ended := make(chan api.Update), make(chan struct{})
-	var end error
-	go func() {
-		defer close(ended)
-		end = client.Watch(ctx, func(u api.Update) bool {
-			select {
-			case updates <- u:
-				return true
-			case <-ctx.Done():
-				return false
-			}
-		})
-	}()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		moves := tick.C
-		if !screen.NeedsRedraw() {
-			moves = nil
-		}
-		select {
-		case u := <-updates:
-			if !see(u) {
-				cancel()
-				<-ended
-				return nil
-			}
-		case <-moves:
-			screen.Redraw()
-		case <-ended:
-			return end
-		}
-	}
 }

@@ -62,9 +62,6 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.checkKnown(c, dir, snapshot); err != nil {
-		return err
-	}
 	if c.Bool("json") {
 		err = a.printJSON(addressesOf(snapshot))
 	} else {
@@ -108,12 +105,11 @@ func addressesOf(s *state.Snapshot) addresses {
 
 // addresses returns the live addresses, or those that `up` would give.
 func (a *app) addresses(c *cli.Context) (addresses, error) {
-	dir, client, snapshot, err := a.running(c)
+	dir, snapshot, err := a.runningSnapshot(c)
 	if err != nil {
 		return nil, err
 	}
-	if client != nil {
-		client.Close()
+	if snapshot != nil {
 		return addressesOf(snapshot), nil
 	}
 	layout, err := a.layout(c, dir, nil, "")

@@ -52,7 +52,7 @@ type upRequest struct {
 func (a *app) up(c *cli.Context) error {
 	ctx, cancel := withTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	r, err := a.upRequest(ctx, c)
+	r, err := a.upRequest(ctx, c, c.Args().Slice())
 	if err != nil {
 		return a.reportError(c, err)
 	}
@@ -60,7 +60,7 @@ func (a *app) up(c *cli.Context) error {
 	case c.Bool("dry-run"):
 		return a.dryRun(ctx, r)
 	case c.Bool("supervise"):
-		return a.reportError(c, a.supervise(c.Context, r))
+		return a.reportError(c, a.supervise(c.Context, ctx, r))
 	}
 	a.warnOfDatabases(ctx, r.plan, r.dir, r.program)
 	return retryHandover(ctx, func() error {
@@ -98,12 +98,12 @@ func withTimeout(ctx context.Context, timeout time.Duration) (context.Context, c
 	return context.WithCancel(ctx)
 }
 
-func (a *app) upRequest(ctx context.Context, c *cli.Context) (*upRequest, error) {
+func (a *app) upRequest(ctx context.Context, c *cli.Context, silos []string) (*upRequest, error) {
 	t, err := a.topologyOrDemo(c)
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.plan(ctx, t, c.String("mode") == "monolith", c.Args().Slice())
+	p, err := a.plan(ctx, t, c.String("mode") == "monolith", silos)
 	if err != nil {
 		return nil, err
 	}
