@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	openTimeout = 2 * time.Second
-	pingTimeout = 5 * time.Second // allows for a busy machine
+	openTimeout   = 2 * time.Second
+	answerTimeout = 5 * time.Second // allows for a busy machine
 	// retryInterval is the pause between attempts to connect, or checks of the lock.
 	retryInterval = 10 * time.Millisecond
 )
@@ -47,36 +47,17 @@ func Dial(ctx context.Context, dir *state.Dir) (*Client, error) {
 		if err == nil {
 			_ = conn.Close() // only a probe
 			c := &Client{dir: dir, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
-			return c, c.ping(ctx)
+			// The kernel accepts connections even for a stopped process.
+			_, err = call[struct{}](ctx, c, http.MethodGet, "/v1/snapshot", nil)
+			return c, err
 		}
 		if !dir.Running() {
 			return nil, ErrNotRunning
 		}
 		if !wait.Sleep(opening, retryInterval) {
-			return nil, fmt.Errorf("%w: %w", ErrUnresponsive, err)
+			return nil, fmt.Errorf("%w: cannot connect to %s", ErrUnresponsive, dir.Socket)
 		}
 	}
-}
-
-// ping checks that the supervisor responds: the kernel accepts connections even
-// for a stopped process.
-func (c *Client) ping(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(bounded, http.MethodHead, "http://silo/", http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(r)
-	switch {
-	case err == nil:
-		return response.Body.Close() // any status counts
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, context.DeadlineExceeded):
-		return ErrHung
-	}
-	return c.requestError(ctx, err)
 }
 
 // Close closes the client's idle connections.
@@ -89,61 +70,52 @@ func (c *Client) Snapshot(ctx context.Context, probe bool) (*state.Snapshot, err
 	if probe {
 		path += "?probe=1"
 	}
-	s := new(state.Snapshot)
-	err := c.call(ctx, http.MethodGet, path, nil, s)
-	return s, err
+	return call[*state.Snapshot](ctx, c, http.MethodGet, path, nil)
 }
 
 // Config returns the region config that matches the live tunnels, without and
 // with its marker lines.
 func (c *Client) Config(ctx context.Context) (text, marked string, err error) {
-	var body configBody
-	err = c.call(ctx, http.MethodGet, "/v1/config", nil, &body)
+	body, err := call[configBody](ctx, c, http.MethodGet, "/v1/config", nil)
 	return body.Text, body.Marked, err
 }
 
 // Tail returns the last n lines of a silo's current or last process.
 func (c *Client) Tail(ctx context.Context, silo string, n int) ([]string, error) {
-	var body tailBody
-	err := c.call(ctx, http.MethodGet, "/v1/tail?n="+strconv.Itoa(n)+"&silo="+url.QueryEscape(silo), nil, &body)
+	body, err := call[tailBody](ctx, c, http.MethodGet, "/v1/tail?n="+strconv.Itoa(n)+"&silo="+url.QueryEscape(silo), nil)
 	return body.Lines, err
 }
 
 // Up makes the supervisor read the topology again, apply the changes and start the named silos, or
 // all. It returns once the request is accepted.
 func (c *Client) Up(ctx context.Context, monolith bool, silos ...string) (plan.Changes, error) {
-	return c.up(ctx, commandBody{Silos: silos, Monolith: monolith})
+	return call[plan.Changes](ctx, c, http.MethodPost, "/v1/up", commandBody{Silos: silos, Monolith: monolith})
 }
 
 // PreviewUp returns what Up would change, and changes nothing.
 func (c *Client) PreviewUp(ctx context.Context, monolith bool, silos ...string) (plan.Changes, error) {
-	return c.up(ctx, commandBody{Silos: silos, Monolith: monolith, Dry: true})
-}
-
-func (c *Client) up(ctx context.Context, body commandBody) (changes plan.Changes, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/up", body, &changes)
-	return changes, err
+	return call[plan.Changes](ctx, c, http.MethodPost, "/v1/up", commandBody{Silos: silos, Monolith: monolith, Dry: true})
 }
 
 // Start starts silos, or all. It returns once the request is accepted.
 func (c *Client) Start(ctx context.Context, silos ...string) error {
-	return c.call(ctx, http.MethodPost, "/v1/start", commandBody{Silos: silos}, nil)
+	return c.command(ctx, "/v1/start", commandBody{Silos: silos})
 }
 
 // Stop stops silos, or all. It returns once the request is accepted.
 func (c *Client) Stop(ctx context.Context, silos ...string) error {
-	return c.call(ctx, http.MethodPost, "/v1/stop", commandBody{Silos: silos}, nil)
+	return c.command(ctx, "/v1/stop", commandBody{Silos: silos})
 }
 
 // Restart restarts silos, or all. It returns once the request is accepted.
 func (c *Client) Restart(ctx context.Context, silos ...string) error {
-	return c.call(ctx, http.MethodPost, "/v1/restart", commandBody{Silos: silos}, nil)
+	return c.command(ctx, "/v1/restart", commandBody{Silos: silos})
 }
 
 // Down shuts the instance down, with kill at once and without grace. It returns
 // once the request is accepted.
 func (c *Client) Down(ctx context.Context, kill bool) error {
-	return c.call(ctx, http.MethodPost, "/v1/down", commandBody{Kill: kill}, nil)
+	return c.command(ctx, "/v1/down", commandBody{Kill: kill})
 }
 
 // Watch calls see with an Update now and after each change, until see returns false (nil), ctx
@@ -174,20 +146,31 @@ func watch[T any](ctx context.Context, c *Client, path string, see func(T) bool)
 	}
 }
 
-// call makes one request and decodes the response into a pointer, or nil.
-func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+// command requests an action, and returns once it is accepted.
+func (c *Client) command(ctx context.Context, path string, body commandBody) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, path, body)
+	return err
+}
+
+// call makes one request and decodes the response. A GET queries the current state: it fails with
+// ErrHung if no response begins in time.
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (value T, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(answerTimeout, func() { cancel(ErrHung) })
+	if method != http.MethodGet {
+		timer.Stop()
+	}
 	response, err := c.do(ctx, method, path, body)
+	timer.Stop()
 	if err != nil {
-		return err
+		return value, err
 	}
 	defer func() { _ = response.Body.Close() }() // already read
-	if into == nil {
-		return nil
+	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
+		return value, c.requestError(ctx, errOtherVersion)
 	}
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-		return fmt.Errorf("read the supervisor's response: %w", err)
-	}
-	return nil
+	return value, nil
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
@@ -206,7 +189,7 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
-		return nil, c.requestError(ctx, err)
+		return nil, c.requestError(ctx, ErrUnresponsive)
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		defer func() { _ = response.Body.Close() }() // read below
@@ -215,11 +198,18 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	return response, nil
 }
 
+// requestError returns the reason of a failed request. If ctx and the supervisor have not ended, it
+// is err.
 func (c *Client) requestError(ctx context.Context, err error) error {
-	if c.hasEnded(ctx) {
+	switch {
+	case errors.Is(context.Cause(ctx), ErrHung):
+		return ErrHung
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case c.hasEnded(ctx):
 		return ErrNotRunning
 	}
-	return fmt.Errorf("request to the supervisor: %w", err)
+	return err
 }
 
 // hasEnded reports whether the supervisor has ended since Dial. A killed process closes its socket

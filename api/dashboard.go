@@ -24,8 +24,7 @@ func (c *Client) OneTimeDashboardURL(ctx context.Context) (string, error) {
 }
 
 func (c *Client) dashboard(ctx context.Context, method string) (string, error) {
-	var body dashboardBody
-	err := c.call(ctx, method, "/v1/dashboard", nil, &body)
+	body, err := call[dashboardBody](ctx, c, method, "/v1/dashboard", nil)
 	if err == nil && body.URL == "" {
 		err = ErrNoDashboard
 	}

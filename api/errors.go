@@ -20,10 +20,13 @@ var ErrUnresponsive = errors.New("the supervisor holds its lock but does not ans
 
 // ErrHung is an ErrUnresponsive of a supervisor that has its socket: it is stopped
 // (Ctrl-Z) or hangs.
-var ErrHung = fmt.Errorf("%w: no response within %v", ErrUnresponsive, pingTimeout)
+var ErrHung = fmt.Errorf("%w: no response within %v", ErrUnresponsive, answerTimeout)
 
 // ErrNoDashboard means that the instance runs without a dashboard.
 var ErrNoDashboard = errors.New("this instance has no dashboard: its port could not be opened")
+
+// errOtherVersion means that a response is not what this client expects.
+var errOtherVersion = errors.New("the supervisor's response cannot be read: is it another version of silo?")
 
 // writeError responds with an error that decodeError restores in the client.
 func writeError(w http.ResponseWriter, err error) {

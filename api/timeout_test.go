@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"silo/traffic"
 )
 
 // pipes is a listener of unbuffered connections: a write blocks until it is read.
@@ -164,4 +166,65 @@ func TestHeaderLimit(t *testing.T) {
 		}
 		must(t, s.Close(t.Context()))
 	})
+}
+
+// silent returns a client of a supervisor that reads requests and answers none, such as
+// one that Ctrl-Z has stopped.
+func silent(t *testing.T) *Client {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { _ = errors.Join(near.Close(), far.Close()) })
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	return &Client{http: &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil },
+	}}}
+}
+
+func TestSilentSupervisor(t *testing.T) {
+	t.Parallel()
+	for name, query := range map[string]func(context.Context, *Client) error{
+		"Snapshot": func(ctx context.Context, c *Client) error { _, err := c.Snapshot(ctx, true); return err },
+		"Config":   func(ctx context.Context, c *Client) error { _, _, err := c.Config(ctx); return err },
+		"Tail":     func(ctx context.Context, c *Client) error { _, err := c.Tail(ctx, "us", 1); return err },
+		"Requests": func(ctx context.Context, c *Client) error {
+			_, _, err := c.Requests(ctx, traffic.Filter{}, 1)
+			return err
+		},
+		"Exchange":       func(ctx context.Context, c *Client) error { _, err := c.Exchange(ctx, 1); return err },
+		"HAR":            func(ctx context.Context, c *Client) error { _, err := c.HAR(ctx, traffic.Filter{}, 1); return err },
+		"DashboardURL":   func(ctx context.Context, c *Client) error { _, err := c.DashboardURL(ctx); return err },
+		"FollowRequests": func(ctx context.Context, c *Client) error { return c.FollowRequests(ctx, traffic.Filter{}, 1, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				if err := query(t.Context(), silent(t)); !errors.Is(err, ErrHung) || err.Error() != ErrHung.Error() {
+					t.Errorf("got %v, want %v", err, ErrHung)
+				}
+				if took := time.Since(began); took != 5*time.Second {
+					t.Errorf("took %v, want 5s", took)
+				}
+			})
+		})
+	}
+}
+
+// What waits for silos has the time of its context, and returns its error.
+func TestSilentSupervisorOfLongCalls(t *testing.T) {
+	t.Parallel()
+	for name, wait := range map[string]func(context.Context, *Client) error{
+		"Up":     func(ctx context.Context, c *Client) error { _, err := c.Up(ctx, false); return err },
+		"Replay": func(ctx context.Context, c *Client) error { _, err := c.Replay(ctx, 1, ""); return err },
+		"Watch":  func(ctx context.Context, c *Client) error { return c.Watch(ctx, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := wait(ctx, silent(t)); err != context.DeadlineExceeded || ctx.Err() == nil { //nolint:errorlint // without the words of net/http
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
 }
