@@ -152,9 +152,6 @@ func receiveReport(reader io.Reader, r *upRequest) *exitStatus {
 // showDetached shows the silos' progress until they are ready, one has failed, or ctx is
 // done.
 func (a *app) showDetached(ctx context.Context, r *upRequest) {
-	if a.quiet {
-		return
-	}
 	client, err := api.Dial(ctx, r.dir)
 	for ; err != nil; client, err = api.Dial(ctx, r.dir) {
 		if !wait.Sleep(ctx, frameInterval/4) {
@@ -163,7 +160,7 @@ func (a *app) showDetached(ctx context.Context, r *upRequest) {
 	}
 	defer client.Close()
 	a.printUnmanaged(r.plan, r.program, nil)
-	view := a.messages.Progress(r.plan.Names()...)
+	view := a.progress(r.plan.Names()...)
 	defer view.Done()
 	_ = client.Watch(ctx, func(u api.Update) bool { // the report has the outcome
 		view.Update(*u.Snapshot, u.LastLines)

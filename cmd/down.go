@@ -82,11 +82,10 @@ func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir,
 		case <-done:
 		}
 	}()
-	view := a.messages.Progress()
+	view := a.progress()
 	defer view.Done()
 	update := func(s *state.Snapshot, lastLines map[string]string) {
-		if s != nil && !a.quiet {
-			showDeadlines(view, s)
+		if s != nil {
 			view.Update(*s, lastLines)
 		}
 	}

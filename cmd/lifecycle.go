@@ -76,13 +76,10 @@ func (a *app) awaitStarted(ctx context.Context, client *api.Client, names []stri
 
 // awaitStopped shows silos until they have stopped.
 func (a *app) awaitStopped(ctx context.Context, client *api.Client, names []string) error {
-	view := a.messages.Progress(names...)
+	view := a.progress(names...)
 	var running []string
 	err := client.Watch(ctx, func(u api.Update) bool {
-		if !a.quiet {
-			showDeadlines(view, u.Snapshot)
-			view.Update(*u.Snapshot, u.LastLines)
-		}
+		view.Update(*u.Snapshot, u.LastLines)
 		running = nil
 		for _, s := range u.Snapshot.Silos {
 			if (len(names) == 0 || slices.Contains(names, s.Name)) && s.State != state.Stopped && s.State != state.Failed {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"silo/api"
@@ -13,6 +14,14 @@ import (
 
 // frameInterval is the time between two frames of a live view.
 const frameInterval = 100 * time.Millisecond
+
+// progress returns a view of the silos, which shows nothing with --quiet.
+func (a *app) progress(names ...string) *ui.Progress {
+	if a.quiet {
+		return ui.New(io.Discard, ui.Options{}).Progress(names...)
+	}
+	return a.messages.Progress(names...)
+}
 
 // showProgress shows starting silos. It returns once all are ready, one has failed, or
 // ctx is done.
@@ -26,11 +35,7 @@ func (a *app) showProgress(ctx context.Context, in *orchestrator.Instance, names
 
 // showUntil shows the silos of an instance of this process until done is closed.
 func (a *app) showUntil(done <-chan struct{}, in *orchestrator.Instance, names ...string) {
-	if a.quiet {
-		<-done
-		return
-	}
-	view := a.messages.Progress(names...)
+	view := a.progress(names...)
 	defer view.Done()
 	tick := time.NewTicker(frameInterval)
 	defer tick.Stop()
@@ -54,17 +59,7 @@ func (a *app) updateView(view *ui.Progress, in *orchestrator.Instance) {
 			lastLines[s.Name] = in.LastLine(s.Name)
 		}
 	}
-	showDeadlines(view, snapshot)
 	view.Update(*snapshot, lastLines)
-}
-
-// showDeadlines shows when stopping silos will be killed.
-func showDeadlines(view *ui.Progress, s *state.Snapshot) {
-	for _, silo := range s.Silos {
-		if silo.KillAt != nil {
-			view.Deadline(silo.Name, *silo.KillAt)
-		}
-	}
 }
 
 // awaitReady shows the silos of a running instance until they are ready. Its errors are
@@ -72,13 +67,11 @@ func showDeadlines(view *ui.Progress, s *state.Snapshot) {
 func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string) (*state.Snapshot, error) {
 	var last *state.Snapshot
 	var failed []state.Silo
-	view := a.messages.Progress(names...)
+	view := a.progress(names...)
 	done := false
 	err := client.Watch(ctx, func(u api.Update) bool {
 		last = u.Snapshot
-		if !a.quiet {
-			view.Update(*u.Snapshot, u.LastLines)
-		}
+		view.Update(*u.Snapshot, u.LastLines)
 		done, failed = orchestrator.Outcome(u.Snapshot, names)
 		return !done && len(failed) == 0
 	})

@@ -197,9 +197,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	redrawing.Go(func() { // elapsed times: the supervisor sends only changes
 		for wait.Sleep(ctx, time.Second) {
 			mu.Lock()
-			if screen.NeedsRedraw() {
-				screen.Redraw()
-			}
+			screen.Redraw()
 			mu.Unlock()
 		}
 	})

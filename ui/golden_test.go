@@ -43,11 +43,10 @@ type golden struct {
 
 // frame is one Update of a Progress or a Watch.
 type frame struct {
-	Now      time.Time            `json:"now"`
-	Silos    []state.Silo         `json:"silos"` // instead of the snapshot's
-	State    state.InstanceState  `json:"state"`
-	LastLine map[string]string    `json:"last_line"`
-	Deadline map[string]time.Time `json:"deadline"`
+	Now      time.Time           `json:"now"`
+	Silos    []state.Silo        `json:"silos"` // instead of the snapshot's
+	State    state.InstanceState `json:"state"`
+	LastLine map[string]string   `json:"last_line"`
 }
 
 // surroundings are the writers that each view is printed to.
@@ -217,9 +216,6 @@ func progress(g golden, s surrounding, p *ui.Printer, out *bytes.Buffer, now *ti
 		*now = f.Now
 		snapshot := g.Snapshot
 		snapshot.Silos, snapshot.State = f.Silos, f.State
-		for name, at := range f.Deadline {
-			view.Deadline(name, at)
-		}
 		view.Update(multiply(snapshot, g.Many), f.LastLine)
 		after(fmt.Sprint("frame ", i+1))
 	}

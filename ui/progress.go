@@ -24,12 +24,11 @@ import (
 // It starts no goroutine and has no clock. The caller calls Update, never
 // concurrently, for each snapshot and about ten times a second.
 type Progress struct {
-	p        *Printer
-	block    *liveBlock
-	names    []string // the silos to show; none: all
-	created  time.Time
-	seen     map[string]seenState
-	deadline map[string]time.Time
+	p       *Printer
+	block   *liveBlock
+	names   []string // the silos to show; none: all
+	created time.Time
+	seen    map[string]seenState
 }
 
 // seenState is the state in which a silo was last seen, and since when.
@@ -44,7 +43,7 @@ func (p *Printer) Progress(names ...string) *Progress {
 	p, block := p.newLiveBlock()
 	return &Progress{
 		p: p, block: block, names: names, created: p.now(),
-		seen: map[string]seenState{}, deadline: map[string]time.Time{},
+		seen: map[string]seenState{},
 	}
 }
 
@@ -78,9 +77,6 @@ func (g *Progress) Update(s state.Snapshot, lastLine map[string]string) {
 		g.p.print(changes)
 	}
 }
-
-// Deadline sets when a stopping silo will be killed, for a countdown.
-func (g *Progress) Deadline(silo string, at time.Time) { g.deadline[silo] = at }
 
 // Done removes the block, so that further output starts in its place. It may be
 // called twice.
@@ -169,8 +165,8 @@ func (g *Progress) detail(silo state.Silo, lastLine string) cell {
 			return cell{text: text}
 		}
 	case state.Stopping:
-		if at, ok := g.deadline[silo.Name]; ok {
-			return cell{text: countdown(at.Sub(g.p.now())), style: warn}
+		if silo.KillAt != nil {
+			return cell{text: countdown(silo.KillAt.Sub(g.p.now())), style: warn}
 		}
 	case state.Planned:
 		if silo.Tunnel.State == state.TunnelOpening {
