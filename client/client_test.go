@@ -58,15 +58,15 @@ func us(t *testing.T, o client.Options) *client.Client {
 	return c
 }
 
-// do makes a request and returns the status and the whole body.
-func do(ctx context.Context, c *client.Client, r client.Request) (status int, body string, err error) {
+// do makes a request and returns the whole body.
+func do(ctx context.Context, c *client.Client, r client.Request) (body string, err error) {
 	answer, err := c.Do(ctx, r)
 	if err != nil {
-		return 0, "", err
+		return "", err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(text), err
+	return string(text), err
 }
 
 // closedAddress returns an address that refuses connections.
@@ -164,7 +164,7 @@ func TestNgrokWarningIsSkipped(t *testing.T) {
 		p := c.Proxy(0)
 		recorded := httptest.NewRecorder()
 		p.ServeHTTP(recorded, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
-		_, body, err := do(t.Context(), c, client.Request{Path: "/"})
+		body, err := do(t.Context(), c, client.Request{Path: "/"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestErrors(t *testing.T) {
 			if c.want == timeout {
 				o.Timeout = 50 * time.Millisecond
 			}
-			_, _, err := do(t.Context(), us(t, o), client.Request{Path: "/x"})
+			_, err := do(t.Context(), us(t, o), client.Request{Path: "/x"})
 			found := map[kind]bool{none: err == nil}
 			_, found[host] = errors.AsType[*client.HostError](err)
 			_, found[timeout] = errors.AsType[*client.TimeoutError](err)
@@ -247,7 +247,7 @@ func TestCancellationIsNoTimeout(t *testing.T) {
 		}
 		cancel()
 	}()
-	if _, _, err := do(ctx, c, client.Request{Path: "/"}); !errors.Is(err, context.Canceled) {
+	if _, err := do(ctx, c, client.Request{Path: "/"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

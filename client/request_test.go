@@ -113,7 +113,7 @@ func TestOnlyGETFollowsRedirects(t *testing.T) {
 			t.Errorf("%s %s: %d %q at %s", r.method, r.path, answer.StatusCode, body, answer.URL)
 		}
 	}
-	if _, _, err := do(t.Context(), c, client.Request{Path: "/ever"}); err == nil || !strings.Contains(err.Error(), "too many redirects") {
+	if _, err := do(t.Context(), c, client.Request{Path: "/ever"}); err == nil || !strings.Contains(err.Error(), "too many redirects") {
 		t.Errorf("a redirect loop: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestSignedRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, body, err := do(t.Context(), c, r)
+		body, err := do(t.Context(), c, r)
 		return body, err
 	}
 	got, err := send(o, client.Request{Path: "/api/0/internal/rpc/a/b/?x=1", Body: []byte("{}"), Sign: sentry.SignRPC})
@@ -168,7 +168,7 @@ func TestNoRetries(t *testing.T) {
 	}))
 	for _, path := range []string{"/", "/gone", "/503", "/gone"} {
 		sent.Store(0)
-		_, _, _ = do(t.Context(), c, client.Request{Path: path})
+		_, _ = do(t.Context(), c, client.Request{Path: path})
 		if got := sent.Load(); got != 1 {
 			t.Errorf("%s was sent %d times", path, got)
 		}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -41,11 +42,12 @@ func (a *app) completeCommand() *cli.Command {
 		Usage: "list completions, for the scripts of silo completion",
 		Action: func(c *cli.Context) error {
 			answer := a.complete(c.App, c.Args().Slice())
-			lines := answer.kind + "\n"
+			var lines strings.Builder
+			fmt.Fprintln(&lines, answer.kind)
 			for _, w := range answer.words {
-				lines += w.text + "\t" + w.meaning + "\n"
+				fmt.Fprintf(&lines, "%s\t%s\n", w.text, w.meaning)
 			}
-			return a.print(lines)
+			return a.print(lines.String())
 		},
 	}
 }

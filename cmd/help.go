@@ -187,7 +187,7 @@ func inCategory(commands []*cli.Command, category string) (found []*cli.Command)
 	return found
 }
 
-func (h *helpWriter) line(text string) { h.WriteString(text + "\n") }
+func (h *helpWriter) line(text string) { _, _ = h.WriteString(text + "\n") }
 
 func (h *helpWriter) heading(text string) { h.line("\n" + text + ":") }
 
@@ -267,7 +267,7 @@ func (h *helpWriter) table(rows [][2]string, width int) {
 // wrap breaks text into lines of at most width columns, between words.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == "":
 			line = word

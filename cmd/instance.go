@@ -177,9 +177,6 @@ func (a *app) host(dir *state.Dir) orchestrator.Host {
 	}
 }
 
-// siloArgs returns the names after the verb.
-func siloArgs(c *cli.Context) []string { return c.Args().Slice() }
-
 // noArgs refuses names after a verb that takes none.
 func noArgs(c *cli.Context) error {
 	if c.NArg() > 0 {

@@ -182,7 +182,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
 			return err
 		}
-		snapshot := in.Measure()
+		snapshot := in.Measure() //nolint:contextcheck // bounded by itself
 		if ctx.Err() != nil || snapshot.State == state.InstanceStopping {
 			return orchestrator.ErrEnded // the table is for silos that stay
 		}

@@ -9,5 +9,5 @@ func freeSpace(path string) (uint64, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, err
 	}
-	return s.Bavail * uint64(s.Bsize), nil
+	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // G115: a block size is positive
 }

@@ -242,7 +242,7 @@ func (w *Writer) append(p []byte, now time.Time) (int, error) {
 	n, err := w.file.Write(p)
 	if n > 0 {
 		w.size += int64(n)
-		w.atLineStart = p[n-1] == '\n'
+		w.atLineStart = p[n-1] == '\n' //nolint:gosec // G602: Write returns at most len(p)
 		w.gap = false
 	}
 	return n, err

@@ -30,17 +30,27 @@ func freePort(t *testing.T) int {
 }
 
 // usPort returns the topology's text with a fixed port for us.
-func (b *fixture) usPort(port int) string {
-	return strings.Replace(b.text, "id = 1\nport = 0", fmt.Sprintf("id = 1\nport = %d", port), 1)
+func (f *fixture) usPort(port int) string {
+	return strings.Replace(f.text, "id = 1\nport = 0", fmt.Sprintf("id = 1\nport = %d", port), 1)
 }
 
-func (b *fixture) silo(name string) state.Silo {
-	for _, s := range b.Snapshot().Silos {
-		if s.Name == name {
+// eu returns the second region.
+func (f *fixture) eu() state.Silo {
+	for _, s := range f.Snapshot().Silos {
+		if s.Name == "eu" {
 			return s
 		}
 	}
 	return state.Silo{}
+}
+
+func portOf(t *testing.T, listener net.Listener) int {
+	t.Helper()
+	at, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("listener on %v", listener.Addr())
+	}
+	return at.Port
 }
 
 func TestApplyAddsAndRemovesSilos(t *testing.T) {
@@ -51,13 +61,13 @@ func TestApplyAddsAndRemovesSilos(t *testing.T) {
 	changes, err := b.Apply(t.Context(), b.plan(region("eu", 2, 0)))
 	must(t, err)
 	must(t, b.Await(t.Context()))
-	if eu := b.silo("eu"); len(changes.Added) != 1 || eu.State != state.Ready || *b.us().PID != *before.PID {
+	if eu := b.eu(); len(changes.Added) != 1 || eu.State != state.Ready || *b.us().PID != *before.PID {
 		t.Errorf("added %v: eu is %+v, us was %+v", changes.Added, eu, before)
 	}
-	if !strings.Contains(b.Block().Text(), b.silo("eu").URL) {
+	if !strings.Contains(b.Block().Text(), b.eu().URL) {
 		t.Errorf("the region config does not have eu: %s", b.Block().Text())
 	}
-	pid, started := *b.silo("eu").PID, *b.silo("eu").ProcessTime
+	pid, started := *b.eu().PID, *b.eu().ProcessTime
 	changes, err = b.Apply(t.Context(), b.plan(""))
 	must(t, err)
 	if len(changes.Removed) != 1 || len(b.Snapshot().Silos) != 2 || proc.Alive(pid, started) {
@@ -79,7 +89,7 @@ func TestApplyWaitsForLaunch(t *testing.T) {
 	b.before.Store(nil)
 	applied := make(chan error, 1)
 	go func() { _, err := b.Apply(t.Context(), b.plan("")); applied <- err }()
-	b.until(t, "stopping", func() bool { return b.silo("eu").State == state.Stopping })
+	b.until(t, "stopping", func() bool { return b.eu().State == state.Stopping })
 	select {
 	case err := <-applied:
 		t.Errorf("Apply returned during the launch: %v", err)
@@ -98,7 +108,7 @@ func TestApplyGivesPortToAnotherSilo(t *testing.T) {
 	must(t, err)
 	must(t, b.Up()) // as `silo up` does: us was stopped first
 	must(t, b.Await(t.Context()))
-	us, eu := b.us(), b.silo("eu")
+	us, eu := b.us(), b.eu()
 	if us.Port != free || eu.Port != before.Port || us.URL != before.URL || us.State != state.Ready || eu.State != state.Ready {
 		t.Errorf("us %+v, eu %+v", us, eu)
 	}
@@ -120,7 +130,7 @@ func TestFailedApplyChangesNothing(t *testing.T) {
 	defer func() { _ = taken.Close() }()
 	config, err := os.ReadFile(b.config)
 	must(t, err)
-	text := b.usPort(free) + region("eu", 2, before.Port) + region("de", 3, taken.Addr().(*net.TCPAddr).Port)
+	text := b.usPort(free) + region("eu", 2, before.Port) + region("de", 3, portOf(t, taken))
 	if _, err = b.Apply(t.Context(), b.parse(text)); !errors.As(err, new(ports.Conflicts)) {
 		t.Fatalf("got %v, want a conflict", err)
 	}

@@ -170,42 +170,42 @@ func must(t *testing.T, err error) {
 }
 
 // down stops the instance, if it runs.
-func (b *fixture) down(t *testing.T) {
+func (f *fixture) down(t *testing.T) {
 	t.Helper()
 	select {
-	case <-b.Ended():
+	case <-f.Ended():
 		return
 	default:
 	}
-	b.Down(false)
-	must(t, waittest.Receive(t, b.ran, "end of the instance"))
+	f.Down(false)
+	must(t, waittest.Receive(t, f.ran, "end of the instance"))
 }
 
 // us returns the region.
-func (b *fixture) us() state.Silo { return b.Snapshot().Silos[1] }
+func (f *fixture) us() state.Silo { return f.Snapshot().Silos[1] }
 
 // until waits for a snapshot that meets a condition.
-func (b *fixture) until(t *testing.T, what string, met func() bool) {
+func (f *fixture) until(t *testing.T, what string, met func() bool) {
 	t.Helper()
 	timeout := time.After(waittest.Limit)
 	for {
-		_, replaced := b.Next()
+		_, replaced := f.Next()
 		if met() {
 			return
 		}
 		select {
 		case <-replaced:
 		case <-timeout:
-			t.Fatalf("not %s within %v: %+v", what, waittest.Limit, b.Snapshot())
+			t.Fatalf("not %s within %v: %+v", what, waittest.Limit, f.Snapshot())
 		}
 	}
 }
 
 // measured refreshes until the usage of us is known.
-func (b *fixture) measured(t *testing.T) (s *state.Snapshot) {
+func (f *fixture) measured(t *testing.T) (s *state.Snapshot) {
 	t.Helper()
 	waittest.Until(t, "the usage is known", func() bool {
-		s = b.Refresh(t.Context())
+		s = f.Refresh(t.Context())
 		return s.Silos[1].RSSBytes != nil && s.Silos[1].CPUPercent != nil
 	})
 	return s

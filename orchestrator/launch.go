@@ -92,7 +92,7 @@ func (s *Supervisor) launch(ctx context.Context, j *job) {
 	j.started = time.Now()
 	s.send(launchedEvent{j.launchID, j.process.PID(), j.process.StartTime(), j.started})
 	s.goroutines.Go(func() { s.reap(ctx, j) })
-	s.goroutines.Go(func() { s.probeUntilReady(j) })
+	s.goroutines.Go(func() { s.probeUntilReady(j) }) //nolint:contextcheck // ends with the job's context
 }
 
 func (s *Supervisor) startProcess(j *job) error {

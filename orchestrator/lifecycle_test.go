@@ -25,7 +25,10 @@ func crash(c *cluster, now time.Time) (wait time.Duration) {
 	if len(actions) == 0 {
 		return 0
 	}
-	backoff := actions[0].(backoffAction)
+	backoff, ok := actions[0].(backoffAction)
+	if !ok {
+		return 0
+	}
 	*c, _ = step(*c, now, backoffOverEvent{"us", backoff.backoff})
 	return backoff.wait
 }

@@ -89,7 +89,9 @@ func assign(ctx context.Context, requests []ports.Request) (map[string]int, erro
 	}
 	preferred = slices.DeleteFunc(preferred, func(r ports.Request) bool { return try(r, r.Port) })
 	for _, r := range preferred {
-		for port := r.Port; !try(r, port); port += r.Span {
+		port := r.Port
+		for !try(r, port) {
+			port += r.Span
 		}
 	}
 	reserved, err := ports.Reserve(ctx, unbound)

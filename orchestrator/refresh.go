@@ -114,7 +114,7 @@ func (s *Supervisor) learnMode(ctx context.Context, j *job) {
 // reprobe sends an event if a silo's health has changed.
 func (s *Supervisor) reprobe(ctx context.Context, r runningSilo, placed plan.Placed) {
 	var result probedEvent
-	changed := false
+	var changed bool
 	if r.process == nil {
 		result = s.probeUnmanaged(ctx, r.job, placed)
 		changed = result.wrongMode || result.ready != r.ready || result.ready && result.pid != r.pid

@@ -26,10 +26,10 @@ func withEU(isolation string) string {
 }
 
 // call makes one silo call another, and returns the status of the answer.
-func (b *fixture) call(t *testing.T, from, to string) int {
+func (f *fixture) call(t *testing.T, from, to string) int {
 	t.Helper()
 	silos := map[string]state.Silo{}
-	for _, s := range b.Snapshot().Silos {
+	for _, s := range f.Snapshot().Silos {
 		silos[s.Name] = s
 	}
 	response, err := http.Get("http://" + silos[from].Bind + "/call?url=" + url.QueryEscape(silos[to].URL+"/from/"+from))
@@ -39,12 +39,12 @@ func (b *fixture) call(t *testing.T, from, to string) int {
 }
 
 // passed waits until the latest exchange that matches a filter has ended.
-func (b *fixture) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
+func (f *fixture) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
 	t.Helper()
 	timeout := time.After(waittest.Limit)
 	for {
-		_, _, changed := b.Traffic().Since(0, traffic.Filter{})
-		list, _ := b.Traffic().List(filter, 1)
+		_, _, changed := f.Traffic().Since(0, traffic.Filter{})
+		list, _ := f.Traffic().List(filter, 1)
 		if len(list) == 1 && list[0].State != traffic.Open {
 			return list[0]
 		}

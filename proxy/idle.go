@@ -23,5 +23,5 @@ func silent(conn net.Conn) bool {
 	err = raw.Control(func(fd uintptr) {
 		_, _, peekErr = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	})
-	return err == nil && peekErr == unix.EAGAIN //nolint:errorlint // system calls return the very value
+	return err == nil && peekErr == unix.EAGAIN
 }

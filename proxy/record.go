@@ -43,7 +43,7 @@ const isolatedHint = "[isolation] regions in silo.toml"
 // record forwards r, unless isolation blocks it, and records the exchange.
 func (p *Proxy) record(client *clientWriter, r *http.Request) {
 	rec := p.newRecorder(client, r)
-	defer func() {
+	defer func() { //nolint:contextcheck // finish gets the request's context
 		v := recover()
 		rec.panicked = v != nil && v != http.ErrAbortHandler //nolint:errorlint // the very value
 		rec.finish(r.Context())
@@ -292,7 +292,7 @@ func (w *recorder) begin(status int) {
 	if w.Status != 0 {
 		return
 	}
-	defer w.delayForCaller()
+	defer w.delayForCaller() //nolint:contextcheck // it uses the request's context
 	first := time.Since(w.Started).Seconds()
 	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {

@@ -148,7 +148,7 @@ func TestASiloMayCloseItsConnectionsUnannounced(t *testing.T) {
 			t.Errorf("%s: %d %s", method, response.status, response.body)
 		}
 	}
-	if n := s.requests.Load(); n != int32(len(methods)) { //nolint:gosec // G115: a small number
+	if n := s.requests.Load(); n != int32(len(methods)) {
 		t.Errorf("the silo received %d requests of %d", n, len(methods))
 	}
 }

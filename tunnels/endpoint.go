@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	rebindMin = 500 * time.Millisecond
-	rebindMax = 5 * time.Second
+	firstRebind   = 500 * time.Millisecond
+	longestRebind = 5 * time.Second
 )
 
 // endpoint is one silo's tunnel at the ngrok service. It serves the silo's proxy on
@@ -87,7 +87,7 @@ func (e *endpoint) deliver(b *boundEndpoint) error {
 
 // rebind binds the endpoint until it succeeds. It returns nil when life ends.
 func (e *endpoint) rebind(life context.Context) *boundEndpoint {
-	for pause := rebindMin; ; pause = min(2*pause, rebindMax) {
+	for pause := firstRebind; ; pause = min(2*pause, longestRebind) {
 		b, err := e.provider.bind(life, e)
 		if err == nil || life.Err() != nil {
 			return b

@@ -25,7 +25,8 @@ func (f *fixed) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 	if f.closed.Load() || ctx.Err() != nil {
 		return nil, closedError(ctx)
 	}
-	url, state := "", Online
+	var url string
+	state := Online
 	switch {
 	case f.config.Provider == None:
 		url, state = "http://"+spec.Upstream(), Unneeded

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	dialTimeout  = 5 * time.Second
-	redialMin    = 20 * time.Millisecond
-	redialMax    = 2 * time.Second
-	redialShare  = 50 // the pause is this fraction of the outage
-	goodbyeLimit = 300 * time.Millisecond
+	dialTimeout   = 5 * time.Second
+	firstRedial   = 20 * time.Millisecond
+	longestRedial = 2 * time.Second
+	redialShare   = 50 // the pause is this fraction of the outage
+	goodbyeLimit  = 300 * time.Millisecond
 )
 
 // redialer makes the connections of one SDK session, one after the other.
@@ -64,7 +64,7 @@ func (d *redialer) DialContext(ctx context.Context, network, addr string) (net.C
 			return nil, err
 		}
 		d.failed(err)
-		if !wait.Sleep(ctx, min(max(redialMin, time.Since(begun)/redialShare), redialMax)) {
+		if !wait.Sleep(ctx, min(max(firstRedial, time.Since(begun)/redialShare), longestRedial)) {
 			return nil, ctx.Err()
 		}
 	}

@@ -140,7 +140,7 @@ func startTime(s state.Snapshot) string {
 
 // siloRows sets the columns of the table of silos and returns its rows.
 func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
-	restarts, tunnel := 7, output(hidden)
+	restarts, tunnel := 7, hidden
 	if !p.terminal {
 		tunnel = pipeOnly
 	}

@@ -11,7 +11,7 @@ import (
 // tunnels' problems with hints below the table; a pipe gets the error as the last
 // column, "-" if there is none.
 func (p *Printer) Tunnels(s state.Snapshot) {
-	browser := output(hidden)
+	browser := hidden
 	if hasBrowseURLs(s) {
 		browser = terminalOnly
 	}
