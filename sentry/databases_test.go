@@ -168,7 +168,7 @@ func TestDatabaseQuoting(t *testing.T) {
 		`a"; DROP DATABASE "b`: {`"a""; DROP DATABASE ""b"`, `'a"; DROP DATABASE "b'`},
 		`it's`:                 {`"it's"`, `'it''s'`},
 		"a\nb":                 {"\"a\nb\"", "'a\nb'"},
-		"a\x00b":               {"refused", `no database can be called 'a\x00b'`},
+		"a\x00b":               {"refused", `the database name 'a\x00b' contains a NUL character`},
 	} {
 		job, err := json.Marshal(text)
 		if err != nil {

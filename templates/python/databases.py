@@ -1,15 +1,15 @@
-"""Manage the databases of single silos, by the configuration that Sentry reads.
+"""Manage the silos' own databases with the configuration that Sentry reads.
 
-Run by Sentry's own Python, as `python -c THIS TASK`. TASK is JSON: the verb (look, create or drop), the path of
+Sentry's own Python runs this as `python -c THIS TASK`. TASK is JSON: the verb (look, create or drop), the path of
 sentry.conf.py, the instance, the silos with the suffixes of their databases' names, and the part of the region config
-that gives a silo its own database. Prints one line of JSON for each silo.
+that gives a silo its own database. The output is one line of JSON for each silo.
 """
 import hashlib
 import json
 import os
 import sys
 
-# The connection OPTIONS that Django uses itself (django/db/backends/postgresql/base.py).
+# The connection OPTIONS that are for Django and not for the driver (django/db/backends/postgresql/base.py).
 DJANGO = ("isolation_level", "assume_role", "pool", "server_side_binding")
 
 
@@ -29,7 +29,7 @@ def own(settings, text, suffix):
     exec(compile("if True:" + text, "region config", "exec"), settings)
     database = settings["DATABASES"]["default"]
     if "postgres" not in database.get("ENGINE", ""):
-        raise ValueError("DATABASES['default'] is no PostgreSQL: its ENGINE is %r" % database.get("ENGINE"))
+        raise ValueError("DATABASES['default'] is not PostgreSQL: its ENGINE is %r" % database.get("ENGINE"))
     return database, settings["_shared"]
 
 
@@ -47,7 +47,7 @@ def connect(database, name):
     }
     options = {"connect_timeout": 5, **options, **{k: str(v) for k, v in given.items() if v}}
     connection = driver.connect(dbname=name, **options)
-    connection.autocommit = True  # no database is made or dropped in a transaction
+    connection.autocommit = True  # CREATE DATABASE and DROP DATABASE cannot run in a transaction
     return connection
 
 
@@ -73,7 +73,7 @@ def run(connection, statement, *values):
 
 def identifier(name):
     if "\0" in name:
-        raise ValueError("no database can be called %r" % name)
+        raise ValueError("the database name %r contains a NUL character" % name)
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -120,7 +120,7 @@ def create(connection, database, mark):
     template = "" if encoding and encoding[0] == "UTF8" else " TEMPLATE template0"
     run(connection, "CREATE DATABASE " + identifier(new) + " ENCODING 'UTF8'" + template)
     try:
-        # A database gets its name only after its mark, so that one left by an interruption is known to be silo's.
+        # The database gets its name after its comment, so that an interruption never leaves one without the comment.
         run(connection, "COMMENT ON DATABASE " + identifier(new) + " IS " + literal(mark))
         inside = connect(database, new)
         try:
@@ -154,35 +154,35 @@ def upgrade():
         return ["--noinput", *(["--no-post-upgrade"] if "post_upgrade" in source.read() else [])]
 
 
-def answer(task, settings, silo, suffix):
-    said = {"silo": silo}
+def process(task, settings, silo, suffix):
+    state = {"silo": silo}
     try:
         database, shared = own(settings, task["text"], suffix)
-        said["name"] = database["NAME"]
+        state["name"] = database["NAME"]
         if database["NAME"] == shared:
             raise ValueError("it would be the shared database")
         connection = connect_any(database, ["postgres", shared, "template1"])
         try:
             mark = "silo %s %s" % (task["instance"], silo)
-            said.update({"look": look, "create": create, "drop": drop}[task["verb"]](connection, database, mark))
+            state.update({"look": look, "create": create, "drop": drop}[task["verb"]](connection, database, mark))
         finally:
             connection.close()
     except Exception as e:
-        said["error"] = str(e).strip() or type(e).__name__
-    return said
+        state["error"] = str(e).strip() or type(e).__name__
+    return state
 
 
 def main():
     if sys.path and sys.path[0] == "":
-        del sys.path[0]  # the working directory, which is none of the sentry program's
+        del sys.path[0]  # the sentry program does not import from the working directory either
     task = json.loads(sys.argv[1])
-    # The output of a configuration must not mix with the answer.
-    answers = os.fdopen(os.dup(1), "w")
+    # The configuration's output goes to stderr.
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     flags = upgrade()
     settings = load(task["conf"])
     for silo, suffix in task["silos"].items():
-        print(json.dumps({"upgrade": flags, **answer(task, settings, silo, suffix)}), file=answers, flush=True)
+        print(json.dumps({"upgrade": flags, **process(task, settings, silo, suffix)}), file=output, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-# Reports the services that Sentry's settings name, and whether each one answers, with
-# Sentry's own Python and clients. Run with -c; prints one JSON object and changes
-# nothing. Must run on Python 3.8 (Sentry 22.10) and later.
+# Connects to the services in Sentry's settings with Sentry's own Python and clients,
+# and prints the results as one JSON object. Run with -c; it changes nothing. It must
+# run on Python 3.8 (Sentry 22.10) and later.
 import importlib.util
 import json
 import os
@@ -12,7 +12,7 @@ import time
 import traceback
 from urllib.parse import unquote, urlsplit
 
-PATIENCE = 3  # seconds for one service
+TIMEOUT = 3  # seconds for each service
 
 # The output of the configuration goes to stderr.
 answer = os.fdopen(os.dup(1), "w")
@@ -26,7 +26,7 @@ def hide(text):
     return " ".join(text.split())[:500]
 
 
-def told(error):
+def describe(error):
     return hide("%s: %s" % (type(error).__name__, error))
 
 
@@ -63,10 +63,11 @@ def root_of(error):
         error = error.__cause__ or error.__context__
     place, inside = None, False
     for frame in traceback.extract_tb(error.__traceback__):
-        # importer.py executes the file's text; this program is text too, in a function
-        mine = frame.filename == "<string>"
-        inside = inside or mine and frame.name == "<module>"
-        if mine and inside:
+        # importer.py executes the configuration as "<string>". This program is "<string>"
+        # too, but each of its frames here is in a function.
+        executed = frame.filename == "<string>"
+        inside = inside or executed and frame.name == "<module>"
+        if executed and inside:
             place = frame.lineno
     if isinstance(error, SyntaxError) and error.filename == "<string>":
         error, place = SyntaxError(error.msg), error.lineno
@@ -94,7 +95,7 @@ def database(name, settings):
 
         wanted = {
             "dbname": found["database"], "user": found["user"], "password": settings.get("PASSWORD"),
-            "host": found["host"], "port": settings.get("PORT"), "connect_timeout": PATIENCE,
+            "host": found["host"], "port": settings.get("PORT"), "connect_timeout": TIMEOUT,
         }
         wanted = {key: value for key, value in wanted.items() if value not in ("", None)}
         for key, value in (settings.get("OPTIONS") or {}).items():
@@ -119,12 +120,12 @@ def database(name, settings):
 def behind(applied):
     """Count Sentry's own migrations that are newer than the newest applied one."""
     spec = importlib.util.find_spec("sentry")
-    where = os.path.join(os.path.dirname(spec.origin), "migrations")
-    there = sorted(name[:-3] for name in os.listdir(where) if name[:4].isdigit() and name.endswith(".py"))
+    directory = os.path.join(os.path.dirname(spec.origin), "migrations")
+    migrations = sorted(name[:-3] for name in os.listdir(directory) if name[:4].isdigit() and name.endswith(".py"))
     newest = max(applied, default="")
-    if there and there[-1] in applied:
+    if migrations and migrations[-1] in applied:
         return 0
-    return sum(1 for name in there if name > newest)
+    return sum(1 for name in migrations if name > newest)
 
 
 def clusters_in_use(settings):
@@ -156,7 +157,7 @@ def redis_host(name, settings, used, whole):
     def ask():
         import redis
 
-        client = redis.StrictRedis(socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, **wanted)
+        client = redis.StrictRedis(socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, **wanted)
         client.ping()
         found["version"] = client.info("server").get("redis_version")
 
@@ -178,11 +179,11 @@ def broker(address):
         if kind in ("redis", "rediss"):
             import redis
 
-            redis.StrictRedis.from_url(str(address), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE).ping()
+            redis.StrictRedis.from_url(str(address), socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT).ping()
         elif found["port"]:
             import socket
 
-            socket.create_connection((found["host"], found["port"]), PATIENCE).close()
+            socket.create_connection((found["host"], found["port"]), TIMEOUT).close()
 
     return found, ask
 
@@ -208,7 +209,7 @@ def timed(found, ask):
     try:
         ask()
     except BaseException as error:
-        found["error"] = told(error)
+        found["error"] = describe(error)
     found["seconds"] = round(time.time() - start, 3)
 
 
@@ -220,19 +221,19 @@ def examine():
         every = [database(name, one) for name, one in settings.DATABASES.items()]
         hosts, queues = list(redis_hosts(settings, options)), list(brokers(settings))
         watchers = [(one[0], one[1][0]) for one in getattr(settings, "SENTRY_WATCHERS", None) or ()]
-    except BaseException as error:  # SystemExit, too: it is the user's file that runs
+    except BaseException as error:  # also SystemExit: the configuration can raise anything
         first, line = root_of(error)
-        report.update(error=told(first), line=line)
+        report.update(error=describe(first), line=line)
         return report
     report["seconds"] = round(time.time() - start, 3)
     threads = [threading.Thread(target=timed, args=one, daemon=True) for one in every + hosts + queues if one[1]]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE + 1)
+        thread.join(TIMEOUT + 1)
     for found, ask in every + hosts + queues:
         if ask and "seconds" not in found:
-            found["error"] = "TimeoutError: no answer within %d s" % (PATIENCE + 1)
+            found["error"] = "TimeoutError: no answer within %d s" % (TIMEOUT + 1)
     report.update(
         databases=[one for one, _ in every], redis=[one for one, _ in hosts], brokers=[one for one, _ in queues],
         watchers=[{"name": name, "program": program, "there": bool(shutil.which(program))} for name, program in watchers],
@@ -242,7 +243,7 @@ def examine():
 
 
 if sys.path and sys.path[0] == "":
-    sys.path.pop(0)  # a script's place is its own directory, not the working one
+    sys.path.pop(0)  # Sentry does not import from the working directory either
 json.dump(examine(), answer, default=str)
 answer.flush()
 os._exit(0)
