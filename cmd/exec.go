@@ -153,22 +153,25 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, clien
 		case <-ctx.Done():
 		}
 	}()
-	watching := make(chan struct{})
-	go func() { defer close(watching); a.warnOfFailures(ctx, client) }()
+	watching, warn := make(chan struct{}), a.failureWarner()
+	go func() { defer close(watching); a.watchFailures(ctx, client, warn) }()
 	code, err := proc.Foreground(ctx, c.Args().Slice(), folder, execEnviron(a.Environ, dir, snapshot), a.Stdin, a.Stdout, a.Stderr)
 	cancel()
 	<-watching
+	if last, err := client.Snapshot(context.WithoutCancel(ctx), false); err == nil {
+		warn(last) // CMD may end before the watch shows a failure
+	}
 	if err != nil {
 		return exitWith(code, err.Error())
 	}
 	return exitQuietly(code)
 }
 
-// warnOfFailures warns of silos that fail permanently while CMD runs.
-func (a *app) warnOfFailures(ctx context.Context, client *api.Client) {
+// failureWarner returns a function that warns once of each silo that has failed permanently.
+func (a *app) failureWarner() func(*state.Snapshot) {
 	reported := map[string]bool{}
-	err := client.Watch(ctx, func(u api.Update) bool {
-		_, failed := orchestrator.Outcome(u.Snapshot, nil)
+	return func(s *state.Snapshot) {
+		_, failed := orchestrator.Outcome(s, nil)
 		for _, silo := range failed {
 			if reported[silo.Name] {
 				continue
@@ -180,8 +183,12 @@ func (a *app) warnOfFailures(ctx context.Context, client *api.Client) {
 			}
 			a.messages.Warn(text, "silo logs "+silo.Name)
 		}
-		return true
-	})
+	}
+}
+
+// watchFailures calls warn with each snapshot while CMD runs.
+func (a *app) watchFailures(ctx context.Context, client *api.Client, warn func(*state.Snapshot)) {
+	err := client.Watch(ctx, func(u api.Update) bool { warn(u.Snapshot); return true })
 	if errors.Is(err, api.ErrNotRunning) && ctx.Err() == nil {
 		a.messages.Warn("the instance has ended, but the command still runs")
 	}
