@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"silo/orchestrator"
 	"silo/plan"
+	"silo/ports"
 	"silo/sentry"
 	"silo/state"
 	"silo/topology"
@@ -32,12 +36,17 @@ type instance struct {
 	server  *Server
 }
 
-// launch starts an instance at home; the caller ends it.
+// launch starts an instance at home, of silos that sleep; the caller ends it.
 func launch(t testing.TB, home string) instance {
+	t.Helper()
+	return launchCommand(t, home, `["sleep", "1000"]`)
+}
+
+func launchCommand(t testing.TB, home, command string) instance {
 	t.Helper()
 	config := filepath.Join(home, "sentry.conf.py")
 	must(t, os.WriteFile(config, nil, 0o600))
-	text := "version = 1\n[sentry]\ncommand = [\"sleep\", \"1000\"]\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\nready = false\n" +
+	text := "version = 1\n[sentry]\ncommand = " + command + "\nconfig = \"sentry.conf.py\"\ndialect = \"tuple-id\"\nready = false\n" +
 		"[tunnels]\nprovider = \"none\"\n[control]\nport = 0\n[region.us]\nid = 1\nport = 0\n"
 	env := func(name string) (string, bool) {
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
@@ -152,6 +161,49 @@ func TestWatchEndsWithTheInstance(t *testing.T) {
 	}
 	if _, err := os.Stat(dir.Socket); err == nil {
 		t.Error("the socket still exists")
+	}
+}
+
+// While silos stop, updates come without a change: they have last lines.
+func TestWatchRepeatsLastLines(t *testing.T) {
+	t.Parallel()
+	i := launchCommand(t, t.TempDir(), `["sh", "-c", "trap '' TERM; while :; do echo alive; sleep 0.05; done"]`)
+	defer i.end(t)
+	must(t, i.Await(t.Context()))
+	waittest.Until(t, "output", func() bool { return i.LastLine("us") == "alive" })
+	must(t, i.client.Down(t.Context(), false))
+	ctx, cancel := context.WithTimeout(t.Context(), waittest.Limit)
+	defer cancel()
+	updates := 0
+	must(t, i.client.Watch(ctx, func(u Update) bool {
+		if u.LastLines["us"] == "alive" {
+			updates++
+		}
+		return updates < 8
+	}))
+}
+
+func TestErrorsPassTheSocket(t *testing.T) {
+	t.Parallel()
+	for _, want := range []error{
+		&plan.UnknownSiloError{Name: "nosuch", Known: []string{"control", "us"}},
+		&plan.ImmutableError{Settings: []string{"name"}},
+		&orchestrator.UnmanagedError{Names: []string{"us"}},
+		&orchestrator.UnrepeatableError{ID: 7, Why: "its body is too long"},
+		ports.Conflicts{{Name: "us", Port: 8000}},
+		orchestrator.ErrNotKept, sentry.ErrMissing, sentry.ErrMarkers, errors.New("any other"),
+	} {
+		w := httptest.NewRecorder()
+		writeError(w, fmt.Errorf("%w", want))
+		response := w.Result()
+		got := decodeError(response)
+		_ = response.Body.Close() // of a recorder
+		if remote, ok := errors.AsType[*remoteError](got); ok && remote.text == want.Error() {
+			got = remote.sentinel
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%#v arrives as %#v", want, got)
+		}
 	}
 }
 
