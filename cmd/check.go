@@ -68,7 +68,7 @@ func (a *app) check(c *cli.Context) error {
 func (a *app) healthChecks(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.HealthCheck {
 	t, err := a.topologyOf(dir)
 	if err != nil {
-		a.messages.Warn("cannot load the topology, so the check uses Sentry's own health path: " + err.Error())
+		a.warn("cannot load the topology, so the check uses Sentry's own health path: " + err.Error())
 		return nil
 	}
 	plan, err := a.plan(ctx, t, snapshot.Mode == "monolith", nil)
@@ -120,7 +120,7 @@ func (a *app) warnFailedChecks(r client.Report) {
 	for _, s := range r.Silos {
 		for _, w := range s.Ways {
 			if !w.OK {
-				a.messages.Warn(s.Name+" "+w.Via+": "+w.Error, w.Hint)
+				a.warn(s.Name+" "+w.Via+": "+w.Error, w.Hint)
 			}
 		}
 	}

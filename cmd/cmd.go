@@ -34,6 +34,7 @@ type app struct {
 	results     *ui.Printer // writes to Stdout
 	messages    *ui.Printer // writes to Stderr
 	color       string      // --color
+	selection   string      // -C and -f as given, for hints
 	quiet       bool
 	readOnly    bool // chosen ports are not remembered
 	lossyOutput bool // output may be lost if its reader stalls or is gone
@@ -180,6 +181,11 @@ func (a *app) before(c *cli.Context) error {
 	a.level = slices.Index(logLevels, c.String("log-level"))
 	a.quiet = c.Bool("quiet")
 	a.setPrinters(c.String("color"))
+	for _, flag := range []struct{ short, long string }{{"-C", "directory"}, {"-f", "file"}} {
+		if value := c.String(flag.long); value != "" {
+			a.selection += flag.short + " " + ui.ShellWord(value) + " "
+		}
+	}
 	return nil
 }
 

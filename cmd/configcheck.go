@@ -67,7 +67,7 @@ func (a *app) warnOverrides(path string) {
 		return // the caller reports it
 	}
 	for _, o := range file.Overrides {
-		a.messages.Warn(o.Text(path), "delete line "+strconv.Itoa(o.Line)+", or move it above the region config")
+		a.warn(o.Text(path), "delete line "+strconv.Itoa(o.Line)+", or move it above the region config")
 	}
 }
 

@@ -81,12 +81,12 @@ func (a *app) warnOfDatabases(ctx context.Context, plan plan.Plan, dir *state.Di
 		problems.Errors = []string{err.Error()}
 	}
 	if len(problems.Missing) > 0 {
-		a.messages.Warn("no such database: "+strings.Join(problems.Missing, ", "), program+" db create && "+program+" db migrate")
+		a.warn("no such database: "+strings.Join(problems.Missing, ", "), program+" db create && "+program+" db migrate")
 	}
 	if len(problems.Unmigrated) > 0 {
-		a.messages.Warn("no migration has run on "+strings.Join(problems.Unmigrated, ", "), program+" db migrate")
+		a.warn("no migration has run on "+strings.Join(problems.Unmigrated, ", "), program+" db migrate")
 	}
 	if len(problems.Errors) > 0 {
-		a.messages.Warn("cannot inspect the silos' databases: " + strings.Join(problems.Errors, "; "))
+		a.warn("cannot inspect the silos' databases: " + strings.Join(problems.Errors, "; "))
 	}
 }

@@ -47,7 +47,7 @@ func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, unresponsive
 	if err != nil || last.PID == nil || last.ProcessTime == "" || !proc.Alive(*last.PID, last.ProcessTime) {
 		return errors.Join(unresponsive, err) // there is no process to signal
 	}
-	a.messages.Warn(fmt.Sprintf("%v: sending it SIGTERM (pid %d)", unresponsive, *last.PID))
+	a.warn(fmt.Sprintf("%v: sending it SIGTERM (pid %d)", unresponsive, *last.PID))
 	for _, signal := range []string{"TERM", "CONT"} { // a stopped process handles TERM only after CONT
 		if err := proc.SendSignal(*last.PID, last.ProcessTime, signal); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (a *app) printDown(last *state.Snapshot) error {
 	}
 	for _, s := range last.Silos {
 		if s.Exit != nil && s.Exit.Signal != nil && *s.Exit.Signal == "KILL" {
-			a.messages.Warn(s.Name + " did not stop within its grace period and was killed")
+			a.warn(s.Name + " did not stop within its grace period and was killed")
 		}
 	}
 	a.note(last.Name + " is down")
@@ -146,7 +146,7 @@ func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 	}
 	ended, err := orchestrator.Clean(ctx, dir)
 	for _, process := range ended {
-		a.messages.Warn("ended " + process + ", which a killed supervisor had left running")
+		a.warn("ended " + process + ", which a killed supervisor had left running")
 	}
 	killed := last != nil && last.AsFound().Reason != nil
 	switch {

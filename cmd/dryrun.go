@@ -71,7 +71,7 @@ func (a *app) previewFirst(ctx context.Context, r *upRequest) (*plan.Layout, err
 		}
 	}
 	if err := orchestrator.Preflight(ctx, r.plan, host); err != nil {
-		a.messages.Warn("up would be refused: "+err.Error(), a.classify(err).Hints...)
+		a.warn("up would be refused: "+err.Error(), a.classify(err).Hints...)
 	}
 	return orchestrator.Preview(ctx, r.plan, host)
 }

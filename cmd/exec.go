@@ -115,7 +115,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	}
 	a.showUntil(in.Ended(), in)
 	if trouble := <-ran; trouble != nil {
-		a.messages.Warn(trouble.Error()) // the exit code stays CMD's
+		a.warn(trouble.Error()) // the exit code stays CMD's
 	}
 	_, _ = proc.KillOrphans(patient) // what CMD left after the instance had ended
 	return err
@@ -181,7 +181,7 @@ func (a *app) failureWarner() func(*state.Snapshot) {
 			if silo.Reason != nil {
 				text += ": " + *silo.Reason
 			}
-			a.messages.Warn(text, "silo logs "+silo.Name)
+			a.warn(text, "silo logs "+silo.Name)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func (a *app) failureWarner() func(*state.Snapshot) {
 func (a *app) watchFailures(ctx context.Context, client *api.Client, warn func(*state.Snapshot)) {
 	err := client.Watch(ctx, func(u api.Update) bool { warn(u.Snapshot); return true })
 	if errors.Is(err, api.ErrNotRunning) && ctx.Err() == nil {
-		a.messages.Warn("the instance has ended, but the command still runs")
+		a.warn("the instance has ended, but the command still runs")
 	}
 }
 

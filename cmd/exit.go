@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -72,17 +73,25 @@ func (a *app) exit(err error) int {
 	return v.Code
 }
 
-// pastable returns hints that call silo as it was called.
+// pastable returns hints that call silo as it was called, for the same instance.
 func (a *app) pastable(hints []string) []string {
 	name := a.programName()
 	hints = slices.Clone(hints)
 	for i, hint := range hints {
-		if args, ok := strings.CutPrefix(hint, "silo "); ok {
-			hints[i] = name + " " + args
-		}
+		hints[i] = siloCall.ReplaceAllStringFunc(hint, func(call string) string {
+			before, args, _ := strings.Cut(call, "silo ")
+			if args == "-" { // it selects an instance itself
+				return before + name + " -"
+			}
+			return before + name + " " + a.selection + args
+		})
 	}
 	return hints
 }
+
+// siloCall matches the beginning of a call of silo in a hint, up to the first character
+// of its arguments.
+var siloCall = regexp.MustCompile(`(^|&& )silo .`)
 
 // knownErrors maps sentinel errors to exit codes and hints.
 var knownErrors = []struct {

@@ -92,6 +92,22 @@ func TestHintsCallSiloAsItWasStarted(t *testing.T) {
 	}
 }
 
+func TestHintsSelectTheInstance(t *testing.T) {
+	t.Parallel()
+	a := &app{Invocation: Invocation{Program: "./silo"}, selection: "-f 'a b.toml' "}
+	got := a.pastable([]string{"silo down && silo up", "silo -f /other.toml down", "change port of us in silo.toml"})
+	want := []string{"./silo -f 'a b.toml' down && ./silo -f 'a b.toml' up", "./silo -f /other.toml down", "change port of us in silo.toml"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var stderr bytes.Buffer
+	file := t.TempDir() + "/none.toml"
+	Main(t.Context(), Invocation{Args: []string{"up", "-f", file}, Stdout: io.Discard, Stderr: &stderr})
+	if want := "hint: silo -f " + file + " init\n"; !strings.HasSuffix(stderr.String(), want) {
+		t.Errorf("got %q, want a last line %q", &stderr, want)
+	}
+}
+
 func TestGatedWriter(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

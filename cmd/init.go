@@ -36,7 +36,7 @@ func (a *app) init(c *cli.Context) error {
 	a.note(notes...)
 	if !a.quiet {
 		for _, warning := range warnings {
-			a.messages.Warn(warning)
+			a.warn(warning)
 		}
 	}
 	if failed, ok := errors.AsType[*scaffold.Error](err); ok {
@@ -83,14 +83,14 @@ func (a *app) reviewTopology(c *cli.Context, file string) error {
 		Dir: filepath.Dir(file), Command: []string{"sentry", "devserver"}, Env: a.lookup, Run: a.capture,
 	})
 	if err != nil {
-		a.messages.Warn(err.Error())
+		a.warn(err.Error())
 	} else if choice.Warning == "" && choice.Found != "" {
 		a.note("found " + choice.Found)
 	}
 	t, err := topology.Load(file, a.lookup)
 	if problems, ok := errors.AsType[topology.Problems](err); ok {
 		a.messages.Problems(problems)
-		a.messages.Warn("silo up refuses this topology until that is fixed")
+		a.warn("silo up refuses this topology until that is fixed")
 	} else if err != nil {
 		return err
 	} else if !a.quiet && len(t.Warnings) > 0 {

@@ -38,7 +38,7 @@ func (a *app) ls(c *cli.Context) error {
 		if dir, err := state.DirFor(a.lookup, s.File); err == nil {
 			hints = append(hints, a.commandFor(dir, false)+" down")
 		}
-		a.messages.Warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
+		a.warn(s.Name+": "+api.ErrUnresponsive.Error(), hints...)
 	}
 	return nil
 }

@@ -35,12 +35,17 @@ func (a *app) note(texts ...string) {
 	}
 }
 
+// warn prints a warning with hints, which pastable adapts.
+func (a *app) warn(text string, hints ...string) {
+	a.messages.Warn(text, a.pastable(hints)...)
+}
+
 // logLine prints a message of the supervisor.
 func (a *app) logLine(level int, line string) {
 	switch {
 	case level < a.level:
 	case level >= levelWarn:
-		a.messages.Warn(line)
+		a.warn(line)
 	default:
 		a.note(line)
 	}

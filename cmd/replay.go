@@ -63,7 +63,7 @@ func (a *app) replay(c *cli.Context) error {
 func (a *app) printReplay(c *cli.Context, e traffic.Exchange) error {
 	body, reason := e.Response.Body, http.StatusText(e.Status)
 	if e.Response.Truncated {
-		a.messages.Warn(fmt.Sprintf("only the first %s of %s are recorded", ui.Bytes(int64(len(body))), ui.Bytes(e.Response.Bytes)), "silo request prints a whole answer")
+		a.warn(fmt.Sprintf("only the first %s of %s are recorded", ui.Bytes(int64(len(body))), ui.Bytes(e.Response.Bytes)), "silo request prints a whole answer")
 	}
 	if c.Bool("json") {
 		r := replayed{ID: e.ID, ReplayOf: e.ReplayOf, Truncated: e.Response.Truncated, response: response{

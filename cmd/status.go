@@ -156,9 +156,9 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	}
 	switch {
 	case broken != nil:
-		a.messages.Warn(broken.Text, broken.Hints...)
+		a.warn(broken.Text, broken.Hints...)
 	case outOfStep && !a.results.Terminal():
-		a.messages.Warn(s.Config.Path+" is out of step", "silo up")
+		a.warn(s.Config.Path+" is out of step", "silo up")
 	}
 	if !a.results.Terminal() { // there, the table includes it
 		a.warnKilled(s)
@@ -169,7 +169,7 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 // warnKilled warns if the supervisor of the last run was killed.
 func (a *app) warnKilled(s *state.Snapshot) {
 	if s.Reason != nil {
-		a.messages.Warn(*s.Reason, ui.CleanupHint)
+		a.warn(*s.Reason, ui.CleanupHint)
 	}
 }
 

@@ -137,7 +137,7 @@ func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, onl
 		return plan.Plan{}, err
 	}
 	if choice.Warning != "" && !a.quiet {
-		a.messages.Warn(choice.Warning)
+		a.warn(choice.Warning)
 	}
 	if demo, err := a.demoFile(); err == nil && t.File == demo {
 		choice.Found = strings.Replace(choice.Found, "set by sentry.dialect in silo.toml", "set by the demo", 1)

@@ -93,12 +93,12 @@ func (p *Printer) UnmanagedSilos(all []UnmanagedSilo) {
 	}
 	rows := make([][]cell, len(all))
 	for i, s := range all {
-		command := s.Program + " run " + shellWord(s.Name) + " -- " + shellWords(s.Argv)
+		command := s.Program + " run " + ShellWord(s.Name) + " -- " + shellWords(s.Argv)
 		rows[i] = []cell{{text: clean(s.Name), style: strong}, {text: clean(command)}}
 	}
 	lines := []string{p.paint(muted, "silo:") + " " + text}
 	for _, line := range p.newTable(column{}, column{}).lines(rows) {
 		lines = append(lines, "  "+line)
 	}
-	p.print(append(lines, p.hint(2, all[0].Program+" env "+shellWord(all[0].Name)+" --export prints its environment, for a debugger or an editor")...))
+	p.print(append(lines, p.hint(2, all[0].Program+" env "+ShellWord(all[0].Name)+" --export prints its environment, for a debugger or an editor")...))
 }

@@ -47,7 +47,7 @@ func (p *Printer) Plan(plan Plan) {
 		lines = append(lines, p.fact("directory", silo.Dir)...)
 		label := "environment"
 		for _, variable := range silo.Env {
-			lines = append(lines, p.fact(label, shellWord(clean(variable)))...)
+			lines = append(lines, p.fact(label, ShellWord(clean(variable)))...)
 			label = ""
 		}
 	}
@@ -85,13 +85,13 @@ func (p *Printer) fact(label, value string) []string {
 func shellWords(arguments []string) string {
 	words := make([]string, len(arguments))
 	for i, argument := range arguments {
-		words[i] = shellWord(argument)
+		words[i] = ShellWord(argument)
 	}
 	return strings.Join(words, " ")
 }
 
-// shellWord quotes a word if necessary; of NAME=value it quotes only the value.
-func shellWord(word string) string {
+// ShellWord quotes a word if necessary; of NAME=value it quotes only the value.
+func ShellWord(word string) string {
 	const harmless = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
 	if word != "" && strings.Trim(word, harmless) == "" {
 		return word
