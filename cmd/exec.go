@@ -158,7 +158,9 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, clien
 	code, err := proc.Foreground(ctx, c.Args().Slice(), folder, execEnviron(a.Environ, dir, snapshot), a.Stdin, a.Stdout, a.Stderr)
 	cancel()
 	<-watching
-	if last, err := client.Snapshot(context.WithoutCancel(ctx), false); err == nil {
+	asking, done := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	defer done()
+	if last, err := client.Snapshot(asking, false); err == nil {
 		warn(last) // CMD may end before the watch shows a failure
 	}
 	if err != nil {

@@ -43,7 +43,8 @@ func (a *app) ls(c *cli.Context) error {
 	return nil
 }
 
-// answerTimeout is how long ls waits for all supervisors, which it asks in parallel.
+// answerTimeout is how long ls waits for all supervisors, which it asks in parallel, and
+// how long exec waits for the last snapshot.
 const answerTimeout = time.Second
 
 // hungInstances returns the instances, by file, whose supervisors do not answer. Their
