@@ -102,13 +102,6 @@ func (o *output) tail(n int) []string {
 	return lines[max(0, len(lines)-n):]
 }
 
-func (o *output) lastLine() string {
-	if lines := o.tail(1); len(lines) > 0 {
-		return lines[0]
-	}
-	return ""
-}
-
 func (o *output) close() {
 	if o == nil {
 		return

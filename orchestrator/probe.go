@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -75,12 +74,12 @@ func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final boo
 	return final
 }
 
-// probe requests a silo's health page, and checks that its own process tree answers, in
-// the right mode.
+// probe requests a silo's health page, and checks in which mode it answers and, unless
+// it is unmanaged, that its own process tree does.
 func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) probedEvent {
 	err := checkHealth(ctx, placed)
 	result := probedEvent{launchID: j.launchID, at: time.Now()}
-	if err == nil {
+	if err == nil && j.process != nil {
 		err = checkOwner(j, placed)
 	}
 	if err == nil {
@@ -93,10 +92,17 @@ func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) prob
 	result.role = wrongMode(ctx, s.placement().Choice.Dialect, placed)
 	result.wrongMode = result.role != ""
 	result.ready = !result.wrongMode
+	if result.ready && j.process == nil {
+		result.pid = holder(placed.HealthPort)
+	}
 	return result
 }
 
+// checkHealth requests the health page. With ready = false, an open port is enough.
 func checkHealth(ctx context.Context, placed plan.Placed) error {
+	if placed.Ready.Off {
+		return dial(ctx, placed.HealthAddr())
+	}
 	status, err := getStatus(ctx, probeTimeout, placed.HealthAddr(), placed.Ready.Path)
 	switch {
 	case err != nil:
@@ -110,7 +116,7 @@ func checkHealth(ctx context.Context, placed plan.Placed) error {
 // checkWebpack checks that webpack, which with watchers has the first port, accepts
 // connections.
 func checkWebpack(ctx context.Context, placed plan.Placed) error {
-	if placed.Port == placed.HealthPort {
+	if placed.Port == placed.HealthPort || placed.Ready.Off {
 		return nil
 	}
 	if dial(ctx, placed.Bind()) != nil {
@@ -196,9 +202,14 @@ func askMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed, ti
 	return mode
 }
 
-// getStatus returns the HTTP status of one GET. It uses a new connection, to reach the
-// process that listens now, and does not follow redirects. http.Transport would start
-// two goroutines for each probe.
+// prober opens a new connection for each request, to reach the process that listens
+// now, and follows no redirect.
+var prober = http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// getStatus returns the HTTP status of one GET.
 func getStatus(ctx context.Context, timeout time.Duration, addr, path string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -207,21 +218,11 @@ func getStatus(ctx context.Context, timeout time.Duration, addr, path string) (i
 		return 0, err
 	}
 	request.Header.Set("User-Agent", "silo-probe")
-	request.Close = true
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	response, err := prober.Do(request)
 	if err != nil {
 		return 0, describeNoAnswer(addr, err)
 	}
-	defer func() { _ = conn.Close() }() // only the status matters
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if err := request.Write(conn); err != nil {
-		return 0, describeNoAnswer(addr, err)
-	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), request)
-	if err != nil {
-		return 0, describeNoAnswer(addr, err)
-	}
-	defer func() { _ = response.Body.Close() }() // only the status matters
+	_ = response.Body.Close() // only the status matters
 	return response.StatusCode, nil
 }
 

@@ -116,7 +116,7 @@ func (s *Supervisor) reprobe(ctx context.Context, r runningSilo, placed plan.Pla
 	var result probedEvent
 	var changed bool
 	if r.process == nil {
-		result = s.probeUnmanaged(ctx, r.job, placed)
+		result = s.probe(ctx, r.job, placed)
 		changed = result.wrongMode || result.ready != r.ready || result.ready && result.pid != r.pid
 	} else {
 		err := checkHealth(ctx, placed)

@@ -199,7 +199,7 @@ func (s *Supervisor) Ended() <-chan struct{} { return s.ended }
 func (s *Supervisor) Block() sentry.Block { return s.placement().block }
 
 // LastLine returns the last line that a silo wrote, even if it is incomplete.
-func (s *Supervisor) LastLine(name string) string { return s.placement().open[name].output.lastLine() }
+func (s *Supervisor) LastLine(name string) string { return strings.Join(s.Tail(name, 1), "") }
 
 // Tail returns the last n lines of the silo's current or last process.
 func (s *Supervisor) Tail(name string, n int) []string {

@@ -78,21 +78,22 @@ func (o *trafficObserver) caller(local, remote net.Addr) traffic.Caller {
 	}
 	o.recent = slices.Insert(slices.DeleteFunc(o.recent, func(pid int) bool { return pid == peer.PID }), 0, peer.PID)
 	o.recent = o.recent[:min(len(o.recent), recentCallers)]
-	return traffic.Caller{Silo: o.siloOf(peer.PID), PID: &peer.PID, Program: &peer.Program}
+	caller := traffic.Caller{PID: &peer.PID, Program: &peer.Program}
+	if silo := o.hub.find(siloOf(peer.PID, o.instance)); silo != nil {
+		caller.Silo = &silo.Name
+	}
+	return caller
 }
 
-// siloOf returns the silo whose environment a process inherited, from silo or from a
-// user's `silo run`, or nil. It also checks ancestors, because a process can clear its
-// own environment.
-func (o *trafficObserver) siloOf(pid int) *string {
+// siloOf returns the silo whose environment a process inherited, whether silo or a user
+// (with `silo run`) started it, or "". It also looks at ancestors, because a process can
+// clear its own environment.
+func siloOf(pid int, instance string) string {
 	values, marked := proc.LookupEnv(pid, "SILO_INSTANCE", "SILO_NAME")
-	if !marked || values[0] != o.instance {
-		return nil
+	if !marked || values[0] != instance {
+		return ""
 	}
-	if s := o.hub.find(values[1]); s != nil {
-		return &s.Name
-	}
-	return nil
+	return values[1]
 }
 
 // crosses reports whether a call goes from one region to another, and warns of the

@@ -7,7 +7,6 @@ import (
 
 	"silo/plan"
 	"silo/ports"
-	"silo/proc"
 	"silo/wait"
 )
 
@@ -40,37 +39,11 @@ func (s *Supervisor) watch(j *job) {
 	}
 	last := probedEvent{}
 	for interval := firstInterval; ; interval = min(2*interval, maxWatchInterval) {
-		result := s.probeUnmanaged(j.ctx, j, placed)
+		result := s.probe(j.ctx, j, placed)
 		if j.ctx.Err() != nil || s.sendIfNew(result, &last) || !wait.Sleep(j.ctx, interval) {
 			return
 		}
 	}
-}
-
-// probeUnmanaged probes a silo that any process may run.
-func (s *Supervisor) probeUnmanaged(ctx context.Context, j *job, placed plan.Placed) probedEvent {
-	err := checkUnmanaged(ctx, placed)
-	result := probedEvent{launchID: j.launchID, at: time.Now()}
-	if err != nil {
-		result.reason = err.Error()
-		return result
-	}
-	result.role = wrongMode(ctx, s.placement().Choice.Dialect, placed)
-	result.wrongMode = result.role != ""
-	if !result.wrongMode {
-		result.ready, result.pid = true, holder(placed.HealthPort)
-	}
-	return result
-}
-
-func checkUnmanaged(ctx context.Context, placed plan.Placed) error {
-	if placed.Ready.Off {
-		return dial(ctx, placed.HealthAddr())
-	}
-	if err := checkHealth(ctx, placed); err != nil {
-		return err
-	}
-	return checkWebpack(ctx, placed)
 }
 
 // holder returns the PID of the process that listens on a port, or 0 if it is unknown.
@@ -89,17 +62,15 @@ func alreadyRuns(ctx context.Context, p plan.Plan, host Host, placed plan.Placed
 	if dial(ctx, placed.HealthAddr()) != nil {
 		return false
 	}
-	if !placed.PortFixed && !hasEnvironmentOf(holder(placed.HealthPort), host, placed.Name) {
+	if !placed.PortFixed && siloOf(holder(placed.HealthPort), host.Dir.Key) != placed.Name {
 		return false
 	}
-	if err := checkUnmanaged(ctx, placed); err != nil {
+	err := checkHealth(ctx, placed)
+	if err == nil {
+		err = checkWebpack(ctx, placed)
+	}
+	if err != nil {
 		return placed.PortFixed && errors.Is(err, errNoAnswer)
 	}
 	return wrongMode(ctx, p.Choice.Dialect, placed) == ""
-}
-
-// hasEnvironmentOf reports whether a process has the environment of an instance's silo.
-func hasEnvironmentOf(pid int, host Host, silo string) bool {
-	values, marked := proc.LookupEnv(pid, "SILO_INSTANCE", "SILO_NAME")
-	return marked && values[0] == host.Dir.Key && values[1] == silo
 }
