@@ -17,7 +17,7 @@ import (
 func Predict(ctx context.Context, p plan.Plan, host Host, remember bool) (*plan.Layout, error) {
 	wants := siloWants(host, p.Silos)
 	all := slices.Concat(wants, edgeWants(p, host, p.Silos))
-	assigned, err := assign(ctx, all)
+	assigned, err := ports.Assign(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -58,48 +58,4 @@ func layout(p plan.Plan, host Host, placed []plan.Placed, port func(key string) 
 		return l, unknown[0]
 	}
 	return l, nil
-}
-
-// assign chooses a port for every request as ports.Reserve does if all are free: first
-// the fixed ones, then the preferred ones, then the next unused one above.
-func assign(ctx context.Context, requests []ports.Request) (map[string]int, error) {
-	assigned, used := map[string]int{}, map[int]bool{}
-	try := func(r ports.Request, port int) bool {
-		for p := port; p < port+r.Span; p++ {
-			if used[p] {
-				return false
-			}
-		}
-		for p := port; p < port+r.Span; p++ {
-			used[p] = true
-		}
-		assigned[r.Name] = port
-		return true
-	}
-	var preferred, unbound []ports.Request
-	for _, r := range requests {
-		switch {
-		case r.Fixed:
-			try(r, r.Port)
-		case r.Port == 0:
-			unbound = append(unbound, r)
-		default:
-			preferred = append(preferred, r)
-		}
-	}
-	preferred = slices.DeleteFunc(preferred, func(r ports.Request) bool { return try(r, r.Port) })
-	for _, r := range preferred {
-		port := r.Port
-		for !try(r, port) {
-			port += r.Span
-		}
-	}
-	reserved, err := ports.Reserve(ctx, unbound)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range unbound {
-		assigned[r.Name] = reserved.Port(r.Name)
-	}
-	return assigned, reserved.Close()
 }

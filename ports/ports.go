@@ -28,6 +28,7 @@ type Request struct {
 // Reservation is a set of ports that are held open on both loopback addresses, so
 // that no other process can take them. Its methods may be called from any goroutine.
 type Reservation struct {
+	only  []Request      // if not nil, assume that nothing else uses ports: Assign
 	ports map[string]int // read-only once Reserve has returned
 
 	mu   sync.Mutex                // guards held
@@ -53,6 +54,17 @@ func Reserve(ctx context.Context, requests []Request) (*Reservation, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// Assign returns the ports that Reserve would reserve if no process used any. Only
+// requests for any free port check the machine.
+func Assign(ctx context.Context, requests []Request) (map[string]int, error) {
+	requests, err := validate(requests)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reservation{only: requests, ports: map[string]int{}, held: map[string][]net.Listener{}}
+	return r.ports, errors.Join(r.place(ctx, requests), r.Close())
 }
 
 func validate(requests []Request) ([]Request, error) {
@@ -107,7 +119,7 @@ func (r *Reservation) placeFixed(ctx context.Context, requests []Request) error 
 		if !q.Fixed {
 			continue
 		}
-		listeners, taken, err := listenSpan(ctx, q.Port, q.Span)
+		listeners, taken, err := r.listen(ctx, q.Port, q.Span)
 		if err != nil {
 			return fmt.Errorf("reserve port %d for %s: %w", q.Port, q.Name, err)
 		}
@@ -128,6 +140,19 @@ func (r *Reservation) placeFixed(ctx context.Context, requests []Request) error 
 		return nil
 	}
 	return conflicts
+}
+
+// listen is listenSpan, or for Assign only looks for other requests on the ports.
+func (r *Reservation) listen(ctx context.Context, port, span int) (listeners []net.Listener, taken []int, err error) {
+	if r.only == nil {
+		return listenSpan(ctx, port, span)
+	}
+	for p := port; p < port+span; p++ {
+		if r.requestOn(r.only, p) != "" {
+			taken = append(taken, p)
+		}
+	}
+	return nil, taken, nil
 }
 
 // requestOn returns the name of the request that has already received a port.
@@ -161,7 +186,7 @@ func (r *Reservation) placeAnywhere(ctx context.Context, q Request) error {
 
 // try takes a port if it is free and this user may listen on it.
 func (r *Reservation) try(ctx context.Context, q Request, port int) (bool, error) {
-	listeners, taken, err := listenSpan(ctx, port, q.Span)
+	listeners, taken, err := r.listen(ctx, port, q.Span)
 	if errors.Is(err, fs.ErrPermission) || len(taken) > 0 {
 		return false, nil
 	}
