@@ -75,5 +75,5 @@ func TestPerSilo(t *testing.T) {
 	b := newFixture(t, perSilo, answered)
 	wantCheck(t, b.check("postgres"), OK, "has its own")
 	b = newFixture(t, perSilo, strings.Replace(answered, `"version": "15.1", "migrated": true}`, `"error": "FATAL: database \"sentry\" does not exist"}`, 1))
-	wantCheck(t, b.check("postgres"), OK, "has its own")
+	wantCheck(t, b.check("postgres"), OK, "silos use their own")
 }
