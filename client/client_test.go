@@ -210,7 +210,7 @@ func TestErrors(t *testing.T) {
 		"404":               {answers(404, "X", "y"), false, none, ""},
 		"ngrok":             {answers(404, "ngrok-error-code", "ERR_NGROK_3200"), false, tunnel, "ngrok answered instead of us at http://127.0.0.1:"},
 		"silo's tunnel":     {answers(502, proxy.ErrorHeader, "down"), false, tunnel, "silo us is down (its tunnel answered 502"},
-		"an unknown fault":  {answers(502, proxy.ErrorHeader, "new"), false, tunnel, "silo us gave no answer: new"},
+		"an unknown fault":  {answers(502, proxy.ErrorHeader, "new"), false, tunnel, "silo us did not answer: new"},
 		"direct, no tunnel": {answers(404, "ngrok-error-code", "ERR_NGROK_3200"), true, none, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 type callerKey struct{}
 
 // callerLookup finds the caller at the far end of a connection that Serve accepted:
-// once, when its first request asks, and in a goroutine of its own.
+// once, for the connection's first request, in its own goroutine.
 type callerLookup struct {
 	local, remote net.Addr
 	running       *sync.WaitGroup // Serve waits for it
@@ -25,7 +25,7 @@ func newCallerLookup(conn net.Conn, running *sync.WaitGroup) *callerLookup {
 	return &callerLookup{local: conn.LocalAddr(), remote: conn.RemoteAddr(), running: running, done: make(chan struct{})}
 }
 
-// start starts the lookup unless it was started before.
+// start starts the lookup unless it has been started.
 func (l *callerLookup) start(find func(local, remote net.Addr) traffic.Caller) {
 	l.once.Do(func() {
 		l.running.Go(func() {
@@ -35,8 +35,8 @@ func (l *callerLookup) start(find func(local, remote net.Addr) traffic.Caller) {
 	})
 }
 
-// then calls f with the caller once it is known, from another goroutine, before
-// Serve returns.
+// then calls f with the caller once it is known, from another goroutine, before Serve
+// returns.
 func (l *callerLookup) then(f func(traffic.Caller)) {
 	l.running.Go(func() {
 		<-l.done

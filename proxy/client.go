@@ -33,9 +33,9 @@ func (w *clientWriter) WriteHeader(status int) {
 	header := w.Header()
 	if status < http.StatusOK {
 		if w.request.ProtoAtLeast(1, 1) { // HTTP/1.0 has no informational responses (RFC 9110, section 15.2)
-			// net/http's HTTP/2 server encodes the header after it has returned if the
-			// client has gone meanwhile, and ReverseProxy reuses the map. A Content-Length
-			// makes the server encode a copy, and is not sent.
+			// net/http's HTTP/2 server may encode the header after it has returned if the client
+			// has disconnected, and ReverseProxy reuses the map. A Content-Length makes the
+			// server encode a copy, and is not sent.
 			header.Set("Content-Length", "0")
 			w.ResponseWriter.WriteHeader(status)
 			header.Del("Content-Length")
@@ -43,8 +43,8 @@ func (w *clientWriter) WriteHeader(status int) {
 		return
 	}
 	if w.body != nil && w.request.ProtoMajor == 1 && !w.body.eof.Load() {
-		// After a body that was not read to its end, net/http panics at the next request
-		// of a connection in full duplex (net/http, server.go, connReader).
+		// If a body was not read to EOF, net/http panics at the next request of a full-duplex
+		// connection (net/http, server.go, connReader).
 		header.Set("Connection", "close")
 	}
 	for _, name := range []string{"Content-Type", "Date"} {
@@ -59,15 +59,15 @@ func (w *clientWriter) WriteHeader(status int) {
 // Unwrap is for http.ResponseController.
 func (w *clientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// limitLinger bounds how long the server reads what is left of the body.
+// limitLinger bounds how long the server reads the rest of the body.
 func (w *clientWriter) limitLinger() {
 	if w.body != nil && w.request.ProtoMajor == 1 && !w.body.eof.Load() {
 		_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(lingerTimeout))
 	}
 }
 
-// Hijack returns the client's connection. What the client has sent already, and the
-// server has buffered, is read from the connection first.
+// Hijack returns the client's connection. Its first reads return the bytes that the
+// server has buffered.
 func (w *clientWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
@@ -78,8 +78,8 @@ func (w *clientWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.upgraded, buffered, nil
 }
 
-// upgradedConn is a client's connection after an upgrade. It counts bytes. The
-// response's header is not among them: it passes through the buffer beside it.
+// upgradedConn is a client's connection after an upgrade. It counts bytes. It does not
+// count the response's header, which passes through the buffered writer.
 type upgradedConn struct {
 	net.Conn
 
@@ -99,7 +99,7 @@ func (c *upgradedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite closes the writing side.
+// CloseWrite closes the write side.
 func (c *upgradedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -107,7 +107,7 @@ func (c *upgradedConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// requestBody notes whether a request's body has been read to its end.
+// requestBody records whether a request's body has been read to EOF.
 type requestBody struct {
 	io.ReadCloser
 
@@ -115,12 +115,12 @@ type requestBody struct {
 	eof   atomic.Bool
 }
 
-// errDisconnected is the error of a body whose client has gone.
+// errDisconnected is the error of a body whose client has disconnected.
 var errDisconnected = errors.New("the client disconnected")
 
-// Read returns a *FaultError if the client's chunks are malformed. HTTP/1.1 cancels the
-// request's context before a Read fails because the client has gone; HTTP/2 does so
-// after it, and has no chunks.
+// Read returns a *FaultError if the client's chunks are malformed. When a client
+// disconnects, HTTP/1.1 cancels the request's context before Read fails; HTTP/2, which
+// has no chunks, cancels it afterwards.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {

@@ -17,15 +17,15 @@ import (
 // ErrorHeader marks a response that is not the silo's own. Its values are Faults.
 const ErrorHeader = "Silo-Error"
 
-// Fault is why a silo gave no answer.
+// Fault is the reason why a silo did not answer.
 type Fault string
 
-// The faults, with the status that each is answered with.
+// The faults and their HTTP statuses.
 const (
 	Starting  Fault = "starting"  // 503, Retry-After: 1
 	Down      Fault = "down"      // 502: nothing listens
-	Broken    Fault = "broken"    // 502: the silo accepted the request and hung up, or its answer is not HTTP
-	Timeout   Fault = "timeout"   // 504: no connection, or no header, in time
+	Broken    Fault = "broken"    // 502: the silo closed the connection without an answer, or did not answer in HTTP
+	Timeout   Fault = "timeout"   // 504: no connection or no header in time
 	Slow      Fault = "slow"      // 408: the client did not send its request in time
 	Malformed Fault = "malformed" // 400: the client's request body is not HTTP
 	Isolated  Fault = "isolation" // 403: the caller is another region
@@ -69,12 +69,12 @@ type errorPage struct {
 	Hint   string `json:"hint,omitempty"`
 }
 
-// answerError answers r for the silo. It aborts the handler if the client has gone.
+// answerError answers r instead of the silo. It aborts the handler if the client has disconnected.
 func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	if fault, ok := errors.AsType[*FaultError](context.Cause(r.Context())); ok {
-		err = fault // the client still waits
+		err = fault // the client is still waiting
 	} else if r.Context().Err() != nil || errors.Is(err, errDisconnected) {
-		panic(http.ErrAbortHandler) // the client has gone, or Serve ends
+		panic(http.ErrAbortHandler) // the client has disconnected, or Serve ends
 	}
 	content := p.explain(err)
 	if rec, ok := w.(*recorder); ok {
@@ -142,7 +142,7 @@ func FaultOf(err error) Fault {
 	return Broken
 }
 
-// Message returns the fault in one line that names the silo.
+// Message describes the fault in one line that names the silo.
 func (f Fault) Message(silo string) string {
 	switch f {
 	case Starting:
@@ -160,13 +160,13 @@ func (f Fault) Message(silo string) string {
 	case Isolated:
 		return fmt.Sprintf("silo %s is isolated from the region that called it", silo)
 	case Broken:
-		return fmt.Sprintf("silo %s broke off without an answer", silo)
+		return fmt.Sprintf("silo %s closed the connection without an answer", silo)
 	}
-	return fmt.Sprintf("silo %s gave no answer: %s", silo, string(f))
+	return fmt.Sprintf("silo %s did not answer: %s", silo, string(f))
 }
 
 func (c errorPage) write(w http.ResponseWriter, format string) {
-	// A write fails only if the client has gone.
+	// A write fails only if the client has disconnected.
 	switch format {
 	case formatHTML:
 		_ = page.Execute(w, c)

@@ -38,7 +38,7 @@ func TestErrorPages(t *testing.T) {
 		"down, text":           {proxy.Options{Target: closedPort(t), Starting: started}, "", 502, proxy.Down, []string{"silo eu is down\nhint: silo logs eu\n"}},
 		"down, browser":        {proxy.Options{Target: closedPort(t)}, "text/html", 502, proxy.Down, []string{"<h1>silo eu is down", "<code>silo logs eu</code>"}},
 		"down, no port":        {proxy.Options{Target: fixed("")}, "", 502, proxy.Down, []string{"silo eu is down"}},
-		"broken":               {proxy.Options{Target: hangUp}, "", 502, proxy.Broken, []string{"silo eu broke off", "silo logs eu"}},
+		"broken":               {proxy.Options{Target: hangUp}, "", 502, proxy.Broken, []string{"silo eu closed the connection", "silo logs eu"}},
 		"timeout":              {proxy.Options{Target: hang, HeaderTimeout: 20 * time.Millisecond}, "", 504, proxy.Timeout, []string{"did not answer in time"}},
 		"down, vendor json":    {proxy.Options{Target: closedPort(t)}, "application/problem+json", 502, proxy.Down, []string{`"hint":"silo logs eu"`}},
 		"down, unknown accept": {proxy.Options{Target: closedPort(t)}, "image/png, ;", 502, proxy.Down, []string{"silo eu is down\n"}},

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// lingerTimeout bounds how long the server goes on reading a request's body that
-// was not needed for the answer.
+// lingerTimeout bounds how long the server keeps reading a request's body after the
+// response.
 const lingerTimeout = time.Second
 
 // ServeHTTP forwards one request.
@@ -60,15 +60,15 @@ var discardLog = log.New(io.Discard, "", 0)
 // removed the hop-by-hop headers and those that rewrite sets.
 func (p *Proxy) rewrite(out, in *http.Request, target *url.URL) {
 	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
-	out.URL.RawQuery = in.URL.RawQuery // ReverseProxy cleans it
+	out.URL.RawQuery = in.URL.RawQuery // ReverseProxy removes hop-by-hop ones
 	if strings.HasPrefix(in.RequestURI, "/") && !strings.HasPrefix(in.RequestURI, "//") {
-		// Byte for byte: net/url would escape it again. It takes an opaque part that
+		// Byte for byte: net/url would escape it again. It would mistake an opaque part that
 		// begins with // for a host.
 		out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = in.RequestURI, "", false
 	}
 	out.Trailer = in.Trailer // the server fills it in at the end of the body
 	if strings.EqualFold(out.Header.Get("Upgrade"), "h2c") {
-		// RFC 9113, section 3.1, withdraws this upgrade. A server may ignore it.
+		// RFC 9113, section 3.1, withdraws this upgrade. Servers may ignore it.
 		out.Header.Del("Upgrade")
 		out.Header.Del("Connection")
 	}
@@ -96,8 +96,8 @@ func (p *Proxy) hostFor(in *http.Request, target string) string {
 
 var forwardingHeaders = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"}
 
-// setForwarded sets the headers that describe the client. What the client sent in
-// them counts only if it is a trusted tunnel service.
+// setForwarded sets the headers that describe the client. It trusts the values that the
+// client sent only if the client is a trusted tunnel service.
 func (p *Proxy) setForwarded(out, in *http.Request) {
 	(&httputil.ProxyRequest{In: in, Out: out}).SetXForwarded()
 	if !p.options.TrustForwarded {
@@ -131,13 +131,13 @@ func forwarded(remote, host, proto string) string {
 	return value + ";proto=" + proto
 }
 
-// checkResponse refuses responses that cannot be passed on.
+// checkResponse rejects responses that cannot be forwarded.
 func (p *Proxy) checkResponse(response *http.Response) error {
 	switch {
 	case response.StatusCode < http.StatusContinue:
 		return fmt.Errorf("the status %d is not valid", response.StatusCode)
 	case response.StatusCode == http.StatusSwitchingProtocols:
-		// ReverseProxy would refuse it too, but leave the connection open.
+		// ReverseProxy would reject it too, but leave the connection open.
 		if asked, got := response.Request.Header.Get("Upgrade"), response.Header.Get("Upgrade"); !strings.EqualFold(asked, got) {
 			return fmt.Errorf("switched to protocol %q instead of %q", got, asked)
 		}
@@ -165,4 +165,4 @@ func (b *bufferPool) Get() []byte {
 
 func (b *bufferPool) Put(buffer []byte) { b.pool.Put((*[copySize]byte)(buffer)) }
 
-const copySize = 32 << 10 // as httputil.ReverseProxy's own
+const copySize = 32 << 10 // the same size as in httputil.ReverseProxy

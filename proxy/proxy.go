@@ -1,7 +1,7 @@
 // Package proxy forwards HTTP to one silo, and answers for it with an error page
 // while it is starting, down or too slow.
 //
-// It knows neither how the silo got its address nor anything about Sentry.
+// It must not know about Sentry, or how the silo got its address.
 //
 // A request passes server.go, forward.go, record.go, client.go and upstream.go, in
 // this order; errors.go answers it if the silo does not.
@@ -17,7 +17,7 @@ import (
 // Host header policies. Any other value of Options.HostHeader is a host that is sent
 // literally.
 const (
-	HostPreserve = "preserve" // as the client sent it
+	HostPreserve = "preserve" // the client's
 	HostRewrite  = "rewrite"  // the silo's own host:port
 )
 
@@ -47,11 +47,11 @@ type Options struct {
 	Gateway *Gateway
 }
 
-// Proxy is a handler that forwards each request to one silo: target, headers, body
-// and trailers unchanged, streams unbuffered, upgrades (WebSocket) included. It
-// speaks HTTP/1.1 to the silo. If the silo's answer to a request without a body shows
-// that it speaks only HTTP/2, the Proxy speaks HTTP/2 without TLS from then on; gRPC
-// always goes by HTTP/2.
+// Proxy is a handler that forwards each request to one silo: target, headers, body and
+// trailers unchanged, streams unbuffered, upgrades (WebSocket) included. It speaks
+// HTTP/1.1 to the silo. If the silo's answer to a request without a body shows that it
+// speaks only HTTP/2, the Proxy speaks HTTP/2 without TLS from then on; gRPC always
+// uses HTTP/2.
 //
 // If the silo does not answer, the Proxy does, and marks its answer with ErrorHeader.
 // It is safe for concurrent use.
@@ -63,14 +63,14 @@ type Proxy struct {
 // New makes a Proxy. It opens no connection before the first request.
 func New(options Options) *Proxy { return &Proxy{options: options, upstream: newUpstream(options)} }
 
-// Close closes idle connections to the silo. Requests in flight go on, and the Proxy
+// Close closes idle connections to the silo. Requests in flight continue, and the Proxy
 // remains usable.
 func (p *Proxy) Close() { p.upstream.closeIdle() }
 
 // errNoTarget reports that the silo has no port.
 var errNoTarget = errors.New("the silo has no port")
 
-// target returns the scheme, host and port to which r goes.
+// target returns the scheme, host and port that r goes to.
 func (p *Proxy) target(r *http.Request) (*url.URL, error) {
 	if p.options.Gateway != nil {
 		return p.options.Gateway.Target(r)

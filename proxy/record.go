@@ -17,14 +17,14 @@ import (
 // Recording configures what a Proxy records. The functions are called from many
 // goroutines at once.
 type Recording struct {
-	// Log keeps each exchange from the arrival of the request's header on. An
-	// exchange ends in it once the response has ended and the caller is known.
+	// Log keeps each exchange, beginning when the request's header arrives. The exchange
+	// ends once the response has ended and the caller is known.
 	Log *traffic.Log
-	// Caller returns the process at the far end of a connection, given the addresses
-	// of its local and its remote end. It is called once per connection, concurrently
-	// with its first request, and delays that response by at most CallerDelay.
-	// Nil means that callers are not looked up. It is not called if forwarding headers
-	// are trusted: then the caller is the first address in X-Forwarded-For.
+	// Caller returns the process at the far end of a connection, given the addresses of
+	// its local and its remote end. It is called once per connection, concurrently with
+	// its first request, and delays that response by at most CallerDelay. Nil: callers are
+	// not looked up. If forwarding headers are trusted, it is not called: the caller is
+	// the first address in X-Forwarded-For.
 	Caller func(local, remote net.Addr) traffic.Caller
 	// CallerDelay bounds how long a connection's first response waits for the lookup of
 	// its caller: a client that has the response may disconnect at once, and then cannot
@@ -33,8 +33,8 @@ type Recording struct {
 	// Crosses reports whether a call from one silo to another crosses regions. It is
 	// called once for each exchange whose caller is a silo. Nil means never.
 	Crosses func(from, to string) bool
-	// Blocks reports whether crossing calls are answered with Isolated instead of
-	// being forwarded. Then each request waits until its caller is known. Nil means no.
+	// Blocks reports whether crossing calls are answered with Isolated instead of being
+	// forwarded. If set, each request waits until its caller is known. Nil means no.
 	Blocks func() bool
 }
 
@@ -58,7 +58,7 @@ func (p *Proxy) record(client *clientWriter, r *http.Request) {
 		from := *rec.Caller.Silo
 		p.answerError(rec, r, &FaultError{
 			Fault: Isolated, Hint: isolatedHint,
-			Detail: "region " + from + " may not call region " + rec.Silo + ": in production regions cannot reach one another",
+			Detail: "region " + from + " may not call region " + rec.Silo + ": regions cannot reach one another in production",
 		})
 	} else {
 		p.forward(rec, r)
@@ -66,8 +66,7 @@ func (p *Proxy) record(client *clientWriter, r *http.Request) {
 	rec.returned = true
 }
 
-// recorder records one exchange as it passes. It is the response's ResponseWriter and
-// reads along with the request's body.
+// recorder records one exchange. It wraps the ResponseWriter and the request's body.
 //
 // It keeps the request's header map itself: the server makes one for each request, and
 // ReverseProxy sends a clone.
@@ -83,11 +82,11 @@ type recorder struct {
 	header       http.Header // a copy of the final header; trailers are added to the original
 	writeErr     error       // of writing to the client
 	returned     bool        // the handler has returned, not panicked
-	panicked     bool        // other than with http.ErrAbortHandler
+	panicked     bool        // with a value other than http.ErrAbortHandler
 
 	mu         sync.Mutex // guards Caller and Crossing, and all below
 	identified bool       // both are final
-	finished   bool       // all else is
+	finished   bool       // all others are
 }
 
 func (p *Proxy) newRecorder(client *clientWriter, r *http.Request) *recorder {
@@ -111,7 +110,7 @@ func (p *Proxy) newRecorder(client *clientWriter, r *http.Request) *recorder {
 // identify sets the caller if it is known, and otherwise starts its lookup.
 func (w *recorder) identify(r *http.Request, trustForwarded bool) {
 	w.replay, _ = r.Context().Value(replayKey{}).(*replay)
-	lookup, _ := r.Context().Value(callerKey{}).(*callerLookup) // only Serve sets it
+	lookup, _ := r.Context().Value(callerKey{}).(*callerLookup) // set only by Serve
 	switch {
 	case w.replay != nil:
 		of := w.replay.of
@@ -157,7 +156,7 @@ func (w *recorder) setCaller(caller traffic.Caller) {
 	w.recording.Log.Update(w.ID, func(e *traffic.Exchange) { e.Caller, e.Crossing = w.Caller, w.Crossing })
 }
 
-// awaitCaller blocks until the caller is known. It reports false if ctx ended first.
+// awaitCaller blocks until the caller is known. It returns false if ctx ended first.
 func (w *recorder) awaitCaller(ctx context.Context) bool {
 	if w.lookup == nil {
 		return true
@@ -187,7 +186,7 @@ func (w *recorder) blocked(ctx context.Context) bool {
 		return false
 	}
 	if !w.awaitCaller(ctx) || w.Caller.Gone {
-		// The client has closed its connection, and might be one to block.
+		// The client has disconnected, and might be one to block.
 		panic(http.ErrAbortHandler)
 	}
 	w.Blocked = w.Crossing
@@ -195,7 +194,7 @@ func (w *recorder) blocked(ctx context.Context) bool {
 }
 
 // finish completes the exchange after the handler has returned or panicked. If the
-// caller is still unknown, setCaller ends it later.
+// caller is still unknown, setCaller completes it later.
 func (w *recorder) finish(ctx context.Context) {
 	total := time.Since(w.Started).Seconds()
 	w.Total = &total
@@ -235,7 +234,7 @@ func (w *recorder) failure(ctx context.Context) string {
 	case w.writeErr != nil, ctx.Err() != nil, w.requestBody != nil && w.requestBody.disconnected():
 		return errDisconnected.Error()
 	}
-	return "silo " + w.Silo + " broke off within its answer"
+	return "silo " + w.Silo + " closed the connection within its answer"
 }
 
 func (w *recorder) finishRequest() {
@@ -247,7 +246,7 @@ func (w *recorder) finishRequest() {
 	whole := ended || w.requestBody.length >= 0 && capture.bytes == w.requestBody.length
 	w.Request.Truncated = !whole || capture.truncated()
 	if trailer := w.request.Trailer; ended && len(trailer) > 0 {
-		w.Request.Trailer = trailer // complete once the body has been read
+		w.Request.Trailer = trailer // the values are set once the body has been read
 	}
 }
 
@@ -286,7 +285,7 @@ func trailers(before, after http.Header) http.Header {
 	return trailer
 }
 
-// begin records that the final header is about to be sent. It waits a moment for the
+// begin records that the final header is about to be sent. It waits briefly for the
 // caller.
 func (w *recorder) begin(status int) {
 	if w.Status != 0 {
@@ -296,7 +295,7 @@ func (w *recorder) begin(status int) {
 	first := time.Since(w.Started).Seconds()
 	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {
-		// The end may be far off: show the beginning.
+		// The response may take long to end: show its beginning.
 		w.recording.Log.Update(w.ID, func(e *traffic.Exchange) {
 			e.Status, e.FirstByte, e.Response.Header = status, &first, w.header
 		})

@@ -195,7 +195,7 @@ func TestRecordsATruncatedResponse(t *testing.T) {
 			_ = response.Body.Close()
 		}
 	})
-	if e.State != traffic.Broken || *e.Error != "silo eu broke off within its answer" || e.Status != 200 || string(e.Response.Body) != "half of it" || !e.Response.Truncated {
+	if e.State != traffic.Broken || *e.Error != "silo eu closed the connection within its answer" || e.Status != 200 || string(e.Response.Body) != "half of it" || !e.Response.Truncated {
 		t.Errorf("got %+v", e)
 	}
 }

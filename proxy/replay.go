@@ -14,7 +14,7 @@ import (
 // replayKey is the context key of a request's *replay.
 type replayKey struct{}
 
-// replay is a repeated request and its outcome.
+// replay is a replayed request and its outcome.
 type replay struct {
 	of      uint64
 	caller  traffic.Caller
@@ -24,9 +24,9 @@ type replay struct {
 var errNotRecorded = errors.New("requests are not recorded")
 
 // Replay sends the request of an exchange again, to this Proxy's silo: with the
-// client's headers, and with the part of the body that was kept. It is recorded as
-// a request of caller with ReplayOf set, and never counts as crossing. Replay returns
-// the exchange once it has ended, also if it broke. It ends at the latest with ctx.
+// client's headers, and with the part of the body that was kept. It is recorded as a
+// request of caller with ReplayOf set, and never counts as crossing. Replay returns the
+// exchange once it has ended, even if it is broken, and at the latest when ctx ends.
 func (p *Proxy) Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
 	if p.options.Recording == nil {
 		return traffic.Exchange{}, errNotRecorded

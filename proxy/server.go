@@ -16,11 +16,11 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 
-	// shutdownGrace is how long requests in flight may go on once Serve's context ends.
+	// shutdownGrace is how long requests in flight may continue once Serve's context has ended.
 	shutdownGrace = 500 * time.Millisecond
 )
 
-// errClosing is the cause with which Serve cancels the requests that it cuts off.
+// errClosing is the cause of the requests' contexts that Serve cancels.
 var errClosing = errors.New("the tunnel was closed")
 
 // Serve serves handler on listener, in HTTP/1.1 and in HTTP/2 without TLS, until ctx
@@ -32,8 +32,9 @@ var errClosing = errors.New("the tunnel was closed")
 // included. Serve returns after the last handler, so handler must obey its request's
 // context, as a Proxy does.
 //
-// logError gets what http.Server logs, such as a handler's panic with its stack. It
-// is called from many goroutines and must not block. If it is nil, nothing is logged.
+// logError receives the log messages of http.Server, such as a handler's panic with its
+// stack. It is called from many goroutines and must not block. If it is nil, nothing is
+// logged.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, logError func(text string)) error {
 	// Requests outlive ctx by the grace.
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -52,14 +53,14 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	case err = <-failed:
 	case <-ctx.Done():
 		grace, done := context.WithTimeout(base, shutdownGrace)
-		_ = server.Shutdown(grace) // the rest is cut off below
+		_ = server.Shutdown(grace) // the rest is cancelled below
 		done()
 		if err = <-failed; errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}
 	}
 	cut(errClosing)
-	_ = server.Close() // reports only what closing the listener did
+	_ = server.Close() // reports only that the listener is closed
 	running.wait()
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
@@ -78,7 +79,7 @@ func newServer(handler http.Handler, logError func(text string)) *http.Server {
 		Protocols:         protocols,
 		ErrorLog:          log.New(logWriter(logError), "", 0),
 
-		DisableGeneralOptionsHandler: true, // OPTIONS * is for the silo to answer
+		DisableGeneralOptionsHandler: true, // the silo answers OPTIONS *
 	}
 }
 

@@ -18,9 +18,9 @@ const (
 
 // upstream is the RoundTripper for requests to a silo.
 //
-// A request that may not be sent twice gets a connection of its own: uWSGI, which runs
-// a Sentry devserver, closes each connection after one response without announcing it,
-// and net/http cannot repeat a POST that meets this close.
+// A request that may not be sent twice gets a new connection: uWSGI, which runs a
+// Sentry devserver, closes each connection after one response without announcing it,
+// and net/http cannot repeat a POST that hits this close.
 type upstream struct {
 	fresh *http.Transport // HTTP/1.1, one connection for each request
 	kept  *http.Transport // HTTP/1.1 with keep-alive, for requests that may be sent twice
@@ -35,7 +35,7 @@ func newUpstream(options Options) *upstream {
 	u.fresh.DisableKeepAlives = true
 	u.kept.MaxIdleConnsPerHost = maxIdlePerSilo
 	if options.Gateway != nil {
-		u.fresh.Proxy = http.ProxyFromEnvironment // the target may be anywhere
+		u.fresh.Proxy = http.ProxyFromEnvironment // the target may be on any machine
 		return u
 	}
 	u.http2 = newTransport(options)
@@ -51,11 +51,11 @@ func newTransport(options Options) *http.Transport {
 		ResponseHeaderTimeout:  options.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true, // it would add Accept-Encoding and unpack bodies
+		DisableCompression:     true, // it would add Accept-Encoding and decompress bodies
 	}
 }
 
-// RoundTrip sends a request by HTTP/1.1 or HTTP/2.
+// RoundTrip sends a request over HTTP/1.1 or HTTP/2.
 func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	host := r.URL.Host
 	switch {
@@ -73,7 +73,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	case err == nil:
 		u.setVersion(host, 1)
 	case u.speaks(host) == 0 && repeatable(r) && FaultOf(err) == Broken && r.Context().Err() == nil:
-		// It may speak only HTTP/2. An earlier probe would leave a line in each silo's log.
+		// It may speak only HTTP/2. A probe in advance would leave a line in each silo's log.
 		if second, http2Err := u.http2.RoundTrip(r); http2Err == nil {
 			u.setVersion(host, 2)
 			return second, nil
@@ -82,7 +82,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// roundTrip1 sends a request by HTTP/1.1, on an idle connection if it may be sent twice.
+// roundTrip1 sends a request over HTTP/1.1, on an idle connection if it may be sent twice.
 func (u *upstream) roundTrip1(r *http.Request) (*http.Response, error) {
 	if !repeatable(r) {
 		return u.fresh.RoundTrip(r)

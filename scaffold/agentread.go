@@ -21,12 +21,12 @@ type AgentFile struct {
 	Path         string
 	Version      string // as written; empty if the file has none
 	HasAuthtoken bool
-	ServerAddr   string        // host:port of the service; empty: ngrok's own
-	RootCAs      string        // PEM file to trust for ServerAddr; empty: ngrok's own
+	ServerAddr   string        // host:port of the service; empty: ngrok's default
+	RootCAs      string        // PEM file to trust for ServerAddr; empty: ngrok's default
 	Metadata     string        // of the session
 	Tunnels      []AgentTunnel // HTTP tunnels to this machine, in the order of the file
-	// Skipped lists what silo.toml cannot express although it changes what the
-	// agent does, one line each. It names keys, never their values.
+	// Skipped lists settings that change the agent's behaviour and that silo.toml cannot
+	// express, one line each. It names keys, never their values.
 	Skipped []string
 
 	region string // where version 2 puts subdomains; empty for the United States
@@ -41,7 +41,7 @@ type AgentTunnel struct {
 	BasicAuth     []string // user:password pairs
 	AllowCIDRs    []string
 	TrafficPolicy string // YAML text
-	PolicyFile    string // the file that holds it instead; read, never written
+	PolicyFile    string // a file that contains it instead; read, never written
 }
 
 // ReadAgentFile reads an ngrok agent's configuration file. Its errors are those
@@ -52,8 +52,8 @@ func ReadAgentFile(path string) (AgentFile, error) {
 	return file, err
 }
 
-// agentSettings are the agent's own settings: at the top of a file of version 2,
-// below agent in version 3.
+// agentSettings are the agent's own settings: at the top of a version 2 file, below
+// agent in version 3.
 type agentSettings struct {
 	Authtoken  string
 	Region     string
@@ -136,7 +136,7 @@ func (f *AgentFile) apply(s agentSettings) {
 
 func (f *AgentFile) skip(what string) { f.Skipped = append(f.Skipped, what) }
 
-// skipKeys notes the keys of a definition that are not in known.
+// skipKeys adds the keys of a definition that are not in known to the skipped ones.
 func (f *AgentFile) skipKeys(name string, definition *yaml.Node, known []string) {
 	for i := 0; i+1 < len(definition.Content); i += 2 {
 		if key := definition.Content[i].Value; !slices.Contains(known, key) {
@@ -153,8 +153,8 @@ func (f *AgentFile) besideFile(path string) string {
 	return filepath.Join(filepath.Dir(f.Path), path)
 }
 
-// keysV2 and keysV3 are the keys that are carried over, or that do not change what
-// a silo's tunnel does.
+// keysV2 and keysV3 are the keys that are carried over, or that do not affect a silo's
+// tunnel.
 var (
 	keysV2 = []string{
 		"proto", "addr", "labels", "schemes", "domain", "hostname", "subdomain", "url", "host_header", "basic_auth", "auth",
@@ -176,13 +176,13 @@ func (f *AgentFile) addV2(name string, definition *yaml.Node) error {
 		URL           string
 		HostHeader    string   `yaml:"host_header"`
 		BasicAuth     []string `yaml:"basic_auth"`
-		Auth          string   // one pair, of agents before 3
+		Auth          string   // one pair, for agents before version 3
 		IPRestriction struct {
 			AllowCIDRs []string `yaml:"allow_cidrs"`
 			DenyCIDRs  []string `yaml:"deny_cidrs"`
 		} `yaml:"ip_restriction"`
 		TrafficPolicy     yaml.Node `yaml:"traffic_policy"`
-		Policy            yaml.Node // its older name
+		Policy            yaml.Node // its old name
 		TrafficPolicyFile string    `yaml:"traffic_policy_file"`
 	}
 	if err := definition.Decode(&d); err != nil {
@@ -265,8 +265,8 @@ func (f *AgentFile) addV3(definition *yaml.Node) error {
 	return f.add(AgentTunnel{Name: d.Name, Port: port, Domain: bareHost(d.URL)}, &d.TrafficPolicy, d.TrafficPolicyFile)
 }
 
-// add adds a tunnel with its policy, which a file holds as a YAML mapping, as
-// text, or as the name of another file.
+// add adds a tunnel with its policy, which is a YAML mapping, text, or the name of
+// another file.
 func (f *AgentFile) add(t AgentTunnel, policy *yaml.Node, file string) error {
 	switch {
 	case policy.Kind == yaml.ScalarNode:

@@ -14,9 +14,9 @@ const (
 	NgrokV3 = "ngrok-v3"
 )
 
-// AgentConfig returns a configuration file for the ngrok agent, in format NgrokV2
-// or NgrokV3, with tunnels in their order. It holds no authtoken: the agent reads
-// it beside the user's own file.
+// AgentConfig returns a configuration file for the ngrok agent, in format NgrokV2 or
+// NgrokV3, with tunnels in their order. It contains no authtoken: the agent also reads
+// the user's own file.
 func AgentConfig(format string, tunnels []AgentTunnel) ([]byte, error) {
 	const head = "# Without an authtoken. Use it beside your own file: ngrok start --all --config YOUR_NGROK.YML,THIS_FILE\n"
 	build := configV3
@@ -86,7 +86,7 @@ type endpointV3 struct {
 func configV3(tunnels []AgentTunnel) (any, error) {
 	config := struct {
 		Version   int
-		Agent     struct{} // required by version 3, which merges the user's own into it
+		Agent     struct{} // required by version 3, which merges the user's agent section into it
 		Endpoints []endpointV3
 	}{Version: 3, Endpoints: []endpointV3{}}
 	for _, t := range tunnels {
@@ -122,8 +122,8 @@ type actionConfig struct {
 	Headers     map[string]string `yaml:",omitempty"`
 }
 
-// rules returns the options as rules of a traffic policy. Those that refuse a
-// request come first.
+// rules returns the options as rules of a traffic policy. Those that reject a request
+// come first.
 func (t AgentTunnel) rules() (rules []policyRule) {
 	add := func(action string, config actionConfig) {
 		rules = append(rules, policyRule{[]policyAction{{action, config}}})
@@ -144,7 +144,7 @@ func (t AgentTunnel) rules() (rules []policyRule) {
 	return rules
 }
 
-// policy returns the traffic policy as a YAML mapping; nil if there is none.
+// policy returns the traffic policy as a YAML mapping, or nil.
 func (t AgentTunnel) policy() (*yaml.Node, error) {
 	if t.TrafficPolicy == "" {
 		return nil, nil
@@ -156,8 +156,8 @@ func (t AgentTunnel) policy() (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// policyWithOptions returns the traffic policy with the rules of the options
-// before its own rules for requests; nil if there are none of either.
+// policyWithOptions returns the traffic policy with the rules of the options before its
+// own rules for requests; nil without rules.
 func (t AgentTunnel) policyWithOptions() (*yaml.Node, error) {
 	policy, err := t.policy()
 	rules := t.rules()

@@ -1,8 +1,8 @@
-// Package scaffold writes a silo.toml for a user who has none: from the regions in
-// Sentry's configuration file, or from the tunnels of an ngrok agent. It also
-// writes configuration files for that agent.
+// Package scaffold writes a first silo.toml: from the regions in Sentry's configuration
+// file, or from the tunnels of an ngrok agent. It also writes configuration files for
+// that agent.
 //
-// It must not know command lines or terminals.
+// It must not know about command lines or terminals.
 package scaffold
 
 import (
@@ -21,18 +21,18 @@ import (
 type Draft struct {
 	Topology
 
-	Notes    []string // what became of what
-	Warnings []string // what was not carried over, or was guessed
+	Notes    []string // which input became which silo
+	Warnings []string // settings that were not carried over, or were guessed
 }
 
-// HasSecrets reports whether the topology holds passwords or traffic policies.
+// HasSecrets reports whether the topology contains passwords or traffic policies.
 func (d *Draft) HasSecrets() bool {
 	secret := func(s Silo) bool { return len(s.BasicAuth) > 0 || s.TrafficPolicy != "" }
 	return secret(d.Control) || slices.ContainsFunc(d.Regions, func(r Region) bool { return secret(r.Silo) })
 }
 
-// FromSentry makes a topology of the regions in Sentry's configuration file, or an
-// example if there are none.
+// FromSentry makes a topology from the regions in Sentry's configuration file, or an
+// example without any.
 func FromSentry(written []sentry.WrittenRegion) Draft {
 	if len(written) == 0 {
 		return Draft{Topology: Topology{Regions: []Region{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
@@ -44,10 +44,10 @@ func FromSentry(written []sentry.WrittenRegion) Draft {
 	return d
 }
 
-// FromAgent makes a topology of an ngrok agent's tunnels, of which there must be at
-// least one. Control is the tunnel with "control" in its name, else the one to port
-// 8000, else the one to the lowest port; all others are regions. A region of
-// written with the same domain or name gives its name, id and category.
+// FromAgent makes a topology from an ngrok agent's tunnels, at least one. Control is
+// the tunnel with "control" in its name, else the one to port 8000, else the one to the
+// lowest port; all others are regions. A region in written with the same domain or name
+// provides name, id and category.
 func FromAgent(file AgentFile, written []sentry.WrittenRegion) Draft {
 	d := Draft{Topology: Topology{
 		Provider: tunnels.Ngrok,
@@ -87,7 +87,7 @@ func controlIndex(list []AgentTunnel) int {
 	return i
 }
 
-// unique leaves out tunnels whose port or domain an earlier tunnel has.
+// unique drops tunnels whose port or domain an earlier tunnel has.
 func (d *Draft) unique(all []AgentTunnel) (list []AgentTunnel) {
 	for _, t := range all {
 		i := slices.IndexFunc(list, func(other AgentTunnel) bool {
@@ -157,8 +157,8 @@ func siloOf(t AgentTunnel) Silo {
 	return s
 }
 
-// variable matches what a topology expands. A traffic policy has expressions of
-// its own that also begin with ${.
+// variable matches the variables that a topology expands. Traffic policies have
+// expressions that also begin with ${.
 var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(\}|:-)`)
 
 // escapeVariables keeps a topology from expanding ${NAME} in text.
@@ -166,7 +166,7 @@ func escapeVariables(text string) string { return strings.ReplaceAll(text, "${",
 
 var notLabel = regexp.MustCompile(`[^a-z0-9]+`)
 
-// regionName makes a region's name of a tunnel's: us of us, us-silo and region-us.
+// regionName derives a region's name from a tunnel's: us from us, us-silo and region-us.
 func regionName(tunnel string) string {
 	name := strings.Trim(notLabel.ReplaceAllString(strings.ToLower(tunnel), "-"), "-")
 	for _, affix := range []string{"silo", "region"} {

@@ -18,8 +18,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// hiddenBy returns the topology in a parent directory that a new file hides from
-// its own directory; empty if there is none.
+// hiddenBy returns the topology in a parent directory that a new file hides, or "".
 func hiddenBy(file string) string {
 	if filepath.Base(file) != topology.FileName || exists(file) {
 		return ""
@@ -31,8 +30,8 @@ func hiddenBy(file string) string {
 	return above
 }
 
-// keepOld copies a topology that will be overwritten, since its ids are in
-// databases. It keeps all earlier copies: the first one may be written by hand.
+// keepOld copies a topology before it is overwritten, since databases contain its ids.
+// It keeps all earlier copies: the first one may be handwritten.
 func keepOld(file string) (note string, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -48,7 +47,7 @@ func keepOld(file string) (note string, err error) {
 	return "kept the old file as " + old, replaceFile(old, text, 0o600)
 }
 
-// writeSchema writes the JSON schema for editors beside a topology.
+// writeSchema writes the JSON schema for editors next to a topology.
 func writeSchema(file string) (note string, err error) {
 	schema := filepath.Join(filepath.Dir(file), "silo.schema.json")
 	return "wrote " + schema, replaceFile(schema, topology.Schema(), 0o644)

@@ -17,11 +17,11 @@ import (
 
 // Options are the choices for Init.
 type Options struct {
-	File      string // where the silo.toml goes; absolute
+	File      string // path of the silo.toml; absolute
 	Force     bool   // overwrite File
-	Schema    bool   // also write silo.schema.json beside File
-	FromNgrok bool   // make silos of an ngrok agent's tunnels
-	NgrokFile string // the agent's configuration, absolute; empty: where the agent itself looks
+	Schema    bool   // also write silo.schema.json next to File
+	FromNgrok bool   // make silos from an ngrok agent's tunnels
+	NgrokFile string // the agent's configuration, absolute; empty: the agent's default
 	Env       func(name string) (string, bool)
 }
 
@@ -33,8 +33,8 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Text }
 
-// SchemaOnly reports whether Init will write only the schema: it was asked for
-// beside an existing topology.
+// SchemaOnly reports whether Init will write only the schema, because the topology
+// exists.
 func (o Options) SchemaOnly() bool { return o.Schema && !o.Force && !o.FromNgrok && exists(o.File) }
 
 // Init writes a silo.toml and reports what it did. It overwrites a file only with
@@ -57,10 +57,10 @@ func Init(o Options) (notes, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	mode := fs.FileMode(0o644) // a topology is shared by all who work on the checkout
+	mode := fs.FileMode(0o644) // everyone who works on the checkout shares the topology
 	if draft.HasSecrets() {
 		mode = 0o600
-		draft.Warnings = append(draft.Warnings, o.File+" holds passwords or a traffic policy: only you can read it, and it does not belong into a repository")
+		draft.Warnings = append(draft.Warnings, o.File+" contains passwords or a traffic policy: only you can read it, and it does not belong in a repository")
 	}
 	if hidden := hiddenBy(o.File); hidden != "" {
 		warnings = append(warnings, fmt.Sprintf("in %s and below, silo now finds this file and no longer %s (silo -f %[2]s still uses that one)", filepath.Dir(o.File), hidden))
@@ -89,7 +89,7 @@ func Init(o Options) (notes, warnings []string, err error) {
 	return append(notes, draft.Notes...), append(warnings, draft.Warnings...), nil
 }
 
-// draft makes the topology: of an ngrok agent's tunnels, else of the regions in
+// draft makes the topology from an ngrok agent's tunnels, else from the regions in
 // Sentry's own file, else an example.
 func (o Options) draft() (Draft, error) {
 	config := o.sentryConfig()
@@ -103,7 +103,7 @@ func (o Options) draft() (Draft, error) {
 	}
 	for _, path := range o.agentPaths() {
 		if file, err := ReadAgentFile(path); err == nil && len(file.Tunnels) > 0 {
-			draft.Notes = append(draft.Notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos of them", len(file.Tunnels), path))
+			draft.Notes = append(draft.Notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos from them", len(file.Tunnels), path))
 			break
 		}
 	}
@@ -139,8 +139,8 @@ func (o Options) fromNgrok(written []sentry.WrittenRegion) (Draft, error) {
 	return draft, nil
 }
 
-// readAgentFile reads the ngrok agent's configuration that the user named, or the
-// first one that the agent itself would read.
+// readAgentFile reads the ngrok agent's configuration that the user named, or the first
+// one that the agent would read.
 func (o Options) readAgentFile() (AgentFile, error) {
 	if o.NgrokFile != "" {
 		return ReadAgentFile(o.NgrokFile)

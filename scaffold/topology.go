@@ -8,29 +8,29 @@ import (
 	"silo/templates"
 )
 
-// Topology is the content of a silo.toml. What is empty is left at its default
-// and stands in the file as a comment.
+// Topology is the content of a silo.toml. An empty field keeps its default, which the
+// file shows as a comment.
 type Topology struct {
-	Schema   bool     // names the JSON schema beside it, for editors
+	Schema   bool     // names the JSON schema in the same directory, for editors
 	Name     string   // of the instance; empty: the directory's name
-	Command  []string // what starts a devserver; empty: sentry devserver
-	Config   string   // the sentry.conf.py; empty: where Sentry itself looks
+	Command  []string // the command that starts a devserver; empty: sentry devserver
+	Config   string   // the sentry.conf.py; empty: Sentry's default
 	Dialect  string   // empty: auto
 	Watchers string   // "true" or "false"; empty: auto
 	Provider string   // of tunnels; empty: local
-	Ngrok    Ngrok    // empty: ngrok's own defaults
+	Ngrok    Ngrok    // empty: ngrok's defaults
 	Control  Silo
 	Regions  []Region // at least one
 }
 
-// Ngrok is how a Topology reaches the ngrok service.
+// Ngrok configures the connection to the ngrok service.
 type Ngrok struct {
 	ServerAddr string
 	RootCAs    string
 	Metadata   string
 }
 
-// Silo is the place of one silo.
+// Silo is one silo of a Topology.
 type Silo struct {
 	Port          int      // 0: silo's own preference
 	Domain        string   // a bare host
@@ -63,7 +63,7 @@ func tomlString(s string) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(s) // a string always can be encoded
+	_ = encoder.Encode(s) // a string can always be encoded
 	return strings.ReplaceAll(strings.TrimSuffix(text.String(), "\n"), "\x7f", `\u007F`)
 }
 

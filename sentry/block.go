@@ -90,8 +90,8 @@ func Render(c Config) (Block, error) {
 	return Block{Instance: c.Instance, file: filepath.Base(c.File), text: text}, nil
 }
 
-// beatSuffix makes the file name of celery beat's schedule unique to the instance,
-// even if another one has the same name.
+// beatSuffix makes the file name of celery beat's schedule unique to the instance, even
+// among instances of the same name.
 func (c Config) beatSuffix() string {
 	sum := sha256.Sum256([]byte(c.File))
 	plain := strings.Map(func(r rune) rune {

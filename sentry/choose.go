@@ -16,7 +16,7 @@ import (
 type Choice struct {
 	Dialect Dialect
 	Release string // such as "22.11.0"; empty if only the dialect is known
-	Found   string // for the user: what was found, where, and by which markers
+	Found   string // for the user: the finding, its place and its markers
 	Warning string // may be empty
 }
 
@@ -25,18 +25,18 @@ const versionLimit = 10 * time.Second
 
 // Choose finds the dialect for want: "auto", a release, or the name of a dialect.
 //
-// For auto it reads these files, in this order, without running anything: the
-// Sentry that the command's program belongs to (its link, its interpreter line, the
-// site-packages beside that, the checkout of an editable installation); a checkout
-// at Dir or above it, up to the root of the repository; the environments at
-// $VIRTUAL_ENV, Dir/.venv and Dir/venv. The program comes first because it is what
-// will run. Markers in the source override version numbers, because a checkout
-// between two releases has the number of the next one. If a program called sentry
-// cannot be identified by its files, Choose runs `sentry --version`, for at most
-// 10 s. If nothing is found, the dialect is tuple-id, with a Warning.
+// For auto it reads these files, in this order, without running anything: the Sentry
+// that the command's program belongs to (its link, its interpreter line, the
+// site-packages beside that, the checkout of an editable installation); a checkout at
+// Dir or above it, up to the root of the repository; the environments at $VIRTUAL_ENV,
+// Dir/.venv and Dir/venv. The program comes first because it will run. Markers in the
+// source override version numbers, because a checkout between two releases has the
+// number of the next one. If a program called sentry cannot be identified by its files,
+// Choose runs `sentry --version`, for at most 10 s. If nothing is found, the dialect is
+// tuple-id, with a Warning.
 //
 // The error wraps ErrUnsupported for a Sentry without a dialect. The Choice still
-// describes what was found.
+// describes the finding.
 func Choose(ctx context.Context, want string, f Finder) (Choice, error) {
 	if want != "auto" && want != "" {
 		return chooseNamed(want)
@@ -52,7 +52,7 @@ func Choose(ctx context.Context, want string, f Finder) (Choice, error) {
 	return choice, err
 }
 
-// otherCheckout warns if Dir is in a checkout of a dialect other than the chosen one.
+// otherCheckout warns if Dir is in a checkout whose dialect differs from the chosen one.
 func (f Finder) otherCheckout(chosen Choice) string {
 	root, ok := Checkout(f.Dir)
 	if !ok {
@@ -79,11 +79,11 @@ func chooseNamed(want string) (Choice, error) {
 
 var versionLine = regexp.MustCompile(`version (\d+\.\d+\.\d+\S*)`)
 
-// askVersion runs `sentry --version`, as the last resort before a guess.
+// askVersion runs `sentry --version`, the last resort before a guess.
 func (f Finder) askVersion(ctx context.Context) (Choice, error) {
 	program, ok := f.Executable()
 	if !ok || filepath.Base(program) != "sentry" || f.Run == nil {
-		return guess("no Sentry was found beside the command, in " + f.Dir + " or in a virtual environment")
+		return guess("no Sentry was found next to the command, in " + f.Dir + " or in a virtual environment")
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionLimit)
 	defer cancel()
@@ -155,6 +155,6 @@ func (s source) choice() (Choice, error) {
 	}
 	c.Dialect, c.Warning, err = DialectOf(r)
 	c.Dialect.Minimal = false
-	c.Found += " (by its version, no marker)"
+	c.Found += " (by its version; no marker)"
 	return c, err
 }

@@ -283,7 +283,7 @@ func TestChooseUnsupported(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, version, problem string }{
 		"before 22.10":              {"subdomain: str", "22.9.0", "older than 22.10.0"},
-		"before 22.10, no marks":    {"", "22.8.0", "silos begin with 22.10.0"},
+		"before 22.10, no marks":    {"", "22.8.0", "silos exist from 22.10.0 on"},
 		"neither marks nor version": {"", "", "or incomplete"},
 	} {
 		dir := t.TempDir()

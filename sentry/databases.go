@@ -36,12 +36,13 @@ type Database struct {
 	Migrated bool     `json:"migrated"` // a migration has been run on it; only set by DatabaseInspect
 	Result   string   `json:"result"`   // created, present, dropped or absent
 	Error    string   `json:"error"`    // may be empty
-	Upgrade  []string `json:"upgrade"`  // the flags for `sentry upgrade`
+	Upgrade  []string `json:"upgrade"`  // flags for `sentry upgrade`
 }
 
-// DatabaseArgv returns the command that does an operation on the databases of silos,
-// with the configuration at path. It must run in the environment of one of the silos.
-// It ignores silo's block in the configuration. ParseDatabases parses its output.
+// DatabaseArgv returns the command that performs an operation on the databases of
+// silos, with the configuration at path. It must run in the environment of one of the
+// silos. It ignores silo's block in the configuration. ParseDatabases parses its
+// output.
 func DatabaseArgv(p Program, verb, path, instance string, silos []string) ([]string, error) {
 	text, err := databasesPart()
 	if err != nil {
@@ -78,8 +79,8 @@ func ParseDatabases(out []byte) ([]Database, error) {
 	return all, nil
 }
 
-// overlay is a configuration that executes another one, a copy beside it, and then a
-// region config.
+// overlay is a configuration that executes a copy of another one, and then a region
+// config.
 const overlay = `# Written by silo for one migration; it is removed after it.
 __file__ = %s
 with open(%s, "rb") as _source:
@@ -87,8 +88,8 @@ with open(%s, "rb") as _source:
 %s`
 
 // Overlay writes a configuration into the directory dir: the one at path without its
-// block, followed by b. It also links the config.yml beside path. It returns the
-// value of SENTRY_CONF for the new configuration.
+// block, followed by b. It also links the config.yml next to path. It returns the value
+// of SENTRY_CONF for the new configuration.
 func Overlay(dir, path string, b Block) (conf string, err error) {
 	_, content, err := readResolved(path)
 	if err != nil {

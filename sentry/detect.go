@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// pattern is something to find in one file of Sentry's source, without running it.
+// pattern matches the text of one file of Sentry's source.
 type pattern struct {
 	File   string // below the directory of the package
-	Class  string // look only in the body of this class; empty: everywhere
-	Text   string // empty: the file exists
+	Class  string // search only the body of this class; empty: everywhere
+	Text   string // empty: the file must exist
 	Absent bool   // the text must not be in the file
 }
 

@@ -21,12 +21,12 @@ var (
 // Release is a calendar version of Sentry.
 type Release = topology.Release
 
-// anyPatch is the last patch of a month that has no known last one.
+// anyPatch stands for the last patch of a month if that is not known.
 const anyPatch = 99
 
-// Dialect describes how a range of Sentry releases configures its regions and
-// launches its devserver. It is only data: a new dialect is one more value in
-// Dialects and, if its region config has another form, one more template.
+// Dialect describes how a range of Sentry releases configures its regions and launches
+// its devserver. It is only data: a new dialect is a new value in Dialects and, if its
+// region config has a new form, a new template.
 type Dialect struct {
 	Name  string
 	First Release // the first release with this dialect
@@ -35,10 +35,10 @@ type Dialect struct {
 
 	// Template names the region config in package templates.
 	Template string
-	// Fallback are the settings that name the region of everything that belongs to
-	// none, and of a monolith. Sentry does not start if it is not in the list.
+	// Fallback are the settings that name the default region, which is also that of a
+	// monolith. Sentry does not start if it is not in the list.
 	Fallback []string
-	// CellCategory reports whether a cell has its own category besides its locality's.
+	// CellCategory reports whether a cell has a category in addition to its locality's.
 	CellCategory bool
 	// SplitAddresses reports whether silos may use other addresses than browsers: the
 	// address of a region is not compared with system.region-api-url-template.
@@ -65,12 +65,12 @@ type Dialect struct {
 	StrictRegions bool
 	// Exceptions are releases in the range that differ from the others.
 	Exceptions []Exception
-	// Broken is why the release that was found cannot run as silos; empty if it can.
+	// Broken is the reason why the detected release cannot run as silos; empty if it can.
 	// Its region config can be written anyway. Only At sets it.
 	Broken string
 
 	signatures []signature // any of them identifies a source tree
-	traits     []trait     // how a source tree may differ from the defaults above
+	traits     []trait     // possible differences of a source tree from the defaults above
 }
 
 // Exception overrides a dialect for some of its releases.
@@ -82,7 +82,7 @@ type Exception struct {
 	Broken        string // why they cannot run as silos; empty if they can
 }
 
-// Range is the releases of the dialect, as "22.10.0 to 23.3.0" or "26.6.0 on".
+// Range formats the releases of the dialect, such as "22.10.0 to 23.3.0" or "26.6.0 on".
 func (d Dialect) Range() string {
 	if d.Last == (Release{}) {
 		return d.First.String() + " on"
@@ -93,8 +93,8 @@ func (d Dialect) Range() string {
 	return d.First.String() + " to " + d.Last.String()
 }
 
-// At returns the dialect with the exceptions of one release. A development version
-// has none except those in its own source.
+// At returns the dialect with the exceptions of one release. A development version has
+// only those found in its source.
 func (d Dialect) At(r Release) Dialect {
 	for _, e := range d.Exceptions {
 		if r.Dev || r.Compare(e.First) < 0 || r.Compare(e.Last) > 0 {
@@ -126,7 +126,7 @@ func DialectOf(r Release) (d Dialect, warning string, err error) {
 		}
 	}
 	if d.Name == "" {
-		return d, "", fmt.Errorf("sentry %s is %w: silos begin with 22.10.0", r, ErrUnsupported)
+		return d, "", fmt.Errorf("sentry %s is %w: silos exist from 22.10.0 on", r, ErrUnsupported)
 	}
 	return d, newerWarning(r, "it gets the newest dialect, "+d.Name), nil
 }

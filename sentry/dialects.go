@@ -109,10 +109,10 @@ const (
 	localCell      = "SENTRY_LOCAL_CELL"
 )
 
-// earlyAuth are the releases whose regions fail with AppRegistryNotReady, also
-// without silo: before any application is loaded, reading an option imports
-// sentry/services/hybrid_cloud/auth and with it Django's user model. 23.4.0 defers
-// that import.
+// earlyAuth are the releases whose regions fail with AppRegistryNotReady, even without
+// silo: before any application is loaded, reading an option imports
+// sentry/services/hybrid_cloud/auth and with it Django's user model. 23.4.0 defers that
+// import.
 func earlyAuth() Exception {
 	return Exception{First: Release{Year: 22, Month: 12}, Last: Release{Year: 23, Month: 3, Patch: 1}, EarlyAuth: true}
 }
@@ -150,9 +150,8 @@ func apiProbes() []Probe {
 
 // pinnedProbes are for releases whose control forwards /api/0/organizations/ to a
 // region (sentry/conf/server.py, REGION_PINNED_URL_NAMES), but answers 404 for an
-// organization that does not exist (sentry/hybridcloud/apigateway/apigateway.py).
-// The answers of regions were measured on 23.7.1. Those of control are from the
-// source.
+// organization that does not exist (sentry/hybridcloud/apigateway/apigateway.py). The
+// answers of regions were measured on 23.7.1; those of control come from the source.
 func pinnedProbes() []Probe {
 	return []Probe{
 		{Path: "/api/0/organizations/no-such-organization-/projects/", Control: 404, Region: 401},

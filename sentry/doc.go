@@ -2,6 +2,6 @@
 // installed one, the region config that it reads, and the environment, arguments and
 // health checks of its devserver.
 //
-// It must not know ports, tunnels or terminals, and starts no process: callers pass
-// a function that runs a program.
+// It must not know about ports, tunnels or terminals, and starts no process: callers
+// pass a function that runs a program.
 package sentry

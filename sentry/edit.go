@@ -30,12 +30,12 @@ type fileEdit struct {
 	path   string
 	change func(content []byte) ([]byte, error)
 	backUp bool
-	// beforeRename, if set, is called after the new file is written and before the
-	// old one is compared for the last time.
+	// beforeRename, if set, is called after the new file is written and before the last
+	// comparison of the old one.
 	beforeRename func()
 }
 
-// errChanged means that the file is no longer the one that was read.
+// errChanged means that the file was changed or replaced since it was read.
 var errChanged = errors.New("changed meanwhile")
 
 // run makes the edit, and retries while another program changes the file.
@@ -95,7 +95,7 @@ func (e fileEdit) replace(resolved string, was fs.FileInfo, content, next []byte
 		if e.beforeRename != nil {
 			e.beforeRename()
 		}
-		return compareFile(resolved, was, content) // editors take no lock
+		return compareFile(resolved, was, content) // editors do not take the lock
 	})
 	if err != nil && backup != "" {
 		err = errors.Join(err, os.Remove(backup))
@@ -142,7 +142,7 @@ func compareFile(path string, was fs.FileInfo, content []byte) error {
 	return nil
 }
 
-// backUp copies the file once. An earlier backup is kept.
+// backUp copies the file, unless there is a backup already.
 func backUp(resolved string, was fs.FileInfo, content []byte) (string, error) {
 	backup := resolved + backupSuffix
 	if _, err := os.Lstat(backup); !errors.Is(err, fs.ErrNotExist) {

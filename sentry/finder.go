@@ -101,7 +101,7 @@ func (f Finder) program(file string) (Program, error) {
 	return Program{Argv: []string{file}, Python: python}, nil
 }
 
-// environments are the virtual environments that may belong to the command.
+// environments returns the virtual environments that may belong to the command.
 func (f Finder) environments() []string {
 	all := []string{filepath.Join(f.Dir, ".venv"), filepath.Join(f.Dir, "venv")}
 	if active, ok := f.Env("VIRTUAL_ENV"); ok && active != "" {

@@ -8,17 +8,17 @@ import (
 // Headers that silos use among themselves (sentry/silo/util.py, 23.7.1 and
 // later).
 const (
-	// HeaderProxyURL is on a forwarded answer: the whole URL that was asked.
+	// HeaderProxyURL is on a forwarded response: the full URL of the request.
 	HeaderProxyURL = "X-Sentry-Proxy-URL"
-	// HeaderIntegration is the organization integration that a region asks
-	// control's integration proxy to speak for.
+	// HeaderIntegration is the organization integration that control's integration proxy
+	// acts for.
 	HeaderIntegration = "X-Sentry-Subnet-Organization-Integration"
 	// HeaderBaseURL is the integration's own address.
 	HeaderBaseURL = "X-Sentry-Subnet-Base-URL"
-	// HeaderPath is the path below HeaderBaseURL, where it is not in the URL
-	// (from the end of 2023 on, PR 61729).
+	// HeaderPath is the path below HeaderBaseURL, if it is not in the URL (from the end of
+	// 2023 on, PR 61729).
 	HeaderPath = "X-Sentry-Subnet-Path"
-	// HeaderSignature signs these.
+	// HeaderSignature is the signature of these.
 	HeaderSignature = "X-Sentry-Subnet-Signature"
 )
 
@@ -41,7 +41,7 @@ func DropsHeader(name string) bool {
 	return hopByHop(name)
 }
 
-// hopByHop names more than net/http/httputil removes: "Trailers", a slip in RFC 2616
+// hopByHop has one more name than net/http/httputil: "Trailers", an error in RFC 2616
 // that wsgiref repeats.
 func hopByHop(name string) bool {
 	switch strings.ToLower(name) {

@@ -35,9 +35,8 @@ func (f Finder) installed() (source, bool) {
 	return source{}, false
 }
 
-// packageOf reads the sentry package that a program imports. The interpreter's path
-// is not resolved first, because the python of a virtual environment is a link to
-// one outside of it.
+// packageOf reads the sentry package that a program imports. The interpreter's path is
+// not resolved first, because the python of a virtual environment links to one outside.
 func (f Finder) packageOf(file string) (source, bool) {
 	candidates := []string{file}
 	if interpreter, ok := f.interpreter(file); ok {
@@ -54,8 +53,8 @@ func (f Finder) packageOf(file string) (source, bool) {
 	return source{}, false
 }
 
-// isPackage reports whether a directory is Sentry's own package, and not another
-// one of that name.
+// isPackage reports whether a directory is Sentry's package, and not another one of
+// that name.
 func isPackage(dir string) bool {
 	return slices.ContainsFunc([]string{settingsFile, regionFile, cellFile}, func(name string) bool {
 		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
@@ -103,7 +102,7 @@ func readCheckout(root string) source {
 func readPrefix(prefix string) (source, bool) {
 	for _, pattern := range []string{
 		"lib/python3*/site-packages",
-		"lib64/python3*/site-packages", // Fedora, in addition to the former
+		"lib64/python3*/site-packages", // Fedora also uses this one
 		"lib/python3*/dist-packages",   // Debian
 		"local/lib/python3*/dist-packages",
 	} {

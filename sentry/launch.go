@@ -28,7 +28,7 @@ type Launch struct {
 	Instance     string
 	RunID        string
 	RPCSecret    string            // for dialects with Secrets; may be several, separated by commas, of which the first signs
-	SubnetSecret string            // the same
+	SubnetSecret string            // like RPCSecret
 	URLs         map[string]string // address of each silo, by variable (URLVariable)
 	SentryEnv    map[string]string // sentry.env of the topology
 	Root         bool              // the silo will run as root
@@ -113,7 +113,7 @@ func setDefault(all map[string]string, name, value string) {
 
 // confVariable returns SENTRY_CONF. If it is a file, Sentry does not read the
 // config.yml beside it (sentry/runner/settings.py, discover_configs), so it is the
-// directory if that means the same file.
+// directory if that selects the same file.
 func confVariable(file string) string {
 	if filepath.Base(file) == "sentry.conf.py" {
 		return filepath.Dir(file)

@@ -58,7 +58,7 @@ func parseLayout(content []byte) (layout, error) {
 		case kind == "damaged":
 			return layout{}, markerError(number, "is a damaged marker")
 		case kind == "begin" && open > 0:
-			return layout{}, markerError(number, "begins a block inside the one of line %d", open)
+			return layout{}, markerError(number, "begins a block inside that of line %d", open)
 		case kind == "begin" && l.has:
 			return layout{}, markerError(number, "begins a second block")
 		case kind == "begin":
@@ -83,7 +83,7 @@ func markerError(line int, format string, args ...any) error {
 	return fmt.Errorf("%w: line %d %s", ErrMarkers, line, fmt.Sprintf(format, args...))
 }
 
-// markerKind is begin, end, damaged (a line that only resembles a marker) or "".
+// markerKind returns begin, end, damaged (a line that only resembles a marker) or "".
 func markerKind(line string) string {
 	trimmed := strings.TrimLeft(line, " \t")
 	switch {
@@ -107,7 +107,7 @@ func (b *Block) parseBegin(line string) (err error) {
 	return err
 }
 
-// lineEnding is that of the first line, a line feed if there is none.
+// lineEnding returns the line ending of the first line, or a line feed.
 func lineEnding(content []byte) string {
 	if i := bytes.IndexByte(content, '\n'); i > 0 && content[i-1] == '\r' {
 		return "\r\n"
@@ -115,7 +115,7 @@ func lineEnding(content []byte) string {
 	return "\n"
 }
 
-// insertBlock puts b into content: in place of its block, else at the end.
+// insertBlock puts b into content, replacing its block, or at the end.
 func insertBlock(content []byte, b Block) ([]byte, error) {
 	l, err := parseLayout(content)
 	if err != nil {
@@ -133,7 +133,7 @@ func insertBlock(content []byte, b Block) ([]byte, error) {
 	}
 	text += b.text + endMarker + "\n"
 	if l.has && content[l.end-1] != '\n' {
-		text = strings.TrimSuffix(text, "\n") // an editor removed the last newline, which is no change of the block
+		text = strings.TrimSuffix(text, "\n") // an editor removed the last newline, which does not change the block
 	}
 	return slices.Concat(before, []byte(newline+strings.ReplaceAll(text, "\n", l.eol)), after), nil
 }
@@ -156,7 +156,7 @@ func removeBlock(content []byte) (rest []byte, had bool, err error) {
 func ParseBlock(marked string) (Block, error) {
 	l, err := parseLayout([]byte(marked))
 	if err == nil && !l.has {
-		err = fmt.Errorf("%w: there are none", ErrMarkers)
+		err = fmt.Errorf("%w: no block found", ErrMarkers)
 	}
 	if err != nil {
 		return Block{}, fmt.Errorf("read region config: %w", err)
@@ -170,9 +170,9 @@ type Override struct {
 	Name string
 }
 
-// Text is a warning about the override in the file at path.
+// Text returns a warning about the override in the file at path.
 func (o Override) Text(path string) string {
-	return fmt.Sprintf("%s:%d: %s is assigned again after silo's region config, which this overrides", path, o.Line, o.Name)
+	return fmt.Sprintf("%s:%d: %s is assigned again after silo's region config and overrides it", path, o.Line, o.Name)
 }
 
 var (

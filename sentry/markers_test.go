@@ -114,7 +114,7 @@ func TestMarkersRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"x\n" + begin + "\ny\n":                      "line 2 begins a block that never ends",
 		"x\n# <<< silo <<<\n":                        "line 2 ends a block that never began",
-		begin + "\n\n" + marked:                      "line 3 begins a block inside the one of line 1",
+		begin + "\n\n" + marked:                      "line 3 begins a block inside that of line 1",
 		marked + "x\n" + marked:                      "begins a second block",
 		marked + "# <<< silo <<<":                    "ends a block that never began",
 		"# >>> silo: my own words\n":                 "line 1 is a damaged marker",

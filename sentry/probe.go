@@ -12,10 +12,10 @@ type Probe struct {
 	Control, Region int // the status of each
 }
 
-// ClassifyMode derives the mode from the statuses of d.Probes, in their order. Only
-// the exact signature of CONTROL or REGION is conclusive, because any program that
-// serves its health path may be a silo. A devserver that answers all probes as if
-// the endpoints were its own is reported as MONOLITH, which is never conclusive.
+// ClassifyMode derives the mode from the statuses of d.Probes, in their order. Only the
+// exact signature of CONTROL or REGION is conclusive, because any program that serves
+// its health path may be a silo. A devserver that serves all endpoints is reported as
+// MONOLITH, which is never conclusive.
 func (d Dialect) ClassifyMode(got []int) (mode string, conclusive bool) {
 	if len(got) != len(d.Probes) || len(got) == 0 {
 		return "", false
@@ -41,8 +41,9 @@ func (d Dialect) ClassifyMode(got []int) (mode string, conclusive bool) {
 	return "", false
 }
 
-// HealthPort is the port of a silo's backend: with watchers, webpack listens on port
-// and the backend on the next one (sentry/runner/commands/devserver.py, all releases).
+// HealthPort returns the port of a silo's backend: with watchers, webpack listens on
+// port and the backend on the next one (sentry/runner/commands/devserver.py, all
+// releases).
 func HealthPort(s topology.Silo, port int) int {
 	if s.Watchers {
 		return port + 1

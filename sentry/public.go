@@ -78,7 +78,7 @@ func urlPrefixOption(control string) string {
 	return control
 }
 
-// urlTemplate returns the template of all regions' addresses, or "" if they differ.
+// urlTemplate returns the common template of all regions' addresses, or "".
 func (c Config) urlTemplate() string {
 	template := ""
 	for i, r := range c.Regions {

@@ -21,9 +21,8 @@ var (
 	commentLine = regexp.MustCompile(`(?m)^\s*#.*$`)
 )
 
-// ParseRegions finds the regions in the text of a sentry.conf.py in their order,
-// also those in silo's block. It reads only calls with literal values outside of
-// comments.
+// ParseRegions finds the regions in the text of a sentry.conf.py in order, including
+// those in silo's block. It reads only calls with literal values outside comments.
 func ParseRegions(text string) []WrittenRegion {
 	var found []WrittenRegion
 	for _, m := range regionCall.FindAllStringSubmatch(commentLine.ReplaceAllString(text, ""), -1) {

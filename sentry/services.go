@@ -34,7 +34,7 @@ type Services struct {
 type Service struct {
 	Name      string  `json:"name"` // alias of the database or the cluster
 	Kind      string  `json:"kind"` // postgres, redis, amqp, …
-	Host      string  `json:"host"` // or the path of a unix socket
+	Host      string  `json:"host"` // host name, or the path of a unix socket
 	Port      int     `json:"port"`
 	Database  string  `json:"database"`
 	User      string  `json:"user"`
@@ -54,10 +54,10 @@ type Watcher struct {
 	Found   bool   `json:"there"`
 }
 
-// Failure is why a service did not answer.
+// Failure classifies why a service did not answer.
 type Failure string
 
-// The failures with different fixes.
+// The failures that have their own fixes.
 const (
 	Refused      Failure = "refused"       // nothing listens
 	Unresolved   Failure = "unresolved"    // its host name does not resolve
@@ -102,7 +102,7 @@ func (s Service) Local() bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Address returns "127.0.0.1:5432", or the path of a socket.
+// Address returns host:port ("127.0.0.1:5432") or the path of a socket.
 func (s Service) Address() string {
 	switch {
 	case s.Host == "":

@@ -32,9 +32,9 @@ func RPCSignature(secret, path string, body []byte) string {
 }
 
 // SubnetSignature returns the signature of a request to the integration proxy over
-// path, the identifier of the organization integration and body, as in releases up
-// to 23.7.1, and over baseURL if it is not empty, as in later ones
-// (sentry/silo/util.py, encode_subnet_signature).
+// path, the identifier of the organization integration and body, as in releases up to
+// 23.7.1, and over baseURL if it is set, as in later ones (sentry/silo/util.py,
+// encode_subnet_signature).
 func SubnetSignature(secret, baseURL, path, identifier string, body []byte) string {
 	covered := "v0|"
 	if baseURL != "" {

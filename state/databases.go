@@ -13,7 +13,7 @@ var ErrDatabasesBusy = errors.New("another silo db command is running for these 
 
 // LockDatabases locks the silos' own databases for changes, until release is called or
 // this process ends. It fails with ErrDatabasesBusy if another process has the lock.
-// Silos may run meanwhile: the instance's lock is a different one.
+// Silos may run during that time: the instance has a separate lock.
 func (d *Dir) LockDatabases() (release func() error, err error) {
 	if err := os.MkdirAll(d.Databases(), 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of databases: %w", err)

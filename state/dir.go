@@ -40,7 +40,7 @@ type Dir struct {
 // Lookup looks up an environment variable, as os.LookupEnv does.
 type Lookup func(string) (string, bool)
 
-// Root returns the directory that holds every instance's Dir: $SILO_STATE_DIR, else
+// Root returns the directory that contains every instance's Dir: $SILO_STATE_DIR, else
 // $XDG_STATE_HOME/silo, else ~/.local/state/silo, also on macOS.
 func Root(env Lookup) (string, error) {
 	if dir, ok := env("SILO_STATE_DIR"); ok && dir != "" {
@@ -57,7 +57,7 @@ func Root(env Lookup) (string, error) {
 }
 
 // DirFor returns the Dir of the instance of a topology file, given by its absolute path.
-// Symbolic links to one file belong to the same instance. It does not touch the disk.
+// Symbolic links to the same file give the same instance. It does not touch the disk.
 func DirFor(env Lookup, file string) (*Dir, error) {
 	root, err := Root(env)
 	if err != nil {
@@ -95,8 +95,8 @@ func socketPath(env Lookup, dir string) string {
 	return filepath.Join("/tmp", "silo-"+strconv.Itoa(os.Getuid()), name)
 }
 
-// MakeSocketDir creates the socket's directory, closes it to other users, and fails if
-// another user owns it.
+// MakeSocketDir creates the socket's directory, denies access to other users, and fails
+// if another user owns it.
 func (d *Dir) MakeSocketDir() error {
 	dir := filepath.Dir(d.Socket)
 	err := os.MkdirAll(dir, 0o700)
@@ -109,8 +109,8 @@ func (d *Dir) MakeSocketDir() error {
 	return nil
 }
 
-// takeOver restricts a directory to this user. Only its owner may change owner and mode:
-// it fails for a directory that another user created in a shared /tmp.
+// takeOver restricts access to a directory to this user. Only its owner may change owner
+// and mode: it fails for a directory that another user created in a shared /tmp.
 func takeOver(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
@@ -141,8 +141,8 @@ func (d *Dir) Acquire(ctx context.Context) error {
 	return nil
 }
 
-// removeTempFiles removes temporary files of killed processes, which may hold secrets.
-// The caller must hold the lock, so that no write is under way.
+// removeTempFiles removes temporary files of killed processes, which may contain
+// secrets. The caller must hold the lock, so that no write is under way.
 func (d *Dir) removeTempFiles() {
 	entries, _ := os.ReadDir(d.Path) // the next run tries again
 	for _, entry := range entries {
@@ -162,8 +162,8 @@ func (d *Dir) Release() error {
 	return lock.Unlock()
 }
 
-// Running reports whether a process holds the instance's lock. The mere existence of the
-// lock file means nothing.
+// Running reports whether a process holds the instance's lock. The lock file may exist
+// without being locked.
 func (d *Dir) Running() bool {
 	locked, err := isLocked(filepath.Join(d.Path, "lock"))
 	return locked && err == nil
@@ -183,7 +183,7 @@ func (d *Dir) SupervisorLog() string { return filepath.Join(d.Path, "supervisor.
 func (d *Dir) Save(s *Snapshot) error { return d.saveJSON("snapshot.json", s) }
 
 // SaveLast saves the last snapshot of a run. If the disk is full, it deletes the
-// outdated snapshot first; if that does not help, no snapshot is left, as before a
+// outdated snapshot first; if that does not help, no snapshot remains, as before the
 // first run.
 func (d *Dir) SaveLast(s *Snapshot) error {
 	err := d.Save(s)
@@ -196,8 +196,7 @@ func (d *Dir) SaveLast(s *Snapshot) error {
 	return d.Save(s)
 }
 
-// Last returns the snapshot that was saved last. The error is fs.ErrNotExist if there is
-// none.
+// Last returns the snapshot that was saved last, or fs.ErrNotExist.
 func (d *Dir) Last() (*Snapshot, error) {
 	var s Snapshot
 	if err := d.loadJSON("snapshot.json", &s); err != nil {
@@ -212,8 +211,8 @@ func (d *Dir) Last() (*Snapshot, error) {
 // SavePorts saves the ports of an instance, by key, for its next run.
 func (d *Dir) SavePorts(ports map[string]int) error { return d.saveJSON("ports.json", ports) }
 
-// Ports returns the saved ports. It ignores a file that cannot be read, and numbers that
-// are not ports, because these are only preferences.
+// Ports returns the saved ports. It ignores an unreadable file and invalid ports,
+// because these are only preferences.
 func (d *Dir) Ports() map[string]int {
 	ports := map[string]int{}
 	if err := d.loadJSON("ports.json", &ports); err != nil || ports == nil {
@@ -231,7 +230,7 @@ func (d *Dir) saveJSON(name string, value any) error {
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
 		return fmt.Errorf("create the state directory: %w", err)
 	}
-	// A temporary file in the same directory is on the same file system, as a rename needs.
+	// A temporary file in the same directory is on the same file system, as rename requires.
 	err = renameio.WriteFile(filepath.Join(d.Path, name), append(data, '\n'), 0o600,
 		renameio.WithTempDir(d.Path), renameio.IgnoreUmask())
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Instances returns the last snapshots of all instances under the state root. Those whose
-// supervisor no longer holds its lock are stopped. Unreadable ones are left out.
+// supervisor no longer holds its lock are stopped. It omits unreadable ones.
 func Instances(env Lookup) ([]Snapshot, error) {
 	root, err := Root(env)
 	if err != nil {
@@ -62,12 +62,12 @@ func FindByPort(env Lookup, pid, port int) (instance Snapshot, found bool) {
 
 func same(known *int, pid int) bool { return known != nil && *known == pid }
 
-// killed is the reason of an instance that has ended without saving a last snapshot.
+// killed is the reason for an instance that has ended without saving a last snapshot.
 const killed = "the supervisor was killed or crashed"
 
 // AsFound returns the last snapshot of an instance that does not run, as stopped. If its
-// supervisor did not save its own end, that becomes the reason of the instance and of
-// each silo that ran. How those ended is unknown, so that they have no exit.
+// supervisor was killed, that becomes the reason for the instance and each silo that
+// ran. Their exits are unknown and left empty.
 func (s *Snapshot) AsFound() *Snapshot {
 	left := s.AsStopped()
 	if s.State == InstanceStopped {
@@ -82,8 +82,8 @@ func (s *Snapshot) AsFound() *Snapshot {
 	return left
 }
 
-// AsCleanedUp returns a snapshot of AsFound after the processes that were left have been
-// ended: without the reasons that AsFound has added.
+// AsCleanedUp returns a snapshot of AsFound without the reasons that AsFound added, for
+// use after Clean.
 func (s *Snapshot) AsCleanedUp() *Snapshot {
 	cleared := s.AsStopped()
 	cleared.Reason = nil
@@ -95,8 +95,8 @@ func (s *Snapshot) AsCleanedUp() *Snapshot {
 	return cleared
 }
 
-// AsStopped returns the snapshot without anything that runs. Addresses, exits and reasons
-// are kept.
+// AsStopped returns the snapshot as stopped, without processes. It keeps addresses, exits
+// and reasons.
 func (s *Snapshot) AsStopped() *Snapshot {
 	stopped := *s
 	stopped.State = InstanceStopped

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// nullable are encoded values that stand for an unknown one. No text can look like them,
-// because quotes inside of it are escaped.
+// nullable are encoded values that stand for unknown ones. They cannot occur within a
+// string, whose quotes are escaped.
 var nullable = []struct{ value, null []byte }{
 	{[]byte(`":""`), []byte(`":null`)},
 	{[]byte(`"port":0,`), []byte(`"port":null,`)},
@@ -19,12 +19,12 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	return MarshalWithNulls(plain(s))
 }
 
-// MarshalWithNulls encodes v for a MarshalJSON method. Empty texts and ports 0, which are
-// unknown before a first run, become null.
+// MarshalWithNulls encodes v for a MarshalJSON method. Empty strings and zero ports,
+// which are unknown before a first run, become null.
 func MarshalWithNulls(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false) // the caller's encoder decides that
+	encoder.SetEscapeHTML(false) // the caller's encoder escapes HTML or not
 	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}

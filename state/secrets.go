@@ -12,8 +12,8 @@ const secretsFile = "secrets.json"
 // Secrets are shared by the silos of one instance.
 type Secrets struct {
 	RPC      string `json:"rpc"`              // signs calls between silos
-	Subnet   string `json:"subnet"`           // signs requests that regions send out through control
-	Previous string `json:"before,omitempty"` // the RPC secret before: still accepted, no longer used to sign
+	Subnet   string `json:"subnet"`           // signs requests of regions to the internet through control
+	Previous string `json:"before,omitempty"` // the previous RPC secret: still accepted, no longer used to sign
 }
 
 // Accepted returns the RPC secrets that a silo accepts, separated by commas. The first
@@ -36,8 +36,8 @@ type storedSecrets struct {
 	Next *Secrets `json:"next,omitempty"` // rotated secrets, until RenewSecrets
 }
 
-// Secrets returns the current secrets. It creates them, readable only by their owner, if
-// there are none.
+// Secrets returns the current secrets. If necessary it creates them, readable only by
+// their owner.
 func (d *Dir) Secrets() (Secrets, error) {
 	stored, err := d.loadSecrets()
 	if err == nil && (stored.RPC == "" || stored.Subnet == "") {

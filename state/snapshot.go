@@ -75,7 +75,7 @@ type Snapshot struct {
 	Silos         []Silo        `json:"silos"` // control, then regions by ID
 
 	Mode     string `json:"mode"`     // "silos" or "monolith"
-	Managed  *bool  `json:"managed"`  // false: the user starts and stops the silos; null, from an old silo, means true
+	Managed  *bool  `json:"managed"`  // false: the user starts and stops the silos; null (written by an old silo) means true
 	Topology string `json:"topology"` // fingerprint of the topology that runs
 	Version  string `json:"version"`  // of the supervisor's program
 	Found    string `json:"found"`    // the Sentry release that the dialect is for, and how it was detected
@@ -83,7 +83,7 @@ type Snapshot struct {
 
 	ProcessTime string `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
 
-	Reason *string `json:"reason"` // why it has stopped, if no one stopped it
+	Reason *string `json:"reason"` // why it has stopped by itself
 }
 
 // Config describes the region config's file.
@@ -112,7 +112,7 @@ type Silo struct {
 	RSSBytes   *int64     `json:"rss_bytes"`
 
 	Role        *string    `json:"role"`         // mode that its answers prove, CONTROL or REGION; null if unknown
-	Reason      *string    `json:"reason"`       // why it is unready, failed or stopped by itself, or what is wrong although it is ready; one line
+	Reason      *string    `json:"reason"`       // why it is unready, failed or stopped by itself, or the problem of a ready silo; one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // the port that probes use; Port+1 with watchers
@@ -123,7 +123,7 @@ type Silo struct {
 // IsManaged reports whether the supervisor starts and stops the silos.
 func (s *Snapshot) IsManaged() bool { return s.Managed == nil || *s.Managed }
 
-// Tunnel is what gives a silo its address.
+// Tunnel gives a silo its address.
 type Tunnel struct {
 	State TunnelState  `json:"state"`
 	Error *TunnelError `json:"error"`
@@ -138,7 +138,7 @@ type TunnelError struct {
 	Hint string `json:"hint"`
 }
 
-// Exit is how a silo's process ended. Exactly one of Code and Signal is set.
+// Exit describes how a silo's process ended. Exactly one of Code and Signal is set.
 type Exit struct {
 	Code   *int      `json:"code"`
 	Signal *string   `json:"signal"` // "KILL", without SIG

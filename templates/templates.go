@@ -1,8 +1,8 @@
-// Package templates holds the embedded text of every file that silo writes and
-// of every program that it runs.
+// Package templates contains the embedded text of every file that silo writes and of
+// every program that it runs.
 //
-// It must not know what a text does, which Sentry release needs it, or where a
-// file is written: that belongs to the room that fills it in.
+// It must not know what a text does, which Sentry release needs it, or where a file is
+// written: the package that fills it in knows that.
 package templates
 
 import (
@@ -15,7 +15,7 @@ import (
 //go:embed region/*.tmpl python/*.py shell/* silo.toml.tmpl silo.1.tmpl
 var files embed.FS
 
-// Text returns an embedded file as it is. It panics if there is no such file.
+// Text returns an embedded file unchanged. It panics if the file does not exist.
 func Text(name string) string {
 	text, err := files.ReadFile(name)
 	if err != nil {

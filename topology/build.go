@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// builder makes a Topology from validated values. It also checks what concerns
-// more than one key: ids, ports, domains, addresses.
+// builder makes a Topology from validated values. It also checks ids, ports, domains
+// and addresses across silos.
 type builder struct {
 	file     string // absolute
 	env      func(string) (string, bool)
@@ -115,8 +115,8 @@ func (b *builder) config(dir string, s *node) string {
 	return filepath.Join(home, ".sentry", confFile)
 }
 
-// settingsFile returns the file for a path that may be its directory. If nothing
-// is there, the name decides.
+// settingsFile returns the file for a path that may be its directory. If the path does
+// not exist, its name decides.
 func settingsFile(path string) string {
 	info, err := os.Stat(path)
 	switch {
@@ -204,7 +204,7 @@ func (b *builder) restart(keys *node) Restart {
 	return r
 }
 
-// watchers reports whether a devserver runs webpack beside its backend.
+// watchers reports whether a devserver also runs webpack.
 func (b *builder) watchers(s *parsedSilo) bool {
 	without := slices.Contains(s.Command, "--no-watchers")
 	n := s.keys.get("watchers")

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// checker validates values against the table of keys: unknown and missing keys,
-// types, ranges and formats. It expands variables and marks what is invalid.
+// checker validates values against the table of keys: unknown and missing keys, types,
+// ranges and formats. It expands variables and marks invalid values.
 type checker struct {
 	spec     *field
 	env      func(string) (string, bool)
@@ -120,7 +120,7 @@ func reservedVariable(name string) string {
 	}, name), strings.HasPrefix(name, "SILO_URL_"):
 		return "is set by silo; this value has no effect"
 	case strings.HasPrefix(name, "SILO_"):
-		return "names that begin with SILO_ are reserved for silo"
+		return "names that begin with SILO_ are reserved"
 	}
 	return ""
 }

@@ -14,8 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// node is one value of the topology and where it is written. A nil node stands
-// for a value that is not written.
+// node is one value of the topology with its position. A nil node is an absent value.
 type node struct {
 	value   any // string, int64, float64, bool, a date or time, []*node or map[string]*node
 	path    string
@@ -70,8 +69,8 @@ func (x *indexer) reject(err error, found *findings) {
 // unquoted matches the beginning of a string without quotes.
 var unquoted = regexp.MustCompile(`^[\pL/~.$]`)
 
-// node attaches positions to a decoded value. A value without a position of its
-// own, such as an array within an array, has that of the value around it.
+// node attaches positions to a decoded value. A value without a position, such as an
+// array within an array, gets that of the enclosing value.
 func (x *indexer) node(value any, path string, around written) *node {
 	if own, known := x.positions[path]; known {
 		around = own
@@ -94,8 +93,8 @@ func (x *indexer) node(value any, path string, around written) *node {
 	return n
 }
 
-// overlay returns a table with the valid values of over on top of those of base:
-// tables are merged by key, other values are replaced.
+// overlay returns base overridden by the valid values of over: tables are merged by
+// key, other values are replaced.
 func overlay(base, over *node) *node {
 	merged := &node{path: base.path, written: base.written, value: maps.Clone(base.table())}
 	for name, child := range over.table() {
@@ -110,7 +109,7 @@ func overlay(base, over *node) *node {
 	return merged
 }
 
-// as is the value of a node, or the zero value if it has another type.
+// as returns the value of a node, or the zero value if it has another type.
 func as[T any](n *node) T {
 	var zero T
 	if n == nil {
@@ -124,13 +123,13 @@ func (n *node) table() map[string]*node { return as[map[string]*node](n) }
 
 func (n *node) isTable() bool { return n.table() != nil }
 
-// names are the keys of a table, sorted.
+// names returns the keys of a table, sorted.
 func (n *node) names() []string { return slices.Sorted(maps.Keys(n.table())) }
 
-// child is a value of a table, valid or not.
+// child returns a value of a table, valid or not.
 func (n *node) child(name string) *node { return n.table()[name] }
 
-// get is a valid value of a table.
+// get returns a valid value of a table.
 func (n *node) get(name string) *node {
 	if child := n.child(name); child != nil && !child.invalid {
 		return child
@@ -156,7 +155,7 @@ func (n *node) list(name string) []string {
 	return list
 }
 
-// stringMap is a table of strings; never nil.
+// stringMap returns a table of strings; never nil.
 func (n *node) stringMap(name string) map[string]string {
 	entries := map[string]string{}
 	for key, child := range n.get(name).table() {

@@ -9,13 +9,13 @@ import (
 // VAR is unset or empty, and may contain variables itself. $${ is a literal ${.
 type expander struct {
 	env      func(string) (string, bool)
-	foreign  bool // leave ${ followed by anything else as it is
+	foreign  bool // keep ${ if anything else follows
 	problems []invalid
 }
 
 var variableRE = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(\}|:-)`)
 
-// maxDefaults bounds how deep defaults nest within defaults.
+// maxDefaults bounds the nesting of defaults.
 const maxDefaults = 8
 
 // expand expands the variables of a text and a leading ~.
@@ -92,7 +92,7 @@ func closing(text string) int {
 	return -1
 }
 
-// home replaces a leading ~ with the home directory. ~user is not expanded.
+// home replaces a leading ~ with the home directory. It does not expand ~user.
 func (x *expander) home(text string) string {
 	if text != "~" && !strings.HasPrefix(text, "~/") {
 		return text

@@ -5,8 +5,8 @@ type kind int
 
 const (
 	kindTable       kind = iota // the keys in fields
-	kindNamedTables             // tables with names that the user chooses, each with the keys in fields
-	kindStringMap               // strings with names that the user chooses
+	kindNamedTables             // tables with user-defined names, each with the keys in fields
+	kindStringMap               // strings with user-defined names
 	kindString
 	kindList // of strings
 	kindInteger
@@ -14,8 +14,8 @@ const (
 	kindSize // an integer, or a string that parseSize reads
 )
 
-// field describes one key of the file. Validation, defaults, suggestions and the
-// JSON Schema all come from the one table of them, keys.
+// field describes one key of the file. Validation, defaults, suggestions and the JSON
+// Schema all come from the table keys.
 type field struct {
 	name     string
 	doc      string // one or two sentences, for an editor
@@ -29,12 +29,12 @@ type field struct {
 	min, max     int                        // of an integer, inclusive
 	check        func(text string) *invalid // of a string, and of each element of a list
 	pattern      string                     // a regular expression (ECMA 262) that every string accepted by check matches
-	checkName    func(text string) *invalid // of names that the user chooses
-	shorthand    string                     // of a table: the key that a plain string is meant for
+	checkName    func(text string) *invalid // of user-defined names
+	shorthand    string                     // of a table: the key that is set by a plain string
 
-	allowEmpty  bool   // "" counts as not written
+	allowEmpty  bool   // "" counts as absent
 	secret      bool   // the value is never shown
-	foreign     bool   // ${…} may belong to the format of the text itself
+	foreign     bool   // the format of the text itself may use ${…}
 	missingHint string // hint if a required key is missing
 }
 
@@ -48,7 +48,7 @@ const (
 	releasePattern  = `^[0-9]{2}\.[0-9]{1,2}(\.[0-9]{1,3})?$`
 )
 
-// dialects are the values of sentry.dialect besides auto and releases.
+// dialects are the values of sentry.dialect other than auto and releases.
 func dialects() []string {
 	return []string{
 		"tuple-id", "tuple-template", "tuple-snowflake", "tuple-json",
@@ -88,7 +88,7 @@ func sentryKeys() []field {
 	return append([]field{
 		{name: "config", kind: kindString, doc: "The path of sentry.conf.py, or of its directory. Default: $SENTRY_CONF, else ~/.sentry/sentry.conf.py."},
 		{name: "dialect", kind: kindString, check: checkDialect, enum: append([]string{"auto"}, dialects()...), pattern: releasePattern, preset: "auto", doc: `The format of the region config and of the devserver's environment: detected (auto), by a release such as "22.10.0", or by name.`},
-		{name: "addresses", kind: kindString, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "The addresses that silos use to call one another: those of the tunnels (public), or their own ports (loopback). auto: loopback if the provider is ngrok or external and Sentry supports separate addresses (from 23.7.0 on), else public."},
+		{name: "addresses", kind: kindString, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "The addresses that silos use to call one another: their tunnels' (public), or their own ports (loopback). auto: loopback if the provider is ngrok or external and Sentry supports separate addresses (from 23.7.0 on), else public."},
 		{name: "databases", kind: kindString, enum: []string{"shared", "per-silo"}, preset: "shared", doc: "Whether all silos share one database or each silo has its own."},
 		{name: "managed", kind: kindBoolean, preset: true, doc: "false: you start the devservers yourself. silo does the rest and prints the environment of each."},
 	}, commonKeys(".", []string{"sentry", "devserver"}, "auto", false, "Environment variables of every silo.")...)
@@ -108,7 +108,7 @@ func tunnelKeys() []field {
 }
 
 func controlKeys() []field {
-	return append([]field{portKey("The port of the silo; 0 for any free port. A port that you set is used or is a conflict. The default is a preference.", 8000)}, siloKeys()...)
+	return append([]field{portKey("The port of the silo; 0 for any free port. If a port that you set is taken, silo up fails. The default is only a preference.", 8000)}, siloKeys()...)
 }
 
 func regionKeys() []field {
@@ -176,7 +176,7 @@ func portKey(doc string, preset any) field {
 	return field{name: "port", kind: kindInteger, min: 0, max: 65535, preset: preset, doc: doc}
 }
 
-// presets is a table of the default values of fields.
+// presets returns a table of the default values of fields.
 func presets(fields []field) *node {
 	table := map[string]*node{}
 	for i := range fields {

@@ -13,7 +13,7 @@ import (
 const (
 	// FileName is the default name of a topology file.
 	FileName = "silo.toml"
-	// LocalFileName is the file beside it with the settings of one machine, which
+	// LocalFileName is the file in the same directory whose settings, for one machine,
 	// override those of the topology file.
 	LocalFileName = "silo.local.toml"
 )
@@ -21,17 +21,17 @@ const (
 // ErrNotFound is returned, wrapped, if no topology file is found.
 var ErrNotFound = errors.New("no " + FileName)
 
-// maxSize bounds a topology file, in bytes. 4,095 regions with every key take less.
+// maxSize bounds a topology file, in bytes. 4,095 regions with every key are smaller.
 const maxSize = 4 << 20
 
-// Load reads the topology in file, and LocalFileName beside it. env looks up the
+// Load reads the topology in file, and LocalFileName next to it. env looks up the
 // environment variables that strings name, HOME and SENTRY_CONF; nil is an empty
-// environment. The error is Problems if the file is invalid; otherwise it wraps
-// the error of the file system.
+// environment. The error is Problems if the file is invalid; otherwise it wraps the
+// error of the file system.
 //
-// Load does not resolve a symbolic link as the last element of file, but those
-// before it: a linked topology belongs to the directory that contains the link,
-// and each directory has only one path.
+// Load resolves symbolic links in the directory of file, but not in its last element: a
+// linked topology belongs to the directory that contains the link, and each directory
+// has only one path.
 func Load(file string, env func(string) (string, bool)) (*Topology, error) {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
@@ -56,7 +56,7 @@ func Load(file string, env func(string) (string, bool)) (*Topology, error) {
 	return Parse(absolute, data, local, env)
 }
 
-// readFile reads a file, and only one byte more than limit of a larger one.
+// readFile reads a file, but at most one byte more than limit.
 func readFile(file string, limit int64) (data []byte, err error) {
 	opened, err := os.Open(file)
 	if err != nil {
@@ -66,10 +66,10 @@ func readFile(file string, limit int64) (data []byte, err error) {
 	return io.ReadAll(io.LimitReader(opened, limit+1))
 }
 
-// Parse is Load on bytes: file is the path of the topology, to whose directory
-// paths are relative, and local is nil if there is no LocalFileName. Parse reads
-// the disk only for what the topology names: a traffic policy, and whether
-// sentry.config is a directory. The error is Problems.
+// Parse is like Load, but takes bytes: file is the path of the topology, to whose
+// directory paths are relative, and local is nil if there is no LocalFileName. Parse
+// reads the disk only for traffic policies, and to check whether sentry.config is a
+// directory. The error is Problems.
 func Parse(file string, data, local []byte, env func(string) (string, bool)) (*Topology, error) {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }

@@ -17,8 +17,8 @@ func onFreeDomain(domain string) bool {
 	return strings.HasSuffix(domain, ".ngrok-free.app") || strings.HasSuffix(domain, ".ngrok-free.dev")
 }
 
-// freePlan warns about limits of ngrok's free plan. The plan of the account is not
-// known here; only the domains of the free plan can be recognized.
+// freePlan warns about limits of ngrok's free plan. The account's plan is unknown here,
+// except that domains of the free plan reveal it.
 func (b *builder) freePlan(provider string, tunnels *node, silos []*parsedSilo) {
 	if provider != "ngrok" {
 		return

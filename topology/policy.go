@@ -28,7 +28,7 @@ func (b *builder) policy(dir string, n *node) string {
 	return text
 }
 
-// readPolicy reads the file that text names. A text that names no file is the
+// readPolicy reads the file that text names. Text that does not name a file is the
 // policy itself.
 func readPolicy(dir, text string) (policy string, err error) {
 	path := within(dir, text)

@@ -29,8 +29,8 @@ const (
 	lastPort  = 65535
 )
 
-// preferPort gives a silo the port that is written, or its default: i is its
-// number, 0 for control.
+// preferPort gives a silo its written port, or the default: i is its number, 0 for
+// control.
 func (b *builder) preferPort(s *parsedSilo, i int) {
 	s.Port = firstPort + i*portStep
 	n := s.own.get("port")
@@ -40,7 +40,7 @@ func (b *builder) preferPort(s *parsedSilo, i int) {
 	s.Port = s.own.integer("port")
 	s.PortFixed = s.Port != 0
 	if s.Watchers && s.Port == lastPort {
-		b.found.add(n.at, n.path, "65535 leaves no port for the backend, which with watchers uses the next port", "port = 65534")
+		b.found.add(n.at, n.path, "with watchers the backend uses the next port, and 65535 leaves none", "port = 65534")
 	}
 }
 
@@ -57,8 +57,8 @@ func (o portOwners) claim(s *parsedSilo, ports []int) {
 	}
 }
 
-// ports checks that written ports do not overlap, and moves preferred ports away
-// from written ones and from one another.
+// ports checks that written ports do not overlap, and moves preferred ports so that
+// they overlap neither those nor one another.
 func (b *builder) ports(silos []*parsedSilo) {
 	var fixed, conflicts []*parsedSilo
 	for _, s := range silos {
@@ -88,8 +88,8 @@ func (b *builder) ports(silos []*parsedSilo) {
 	}
 }
 
-// portConflict reports a written port that another silo has. The hint is the next
-// free port.
+// portConflict reports a written port that another silo uses. The hint is the next free
+// port.
 func (b *builder) portConflict(s *parsedSilo, owners portOwners) {
 	var other *parsedSilo
 	for _, port := range s.span() {
@@ -101,7 +101,7 @@ func (b *builder) portConflict(s *parsedSilo, owners portOwners) {
 	for instead.Port = firstPort; !owners.free(&instead); {
 		instead.Port += portStep
 	}
-	owners.claim(s, instead.span()) // so that the next hint names another port
+	owners.claim(s, instead.span()) // so that the next hint suggests another port
 	verb := " overlaps with "
 	if s.Watchers {
 		verb = " overlap with "

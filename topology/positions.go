@@ -6,17 +6,17 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// written is where a value is written, and how.
+// written is the position of a value in the file, and its spelling.
 type written struct {
-	key place  // of its own part of the key; of the first table of an array of tables
+	key place  // of the last part of the key; of the first table of an array of tables
 	at  place  // of the value; of the key if a header or a dotted key made the table
-	raw string // a number as written
+	raw string // spelling of a number
 }
 
-// maxKey bounds a dotted key, in bytes, and so how deep a file nests.
+// maxKey bounds a dotted key, in bytes, and thereby the nesting of a file.
 const maxKey = 1024
 
-// indexer finds where the values of one file are written. go-toml's decoder gives
+// indexer finds the positions of the values of one file. go-toml's decoder gives
 // positions only with its own errors.
 type indexer struct {
 	src         *source
@@ -38,7 +38,7 @@ func indexFile(src *source) *indexer {
 			table, _ = x.key("", e)
 		case unstable.ArrayTable:
 			table, _ = x.key("", e)
-			table += "[]" // no array of tables is valid, so the keys within it are not looked up
+			table += "[]" // arrays of tables are never valid, so the keys within them are not indexed
 		default:
 			x.keyValue(table, e)
 		}
@@ -46,8 +46,8 @@ func indexFile(src *source) *indexer {
 	return x
 }
 
-// key records the tables that a key passes and the key itself. It returns the path
-// of the key and the end of its last part.
+// key records a key and the tables that it leads through. It returns the path of the
+// key and the end of its last part.
 func (x *indexer) key(path string, e *unstable.Node) (string, written) {
 	start := -1
 	var last written

@@ -16,11 +16,11 @@ type Problem struct {
 	Line   int    `json:"line"`   // from 1
 	Column int    `json:"column"` // from 1, in characters; a tab counts as one
 	Key    string `json:"key"`    // dotted, as TOML writes it; "toml" for a TOML error
-	Text   string `json:"text"`   // what is wrong: one line without secrets
+	Text   string `json:"text"`   // the problem: one line without secrets
 	Hint   string `json:"hint"`   // an edit that fixes it: one line; may be empty
 }
 
-// String is "silo.toml:LINE:COL: KEY: what is wrong", without the hint.
+// String returns "silo.toml:LINE:COL: KEY: TEXT", without the hint.
 func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Key, p.Text)
 }
@@ -29,7 +29,7 @@ func (p Problem) String() string {
 // those of its local file, each in the order of the text.
 type Problems []Problem //nolint:errname // a list first, and an error if it is not empty
 
-// Error has one line for each problem, without hints.
+// Error returns one line for each problem, without hints.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, problem := range p {
@@ -53,8 +53,8 @@ type place struct {
 
 var newline = []byte("\n")
 
-// place returns the place at a line and a column, which counts bytes from 1, or the
-// beginning of the character there.
+// place returns the start of the character at a line and a column, which counts bytes
+// from 1.
 func (s *source) place(line, column int) place {
 	lines := bytes.SplitAfterN(s.data, newline, line)
 	offset := min(len(s.data)-len(lines[len(lines)-1])+column-1, len(s.data))
@@ -64,14 +64,14 @@ func (s *source) place(line, column int) place {
 	return place{s, offset}
 }
 
-// line is the number of the line, from 1.
+// line returns the line number, from 1.
 func (p place) line() int { return bytes.Count(p.src.data[:p.offset], newline) + 1 }
 
 func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.src.rank, q.src.rank), cmp.Compare(p.offset, q.offset))
 }
 
-// from names the line of p in a problem at other, with the file if it differs.
+// from refers to p's line in a problem at other, with the file if it differs.
 func (p place) from(other place) string {
 	line := "line " + strconv.Itoa(p.line())
 	if p.src != other.src {
@@ -112,7 +112,7 @@ func (f findings) problems() Problems {
 	return problems
 }
 
-// quote shows a text from the file on one line, shortened if it is long.
+// quote formats a text from the file on one line, shortened if it is long.
 func quote(text string) string {
 	const limit = 60
 	if utf8.RuneCountInString(text) > limit {

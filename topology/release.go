@@ -18,9 +18,9 @@ type Release struct {
 var (
 	// oldestRelease is the first Sentry release whose regions have an id (PR 39356).
 	oldestRelease = Release{Year: 22, Month: 10}
-	// NewestRelease ends the newest month of Sentry with a known region config, that
-	// of the strict cells (PRs 117558, 118016). A newer release is treated like this
-	// one, with a warning.
+	// NewestRelease ends the newest month of Sentry with a known region config, the strict
+	// cells (PRs 117558, 118016). Newer releases are treated like this one, with a
+	// warning.
 	NewestRelease = Release{Year: 26, Month: 11, Patch: 99}
 )
 
@@ -42,7 +42,7 @@ func ParseRelease(s string) (Release, error) {
 	return r, nil
 }
 
-// String is the release as Sentry writes it.
+// String formats the release as Sentry does.
 func (r Release) String() string {
 	s := fmt.Sprintf("%d.%d.%d", r.Year, r.Month, r.Patch)
 	if r.Dev {

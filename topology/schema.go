@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// schema is the part of JSON Schema (draft 2020-12) that the file needs.
+// schema is the subset of JSON Schema (draft 2020-12) that the file needs.
 type schema struct {
 	Dialect     string             `json:"$schema,omitempty"`
 	Title       string             `json:"title,omitempty"`
@@ -29,9 +29,8 @@ type schema struct {
 	Default     any                `json:"default,omitempty"`
 }
 
-// Schema returns the JSON Schema (draft 2020-12) of the topology file, for
-// editors. Load refuses everything that the schema refuses, and also checks rules
-// that concern several keys.
+// Schema returns the JSON Schema (draft 2020-12) of the topology file, for editors.
+// Load rejects everything that the schema rejects, and also checks rules across keys.
 func Schema() []byte {
 	root := keys().schema()
 	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -41,7 +40,7 @@ func Schema() []byte {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(root); err != nil {
-		panic(fmt.Sprintf("topology: encode schema: %v", err)) // plain data always encodes
+		panic(fmt.Sprintf("topology: encode schema: %v", err)) // plain data can always be encoded
 	}
 	return out.Bytes()
 }
@@ -96,8 +95,8 @@ func (f *field) tableSchema() *schema {
 	return table
 }
 
-// stringSchema accepts the valid strings, and any string with a variable, whose
-// value is not known before it is expanded.
+// stringSchema accepts the valid strings, and any string with a variable, since its
+// value is not known yet.
 func (f *field) stringSchema() *schema {
 	s := &schema{Type: "string"}
 	if !f.allowEmpty {

@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// uniqueValue is a value that no two silos may share, and where it is written.
+// uniqueValue is a value that no two silos may share, with its position.
 type uniqueValue struct {
 	silo    *parsedSilo
 	text    string
 	node    *node
-	derived bool // from another value that must be unique itself
+	derived bool // derived from another value that must be unique
 }
 
-// checkUnique reports each value that an earlier silo has as well.
+// checkUnique reports each value that an earlier silo also has.
 func (b *builder) checkUnique(values []uniqueValue, what, hint string) {
 	slices.SortStableFunc(values, func(x, y uniqueValue) int { return x.node.at.compare(y.node.at) })
 	first := map[string]uniqueValue{}
@@ -76,7 +76,7 @@ func (b *builder) domains(silos []*parsedSilo) {
 	b.checkUnique(values, "domain", "every silo needs its own domain")
 }
 
-// addresses checks that every silo has its own address if the provider makes none.
+// addresses checks that every silo has its own address if the provider does not assign one.
 func (b *builder) addresses(provider string, tunnels *node, silos []*parsedSilo) {
 	var values []uniqueValue
 	for _, s := range silos {
@@ -102,8 +102,8 @@ func (b *builder) addresses(provider string, tunnels *node, silos []*parsedSilo)
 	b.checkUnique(values, "address", "every silo needs its own address")
 }
 
-// accessKeys checks the keys that restrict access to a tunnel: with a provider
-// that does not support them they protect nothing.
+// accessKeys checks the keys that restrict access to a tunnel: they have no effect with
+// a provider that does not support them.
 func (b *builder) accessKeys(provider string, s *parsedSilo) {
 	for _, name := range []string{"basic_auth", "allow_cidrs", "traffic_policy"} {
 		n := s.own.child(name)
@@ -118,7 +118,7 @@ func (b *builder) accessKeys(provider string, s *parsedSilo) {
 			for _, item := range n.items() {
 				_, password, _ := strings.Cut(item.text(), ":")
 				if !item.invalid && utf8.RuneCountInString(password) < minPassword {
-					b.found.add(item.at, item.path, "has a password of fewer than "+strconv.Itoa(minPassword)+" characters, which ngrok refuses", "use a longer password")
+					b.found.add(item.at, item.path, "has a password of fewer than "+strconv.Itoa(minPassword)+" characters, which ngrok rejects", "use a longer password")
 				}
 			}
 		}

@@ -7,10 +7,10 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// Nearest returns the known words that were probably meant, in their order: those
-// with the fewest edits (Levenshtein distance), and at most 1 to 3 edits depending
-// on the length of word. A beginning of three letters or more counts as one edit.
-// Case and the choice between hyphen and underscore do not count.
+// Nearest returns the known words that word probably meant, in their order: those with
+// the fewest edits (Levenshtein distance), and at most 1 to 3 edits depending on the
+// length of word. A prefix of three letters or more counts as one edit. Case is
+// ignored, and hyphens equal underscores.
 func Nearest(word string, known []string) []string {
 	var best []string
 	limit := 1 + min(len(word)/3, 2)
@@ -25,7 +25,7 @@ func Nearest(word string, known []string) []string {
 	return best
 }
 
-// nearest is the only nearest word, or "".
+// nearest returns the only nearest word, or "".
 func nearest(word string, known []string) string {
 	if all := Nearest(word, known); len(all) == 1 {
 		return all[0]
@@ -33,7 +33,7 @@ func nearest(word string, known []string) string {
 	return ""
 }
 
-// distance counts the edits between two words. The count is exact up to limit.
+// distance returns the number of edits between two words. The count is exact up to limit.
 func distance(word, known string, limit int) int {
 	plain := func(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
 	word, known = plain(word), plain(known)
@@ -46,7 +46,7 @@ func distance(word, known string, limit int) int {
 	return smetrics.WagnerFischer(word, known, 1, 1, 1)
 }
 
-// suggest is the hint for an unknown key: a similar key of the same table, the
+// suggest returns the hint for an unknown key: a similar key of the same table, the
 // table that the key belongs in, or all keys of this table.
 func (c *checker) suggest(f *field, n *node, name, table string) string {
 	if table == "" && n.child("id") != nil && nearest(name, []string{"region"}) == "" {
@@ -74,7 +74,7 @@ func (c *checker) suggest(f *field, n *node, name, table string) string {
 	return "known keys: " + strings.Join(known, ", ")
 }
 
-// homes are the tables that have a key.
+// homes returns the tables that have a key.
 func homes(table *field, path, name string) []string {
 	var found []string
 	for i := range table.fields {

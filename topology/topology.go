@@ -6,9 +6,9 @@ package topology
 
 import "time"
 
-// Topology is the content of the topology file: merged with the local file,
-// expanded, validated and with every default filled in. Ports and addresses are
-// only those that are written or defaults.
+// Topology is the content of the topology file: merged with the local file, expanded,
+// validated and with every default filled in. Ports and addresses are those in the
+// file, or defaults.
 type Topology struct {
 	File      string // absolute path of the topology file
 	Dir       string // the directory of File
@@ -62,19 +62,19 @@ type Silo struct {
 	ID       int    // 1..4095 for a region, 0 for control
 	Category string // MULTI_TENANT or SINGLE_TENANT for a region, empty for control
 
-	Port      int  // the written port or the default; 0 for any free port
-	PortFixed bool // the port is written and not 0: it is used, or is a conflict
+	Port      int  // the port in the file or the default; 0 for any free port
+	PortFixed bool // the file sets the port, other than 0: if it is taken, Reserve fails
 	Watchers  bool // the devserver listens on Port and Port+1
 
 	Domain        string // its own domain, or derived from tunnels.domain; lower case; may be empty
-	URL           string // the address with provider external, if not written derived from Domain; else empty
+	URL           string // the address with provider external, by default derived from Domain; else empty
 	HostHeader    string // preserve, rewrite, or a host
 	BasicAuth     []string
 	AllowCIDRs    []string
-	TrafficPolicy string // the text of the policy, also if the file names its path
+	TrafficPolicy string // the text of the policy, even if the topology names its file
 
 	Dir     string            // absolute
-	Command []string          // argv, as written
+	Command []string          // argv, as in the file
 	Env     map[string]string // the silo's own variables without those of sentry.env; never nil
 	TTY     bool              // it writes to a pseudo-terminal
 

@@ -14,10 +14,10 @@ import (
 	"unicode"
 )
 
-// invalid is why a string is not valid.
+// invalid explains why a string is not valid.
 type invalid struct {
-	text string // what is wrong
-	fix  string // the string that was probably meant, if it is known
+	text string // the problem
+	fix  string // the string that was probably meant, if known
 	hint string // what to do if there is no fix
 }
 
@@ -28,8 +28,8 @@ var (
 	sizeRE   = regexp.MustCompile(`^([0-9]+) ?([A-Za-z]*)$`)
 )
 
-// toLabel makes a lower-case DNS label (RFC 1123, section 2.1) of any text. It
-// returns "" if no character is usable.
+// toLabel turns any text into a lower-case DNS label (RFC 1123, section 2.1), or "" if
+// no character is usable.
 func toLabel(text string) string {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')

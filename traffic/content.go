@@ -16,7 +16,7 @@ const contentLimit = 16 * BodyLimit
 
 // Content returns the kept part of a body, decoded if its Content-Encoding is gzip or
 // deflate, and reports whether that is the whole body. A body that cannot be decoded is
-// returned as it passed.
+// returned unchanged.
 func (m Message) Content() (content []byte, whole bool) {
 	var decoded io.Reader
 	var err error
@@ -31,13 +31,13 @@ func (m Message) Content() (content []byte, whole bool) {
 	if decoded == nil || err != nil {
 		return m.Body, !m.Truncated
 	}
-	content, err = readContent(decoded) // of a truncated body, what can be decoded
+	content, err = readContent(decoded) // of a truncated body, the part that can be decoded
 	return content, err == nil && !m.Truncated
 }
 
-// rawDeflated is Content for a body that may be raw deflate data: some servers omit the
-// zlib frame of "deflate" (RFC 9110, section 8.4.1.2). Almost any bytes look like the
-// beginning of such data, but hardly any like all of it.
+// rawDeflated is like Content, for a body that may be raw deflate data: some servers
+// omit the zlib frame of "deflate" (RFC 9110, section 8.4.1.2). Almost any bytes decode
+// at first, but hardly any to the end.
 func (m Message) rawDeflated() (content []byte, whole bool) {
 	content, err := readContent(flate.NewReader(bytes.NewReader(m.Body)))
 	if err == nil || errors.Is(err, errTooLong) || m.Truncated && errors.Is(err, io.ErrUnexpectedEOF) {
@@ -48,7 +48,7 @@ func (m Message) rawDeflated() (content []byte, whole bool) {
 
 var errTooLong = errors.New("longer than contentLimit")
 
-// readContent returns what it could read, up to contentLimit, also with an error.
+// readContent returns the content up to contentLimit, even with an error.
 func readContent(decoded io.Reader) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(decoded, contentLimit+1))
 	if len(content) > contentLimit {

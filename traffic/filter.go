@@ -14,7 +14,7 @@ type Filter struct {
 	Method   string
 	Path     string // part of the path and query
 	Statuses Statuses
-	Crossing bool // only what went from one region to another
+	Crossing bool // only requests from one region to another
 }
 
 // Match reports whether an exchange passes the filter.

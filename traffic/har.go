@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// The format is HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec). Optional
-// fields without a known value are left out, except pages: Firefox refuses a file without
-// it (devtools/client/netmonitor/src/har/har-importer.js).
+// The format is HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec). It omits
+// optional fields without a known value, except pages: Firefox rejects a file without it
+// (devtools/client/netmonitor/src/har/har-importer.js).
 
 type harEntry struct {
 	Started  string      `json:"startedDateTime"`
@@ -90,11 +90,11 @@ type harTimings struct {
 	Receive float64 `json:"receive"`
 }
 
-// sizeUnknown means that a size is unknown, as that of headers, which is not kept.
+// sizeUnknown means that a size is unknown, such as that of headers, which is not kept.
 const sizeUnknown = -1
 
 // WriteHAR writes exchanges as HAR 1.2, masked. It encodes one at a time to save memory.
-// version is that of this program.
+// version is this program's version.
 func WriteHAR(w io.Writer, version string, list []Exchange) error {
 	creator, err := json.Marshal(map[string]string{"name": "silo", "version": version})
 	if err != nil {
@@ -151,7 +151,7 @@ func milliseconds(seconds *float64) float64 {
 	return max(*seconds*1000, 0)
 }
 
-// harComment returns what HAR has no field for.
+// harComment returns the facts that HAR has no field for.
 func harComment(e Exchange) string {
 	words := []string{fmt.Sprintf("request %d from %s to %s", e.ID, e.Caller.Name(), e.Silo)}
 	if e.Caller.PID != nil && e.Caller.Program != nil {
@@ -207,7 +207,7 @@ func harHeaders(header http.Header) []harPair {
 	return pairs
 }
 
-// sentCookies and setCookies return the cookies that can be parsed; the headers have all.
+// sentCookies and setCookies return the valid cookies; the headers have all.
 func sentCookies(header http.Header) []harCookie {
 	cookies := []harCookie{}
 	for _, c := range (&http.Request{Header: header}).Cookies() {
@@ -249,7 +249,7 @@ func newHARContent(m Message) harContent {
 	return c
 }
 
-// harText returns a body as JSON holds it, and its decoded length.
+// harText returns a body in HAR's encoding, and its decoded length.
 func harText(m Message) (text, encoding, comment string, size int64) {
 	content, whole := m.Content()
 	text, _, ok := m.Text()

@@ -11,12 +11,13 @@ const (
 	// DefaultLimit bounds what a Log keeps, in bytes.
 	DefaultLimit = 32 << 20
 
-	// What an exchange takes besides its texts and bodies, and a header field besides
-	// its name and values, in bytes. TestAFullLogTakesItsLimit measures them.
+	// Overhead of an exchange in addition to its texts and bodies, and of a header field
+	// in addition to its name and values, in bytes. TestAFullLogTakesItsLimit measures
+	// them.
 	exchangeSize, fieldSize, valueSize = 512, 64, 16
 )
 
-// MaxExchanges is more exchanges than a Log of DefaultLimit keeps.
+// MaxExchanges exceeds the number of exchanges that a Log of DefaultLimit can keep.
 const MaxExchanges = DefaultLimit/exchangeSize + 1
 
 // Log keeps the latest exchanges, open ones included, up to a limit of memory, and
@@ -29,7 +30,7 @@ type Log struct {
 	bytes   int64      // of all kept
 	lastID  uint64
 	version uint64        // counts changes
-	changed chan struct{} // closed at the next change; nil if no one waits for it
+	changed chan struct{} // closed at the next change; nil if nothing waits for it
 	calls   map[[2]string]*Call
 }
 
@@ -38,7 +39,7 @@ type Log struct {
 type record struct {
 	exchange *Exchange
 	bytes    int64
-	version  uint64 // of its last change
+	version  uint64 // version of its last change
 }
 
 // NewLog returns a Log that keeps about limit bytes.
@@ -47,7 +48,7 @@ func NewLog(limit int64) *Log {
 }
 
 // Begin assigns an ID and the state Open to e, and keeps a copy. The caller must not
-// change what e refers to.
+// change anything that e refers to.
 func (l *Log) Begin(e *Exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,8 +72,9 @@ func (l *Log) Update(id uint64, f func(e *Exchange)) {
 	l.set(i, e)
 }
 
-// End replaces the exchange with e.ID by a copy of e and counts it. It only counts an
-// exchange that is no longer kept. The caller must not change what e refers to.
+// End replaces the exchange with e.ID by a copy of e and counts it. If the exchange is
+// no longer kept, End only counts it. The caller must not change anything that e refers
+// to.
 func (l *Log) End(e *Exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,7 +123,7 @@ func (l *Log) count(e *Exchange) {
 	}
 }
 
-// index returns where an exchange is in kept. It needs mu.
+// index returns the index of an exchange in kept. It needs mu.
 func (l *Log) index(id uint64) (int, bool) {
 	return slices.BinarySearchFunc(l.kept, id, func(r record, id uint64) int { return cmp.Compare(r.exchange.ID, id) })
 }
@@ -137,8 +139,8 @@ func (l *Log) Get(id uint64) (Exchange, bool) {
 	return *l.kept[i].exchange, true
 }
 
-// List returns the latest n exchanges that match filter, unmasked and oldest first.
-// If n is 0, it returns all. The version is the one to pass to Since.
+// List returns the latest n exchanges that match filter, unmasked and oldest first. If
+// n is 0, it returns all. Pass the version to Since.
 func (l *Log) List(filter Filter, n int) (list []Exchange, version uint64) {
 	l.mu.Lock()
 	kept, version := slices.Clone(l.kept), l.version

@@ -14,7 +14,7 @@ const masked = "***"
 // X-CSRFToken, …
 var secretWords = []string{"auth", "cookie", "token", "secret", "signature", "password", "passwd", "session", "credential", "jwt", "api-key", "api_key", "apikey", "private"}
 
-// harmless are headers that contain one of secretWords and no secret.
+// harmless are headers whose names contain one of secretWords but whose values are not secret.
 var harmless = []string{"www-authenticate", "proxy-authenticate"}
 
 // urls are headers whose whole value is a path or a URL.
@@ -22,7 +22,7 @@ var urls = []string{"referer", "location", "content-location", "x-original-url",
 
 // Masked returns the exchange without the secrets in its headers, trailers and path, and
 // in bodies that are forms or JSON, by their type or, without a type, by their
-// beginning. Other bodies stay as they are.
+// beginning. Other bodies stay unchanged.
 func (e Exchange) Masked() Exchange {
 	e.Request, e.Response = maskBody(e.Request), maskBody(e.Response)
 	return e.maskHeaders()
@@ -79,8 +79,8 @@ func maskerFor(name string) func(value string) string {
 	}
 }
 
-// maskValue keeps the kind of a secret: the scheme of an Authorization, the names and
-// attributes of cookies.
+// maskValue masks a header's value, except the scheme of an Authorization and the names
+// and attributes of cookies.
 func maskValue(name, value string) string {
 	switch strings.ToLower(name) {
 	case "authorization", "proxy-authorization":

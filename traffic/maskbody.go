@@ -33,8 +33,8 @@ func maskBody(m Message) Message {
 }
 
 // bodyTypes reports the types that a body declares, and whether it declares any. It is
-// more lenient than RFC 9110: an odd parameter must not unmask what a silo reads as
-// JSON.
+// more lenient than RFC 9110: an odd parameter must not unmask a body that a silo reads
+// as JSON.
 func (m Message) bodyTypes() (form, json, typed bool) {
 	for _, value := range m.Header["Content-Type"] {
 		for kind := range strings.SplitSeq(value, ",") {
@@ -53,8 +53,8 @@ func looksLikeJSON(content []byte) bool {
 	return len(content) > 0 && (content[0] == '{' || content[0] == '[')
 }
 
-// maskJSON masks the secret fields of JSON that may be truncated or malformed, which
-// encoding/json would refuse.
+// maskJSON masks the secret fields of JSON. Unlike encoding/json, it accepts truncated
+// and malformed JSON.
 func maskJSON(body []byte) []byte {
 	var safe []byte
 	copied := 0
@@ -95,8 +95,8 @@ func stringEnd(body []byte, quote int) (end int, whole bool) {
 	return len(body), false
 }
 
-// fieldValue returns where a field's value begins in the text after the field's name. It
-// returns -1 if there is no value, or if it is true, false or null, which are no secrets.
+// fieldValue returns the offset of a field's value in the text after the field's name, or
+// -1 if there is no value, or if it is true, false or null, which are not secret.
 func fieldValue(rest []byte) int {
 	i := skipSpace(rest, 0)
 	if i == len(rest) || rest[i] != ':' {
@@ -125,7 +125,7 @@ func valueEnd(body []byte, start int) (end int, whole bool) {
 		case '[', '{':
 			depth++
 		case ']', '}':
-			if depth--; depth < 0 { // the end of what contains a number
+			if depth--; depth < 0 { // the end of the array or object around a number
 				return i, true
 			}
 			if depth == 0 {

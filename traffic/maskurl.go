@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// context is the kind of a text, which determines where a secret in it ends.
+// context is the kind of a text, which determines the end of a secret in it.
 type context int
 
 const (
@@ -20,8 +20,8 @@ const (
 type span struct{ from, to int }
 
 // maskQuery masks the values of secret parameters in the path, the query and the
-// fragment of a path or a URL, and a URL's user and password. It also looks into URLs
-// that are the value of a parameter, escaped or not.
+// fragment of a path or a URL, and a URL's user and password. It also masks URLs that
+// are the value of a parameter, escaped or not.
 func maskQuery(path string) string { return maskText(path, inURL) }
 
 func maskText(text string, in context) string {
@@ -33,7 +33,7 @@ func maskText(text string, in context) string {
 	var safe strings.Builder
 	copied := 0
 	for i, s := range secrets {
-		if i == 0 || s.from >= copied { // else it overlaps the one before
+		if i == 0 || s.from >= copied { // otherwise it overlaps the previous one
 			safe.WriteString(text[copied:s.from])
 			safe.WriteString(masked)
 		}
@@ -43,7 +43,7 @@ func maskText(text string, in context) string {
 	return safe.String()
 }
 
-// escapeDepth is how many times a text may be escaped to be examined.
+// escapeDepth is how many levels of escaping are examined.
 const escapeDepth = 4
 
 // secretsIn returns the secrets in a text that was escaped depth times. It takes time
@@ -60,7 +60,7 @@ func secretsIn(text string, in context, depth int) []span {
 			plain, _ := unescape(name)
 			hidden := isSecret(plain)
 			switch {
-			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // words before a = are not a name
+			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // text with spaces before = is not a name
 				value += len(name) + 1
 				end = secretEnd(text, value, in, query)
 				secrets = append(secrets, span{value, end})
@@ -86,7 +86,7 @@ func escapedIn(text string, from, to, depth int) []span {
 		return nil
 	}
 	if depth == escapeDepth {
-		return []span{{from, to}} // it is not examined
+		return []span{{from, to}} // it is escaped too deep
 	}
 	secrets := secretsIn(plain, inURL, depth+1)
 	for i, s := range secrets {
@@ -128,7 +128,7 @@ func usersIn(text string, in context, depth int) (users []span) {
 // fieldEnds end a URL in a header.
 const fieldEnds = "<>\" \t"
 
-// secretEnd returns where the secret that begins at from ends. A ";" ends it only if a
+// secretEnd returns the end of the secret that begins at from. A ";" ends it only if a
 // pair follows, since silos differ in whether ";" separates pairs.
 func secretEnd(text string, from int, in context, query bool) int {
 	ends := "&;"
@@ -153,8 +153,8 @@ func secretEnd(text string, from int, in context, query bool) int {
 	}
 }
 
-// indexAny returns the index of the first of some characters from start on, or the
-// text's length.
+// indexAny is strings.IndexAny from start on, but returns the text's length if there is
+// no match.
 func indexAny(text string, start int, of string) int {
 	if i := strings.IndexAny(text[start:], of); i >= 0 {
 		return start + i

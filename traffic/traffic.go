@@ -1,7 +1,7 @@
 // Package traffic keeps the latest requests that passed an instance's tunnels, with
 // their responses, up to a limit of memory, and counts the calls between silos.
 //
-// It knows neither how a request is forwarded or shown, nor what a tunnel is.
+// It must not know how a request is forwarded or displayed, or what a tunnel is.
 package traffic
 
 import (
@@ -21,11 +21,11 @@ type State string
 const (
 	Open   State = "open"   // the response has not ended: a stream, a WebSocket, a debugger
 	Done   State = "done"   // the response passed completely
-	Broken State = "broken" // it did not: see Error
+	Broken State = "broken" // the response did not pass completely: see Error
 )
 
-// Exchange is one request and its response. Those that a Log returns must not be
-// changed, headers and bodies included.
+// Exchange is one request and its response. Exchanges that a Log returns must not be
+// changed, including headers and bodies.
 type Exchange struct {
 	ID       uint64    `json:"id"`
 	State    State     `json:"state"`
@@ -51,7 +51,7 @@ type Exchange struct {
 	Fault *string `json:"fault"`
 }
 
-// Caller is what is known of the client that made a request.
+// Caller describes the client that made a request, as far as it is known.
 type Caller struct {
 	Silo    *string `json:"silo"`    // its process belongs to this silo
 	PID     *int    `json:"pid"`     // on this machine
@@ -72,11 +72,11 @@ func (c Caller) Name() string {
 	return "outside"
 }
 
-// Message is one half of an exchange.
+// Message is the request or the response of an exchange.
 type Message struct {
 	Header    http.Header `json:"headers"`
 	Trailer   http.Header `json:"trailers,omitempty"`
-	Bytes     int64       `json:"bytes"` // of the body, all that passed
+	Bytes     int64       `json:"bytes"` // size of the whole body
 	Body      []byte      `json:"body"`  // its first BodyLimit bytes; base64 in JSON
 	Truncated bool        `json:"truncated"`
 }
@@ -90,7 +90,7 @@ type Call struct {
 	Requests int64   `json:"requests"`
 	Errors   int64   `json:"errors"` // broken, or answered with 500 or above
 	Blocked  int64   `json:"blocked"`
-	Seconds  float64 `json:"seconds"` // of all that have ended
+	Seconds  float64 `json:"seconds"` // of all ended exchanges
 }
 
 // URL returns the whole URL of the request. The scheme is http unless

@@ -15,11 +15,11 @@ import (
 type authHandler struct {
 	name     string
 	networks []netip.Prefix
-	hashes   [][sha256.Size]byte // of "user:password", so that all have one length
+	hashes   [][sha256.Size]byte // hashes of "user:password", so that all have the same length
 	next     http.Handler
 }
 
-// newAuthHandler puts the options of spec before next.
+// newAuthHandler enforces the options of spec before it calls next.
 func newAuthHandler(spec Spec, next http.Handler) (http.Handler, error) {
 	if len(spec.AllowCIDRs) == 0 && len(spec.BasicAuth) == 0 {
 		return next, nil
@@ -49,7 +49,7 @@ func (h *authHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.deny(w, http.StatusUnauthorized, "silo "+h.name+" requires a user name and a password (basic_auth)")
 			return
 		}
-		r.Header.Del("Authorization") // the silo would take it for its own
+		r.Header.Del("Authorization") // the silo would treat it as its own credentials
 	}
 	h.next.ServeHTTP(w, r)
 }

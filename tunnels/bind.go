@@ -8,18 +8,18 @@ import (
 	"golang.ngrok.com/ngrok"
 )
 
-// abandonLimit is how long a canceled bind waits for an endpoint that the service
-// may still bind.
+// abandonLimit is how long abandon waits for an endpoint that the service may still
+// bind.
 const abandonLimit = time.Second
 
-// listenResult is what the SDK's Listen returned.
+// listenResult is the result of the SDK's Listen.
 type listenResult struct {
 	tunnel ngrok.Tunnel
 	err    error
 }
 
-// bind binds e and sets it online. It waits AnswerTimeout in all, for the session
-// to be up and for the service's answer.
+// bind binds e and sets it online. It waits up to AnswerTimeout for both the session
+// and the service's answer.
 func (s *session) bind(ctx context.Context, e *endpoint) (*boundEndpoint, error) {
 	timeout := time.NewTimer(s.provider.config.Ngrok.AnswerTimeout)
 	defer timeout.Stop()
@@ -43,8 +43,8 @@ func (s *session) bind(ctx context.Context, e *endpoint) (*boundEndpoint, error)
 			if s.attach(e, r.tunnel, connection) {
 				return &boundEndpoint{r.tunnel, s}, nil
 			}
-			// The connection broke meanwhile, and the endpoint may or may not be bound
-			// on the next one.
+			// The connection broke in the meantime. The endpoint may or may not be bound on the
+			// next one.
 			_ = r.tunnel.Close()
 		case <-ctx.Done():
 			s.abandon(results)
@@ -82,8 +82,8 @@ func (s *session) awaitUp(ctx context.Context, timeout <-chan time.Time) (connec
 	}
 }
 
-// attach adds tunnel to the session. It reports false if the connection on which it
-// was bound is no longer up.
+// attach adds tunnel to the session. It returns false if the connection that it was
+// bound on is no longer up.
 func (s *session) attach(e *endpoint, tunnel ngrok.Tunnel, connection int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,14 +92,14 @@ func (s *session) attach(e *endpoint, tunnel ngrok.Tunnel, connection int) bool 
 	}
 	s.bound[e] = tunnel
 	if address, err := url.Parse(tunnel.URL()); err == nil && e.host == "" {
-		e.host = address.Hostname() // ask for the same name from now on
+		e.host = address.Hostname() // request the same name from now on
 	}
 	e.set(Online, nil)
 	return true
 }
 
-// abandon closes the endpoint of a bind that was given up, once the service has
-// bound it. It waits for that, but not for long: the service may be silent.
+// abandon closes the endpoint of a canceled bind once the service has bound it. It
+// waits for abandonLimit at most, since the service may not answer.
 func (s *session) abandon(results <-chan listenResult) {
 	done := make(chan struct{})
 	if !s.provider.spawn(func() {
@@ -116,7 +116,7 @@ func (s *session) abandon(results <-chan listenResult) {
 	}
 }
 
-// detach takes e off the session. stopped: because the service has stopped it.
+// detach removes e from the session. stopped means that the service has stopped it.
 func (s *session) detach(e *endpoint, stopped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
 package tunnels
 
-// meaning explains a code of the ngrok service to a user of silo.
+// meaning explains an error code of the ngrok service to a user of silo.
 type meaning struct {
 	class Class
 	text  string // may name {source} of the authtoken, and {domain}
@@ -35,7 +35,7 @@ var meanings = map[string]meaning{
 	"ERR_NGROK_319":  {Fatal, "the domain {domain} is not reserved for the ngrok account", hintReserve},
 	"ERR_NGROK_320":  {Fatal, "the domain {domain} is reserved for another ngrok account", "check its spelling, and that the authtoken from {source} belongs to the right account"},
 	"ERR_NGROK_322":  {Fatal, "the domain {domain} is reserved in another ngrok region", "check its spelling, or set tunnels.ngrok.server_addr to that region"},
-	"ERR_NGROK_324":  {Fatal, "the ngrok account's plan does not allow one more endpoint, for {domain}", "plans below pay-as-you-go allow 3 endpoints: control and two regions; use fewer regions or provider = \"local\""},
+	"ERR_NGROK_324":  {Fatal, "the ngrok account's plan does not allow another endpoint, for {domain}", "plans below pay-as-you-go allow 3 endpoints: control and two regions; use fewer regions or provider = \"local\""},
 	"ERR_NGROK_326":  {Fatal, "the domain {domain} contains a character that is not allowed", "a domain is a bare host name: letters, digits, . and -"},
 	"ERR_NGROK_334":  {Conflict, "the domain {domain} is already online elsewhere", "another silo or ngrok agent uses it: stop that one (https://dashboard.ngrok.com/endpoints), or choose another domain"},
 	"ERR_NGROK_338":  {Fatal, "ngrok has suspended the account of the authtoken from {source}", hintAccount},

@@ -22,11 +22,11 @@ type endpoint struct {
 	*tracker
 	provider *ngrokProvider
 	spec     Spec
-	host     string // to ask for; set by the first answer if the service chose it
+	host     string // to request; set by the first answer if the service chose it
 	conns    *proxy.ChanListener
 	forward  *proxy.Proxy
 	stop     context.CancelFunc
-	done     chan struct{} // closed when nothing of it runs
+	done     chan struct{} // closed when all its goroutines have ended
 }
 
 func (p *ngrokProvider) newEndpoint(spec Spec, stop context.CancelFunc) *endpoint {
@@ -53,11 +53,11 @@ func (e *endpoint) run(life context.Context, first *boundEndpoint) {
 	keeping.Wait()
 }
 
-// keepBound delivers connections to the proxy, and binds the endpoint again whenever
-// it ends, until life does or the service stops the endpoint.
+// keepBound delivers connections to the proxy and rebinds the endpoint when it ends,
+// until life ends or the service stops the endpoint.
 func (e *endpoint) keepBound(life context.Context, b *boundEndpoint) {
 	for b != nil {
-		keep := context.AfterFunc(life, func() { b.session.release(b.Tunnel) }) // which ends Accept
+		keep := context.AfterFunc(life, func() { b.session.release(b.Tunnel) }) // ends Accept
 		err := e.deliver(b)
 		keep()
 		why := e.classifier().stoppedBy(err)
@@ -73,8 +73,8 @@ func (e *endpoint) keepBound(life context.Context, b *boundEndpoint) {
 	}
 }
 
-// deliver accepts connections until Accept fails. After the end it goes on, and
-// drops them: the SDK cannot close a listener while a connection is waiting.
+// deliver accepts connections until Accept fails. Once life has ended it drops them,
+// because the SDK cannot close a listener while a connection is waiting.
 func (e *endpoint) deliver(b *boundEndpoint) error {
 	for {
 		stream, err := b.Accept()

@@ -13,26 +13,26 @@ import (
 	"golang.ngrok.com/ngrok"
 )
 
-// Class is what may help against an Error.
+// Class classifies Errors by their remedy.
 type Class int
 
 // The classes.
 const (
-	Fatal     Class = iota // only another configuration, account or program
-	Conflict               // trying again, once someone else releases what is asked for
-	Transient              // trying again
+	Fatal     Class = iota // needs another configuration, account or program
+	Conflict               // retry once another agent releases the resource
+	Transient              // retry
 )
 
-// Error is why a tunnel is not online, written for its user. It never holds an
+// Error explains to the user why a tunnel is not online. It never contains an
 // authtoken.
 type Error struct {
 	Code  string // ERR_NGROK_… from the service, or one of silo's own codes
 	Text  string // one line
-	Hint  string // what to do, one line; may be empty
+	Hint  string // hint, one line; may be empty
 	Class Class
 }
 
-// Error returns Text, and the service's code if there is one.
+// Error returns Text and the service's code, if any.
 func (e *Error) Error() string {
 	if strings.HasPrefix(e.Code, "ERR_") {
 		return e.Text + " (" + e.Code + ")"
@@ -40,7 +40,7 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
-// silo's own codes, for failures that have none of the service's.
+// silo's codes for failures without a code of the service.
 const (
 	codeNoToken     = "no_authtoken"
 	codeRootCAs     = "bad_root_cas"
@@ -60,7 +60,7 @@ var codePattern = regexp.MustCompile(`ERR_NGROK_\d+`)
 // classifier turns errors of the SDK into Errors.
 type classifier struct {
 	token  string // never shown
-	source string // of the token
+	source string // source of the token
 	server string
 	domain string
 }
@@ -82,7 +82,7 @@ func (c classifier) classify(err error) *Error {
 	return c.fromNetwork(err)
 }
 
-// fromCode makes an Error of a code of the service. The service's text may repeat an
+// fromCode makes an Error from a code of the service. The service's text may repeat an
 // authtoken, so it is shown only for an unknown code.
 func (c classifier) fromCode(code, text string) *Error {
 	m, known := meanings[code]
@@ -95,7 +95,7 @@ func (c classifier) fromCode(code, text string) *Error {
 
 const hintNetwork = "check the network, a firewall, or tunnels.ngrok.server_addr"
 
-// fromNetwork makes an Error of a failure on the way to the service.
+// fromNetwork makes an Error from a failure to reach the service.
 func (c classifier) fromNetwork(err error) *Error {
 	var (
 		dns        *net.DNSError
@@ -135,7 +135,7 @@ func (c classifier) noAnswer() *Error {
 	return &Error{codeNoAnswer, "the ngrok service at " + c.server + " does not answer", hintNetwork, Transient}
 }
 
-// stoppedBy returns why the service stopped an endpoint; nil if err, of its Accept,
+// stoppedBy returns why the service stopped an endpoint; nil if err, from its Accept,
 // has another cause.
 func (c classifier) stoppedBy(err error) *Error {
 	var typed ngrok.Error
@@ -152,7 +152,7 @@ func (c classifier) stoppedBy(err error) *Error {
 	return &Error{Code: codeStopped, Class: Fatal, Text: text, Hint: "silo down && silo up"}
 }
 
-// clean makes one short line of a foreign text, without the token.
+// clean turns untrusted text into one short line, without the token.
 func (c classifier) clean(text string) string {
 	if c.token != "" {
 		text = strings.ReplaceAll(text, c.token, "(authtoken)")

@@ -27,16 +27,16 @@ type HostRouter struct {
 }
 
 type route struct {
-	hosts   []string // in lower case; first the one to show
+	hosts   []string // in lower case; the first one is displayed
 	handler http.Handler
 }
 
 // NewHostRouter returns a HostRouter without routes that does not listen yet.
 func NewHostRouter() *HostRouter { return &HostRouter{} }
 
-// Serve serves on listeners, which it owns, until Close. It does not block, and
-// ignores the end of ctx. warn gets a line if a listener fails, and what
-// proxy.Serve reports; it is called from other goroutines.
+// Serve serves on listeners, which it owns, until Close. It does not block, and ignores
+// the end of ctx. warn gets a line if a listener fails, and the log messages of
+// proxy.Serve; it is called from other goroutines.
 func (h *HostRouter) Serve(ctx context.Context, listeners []net.Listener, warn func(line string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,16 +55,16 @@ func (h *HostRouter) Serve(ctx context.Context, listeners []net.Listener, warn f
 	}
 }
 
-// Close closes the listeners. It waits until nothing of the HostRouter runs, but no
-// longer than ctx or 2 s. It is idempotent.
+// Close closes the listeners. It waits until all goroutines of the HostRouter have
+// ended, but no longer than ctx or 2 s. It is idempotent.
 func (h *HostRouter) Close(ctx context.Context) error {
 	h.stop()
 	done := make(chan struct{})
-	go func() { h.serving.Wait(); close(done) }() // bounded by the grace of proxy.Serve
+	go func() { h.serving.Wait(); close(done) }() // bounded by proxy.Serve's grace
 	return awaitClose(ctx, done, "the address for browsers")
 }
 
-// stop begins to close, without waiting.
+// stop starts closing, without waiting.
 func (h *HostRouter) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,7 +74,7 @@ func (h *HostRouter) stop() {
 	}
 }
 
-// add adds a route for those hosts that are not empty.
+// add adds a route for each host that is not empty.
 func (h *HostRouter) add(hosts []string, handler http.Handler) (remove func()) {
 	r := &route{handler: handler}
 	for _, host := range hosts {
@@ -147,5 +147,5 @@ func writeUnknownHost(w http.ResponseWriter, r *http.Request, host string, known
 	}
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusNotFound)
-	_ = unknownHostPage.Execute(w, map[string]any{"Host": host, "Known": known}) // fails only if the client has gone
+	_ = unknownHostPage.Execute(w, map[string]any{"Host": host, "Known": known}) // fails only if the client has disconnected
 }

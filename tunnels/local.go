@@ -18,7 +18,7 @@ type local struct {
 	config Config
 
 	mu      sync.Mutex            // guards all below
-	tunnels map[*localTunnel]bool // all that are not closed
+	tunnels map[*localTunnel]bool // tunnels that are not closed
 	closed  bool
 }
 
@@ -28,7 +28,7 @@ type localTunnel struct {
 	provider *local
 	forward  *proxy.Proxy
 	stop     context.CancelFunc
-	done     chan struct{} // closed when nothing of it runs
+	done     chan struct{} // closed when all its goroutines have ended
 }
 
 func (l *local) Open(ctx context.Context, spec Spec) (Tunnel, error) {
@@ -86,7 +86,7 @@ func (l *local) Close(ctx context.Context) error {
 	l.closed = true
 	tunnels := slices.Collect(maps.Keys(l.tunnels))
 	l.mu.Unlock()
-	for _, t := range tunnels { // all before waiting for one
+	for _, t := range tunnels { // stop all before waiting for any
 		t.stop()
 	}
 	l.config.HostRouter.stop()

@@ -24,10 +24,10 @@ const (
 )
 
 // ngrokProvider keeps one session with the ngrok service for the endpoints of all
-// silos, and connects it when the first is opened.
+// silos, and connects it when the first one is opened.
 type ngrokProvider struct {
 	config Config
-	roots  *x509.CertPool // nil: the SDK's own
+	roots  *x509.CertPool // nil: the SDK's
 
 	mu        sync.Mutex // guards all below
 	session   *session   // the latest; nil before the first Open
@@ -35,7 +35,7 @@ type ngrokProvider struct {
 	closed    bool
 	running   sync.WaitGroup // every goroutine; nothing is added once closed is set
 
-	warned sync.Map // the lines that were passed to Warn
+	warned sync.Map // lines already passed to Warn
 }
 
 func newNgrok(config Config) (Provider, error) {
@@ -64,7 +64,7 @@ func newNgrok(config Config) (Provider, error) {
 	return p, nil
 }
 
-// classifier returns what makes errors about a domain of the SDK's.
+// classifier returns the classifier of SDK errors about a domain.
 func (p *ngrokProvider) classifier(domain string) classifier {
 	c := p.config.Ngrok
 	return classifier{token: c.Authtoken, source: c.TokenSource, server: cmp.Or(c.ServerAddr, defaultServer), domain: domain}
@@ -120,7 +120,7 @@ func (p *ngrokProvider) connect(ctx context.Context) (*session, error) {
 	}
 	s := p.session
 	if s == nil || s.isOver() {
-		// A session outlives the Open that first needs it.
+		// The session outlives the Open that connects it.
 		life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 		previous := s
 		s = newSession(p, cancel)
@@ -136,14 +136,14 @@ func (p *ngrokProvider) connect(ctx context.Context) (*session, error) {
 	}
 }
 
-// warn passes each warning on once: the service repeats it at each connection.
+// warn passes each warning on once: the service repeats it on each connection.
 func (p *ngrokProvider) warn(line string) {
 	if _, known := p.warned.LoadOrStore(line, true); !known {
 		p.config.Warn(line)
 	}
 }
 
-// add reports false if the provider is closed.
+// add returns false if the provider is closed.
 func (p *ngrokProvider) add(e *endpoint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,8 +159,8 @@ func (p *ngrokProvider) remove(e *endpoint) {
 	delete(p.endpoints, e)
 }
 
-// spawn runs f in a goroutine that Close waits for. It reports false if the
-// provider is closed, and then does not run f.
+// spawn runs f in a goroutine that Close waits for. If the provider is closed, it
+// returns false and does not run f.
 func (p *ngrokProvider) spawn(f func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

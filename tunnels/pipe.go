@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// pipeBuffer is how much is read or written at once. Each Read on an SDK stream is
-// answered with a frame that gives the service as much room again.
+// pipeBuffer is how much is read or written at once. For each Read on an SDK stream,
+// the SDK sends a frame that extends the service's window.
 const pipeBuffer = 32 << 10
 
 // pipedConn is the near end of a pipe to an SDK stream.
@@ -17,11 +17,11 @@ type pipedConn struct {
 
 func (c pipedConn) RemoteAddr() net.Addr { return c.remote }
 
-// pipeStream returns a connection that can be closed at any time, which an SDK
-// stream cannot: its Close and its write deadline wait for a Write that is under
-// way, and that Write waits as long as the far end reads nothing (muxado v2.0.2,
-// stream.go). Two goroutines copy between the two. They end with the stream, or at
-// the latest with its session. run starts a goroutine; false: it does not.
+// pipeStream returns a connection that can be closed at any time, which an SDK stream
+// cannot: its Close and its write deadline wait for a Write in progress, and that Write
+// waits until the far end reads (muxado v2.0.2, stream.go). Two goroutines copy between
+// the two. They end with the stream, or at the latest with its session. run starts a
+// goroutine, or returns false.
 func pipeStream(stream net.Conn, run func(func()) bool) net.Conn {
 	near, far := net.Pipe()
 	if !run(func() { writeStream(stream, far) }) {
@@ -30,16 +30,16 @@ func pipeStream(stream net.Conn, run func(func()) bool) net.Conn {
 		_, _ = io.CopyBuffer(far, struct{ io.Reader }{stream}, make([]byte, pipeBuffer))
 		_ = far.Close()
 	}) {
-		_ = far.Close() // which ends the writer, and with it the stream
+		_ = far.Close() // ends the writer, and thereby the stream
 	}
 	return pipedConn{near, stream.RemoteAddr()}
 }
 
 // writeStream copies from far to the stream, and then closes the stream.
 //
-// After a failed Write it does not touch the stream, and leaves the buffer alone: a
-// dead session may still be reading the buffer and the stream's frame header
-// (muxado v2.0.2, session.writeFrame), and frees its streams itself.
+// After a failed Write it touches neither the stream nor the buffer: a dead session may
+// still be reading the buffer and the stream's frame header (muxado v2.0.2,
+// session.writeFrame), and frees its streams itself.
 func writeStream(stream, far net.Conn) {
 	defer func() { _ = far.Close() }()
 	buffer := make([]byte, pipeBuffer)

@@ -19,7 +19,7 @@ const (
 	goodbyeLimit  = 300 * time.Millisecond
 )
 
-// redialer makes the connections of one SDK session, one after the other.
+// redialer dials the connections of one SDK session, one after the other.
 //
 // The SDK waits up to 30 s between attempts, and its wait can be neither shortened
 // nor interrupted. So, after a first success, the redialer does not report a failed
@@ -27,15 +27,15 @@ const (
 // outage so far.
 type redialer struct {
 	established atomic.Bool     // report no more failures to the SDK
-	ready       <-chan struct{} // nothing is dialled before it is closed
+	ready       <-chan struct{} // dialing waits until it is closed
 	failed      func(error)     // called for each failed dial after the first success
 
 	mu     sync.Mutex   // guards all below
-	last   *trackedConn // nil before the first
+	last   *trackedConn // nil before the first one
 	closed bool
 }
 
-// trackedConn is a connection that reports its end.
+// trackedConn is a connection that reports its Close.
 type trackedConn struct {
 	net.Conn
 	once sync.Once
@@ -94,8 +94,8 @@ func (d *redialer) waitClosed() {
 	}
 }
 
-// close refuses further connections, gives the SDK time to end the last one, and
-// then closes it: the SDK waits long for a service that is frozen.
+// close refuses further connections, gives the SDK time to end the last one, and then
+// closes it: the SDK waits long for a service that does not respond.
 func (d *redialer) close() {
 	d.mu.Lock()
 	d.closed = true
@@ -111,9 +111,9 @@ func (d *redialer) close() {
 // readyContext is the context of an SDK session. It closes ready when Done is
 // first called.
 //
-// Connect starts to dial in a goroutine, then writes a session without a logger over
-// what that goroutine may have made of the service's answer by then, and only then
-// waits for its context: a tunnel of such a session panics when its Accept ends
+// Connect starts dialing in a goroutine and then overwrites the session, which that
+// goroutine may have set already, with one that has no logger. Only then it waits for
+// its context. A tunnel of a session without a logger panics when its Accept ends
 // (golang.ngrok.com/ngrok v1.12.1, session.go, Connect).
 type readyContext struct {
 	context.Context //nolint:containedctx // it is one

@@ -14,12 +14,12 @@ import (
 	"golang.ngrok.com/ngrok"
 )
 
-// errReplaced is why a session ends that another one replaces.
+// errReplaced is the error of a session that another one replaces.
 var errReplaced = errors.New("the ngrok session is replaced")
 
 const probeTimeout = 2 * time.Second
 
-// session is one session of the SDK, which reconnects it until it is closed.
+// session is one session of the SDK. The SDK reconnects it until it is closed.
 type session struct {
 	provider *ngrokProvider
 	dialer   *redialer
@@ -27,7 +27,7 @@ type session struct {
 	tls      atomic.Pointer[tls.Config]
 
 	ready   chan struct{} // closed when the SDK may dial
-	ended   chan struct{} // closed when nothing may be bound or reported any more
+	ended   chan struct{} // closed when no more endpoints may be bound and no more changes reported
 	closed  chan struct{} // closed when the connection has ended too
 	closing sync.Once     // closes it
 	tried   chan struct{} // closed after the first attempt to connect
@@ -64,10 +64,9 @@ func newSession(p *ngrokProvider, cancel context.CancelCauseFunc) *session {
 	return s
 }
 
-// run connects for the first time, after the previous session has ended: the
-// service may still count that one's endpoints. The SDK would repeat a failed
-// attempt for ever, also with a bad authtoken, but here the first failure is final.
-// life bounds the whole session.
+// run connects for the first time, after the previous session has ended: the service
+// may still count its endpoints. The SDK would retry for ever, even with a bad
+// authtoken; here the first failure is final. life bounds the whole session.
 func (s *session) run(life context.Context, previous *session) {
 	defer close(s.tried)
 	if previous != nil {
@@ -119,9 +118,8 @@ func (s *session) options(life context.Context) []ngrok.ConnectOption {
 
 func (s *session) classifier() classifier { return s.provider.classifier("") }
 
-// diagnose finds why the first connection broke, by a TLS handshake of its own.
-// After a failed handshake the SDK's error depends on which of its goroutines
-// notices first.
+// diagnose finds out why the first connection broke, with another TLS handshake. After
+// a failed handshake the SDK's error depends on which of its goroutines notices first.
 func (s *session) diagnose(life context.Context, failure *Error) *Error {
 	config := s.tls.Load()
 	if failure.Code != codeLost || config == nil {
@@ -208,7 +206,7 @@ func (s *session) disconnected(err error) {
 	}
 }
 
-// unreachable is called for each failed dial of a session that was up.
+// unreachable is called for each failed dial of a session that has been up.
 func (s *session) unreachable(err error) {
 	why := s.classifier().classify(err)
 	s.mu.Lock()
@@ -235,10 +233,10 @@ func (s *session) setDown(why *Error) {
 	}
 }
 
-// dropRefused takes the endpoint that the service refused to bind again off the
+// dropRefused removes the endpoint that the service refused to bind again from the
 // session: at every attempt the SDK binds all endpoints, and gives up at the first
-// that is refused. The SDK reports the refusal as plain text. If that does not name
-// an endpoint, all are dropped. Each binds itself again. Needs mu.
+// refusal. The SDK reports the refusal as plain text. If that does not name an
+// endpoint, all are dropped. Each then binds itself again. Needs mu.
 func (s *session) dropRefused(code, text string) {
 	named := false
 	refused := func(e *endpoint) bool { return e.host != "" && strings.Contains(text, e.host) }
@@ -253,34 +251,34 @@ func (s *session) dropRefused(code, text string) {
 		}
 		if refused(e) || !named {
 			delete(s.bound, e)
-			s.provider.spawn(func() { s.release(tunnel) }) // which ends its Accept
+			s.provider.spawn(func() { s.release(tunnel) }) // ends its Accept
 		}
 	}
 }
 
-// release takes tunnel off the SDK's session, and unbinds it at the service if the
+// release removes tunnel from the SDK's session, and unbinds it at the service if the
 // session is up.
 func (s *session) release(tunnel ngrok.Tunnel) {
 	s.mu.Lock()
 	isUp := s.isUp
 	s.mu.Unlock()
 	if !isUp {
-		// Close sends the service a request even then. On a connection that the SDK is
+		// Close sends a request to the service even then. On a connection that the SDK is
 		// about to close, that is a data race (muxado v2.0.2, stream.Close).
 		s.dialer.waitClosed()
 	}
-	_ = tunnel.Close() // a service that cannot be reached has unbound it already
+	_ = tunnel.Close() // an unreachable service has already unbound it
 }
 
-// replace ends the session, and with it every endpoint, each of which binds itself
-// on the next session. The SDK would bind a stopped endpoint again, but not serve
-// it. Needs mu.
+// replace ends the session and all its endpoints, which then bind themselves on the
+// next session. The SDK would bind a stopped endpoint again, but not serve it. Needs
+// mu.
 func (s *session) replace() {
 	s.end()
 	s.provider.spawn(func() { s.close(errReplaced) }) // if false, the provider closes it
 }
 
-// end lets nothing be reported or bound any more. Needs mu.
+// end prevents further binds and reports. Needs mu.
 func (s *session) end() {
 	if !s.isOver() {
 		close(s.ended)
@@ -297,8 +295,8 @@ func (s *session) isOver() bool {
 	}
 }
 
-// close ends the session and all its endpoints. It takes about 300 ms at most. It
-// is idempotent, and returns after the first call has closed the connection.
+// close ends the session and all its endpoints. It takes about 300 ms at most. It is
+// idempotent; every call returns once the connection is closed.
 func (s *session) close(why error) {
 	s.closing.Do(func() {
 		s.mu.Lock()
@@ -309,7 +307,7 @@ func (s *session) close(why error) {
 		s.cancel(why)
 		s.dialer.close()
 		close(s.closed)
-		// The SDK may close them itself, but only up to 30 s later.
+		// The SDK also closes them, but may take 30 s.
 		var group sync.WaitGroup
 		for _, tunnel := range bound {
 			group.Go(func() { _ = tunnel.Close() }) // reports only that the session is closed

@@ -15,10 +15,10 @@ import (
 )
 
 // FindToken finds the ngrok authtoken: configured (the topology's), then
-// NGROK_AUTHTOKEN, then the ngrok agent's own configuration files. source fits
-// after "the authtoken from". goos is runtime.GOOS. If there is no token, the error
-// is an *Error with a hint. An agent's file that exists but cannot be decoded is an
-// error too, unless a token was found before it.
+// NGROK_AUTHTOKEN, then the ngrok agent's own configuration files. source completes
+// "the authtoken from". goos is runtime.GOOS. If there is no token, the error is an
+// *Error with a hint. An agent's file that exists but cannot be decoded is an error
+// too, unless a token was found before it.
 func FindToken(configured string, env func(string) (string, bool), home, goos string) (token, source string, err error) {
 	if token := strings.TrimSpace(configured); token != "" {
 		return token, "tunnels.ngrok.authtoken", nil
@@ -47,13 +47,13 @@ func missingToken(paths []string) *Error {
 	return &Error{Code: codeNoToken, Class: Fatal, Text: "no ngrok authtoken: looked at " + strings.Join(places, ", "), Hint: hintSignIn}
 }
 
-// yamlLine matches the only part of a YAML error that cannot hold a secret: the
+// yamlLine matches the only part of a YAML error that cannot contain a secret: the
 // library quotes values.
 var yamlLine = regexp.MustCompile(`line \d+`)
 
-// DecodeAgentFile decodes an ngrok agent's configuration file, which is YAML, into
-// v. If the file does not exist, the error wraps fs.ErrNotExist; if it cannot be
-// decoded, the error is an *Error that shows nothing of the file's content.
+// DecodeAgentFile decodes an ngrok agent's configuration file, which is YAML, into v.
+// If the file does not exist, the error wraps fs.ErrNotExist; if it cannot be decoded,
+// the error is an *Error without any of the file's content.
 func DecodeAgentFile(path string, v any) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {

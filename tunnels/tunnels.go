@@ -36,21 +36,19 @@ const closeLimit = 2 * time.Second
 type Spec struct {
 	// Name of the silo.
 	Name string
-	// Upstream returns the host:port on which the silo listens, or an empty string
-	// while it has no port. It is called for each request, from many goroutines at
-	// once.
+	// Upstream returns the host:port that the silo listens on, or an empty string while it
+	// has no port. It is called for each request, from many goroutines at once.
 	Upstream func() string
-	// Starting reports whether the silo is starting, and in which step. May be nil.
+	// Starting reports whether the silo is starting, and the current step. May be nil.
 	Starting func() (step string, starting bool)
-	// Domain is the public host to ask for. If it is empty, Ngrok's service chooses
-	// one.
+	// Domain is the public host to request. If it is empty, ngrok's service chooses one.
 	Domain string
 	// URL is the whole address, for External.
 	URL string
 	// HostHeader is preserve (also when empty), rewrite, or a host.
 	HostHeader string
-	// Hosts are the hosts that the HostRouter routes to the tunnel, first the one to
-	// show. For Local.
+	// Hosts are the hosts that the HostRouter routes to the tunnel; the first one is
+	// displayed. For Local.
 	Hosts []string
 	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok, whose SDK
 	// panics on any other text.
@@ -61,7 +59,7 @@ type Spec struct {
 	// AllowCIDRs are the networks to admit, for Ngrok and Local. Empty: all.
 	AllowCIDRs []string
 	// Listener is the one that Local serves on; nil: on a free port. Open always takes
-	// ownership of it, with every provider and also if it fails.
+	// ownership of it, with every provider and even if it fails.
 	Listener net.Listener
 }
 
@@ -72,7 +70,7 @@ type State string
 const (
 	Opening      State = "opening"
 	Online       State = "online"
-	Reconnecting State = "reconnecting" // its connection is down, and is being established again
+	Reconnecting State = "reconnecting" // its connection is down, and is being reestablished
 	Lost         State = "lost"         // refused or stopped; other tunnels may be online
 	Unneeded     State = "none"         // there is no tunnel, only an address
 )
@@ -81,8 +79,7 @@ const (
 type Status struct {
 	State State
 	Err   *Error
-	// Attempt counts the attempts to reconnect in a row, with the next one included;
-	// 0 if none is made.
+	// Attempt is the number of the next attempt to reconnect; 0 if there will be none.
 	Attempt int
 }
 
@@ -97,8 +94,8 @@ type Tunnel interface {
 	// Replay sends a recorded request to the silo again (proxy.Proxy.Replay), within
 	// this process. It fails if the tunnel's traffic does not pass this process.
 	Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error)
-	// Close releases the address. It waits until nothing of the tunnel runs, but no
-	// longer than ctx or 2 s. It is idempotent. After it, Changed is not called for
+	// Close releases the address. It waits until the tunnel's goroutines have ended, but
+	// no longer than ctx or 2 s. It is idempotent. Afterwards, Changed is not called for
 	// this tunnel.
 	Close(ctx context.Context) error
 }
@@ -109,8 +106,8 @@ type Provider interface {
 	// if the user can fix the cause. ctx bounds only the opening; the tunnel lives
 	// until it is closed.
 	Open(ctx context.Context, spec Spec) (Tunnel, error)
-	// Close closes all tunnels and what they share. It waits until nothing of them
-	// runs, but no longer than ctx or 2 s. It is idempotent. After it, Open fails.
+	// Close closes all tunnels and their shared resources. It waits until their goroutines
+	// have ended, but no longer than ctx or 2 s. It is idempotent. Afterwards, Open fails.
 	Close(ctx context.Context) error
 }
 
@@ -119,15 +116,15 @@ type Provider interface {
 type Config struct {
 	Provider   string // Local, Ngrok, External or None
 	Ngrok      NgrokConfig
-	Version    string      // of silo, sent to services
+	Version    string      // silo's version, sent to services
 	HostRouter *HostRouter // for Local, which closes it; may be nil
-	// Log gets one line, without a secret, for each event worth tracing.
+	// Log gets one line, without secrets, for each event worth tracing.
 	Log func(line string)
 	// Recording records the traffic of Local and Ngrok. Nil: none is recorded. Ngrok
 	// does not use its Caller, because the service sends the caller's address.
 	Recording *Recording
-	// Warn gets one line, without a secret, for what a user should know although
-	// nothing has failed, such as a deprecation.
+	// Warn gets one line, without secrets, that the user should see although nothing
+	// failed, such as a deprecation.
 	Warn func(line string)
 	// Changed gets each Status of a tunnel, in order, from Open on.
 	Changed func(name string, status Status)
@@ -136,21 +133,21 @@ type Config struct {
 // Recording configures how traffic is recorded.
 type Recording = proxy.Recording
 
-// NgrokConfig is how the ngrok service is reached. Only Authtoken is required.
+// NgrokConfig configures the connection to the ngrok service. Only Authtoken is required.
 type NgrokConfig struct {
 	Authtoken   string
 	TokenSource string // where Authtoken was found, as from FindToken; for errors
 	ServerAddr  string // host:port; default: the SDK's
 	RootCAs     string // PEM file with the CAs to trust for ServerAddr; default: the SDK's
 	Metadata    string // of the session, shown in ngrok's dashboard
-	// AnswerTimeout bounds the wait for an answer of the service; default 15 s.
+	// AnswerTimeout bounds the wait for an answer from the service; default 15 s.
 	AnswerTimeout time.Duration
 	// Heartbeat is the interval of heartbeats; default 10 s. A dead connection is
 	// detected after 2.5 intervals at the latest.
 	Heartbeat time.Duration
-	// ConflictGrace is how long a conflict does not count as lost for a tunnel that was
-	// online: the service may not have noticed yet that this program's last connection
-	// has ended. Default 10 s.
+	// ConflictGrace is how long a conflict counts as transient for a tunnel that was
+	// online: the service may not have noticed yet that this program's last connection has
+	// ended. Default 10 s.
 	ConflictGrace time.Duration
 }
 
@@ -159,7 +156,7 @@ var (
 	errClosed       = errors.New("the tunnel's provider is closed")
 )
 
-// closedError returns why an Open fails that may not begin.
+// closedError returns the error of an Open that may not start.
 func closedError(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -226,7 +223,7 @@ func OpenAll(ctx context.Context, provider Provider, specs []Spec) ([]Tunnel, er
 	var closing sync.WaitGroup
 	for _, tunnel := range opened {
 		if tunnel != nil {
-			closing.Go(func() { _ = tunnel.Close(limit) }) // the first failure matters more
+			closing.Go(func() { _ = tunnel.Close(limit) }) // the first failure is returned instead
 		}
 	}
 	closing.Wait()
@@ -243,7 +240,7 @@ type tracker struct {
 
 	mu    sync.Mutex // held while changed is called, so that changes stay in order; guards all below
 	muted bool
-	since time.Time // of the first failure in a row
+	since time.Time // time of the first of consecutive failures
 }
 
 func newTracker(name, url string, config Config) *tracker {
@@ -256,15 +253,15 @@ func (t *tracker) Name() string   { return t.name }
 func (t *tracker) URL() string    { return t.url }
 func (t *tracker) Status() Status { return *t.status.Load() }
 
-// set sets a state in which no attempt to reconnect is made.
+// set sets a state that has no attempts to reconnect.
 func (t *tracker) set(state State, err *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.change(Status{State: state, Err: err})
 }
 
-// fail counts one more attempt to reconnect. The state is lost if trying again
-// cannot help, or if a conflict has outlasted the grace.
+// fail counts one more attempt to reconnect. The state is lost if a retry cannot help,
+// or if a conflict has lasted longer than the grace.
 func (t *tracker) fail(why *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -286,7 +283,7 @@ func (t *tracker) change(next Status) {
 	}
 }
 
-// mute ends all changes. It waits for a call of changed that is under way.
+// mute ends all changes. It waits for a call of changed in progress.
 func (t *tracker) mute() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

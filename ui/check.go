@@ -8,7 +8,7 @@ import (
 // CheckReport is the result of `silo check`.
 type CheckReport struct {
 	Config     string // path of the region config's file
-	OutOfStep  bool   // it differs from what the silos' addresses require
+	OutOfStep  bool   // it does not match the silos' addresses
 	ConfigHint string
 	Ways       []CheckedWay
 }
@@ -37,9 +37,9 @@ type CheckedStep struct {
 // checkSteps are the steps that have a column, in order.
 func checkSteps() []string { return []string{"dns", "connect", "tls", "http", "mode"} }
 
-// CheckReport prints a table of all ways with the time of each step, and below it
-// each problem with a hint. In a pipe the problems are the table's last column;
-// only that of the region config still follows the table.
+// CheckReport prints a table of all ways with the time of each step, and below it each
+// problem with a hint. In a pipe the problems are the table's last column; only a
+// problem of the region config follows the table.
 func (p *Printer) CheckReport(c CheckReport) {
 	t := p.newTable(
 		column{head: "SILO"},

@@ -11,13 +11,13 @@ import (
 	"silo/wait"
 )
 
-// closedInterval is how often CancelWhenClosed looks for the reader.
+// closedInterval is how often CancelWhenClosed checks the reader.
 const closedInterval = 100 * time.Millisecond
 
 // CancelWhenClosed returns a context that is also canceled when the reader of the
-// Printer's output closes its end, as after `| head -1`. A write would notice
-// that too, but the next one may be far away. The cancel function waits for the
-// goroutine that looks.
+// Printer's output closes its end, as after `| head -1`. A write would notice that too,
+// but the next one may be much later. The cancel function waits for the goroutine that
+// checks.
 func (p *Printer) CancelWhenClosed(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -31,7 +31,7 @@ func (p *Printer) CancelWhenClosed(ctx context.Context) (context.Context, contex
 	return ctx, func() { cancel(); <-done }
 }
 
-// WriteError returns the first error of writing, or nil. EPIPE is no error: the
+// WriteError returns the first error of writing, or nil. EPIPE is not an error: the
 // reader, such as `head -1`, has read enough.
 func (p *Printer) WriteError() error {
 	if err := p.writeErr.Load(); err != nil && !errors.Is(*err, unix.EPIPE) {
@@ -56,7 +56,7 @@ func (p *Printer) ReaderClosed() bool {
 		return false
 	}
 	closed := false
-	_ = conn.Control(func(fd uintptr) { // fails on a closed file, which has no reader to look for
+	_ = conn.Control(func(fd uintptr) { // fails on a closed file, which has no reader
 		// Linux reports POLLERR for a pipe and POLLHUP for a socket, requested or not.
 		// macOS reports POLLHUP for both, and only if it is requested.
 		polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLHUP}} //nolint:gosec // G115: descriptors are small

@@ -14,8 +14,8 @@ type DoctorCheck struct {
 	Hints []string `json:"hints"`
 }
 
-// DoctorCheck prints one check: its state, its name in a column of the given
-// width, what was found, and the hints. On a terminal long texts are wrapped.
+// DoctorCheck prints one check: its state, its name in a column of the given width, its
+// findings, and the hints. On a terminal long texts are wrapped.
 func (p *Printer) DoctorCheck(c DoctorCheck, nameWidth int) {
 	state, name, style := p.state(c.State), clean(c.Name), plain
 	if c.State == "skip" {

@@ -87,7 +87,7 @@ func (p *Printer) body(m traffic.Message) []string {
 	return lines
 }
 
-// exchangeFacts returns what was observed about an exchange.
+// exchangeFacts returns the facts about an exchange.
 func (p *Printer) exchangeFacts(e traffic.Exchange) []string {
 	var lines []string
 	add := func(name, value string, s style) {

@@ -7,8 +7,8 @@ import (
 )
 
 // Instances prints one row per instance, with the path of its topology file last.
-// silent holds the files of those whose supervisor does not answer: their
-// snapshots are the last ones known.
+// silent contains the files of those whose supervisor does not answer: their snapshots
+// are the last known ones.
 func (p *Printer) Instances(all []state.Snapshot, silent map[string]bool) {
 	if p.terminal && len(all) == 0 {
 		p.print([]string{p.paint(muted, "no instances on this machine")})

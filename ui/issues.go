@@ -8,7 +8,7 @@ import (
 	"silo/state"
 )
 
-// issue is one thing that is wrong, and what may fix it.
+// issue is one problem, with hints.
 type issue struct {
 	state string // decides the glyph and the colour
 	head  string // "us-west failed"
@@ -16,17 +16,17 @@ type issue struct {
 	hint  string
 }
 
-// maxIssues is how many issues are listed. If more is wrong at once it has one
-// cause, and the list would push the table off the screen.
+// maxIssues is how many issues are listed. More issues at once usually have one cause,
+// and would push the table off the screen.
 const maxIssues = 8
 
 // CleanupHint is the hint for a supervisor that was killed.
-const CleanupHint = "silo down cleans up what it left, silo up starts it again"
+const CleanupHint = "silo down cleans up after it, silo up starts it again"
 
 // configHint is the hint for a region config that differs from the topology.
 const configHint = "silo config check shows the difference, silo config write fixes it"
 
-// issues returns what is wrong with an instance, two lines each.
+// issues returns the problems of an instance, two lines each.
 func (p *Printer) issues(s state.Snapshot) []string {
 	var all []issue
 	if s.Reason != nil {
@@ -76,7 +76,7 @@ func (p *Printer) siloIssue(s state.Snapshot, silo state.Silo) (issue, bool) {
 	case state.Failed:
 		switch {
 		case !s.IsManaged():
-			i.hint = "stop what answers there, then silo up looks for the silo again"
+			i.hint = "stop the process that answers there, then silo up looks for the silo again"
 		case s.State == state.InstanceStopped:
 			i.hint = logs
 		default:
@@ -85,7 +85,7 @@ func (p *Printer) siloIssue(s state.Snapshot, silo state.Silo) (issue, bool) {
 	case state.Unready:
 		i.hint = "silo logs -f " + silo.Name
 		if !s.IsManaged() {
-			i.hint = "silo run " + clean(silo.Name) + " -- CMD… starts it in a terminal of yours"
+			i.hint = "silo run " + clean(silo.Name) + " -- CMD… starts it in your terminal"
 		}
 	case state.Backoff:
 		i.hint = logs
@@ -119,8 +119,7 @@ func tunnelError(t state.Tunnel) string {
 	return text
 }
 
-// ending returns why a silo is in its state: the reason it gives, else its last
-// exit.
+// ending returns why a silo is in its state: its reason, else its last exit.
 func (p *Printer) ending(silo state.Silo) string {
 	if silo.Reason != nil {
 		return clean(*silo.Reason)
@@ -138,8 +137,8 @@ func (p *Printer) ending(silo state.Silo) string {
 	return ""
 }
 
-// reason returns the last column of a pipe: why the silo is not ready, or what it
-// lacks although it is, else the error of its tunnel.
+// reason returns the last column of a pipe: why the silo is not ready, or a ready
+// silo's problem, else the error of its tunnel.
 func (p *Printer) reason(silo state.Silo) string {
 	if silo.State == state.Ready {
 		silo.Exit = nil // of an earlier process

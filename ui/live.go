@@ -16,12 +16,12 @@ import (
 // terminal mode is changed: a program that is killed between two frames leaves
 // nothing to restore.
 type liveBlock struct {
-	p     *Printer // its margin is the block's
-	lines []string // as they are on the screen
+	p     *Printer // has the block's margin
+	lines []string // as displayed
 }
 
-// newLiveBlock returns a block and the printer that lays it out. The last column
-// stays free, because a terminal may show a sign of ambiguous width in two cells
+// newLiveBlock returns a block and the printer that lays it out. The last column stays
+// free, because a terminal may show a character of ambiguous width in two cells
 // (Unicode Standard Annex 11).
 func (p *Printer) newLiveBlock() (*Printer, *liveBlock) {
 	narrower := *p
@@ -34,8 +34,8 @@ const (
 	eraseLine  = "\x1b[K"
 )
 
-// draw replaces the block with other lines, each cut to the terminal's width, and
-// as many as fit. An unchanged frame writes nothing.
+// draw replaces the block with as many of the lines as fit, each cut to the terminal's
+// width. It does not write an unchanged frame.
 func (b *liveBlock) draw(lines []string) {
 	lines = b.fit(lines)
 	if slices.Equal(lines, b.lines) {
@@ -72,7 +72,7 @@ func (b *liveBlock) moveToTop() string {
 	return fmt.Sprintf("\x1b[%dA\r", rows)
 }
 
-// fit cuts a frame to the screen, without the cursor's line.
+// fit cuts a frame to the screen's height, without the cursor's line.
 func (b *liveBlock) fit(lines []string) []string {
 	rows := max(b.p.height()-1, 1)
 	if len(lines) > rows {

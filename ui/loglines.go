@@ -6,9 +6,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Prefix returns what precedes a log line of a silo: its name in its colour,
-// padded to the longest name, and a bar. names are all silos in order, which also
-// gives each region its colour. Callers that print many lines keep the result.
+// Prefix returns the prefix of a silo's log lines: its name in its colour, padded to
+// the longest name, and a bar. names are all silos in order, which also gives each
+// region its colour. Callers that print many lines should keep the result.
 func (p *Printer) Prefix(silo string, names []string) string {
 	longest, s, regions := ansi.StringWidth(silo), link, 0
 	for _, name := range names {
@@ -29,12 +29,12 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// SanitizeLine makes a line that a silo wrote, without its newline, safe to print
-// among others. Colour and weight (SGR, ECMA-48 8.3.117) stay if the output is
-// coloured, and end with the line. All other escape sequences are removed: they
-// move the cursor, set a title or query the terminal. On a terminal control
-// characters are removed too, and a progress bar, which returns to the start of
-// its line, keeps only its last state.
+// SanitizeLine makes a line that a silo wrote, without its newline, safe to print among
+// others. Colour and weight (SGR, ECMA-48 8.3.117) are kept if the output is coloured,
+// and end with the line. All other escape sequences are removed: they move the cursor,
+// set a title or query the terminal. On a terminal, control characters are removed too,
+// and of a progress bar, which returns to the start of its line, only the last state is
+// kept.
 //
 // The line is not modified; the result may be a part of it.
 func (p *Printer) SanitizeLine(line []byte) []byte {
@@ -81,8 +81,8 @@ func sanitize(line []byte, keepColor, controls bool) []byte {
 	return out
 }
 
-// c1Lead is the first byte of the control characters U+0080 to U+009F in UTF-8.
-// Some terminals treat them as the escape sequences that they abbreviate.
+// c1Lead is the first byte of the control characters U+0080 to U+009F in UTF-8. Some
+// terminals treat them as the escape sequences that they stand for.
 const c1Lead = 0xc2
 
 // nextUnsafe returns the index of the next escape or control character, or -1.
@@ -101,8 +101,8 @@ func nextUnsafe(line []byte, controls bool) int {
 	return -1
 }
 
-// isSGR reports whether a sequence is CSI, numbers, m. With anything else before
-// the m it has another meaning (xterm's CSI > 4 m sets its keyboard).
+// isSGR reports whether a sequence is CSI, numbers, m. With other bytes before the m it
+// has another meaning (xterm's CSI > 4 m sets its keyboard).
 func isSGR(sequence []byte) bool {
 	numbers, ok := bytes.CutPrefix(sequence, []byte("\x1b["))
 	if !ok || !bytes.HasSuffix(numbers, []byte("m")) {

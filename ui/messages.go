@@ -7,9 +7,9 @@ import (
 	"silo/topology"
 )
 
-// Error prints "silo: text" and one "hint: …" line per hint. The text may have
-// several lines, such as the last ones of a silo's log. It is not wrapped, so that
-// it can be searched for.
+// Error prints "silo: text" and one "hint: …" line per hint. The text may have several
+// lines, such as the last ones of a silo's log. It is not wrapped, so that users can
+// search for it.
 func (p *Printer) Error(text string, hints ...string) { p.printMessage("silo:", bad, text, hints) }
 
 // Warn prints "silo: warning: text".
@@ -29,9 +29,9 @@ func (p *Printer) printMessage(lead string, s style, text string, hints []string
 	p.print(lines)
 }
 
-// Problems prints the errors of a topology, each as
-// "FILE:LINE:COLUMN: KEY: text", which editors and grep understand, with its hint
-// below, and then their number.
+// Problems prints the errors of a topology, each as "FILE:LINE:COLUMN: KEY: text",
+// which editors and grep understand, with its hint below, and then the number of
+// errors.
 func (p *Printer) Problems(all []topology.Problem) {
 	lines := p.problemLines(all, "")
 	if len(all) > 0 {
@@ -80,12 +80,12 @@ func (p *Printer) Diff(unified string) {
 // UnmanagedSilo is a silo that the user starts, and the command for it.
 type UnmanagedSilo struct {
 	Name    string
-	Program string   // how silo is called, quoted for a shell
+	Program string   // the command that runs silo, quoted for a shell
 	Argv    []string // the silo's own command
 }
 
-// UnmanagedSilos prints the commands that start silos which silo does not start
-// itself. A pipe gets the same without colour.
+// UnmanagedSilos prints the commands that start unmanaged silos. A pipe gets the same
+// without colour.
 func (p *Printer) UnmanagedSilos(all []UnmanagedSilo) {
 	text := "start these silos yourself, each in its own terminal:"
 	if len(all) == 1 {

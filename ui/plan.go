@@ -2,7 +2,7 @@ package ui
 
 import "strings"
 
-// Plan is what an `up` would do.
+// Plan describes what `silo up` would do.
 type Plan struct {
 	Name     string
 	File     string // the topology file
@@ -12,7 +12,7 @@ type Plan struct {
 	Found    string // how the dialect was chosen: "as written", "Sentry 24.1.0 in /src/sentry"
 	Config   string // path of the file with the region config
 	Notes    []string
-	Silos    []PlanSilo // in the order of their start
+	Silos    []PlanSilo // in start order
 }
 
 // PlanSilo is one silo of a Plan.
@@ -26,7 +26,7 @@ type PlanSilo struct {
 	Env     []string // the relevant NAME=value pairs; secrets are masked
 }
 
-// Plan prints what an `up` would do, and that nothing was done.
+// Plan prints a dry run of `silo up`.
 func (p *Printer) Plan(plan Plan) {
 	silos := count(len(plan.Silos), "silo")
 	if plan.Mode == "monolith" {
@@ -72,7 +72,7 @@ func (p *Printer) planTable(silos []PlanSilo) []string {
 	return t.lines(rows)
 }
 
-// fact returns the line of a labelled value, or none without a value. It is not
+// fact returns the line of a labelled value, or no line for an empty one. It is not
 // wrapped, so that the value can be copied.
 func (p *Printer) fact(label, value string) []string {
 	if value == "" {
@@ -81,7 +81,7 @@ func (p *Printer) fact(label, value string) []string {
 	return []string{"  " + p.label(label, 15) + clean(value)}
 }
 
-// shellWords quotes arguments so that a POSIX shell reads them back.
+// shellWords quotes arguments for a POSIX shell.
 func shellWords(arguments []string) string {
 	words := make([]string, len(arguments))
 	for i, argument := range arguments {
@@ -102,7 +102,7 @@ func ShellWord(word string) string {
 	return ShellQuote(word)
 }
 
-// ShellQuote quotes a word so that a POSIX shell reads it back.
+// ShellQuote quotes a word for a POSIX shell.
 func ShellQuote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -15,11 +15,11 @@ import (
 
 // Progress shows how silos start or stop.
 //
-// On a terminal it is a block that is redrawn in place: a headline and one row
-// per silo with its state, elapsed time and last line of output. If the window is
-// too low for that, it shows counts and the slowest silos. In a pipe, and on a
-// terminal that cannot move its cursor, it is one plain line for each change of a
-// silo's state, such as "us-west  ready in 1.2s".
+// On a terminal it is a block that is redrawn in place: a headline and one row per silo
+// with its state, elapsed time and last line of output. If the window is not high
+// enough, it shows counts and the slowest silos. In a pipe, and on a terminal that
+// cannot move its cursor, it is one plain line for each change of a silo's state, such
+// as "us-west ready in 1.2s".
 //
 // It starts no goroutine and has no clock. The caller calls Update, never
 // concurrently, for each snapshot and about ten times a second.
@@ -31,14 +31,13 @@ type Progress struct {
 	seen    map[string]seenState
 }
 
-// seenState is the state in which a silo was last seen, and since when.
+// seenState is the last seen state of a silo, and its start.
 type seenState struct {
 	phase state.Phase
 	since time.Time
 }
 
-// Progress starts to show the silos with these names, or all. What happened
-// before is not shown.
+// Progress shows the named silos, or all. It does not show earlier changes.
 func (p *Printer) Progress(names ...string) *Progress {
 	p, block := p.newLiveBlock()
 	return &Progress{
@@ -78,12 +77,11 @@ func (g *Progress) Update(s state.Snapshot, lastLine map[string]string) {
 	}
 }
 
-// Done removes the block, so that further output starts in its place. It may be
-// called twice.
+// Done removes the block, so that further output replaces it. It may be called twice.
 func (g *Progress) Done() { g.block.erase() }
 
-// isChange reports whether a silo reached its state since this Progress was
-// created. For a silo not seen before, a state of rest or from earlier is none.
+// isChange reports whether a silo reached its state since this Progress was created.
+// For a new silo, a final state or one from before does not count.
 func (g *Progress) isChange(silo state.Silo, known bool) bool {
 	switch {
 	case known:
@@ -96,7 +94,7 @@ func (g *Progress) isChange(silo state.Silo, known bool) bool {
 	return silo.State != state.Planned && silo.State != state.Stopped
 }
 
-// change returns the plain text of a silo's new state.
+// change describes a silo's new state in plain text.
 func (g *Progress) change(silo state.Silo) string {
 	_, s := g.p.look(string(silo.State))
 	text := g.p.paint(s, string(silo.State))
@@ -118,8 +116,7 @@ func (g *Progress) change(silo state.Silo) string {
 	return text
 }
 
-// startDuration returns how long a ready silo took to start, 0 for an unmanaged
-// one, which silo did not start.
+// startDuration returns how long a ready silo took to start; 0 for an unmanaged one.
 func startDuration(silo state.Silo) time.Duration {
 	if silo.ReadyAt == nil || silo.StartedAt == nil {
 		return 0
@@ -149,7 +146,7 @@ func (g *Progress) frame(s state.Snapshot, silos []state.Silo, lastLine map[stri
 	return append(append(lines, ""), g.p.liveRows(rows, len("starting")+2)...)
 }
 
-// liveRows lays out rows of name, state, elapsed time and a text that is cut.
+// liveRows lays out rows of name, state, elapsed time and truncated text.
 func (p *Printer) liveRows(rows [][]cell, stateWidth int) []string {
 	return p.newTable(column{}, column{min: stateWidth}, column{min: len("9m59s"), right: true}, column{stretch: true}).lines(rows)
 }
@@ -191,7 +188,7 @@ func countdown(left time.Duration) string {
 	return fmt.Sprintf("%.0fs left", math.Ceil(left.Seconds()))
 }
 
-// elapsed returns the time a silo has been in its state, or took to get ready.
+// elapsed returns how long a silo has been in its state, or took to become ready.
 func (g *Progress) elapsed(silo state.Silo) string {
 	since := g.seen[silo.Name].since
 	switch {
@@ -208,7 +205,7 @@ func (g *Progress) elapsed(silo state.Silo) string {
 	return Duration(g.p.now().Sub(since))
 }
 
-// phases lists the states by the attention they need.
+// phases lists the states by importance.
 func phases() []state.Phase {
 	return []state.Phase{
 		state.Failed, state.Backoff, state.Unready, state.Stopping, state.Starting,
@@ -232,8 +229,8 @@ func (g *Progress) counts(silos []state.Silo) string {
 	return strings.Join(words, spaces(gap))
 }
 
-// slowest returns at most n silos that are not ready: failed ones first, then
-// those that have been in their state for longest.
+// slowest returns at most n silos that are not ready: failed ones first, then those
+// that have been in their state the longest.
 func (g *Progress) slowest(silos []state.Silo, n int) []state.Silo {
 	rank := func(silo state.Silo) int { return slices.Index(phases(), silo.State) }
 	since := func(silo state.Silo) time.Time {

@@ -38,8 +38,7 @@ type LiveRequests struct {
 	begun bool
 }
 
-// LiveRequests starts a table of future exchanges between the named callers and
-// silos.
+// LiveRequests returns a table for exchanges between the named callers and silos.
 func (p *Printer) LiveRequests(names []string) *LiveRequests {
 	samples := make([][]cell, len(names))
 	for i, name := range names {
@@ -137,7 +136,7 @@ func statusCell(e traffic.Exchange) cell {
 	return c
 }
 
-// noteCell returns what is notable about an exchange besides its status.
+// noteCell returns notable facts about an exchange other than its status.
 func (p *Printer) noteCell(e traffic.Exchange) cell {
 	note := p.known(strings.Join(notes(e), ","), muted)
 	switch {
@@ -170,7 +169,7 @@ func notes(e traffic.Exchange) []string {
 	if e.Fault != nil && !e.Blocked {
 		words = append(words, oneWord(*e.Fault))
 	}
-	if e.Status != 0 && e.State != traffic.Done { // otherwise it is in the status column
+	if e.Status != 0 && e.State != traffic.Done { // otherwise the status column has it
 		words = append(words, string(e.State))
 	}
 	if e.ReplayOf != nil {

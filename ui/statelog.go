@@ -8,9 +8,9 @@ import (
 	"silo/state"
 )
 
-// StateLog prints problems of silos and tunnels, and their end, between the
-// silos' own lines: in a foreground `up` and in the log of a detached supervisor.
-// Each change is printed once.
+// StateLog prints problems of silos and tunnels, and their end, between the silos'
+// output: in a foreground `silo up` and in the log of a detached supervisor. Each
+// change is printed once.
 type StateLog struct {
 	p       *Printer
 	quiet   bool // only problems
@@ -18,12 +18,12 @@ type StateLog struct {
 	tunnels map[string]string
 }
 
-// StateLog starts to print changes. quiet leaves out the end of problems.
+// StateLog returns a StateLog. With quiet, it omits the end of problems.
 func (p *Printer) StateLog(quiet bool) *StateLog {
 	return &StateLog{p, quiet, map[string]state.Phase{}, map[string]string{}}
 }
 
-// Update prints what has changed since the last snapshot. It must not be called
+// Update prints the changes since the last snapshot. It must not be called
 // concurrently.
 func (l *StateLog) Update(snapshot *state.Snapshot) {
 	for _, s := range snapshot.Silos {

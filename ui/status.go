@@ -25,10 +25,10 @@ func (p *Printer) status(s state.Snapshot, silos *table) []string {
 	return p.statusPage(s, p.uptime(s), silos)
 }
 
-// Ready prints what an `up` ends with: headline, table, the address for browsers
-// and the next commands. program is the command line that runs silo for this
-// instance. joined means that the instance ran before, so that there is no start
-// to measure. A pipe gets the same without colour.
+// Ready prints the summary of `silo up`: headline, table, the address for browsers and
+// the next commands. program is the command line that runs silo for this instance.
+// joined means that the instance was already running, so that there is no start to
+// measure. A pipe gets the same without colour.
 func (p *Printer) Ready(s state.Snapshot, program string, joined bool) {
 	elapsed := startTime(s)
 	if joined {
@@ -84,7 +84,7 @@ func (p *Printer) headline(s state.Snapshot, elapsed string) []string {
 	}})
 }
 
-// siloCount returns the number of silos, and of the ready ones unless all are.
+// siloCount returns the number of silos, and of ready ones unless all are ready.
 func siloCount(s state.Snapshot) string {
 	ready := readySilos(s)
 	switch {
@@ -138,7 +138,7 @@ func startTime(s state.Snapshot) string {
 	return "took " + Duration(last.Sub(*s.StartedAt))
 }
 
-// siloRows sets the columns of the table of silos and returns its rows.
+// siloRows sets the columns of the silos' table and returns its rows.
 func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
 	restarts, tunnel := 7, hidden
 	if !p.terminal {
@@ -148,7 +148,7 @@ func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
 	for i, silo := range s.Silos {
 		rows[i] = p.siloRow(silo)
 		if silo.Restarts > 0 {
-			restarts = 1 // someone looks for these
+			restarts = 1 // users need these
 		}
 		if p.terminal && (silo.Tunnel.Error != nil || silo.Tunnel.State != state.TunnelOnline && silo.Tunnel.State != state.TunnelNone) {
 			tunnel = terminalOnly

@@ -13,7 +13,7 @@ type style int
 const (
 	plain  style = iota
 	strong       // names in headlines
-	muted        // column heads, absent and stopped things
+	muted        // column heads, absent values and stopped silos
 	good
 	busy // changing to another state
 	warn
@@ -28,9 +28,9 @@ const (
 type color struct{ fixed, themed string }
 
 // palette returns the colour of every style that has one. Each fixed colour has a
-// contrast of at least 3 (WCAG 2.1, 1.4.11) to near black and to the cream of
-// light themes; a test computes it. The regions' colours are ordered so that
-// neighbours differ, and none is red, which means failure, or control's own.
+// contrast of at least 3 (WCAG 2.1, 1.4.11) against near black and the cream of light
+// themes; a test computes it. The regions' colours are ordered so that neighbours
+// differ, and none is red, which means failure, or control's own.
 func palette() map[style]color {
 	colors := map[style]color{
 		muted:   {"244", "8"},
@@ -74,7 +74,7 @@ func newStyles(env func(string) (string, bool)) []lipgloss.Style {
 	return styles
 }
 
-// environment makes a lookup function a termenv.Environ.
+// environment adapts a lookup function to termenv.Environ.
 type environment func(string) (string, bool)
 
 func (e environment) Environ() []string { return nil }
@@ -92,7 +92,7 @@ func (p *Printer) paint(s style, text string) string {
 	return p.styles[s].Render(text)
 }
 
-// glyphs are the signs beside the words, each one cell wide.
+// glyphs are the symbols before the words, each one cell wide.
 type glyphs struct{ live, idle, problem, arrow, absent, more string }
 
 func newGlyphs(utf8 bool) glyphs {
@@ -102,9 +102,8 @@ func newGlyphs(utf8 bool) glyphs {
 	return glyphs{live: "●", idle: "○", problem: "▲", arrow: "→", absent: "–", more: "…"}
 }
 
-// look returns the glyph and the style of the state of a silo, an instance, a
-// tunnel or a check. The word always stands beside them, so that colour is never
-// the only sign.
+// look returns the glyph and the style of the state of a silo, an instance, a tunnel or
+// a check. The word is always printed too, so that colour is never the only sign.
 func (p *Printer) look(word string) (glyph string, s style) {
 	switch word {
 	case "ready", "online", "ok":

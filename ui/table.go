@@ -18,24 +18,24 @@ const (
 // column is one column of a table.
 type column struct {
 	head  string
-	drop  int  // on a narrow terminal the highest is dropped first; 0: never
+	drop  int  // on a narrow terminal, the column with the highest is dropped first; 0: never
 	right bool // aligned to the right, for numbers
 	only  output
-	min   int // of its width
-	// below marks text that is never cut, such as an address: if the table does not
-	// fit, it moves to a line of its own below the row. At most one column has it.
+	min   int // of the terminal's width
+	// below marks text that is never cut, such as an address: if the table does not fit,
+	// it moves to a separate line below the row. At most one column has it.
 	below bool
-	// stretch gives the last column the width that the others leave. Its text is
-	// cut to that on a terminal.
+	// stretch gives the last column the remaining width. Its text is cut to that on a
+	// terminal.
 	stretch bool
 }
 
-// cell is one value. The glyph stands before the text.
+// cell is one value. The glyph precedes the text.
 type cell struct {
 	text  string
 	glyph string
 	style style
-	whole bool // in a column that stretches: left out rather than cut
+	whole bool // in a column that stretches: omitted rather than cut
 }
 
 func (c cell) String() string {
@@ -50,15 +50,16 @@ func (c cell) width() int { return ansi.StringWidth(c.String()) }
 // gap is the space between two columns.
 const gap = 2
 
-// minStretch is how wide a column that stretches is before others are dropped.
+// minStretch is the minimum width of a column that stretches: others are dropped before
+// it gets narrower.
 const minStretch = 24
 
-// table aligns rows so that each line fits the printer's width: columns are
-// dropped by rank, then the whole one moves below its row. On a terminal a column
-// without any value is dropped first. In a pipe nothing is dropped.
+// table aligns rows so that each line fits the printer's width: columns are dropped by
+// rank, then the column that must stay whole moves below its row. On a terminal a
+// column without any value is dropped first. In a pipe nothing is dropped.
 //
-// A table that is printed again keeps its layout steady: columns only grow, and
-// one that had a value stays.
+// A table that is printed again keeps its layout steady: columns only grow, and a
+// column that had a value stays.
 type table struct {
 	*Printer
 
@@ -73,7 +74,7 @@ func (p *Printer) newTable(columns ...column) *table {
 	return &table{Printer: p, columns: columns}
 }
 
-// lines returns the column heads, if there are any, and the rows.
+// lines returns the column heads, if any, and the rows.
 func (t *table) lines(rows [][]cell) []string {
 	t.layout(rows)
 	lines := t.heads()
@@ -128,7 +129,7 @@ func (t *table) layout(rows [][]cell) {
 	t.shrink()
 }
 
-// shrink drops columns until the others fit. It reports whether they do.
+// shrink drops columns until the others fit, and reports whether they do.
 func (t *table) shrink() bool {
 	t.shown = append([]int(nil), t.shown...)
 	for t.total() > t.width() {
@@ -213,7 +214,7 @@ func (p *Printer) state(word string) cell {
 	return c
 }
 
-// known returns a cell with text, or the sign for an absent value.
+// known returns a cell with text, or the symbol for an absent value.
 func (p *Printer) known(text string, s style) cell {
 	switch {
 	case text != "":

@@ -11,7 +11,7 @@ type Task struct {
 	Name   string
 	State  string // a word, such as "migrating"; empty: not started
 	Began  time.Time
-	Took   time.Duration // of finished work; 0: still running
+	Took   time.Duration // duration of finished work; 0: still running
 	Failed bool
 	Line   string // last line of output
 }
@@ -25,13 +25,13 @@ type Tasks struct {
 	printed map[string]string // the last state of each task
 }
 
-// Tasks starts to show tasks.
+// Tasks returns a display of tasks.
 func (p *Printer) Tasks() *Tasks {
 	p, block := p.newLiveBlock()
 	return &Tasks{p: p, block: block, printed: map[string]string{}}
 }
 
-// Update shows the present state of all tasks.
+// Update shows the current state of all tasks.
 func (t *Tasks) Update(all []Task) {
 	longest := 0
 	for _, task := range all {

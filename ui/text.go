@@ -11,8 +11,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Duration formats d as one short word: 40ms, 1.2s, 42s, 3m12s, 2h5m, 3d4h. A
-// negative duration, as after a clock was set back, is 0s.
+// Duration formats d as one short word: 40ms, 1.2s, 42s, 3m12s, 2h5m, 3d4h. A negative
+// duration, for example after the clock was set back, is 0s.
 func Duration(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -79,12 +79,12 @@ func count(n int, noun string) string {
 // spaces returns n spaces, none for a negative number.
 func spaces(n int) string { return strings.Repeat(" ", max(n, 0)) }
 
-// pad fills text up to a width with spaces.
+// pad pads text to a width with spaces.
 func pad(text string, cells int) string { return text + spaces(cells-ansi.StringWidth(text)) }
 
-// wrap breaks text at spaces into lines of at most the given number of cells, of
-// which the first line has `first` in use already and the others `rest`; 0 cells:
-// any number. A longer word, such as an address, stays whole.
+// wrap breaks text at spaces into lines of at most the given number of cells, of which
+// `first` on the first line and `rest` on the others are already in use; 0 cells: no
+// limit. A longer word, such as an address, stays whole.
 func wrap(text string, first, rest, cells int) []string {
 	if cells <= 0 || first+ansi.StringWidth(text) <= cells {
 		return []string{text}
@@ -129,10 +129,9 @@ func (p *Printer) label(text string, cells int) string {
 	return p.paint(muted, text) + spaces(cells-len(text))
 }
 
-// clean makes one line of untrusted text safe to print: it removes escape
-// sequences, control characters and characters that change the direction of
-// writing. A progress bar, which returns to the start of its line, keeps its last
-// state only.
+// clean makes one line of untrusted text safe to print: it removes escape sequences,
+// control characters and characters that change the writing direction. Of a progress
+// bar, which returns to the start of its line, it keeps only the last state.
 func clean(line string) string {
 	line = ansi.Strip(strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "\ufffd"))
 	line = strings.ReplaceAll(line, "\r\n", "\n")

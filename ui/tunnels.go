@@ -56,7 +56,7 @@ func (p *Printer) Tunnels(s state.Snapshot) {
 // browseURL returns a silo's address for browsers, or an empty string.
 func browseURL(silo state.Silo) string { return clean(value(silo.BrowseURL)) }
 
-// hasBrowseURLs reports whether browsers have addresses of their own.
+// hasBrowseURLs reports whether any silo has an address for browsers.
 func hasBrowseURLs(s state.Snapshot) bool {
 	return slices.ContainsFunc(s.Silos, func(silo state.Silo) bool { return silo.BrowseURL != nil })
 }

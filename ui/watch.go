@@ -47,7 +47,7 @@ func (w *Watch) Update(s state.Snapshot) {
 // such as uptimes. Redraw should then be called about once a second.
 func (w *Watch) NeedsRedraw() bool { return w.last != nil && w.last.State != state.InstanceStopped }
 
-// Redraw shows the last snapshot with the present times. It must not be called
+// Redraw shows the last snapshot with the current times. It must not be called
 // concurrently with itself or Update.
 func (w *Watch) Redraw() {
 	if w.NeedsRedraw() {

@@ -16,8 +16,8 @@ func (s *Service) FailAuth(code string) {
 	s.authCode = code
 }
 
-// FailBind refuses to bind host, or any host where it is "", with code until it
-// is called with a code of "".
+// FailBind refuses to bind host (any host if empty) with code, until it is called with
+// an empty code.
 func (s *Service) FailBind(host, code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,8 +38,8 @@ func (s *Service) DelayReplies(wait time.Duration) {
 	s.delay = wait
 }
 
-// DropSessions cuts the connection of every agent, as a restart of the service
-// or a broken network does. Agents may connect again at once.
+// DropSessions cuts the connection of every agent, like a restart of the service or a
+// broken network. Agents may connect again at once.
 func (s *Service) DropSessions() {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
@@ -105,7 +105,7 @@ type frozenConn struct {
 func (c *frozenConn) Read(p []byte) (int, error) {
 	c.wait()
 	n, err := c.Conn.Read(p)
-	// Data that arrived while the service froze must not be seen before it thaws.
+	// Data that arrives while the service is frozen must not be seen before it thaws.
 	c.wait()
 	return n, err
 }

@@ -10,7 +10,7 @@ const (
 	streamProxy        = 3
 	streamSrvInfo      = 8
 	streamStopEndpoint = 9
-	streamHeartbeat    = 0xFFFFFFFF // muxado's own, heartbeat.go
+	streamHeartbeat    = 0xFFFFFFFF // muxado's, heartbeat.go
 )
 
 // The messages are structs because their keys match in any case: the Rust clients

@@ -38,7 +38,7 @@ func (s *Service) servePublic(listener net.Listener) {
 			pr.Out.URL.Host = request.binding.key // so that pooled connections are not shared with a later binding
 			pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 			pr.SetXForwarded()
-			// To its clients the endpoint is always https.
+			// For its clients the endpoint is always https.
 			pr.Out.Header.Set("X-Forwarded-Proto", "https")
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -51,7 +51,7 @@ func (s *Service) servePublic(listener net.Listener) {
 		ErrorLog:          log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if b := s.admit(w, r); b != nil {
-				// Otherwise the rest of the body is lost once the agent begins to answer.
+				// Otherwise the rest of the body is lost once the agent starts to answer.
 				_ = http.NewResponseController(w).EnableFullDuplex()
 				forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proxiedKey{}, proxied{b, r.RemoteAddr})))
 			}

@@ -33,7 +33,7 @@ type Options struct {
 	Endpoints int
 	// Account and Plan are the names that an agent gets.
 	Account, Plan string
-	// Deprecated is the date from which agents are warned to be refused.
+	// Deprecated is the date in the warning to agents that they will be refused.
 	Deprecated time.Time
 }
 
@@ -66,12 +66,12 @@ type Service struct {
 	authCode string
 	bindCode map[string]string // by host; "" is any host
 	delay    time.Duration
-	frozen   chan struct{} // not nil while frozen; closed by Thaw
+	frozen   chan struct{} // non-nil while frozen; closed by Thaw
 	auths    int
 	beats    int
 }
 
-// Endpoint is what an agent has bound.
+// Endpoint is an endpoint that an agent has bound.
 type Endpoint struct {
 	ID, Host, URL, ForwardsTo string
 	Metadata, TrafficPolicy   string
@@ -116,10 +116,10 @@ func (s *Service) listen() error {
 	var err error
 	var config net.ListenConfig
 	if s.public, err = config.Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
-		return fmt.Errorf("listen for the public: %w", err)
+		return fmt.Errorf("listen for public clients: %w", err)
 	}
 	if s.publicTLS, err = config.Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
-		return fmt.Errorf("listen for the public: %w", err)
+		return fmt.Errorf("listen for public clients: %w", err)
 	}
 	s.servePublic(s.public)
 	s.servePublic(tls.NewListener(s.publicTLS, s.authority.config()))
@@ -224,7 +224,7 @@ func (s *Service) Sessions() int {
 	return len(s.sessions)
 }
 
-// Auths returns the number of authentications, with refused ones included.
+// Auths returns the number of authentications, including refused ones.
 func (s *Service) Auths() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,7 +34,7 @@ type binding struct {
 	session *session
 	token   string
 	proto   string
-	key     string // in lower case; unlike ID new for each binding
+	key     string // in lower case; unlike ID, new for each binding
 }
 
 func (s *Service) serveAgent(raw net.Conn) {
@@ -106,7 +106,7 @@ func reply[Request, Reply any](a *session, conn net.Conn, handle func(*session, 
 	_ = json.NewEncoder(conn).Encode(answer)
 }
 
-// echo answers an agent's heartbeats. The service sends none itself.
+// echo answers an agent's heartbeats. The service does not send any.
 func (s *Service) echo(conn net.Conn) {
 	beat := make([]byte, 4)
 	for {
@@ -143,7 +143,7 @@ func (s *Service) auth(agent *session, request authRequest) authReply {
 	if agent.id == "" {
 		agent.id = rand.Text()
 	}
-	// An agent may reconnect before the end of its last connection is noticed.
+	// An agent may reconnect before the service notices the end of its last connection.
 	for old := range s.sessions {
 		if old.id == agent.id {
 			s.remove(old)
@@ -207,7 +207,7 @@ func (s *Service) bind(agent *session, request bindRequest) bindReply {
 	}
 }
 
-// refuses returns the code with which host is refused; empty if it is not.
+// refuses returns the code of the refusal of host; empty if it is not refused.
 func (s *Service) refuses(agent *session, host, token string) string {
 	if code := s.bindCode[host]; code != "" {
 		return code
@@ -266,7 +266,7 @@ func (s *Service) unbind(agent *session, request unbindRequest) errorReply {
 
 func refusal(text, code string) string { return text + "\r\n\r\n" + code + "\r\n" }
 
-// stopEndpoint sends the agent the end of an endpoint, on a stream of its own.
+// stopEndpoint notifies the agent of an endpoint's end, on a new stream.
 func (a *session) stopEndpoint(message stopEndpoint) {
 	opened, err := a.mux.OpenTypedStream(streamStopEndpoint)
 	if err != nil {

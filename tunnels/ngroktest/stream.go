@@ -10,8 +10,8 @@ import (
 //
 // When a session dies, a Write on one of its streams returns while the session may
 // still be reading the bytes and the stream's frame header (muxado v2.0.2,
-// session.writeFrame). So the bytes are copied, and after a failed Write the stream
-// is not used any more. A dead session frees its streams itself.
+// session.writeFrame). So the bytes are copied, and the stream is not used after a
+// failed Write. A dead session frees its streams itself.
 type stream struct {
 	net.Conn
 
@@ -30,7 +30,7 @@ func (s *stream) Write(p []byte) (written int, err error) {
 	return written, err
 }
 
-// Close waits for a Write that is under way, as muxado's own Close does.
+// Close waits for a Write in progress, as muxado's Close does.
 func (s *stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
