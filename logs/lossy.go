@@ -17,9 +17,9 @@ func NewLossyWriter(out io.Writer) *LossyWriter {
 	return &LossyWriter{q}
 }
 
-// Write blocks until the underlying writer has taken p, or has stalled for a second. While it is
-// stalled, Write does not block: up to 256 KiB are kept for it, and the rest is dropped. Once it
-// has failed, Write returns its first error.
+// Write blocks until the underlying writer has taken p, or has taken nothing for a second. While
+// it is stalled, Write does not block: up to 256 KiB are kept for it, and the rest is dropped.
+// Once it has failed, Write returns its first error.
 func (w *LossyWriter) Write(p []byte) (int, error) {
 	q := w.queue
 	q.mu.Lock()

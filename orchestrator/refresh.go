@@ -37,7 +37,7 @@ type runningSilo struct {
 
 	ready bool
 	pid   int
-	mode  <-chan struct{} // closed once its mode is known; nil if no request for it is under way
+	mode  <-chan struct{} // closed when the request for its mode has ended; nil if there is no request
 }
 
 // Refresh probes every silo once and measures what the process trees use, for 250 ms at

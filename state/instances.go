@@ -66,8 +66,8 @@ func same(known *int, pid int) bool { return known != nil && *known == pid }
 const killed = "the supervisor was killed or crashed"
 
 // AsFound returns the last snapshot of an instance that does not run, as stopped. If its
-// supervisor was killed, that becomes the reason for the instance and each silo that
-// ran. Their exits are unknown and left empty.
+// supervisor did not save its own end, the instance and each silo that ran get the
+// reason "killed or crashed". Their exits are unknown and left empty.
 func (s *Snapshot) AsFound() *Snapshot {
 	left := s.AsStopped()
 	if s.State == InstanceStopped {

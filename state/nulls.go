@@ -24,7 +24,7 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 func MarshalWithNulls(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false) // the caller's encoder escapes HTML or not
+	encoder.SetEscapeHTML(false) // the caller's encoder decides whether to escape
 	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func secretsIn(text string, in context, depth int) []span {
 			plain, _ := unescape(name)
 			hidden := isSecret(plain)
 			switch {
-			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // text with spaces before = is not a name
+			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // several words before = are not a name
 				value += len(name) + 1
 				end = secretEnd(text, value, in, query)
 				secrets = append(secrets, span{value, end})
@@ -86,7 +86,7 @@ func escapedIn(text string, from, to, depth int) []span {
 		return nil
 	}
 	if depth == escapeDepth {
-		return []span{{from, to}} // it is escaped too deep
+		return []span{{from, to}} // escaped too deeply to examine
 	}
 	secrets := secretsIn(plain, inURL, depth+1)
 	for i, s := range secrets {

@@ -112,8 +112,8 @@ func (d *redialer) close() {
 // first called.
 //
 // Connect starts dialing in a goroutine and then overwrites the session, which that
-// goroutine may have set already, with one that has no logger. Only then it waits for
-// its context. A tunnel of a session without a logger panics when its Accept ends
+// goroutine may have set already, with one that has no logger. Only then does it wait
+// for its context. A tunnel of a session without a logger panics when its Accept ends
 // (golang.ngrok.com/ngrok v1.12.1, session.go, Connect).
 type readyContext struct {
 	context.Context //nolint:containedctx // it is one
