@@ -22,7 +22,8 @@ type node struct {
 	written
 }
 
-// decode parses one file. It reports the first TOML error and returns nil then.
+// decode parses one file. It reports every repeated definition, or else the first TOML
+// error, and then returns nil.
 func decode(src *source, found *findings) *node {
 	if len(src.data) > maxSize {
 		found.add(place{src, 0}, "toml", fmt.Sprintf("is larger than %d MiB", maxSize>>20), "")
@@ -33,16 +34,40 @@ func decode(src *source, found *findings) *node {
 		found.add(*x.tooLong, "toml", "the key is too long", "")
 		return nil
 	}
-	values := map[string]any{}
-	if err := toml.Unmarshal(src.data, &values); err != nil {
-		x.reject(err, found)
-		return nil
+	data := bytes.Clone(src.data)
+	for range maxRepeats {
+		values := map[string]any{}
+		err := toml.Unmarshal(data, &values)
+		if err == nil {
+			return x.node(values, "", written{})
+		}
+		repeated, ok := x.reject(err, found)
+		if !ok {
+			return nil
+		}
+		blank(data, repeated)
 	}
-	return x.node(values, "", written{})
+	return nil
 }
 
-// reject reports a TOML error.
-func (x *indexer) reject(err error, found *findings) {
+// maxRepeats bounds the repeated definitions that are reported.
+const maxRepeats = 50
+
+// definition matches a table with its keys, or one line.
+var definition = regexp.MustCompile(`^[ \t]*\[.*(?:\n(?:[^\[\n].*)?)*|^.*`)
+
+// blank overwrites the definition that contains offset with spaces.
+func blank(data []byte, offset int) {
+	data = data[bytes.LastIndexByte(data[:offset], '\n')+1:]
+	for i, c := range data[:len(definition.Find(data))] {
+		if c != '\n' {
+			data[i] = ' '
+		}
+	}
+}
+
+// reject reports a TOML error. If it is a repeated definition, it returns its offset.
+func (x *indexer) reject(err error, found *findings) (repeated int, ok bool) {
 	at := place{x.src, 0}
 	if decodeError, ok := errors.AsType[*toml.DecodeError](err); ok {
 		at = x.src.place(decodeError.Position())
@@ -64,6 +89,7 @@ func (x *indexer) reject(err error, found *findings) {
 		hint = "close the string on its own line"
 	}
 	found.add(at, cmp.Or(path, "toml"), text, hint)
+	return at.offset, isKey && strings.Contains(text, "already")
 }
 
 // unquoted matches the beginning of a string without quotes.

@@ -66,7 +66,7 @@ func positions(t *testing.T, problems []topology.Problem, data, local []byte) {
 }
 
 // agree compares with go-toml's own decoder: a file that it accepts must not be
-// reported as invalid TOML, and one that it refuses has exactly one problem.
+// reported as invalid TOML, and one that it refuses has a problem.
 func agree(t *testing.T, problems topology.Problems, data []byte) {
 	t.Helper()
 	var own topology.Problems
@@ -83,7 +83,7 @@ func agree(t *testing.T, problems topology.Problems, data []byte) {
 	switch {
 	case err == nil && slices.ContainsFunc(own, func(p topology.Problem) bool { return p.Key == "toml" && p.Text != "is not a known key" }):
 		t.Fatalf("go-toml accepts the file, but it is reported as invalid: %v", problems)
-	case err != nil && len(own) != 1:
+	case err != nil && len(own) == 0:
 		t.Fatalf("go-toml reports %v, but the problems are %v", err, problems)
 	}
 }

@@ -82,11 +82,13 @@ func Parse(file string, data, local []byte, env func(string) (string, bool)) (*T
 	bom := []byte("\uFEFF")
 	root := decode(&source{filepath.Base(file), 0, bytes.TrimPrefix(data, bom)}, &found)
 	if local != nil {
-		if over := decode(&source{LocalFileName, 1, bytes.TrimPrefix(local, bom)}, &found); root != nil && over != nil {
+		if over := decode(&source{LocalFileName, 1, bytes.TrimPrefix(local, bom)}, &found); root == nil || over == nil {
+			root = nil
+		} else {
 			root = overlay(root, over)
 		}
 	}
-	if len(found) > 0 {
+	if root == nil {
 		return nil, found.problems()
 	}
 	spec := keys()
