@@ -148,7 +148,7 @@ func (c *config) validate() error {
 	}
 	if _, found := c.find(c.monolith); c.monolith != "" && !found && len(c.regions) > 0 {
 		return exception("sentry.types.region.RegionConfigurationError: " + fmt.Sprintf("The SENTRY_MONOLITH_REGION setting must point to a region name (settings.SENTRY_MONOLITH_REGION=%s; region names = %s)",
-			quote(c.monolith), quoteAll(names(c.regions))))
+			quote(c.monolith), quoteNames(c.regions)))
 	}
 	return nil
 }
@@ -165,22 +165,14 @@ func (c *config) find(name string) (region, bool) {
 // unknownRegion returns the message of Sentry 23.7.1 for a region that is not configured.
 func (c *config) unknownRegion(name string) string {
 	known := slices.DeleteFunc(slices.Clone(c.regions), func(r region) bool { return r.Category != multiTenant })
-	return fmt.Sprintf("No region with name: %s (expected one of %s or a single-tenant name)", quote(name), quoteAll(names(known)))
+	return fmt.Sprintf("No region with name: %s (expected one of %s or a single-tenant name)", quote(name), quoteNames(known))
 }
 
-func names(all []region) []string {
-	out := make([]string, len(all))
-	for i, r := range all {
-		out[i] = r.Name
-	}
-	return out
-}
-
-// quoteAll formats a list of strings as Python's repr does.
-func quoteAll(all []string) string {
-	quoted := make([]string, len(all))
-	for i, s := range all {
-		quoted[i] = quote(s)
+// quoteNames formats the names of regions as Python's repr formats a list.
+func quoteNames(regions []region) string {
+	quoted := make([]string, len(regions))
+	for i, r := range regions {
+		quoted[i] = quote(r.Name)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
