@@ -11,17 +11,18 @@ import (
 	"silo/sentry"
 )
 
-// Inspect returns the state of each database, in the order of the silos. It changes nothing. A
-// problem with one database is its Error. A returned error concerns all of them: it wraps
-// sentry.ErrNoProgram if there is no Sentry to run, or is the cause of ctx if that was cancelled.
-// Inspect takes half a second if Postgres answers.
+// Inspect returns the state of each database, in the order of the silos. It changes
+// nothing. A problem with one database is recorded in its Error. A returned error
+// applies to all of them: it wraps sentry.ErrNoProgram if there is no Sentry to run, or
+// is the cause of ctx if that was cancelled. Inspect takes half a second if Postgres
+// answers.
 func (s *Set) Inspect(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseInspect)
 }
 
 // Create creates the databases that do not exist and marks each as its silo's own. It does not
-// change existing databases. Results and errors are those of Inspect. The caller must hold the
-// lock.
+// change existing databases. It returns results and errors as Inspect does. The caller
+// must hold the lock.
 func (s *Set) Create(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseCreate)
 }

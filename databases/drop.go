@@ -9,15 +9,16 @@ import (
 	"silo/state"
 )
 
-// RunningError reports that databases were not dropped because their silos run.
+// RunningError reports that databases were not dropped because their silos are running.
 type RunningError struct{ Silos []string }
 
 func (e *RunningError) Error() string {
 	return "cannot drop the database of a running silo: " + strings.Join(e.Silos, ", ")
 }
 
-// Drop drops either all the databases or none. If silo did not create one of them for exactly this
-// silo, it has an Error and none is dropped. If a silo runs, Drop fails with a *RunningError.
+// Drop drops either all the databases or none. A database that silo did not create for
+// exactly this silo gets an Error, and none is dropped. If a silo runs, Drop fails with
+// a *RunningError.
 //
 // running returns the snapshot of the running instance, or nil if it does not run.
 // confirm is called once with the names of the databases to drop, which may be none,

@@ -28,7 +28,7 @@ func (e *MissingError) Error() string {
 const reportInterval = 100 * time.Millisecond
 
 // Migrate runs `sentry upgrade` on the databases, in parallel, and blocks until all
-// have ended. all is what Inspect returned. Each returned database has a Result or an
+// have ended. all is the result of Inspect. Each returned database has a Result or an
 // Error; if ctx has ended, Migrate also returns its cause. The error is a
 // *MissingError if a database does not exist.
 //
@@ -173,7 +173,7 @@ func stop(ctx context.Context, process *proc.Process, force <-chan struct{}) {
 	select {
 	case <-stopped:
 	case <-force:
-		process.Sweep(ctx) // also ends the grace of the Stop above
+		process.Sweep(ctx) // also ends the grace period of the Stop above
 		<-stopped
 	}
 }

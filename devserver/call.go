@@ -40,7 +40,7 @@ const (
 
 // callSilo makes one synchronous request to another silo, at its address in the region
 // config, as Sentry's silo client does. 403 is the client's own refusal, 404 an unknown
-// region, 503 and 504 are ApiHostError and ApiTimeoutError. Any response of the other
+// region, 503 and 504 are ApiHostError and ApiTimeoutError. Any response from the other
 // silo is a 200 here.
 func (s *server) callSilo(w http.ResponseWriter, r *http.Request) {
 	to := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/call/"), "/")

@@ -22,14 +22,14 @@ import (
 type Options struct {
 	// Args are the arguments after the word devserver.
 	Args []string
-	// Env looks up a variable; nil: in the process's own environment.
+	// Env looks up a variable; nil means os.LookupEnv.
 	Env func(name string) (value string, set bool)
 	// Stdout and Stderr get whole lines, from several goroutines but one at a time.
 	Stdout, Stderr io.Writer
 }
 
-// ExitError is an end with an exit status. Run has already written its text to Stderr:
-// the caller only exits.
+// ExitError is an error with an exit status. Run has already written its text to
+// Stderr, so the caller only exits.
 type ExitError struct {
 	Code int    // the exit status
 	Text string // without the last newline
@@ -45,7 +45,7 @@ const (
 	exitNoApp  = 22 // uWSGI: the app cannot be loaded after a reload
 )
 
-// refuse returns an ExitError with status 1. Its last line is Sentry's.
+// refuse returns an ExitError with status 1. The last line of its text is Sentry's.
 func refuse(format string, args ...any) *ExitError {
 	return &ExitError{Code: exitFailed, Text: fmt.Sprintf(format, args...)}
 }

@@ -42,7 +42,8 @@ func (l *logger) uwsgi(format string, args ...any) {
 	l.write(l.stderr, nameServer, fmt.Sprintf(format, args...))
 }
 
-// ready writes uWSGI's line for a loaded app. There is no interpreter.
+// ready writes uWSGI's line for a loaded app. The interpreter's address is 0x0, because
+// there is none.
 func (l *logger) ready(took time.Duration) {
 	l.uwsgi("WSGI app 0 (mountpoint='') ready in %d seconds on interpreter 0x0 pid: %d (default app)", int(took.Seconds()), os.Getpid())
 }

@@ -135,7 +135,7 @@ func portOf(l net.Listener) int {
 	return 0
 }
 
-// announce writes the useful lines of a devserver's start.
+// announce writes the useful lines that a devserver logs at startup.
 func (s *server) announce() {
 	pid := os.Getpid()
 	if s.args.daemons() {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// syntaxError is an error of Python's tokenizer, in CPython's words.
+// syntaxError is an error of Python's tokenizer, in CPython's wording.
 type syntaxError struct {
 	what string
 	line int
@@ -20,8 +20,8 @@ func (e *syntaxError) Error() string {
 // token matches comments, strings and brackets.
 var token = regexp.MustCompile(`#.*|(?s:""".*?"""|'''.*?''')|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[()\[\]{}]`)
 
-// checkBrackets reports the first bracket in Python source that is not closed, or closes another
-// one. It catches typical broken edits; it is not a parser.
+// checkBrackets reports the first bracket in Python source that is unclosed or
+// mismatched. It catches typical broken edits; it is not a parser.
 func checkBrackets(src string) error {
 	var open []byte
 	for _, at := range token.FindAllStringIndex(src, -1) {

@@ -63,7 +63,7 @@ func checkState(_ context.Context, e *examination, c *Check) {
 		c.add(Fail, err.Error(), "export SILO_STATE_DIR=…")
 		return
 	}
-	nearest := root // that exists
+	nearest := root // nearest directory that exists
 	for !exists(nearest) && nearest != filepath.Dir(nearest) {
 		nearest = filepath.Dir(nearest)
 	}

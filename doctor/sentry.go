@@ -106,7 +106,7 @@ func checkConfig(_ context.Context, e *examination, c *Check) {
 	for _, o := range file.Overrides {
 		c.add(Warn, o.Text(path), fmt.Sprintf("delete line %d, or move it above the region config", o.Line))
 	}
-	// The file is replaced by a rename, which needs a new file beside it.
+	// The file is replaced by a rename, which needs a new file next to it.
 	dir := filepath.Dir(file.Path)
 	switch err := tryWrite(dir); {
 	case errors.Is(err, fs.ErrPermission):

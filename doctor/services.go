@@ -233,7 +233,7 @@ func (e *examination) checkCluster(nodes []sentry.Service, c *Check) {
 	}
 }
 
-// checkWatchers checks the programs that devserver runs beside its web server.
+// checkWatchers checks the programs that devserver runs alongside its web server.
 func checkWatchers(_ context.Context, e *examination, c *Check) {
 	watchers, workers := watching(e.Topology)
 	if !watchers && !workers {

@@ -30,9 +30,9 @@ func preview(current *placement, next plan.Plan) (plan.Changes, error) {
 // ones, and restarts those whose process changes. Other processes are not touched. It
 // returns once a snapshot shows the new plan; Await waits until the silos are ready.
 //
-// Silos whose ports go to others are stopped first. If Apply then fails, they are
-// started again and nothing else has changed, unless the error is about closing
-// resources of removed silos.
+// Apply first stops silos whose ports other silos get. If it then fails, it starts them
+// again and nothing else has changed, unless the error is from closing resources of
+// removed silos.
 func (s *Supervisor) Apply(ctx context.Context, p plan.Plan) (plan.Changes, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -62,7 +62,7 @@ func (s *Supervisor) Apply(ctx context.Context, p plan.Plan) (plan.Changes, erro
 
 // replace returns the placement of another plan, and writes its region config. Known
 // silos keep their resources; the others get new ports and tunnels. If it fails, it
-// closes all that it has opened.
+// closes everything that it opened.
 func (s *Supervisor) replace(ctx context.Context, old *placement, p plan.Plan, changes *plan.Changes) (*placement, error) {
 	copied := *old
 	next := &copied
@@ -86,8 +86,8 @@ func (s *Supervisor) replace(ctx context.Context, old *placement, p plan.Plan, c
 	return next, nil
 }
 
-// keep takes over the silos that are in both placements. Those that need other ports
-// get them.
+// keep takes over the silos that are in both placements. It moves those that need other
+// ports.
 func (p *placement) keep(ctx context.Context, old *placement) error {
 	for i, silo := range p.Silos {
 		placed, known := old.Find(silo.Name)
@@ -175,7 +175,7 @@ func (s *Supervisor) stopAndWait(ctx context.Context, names []string) error {
 	}
 }
 
-// closeNew closes the resources that a placement has and the previous one had not.
+// closeNew closes the resources that a placement has and the previous one did not have.
 func (p *placement) closeNew(ctx context.Context, old *placement) error {
 	var errs []error
 	for name, r := range p.open {

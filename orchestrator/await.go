@@ -45,7 +45,8 @@ func (e *NotReadyError) Error() string {
 }
 
 // Outcome returns the silos of a snapshot that have failed, and reports whether all are
-// ready. It considers the named silos, or without names all that are not stopped.
+// ready. It considers the named silos, or all that are not stopped if there are no
+// names.
 func Outcome(s *state.Snapshot, names []string) (ready bool, failed []state.Silo) {
 	ready = true
 	for _, silo := range s.Silos {

@@ -38,8 +38,8 @@ func (in *Instance) startGuardian(host Host) {
 
 // CleanUp is run by the guardian once its supervisor is dead. It ends the processes in
 // the inherited journal, TERM first, and then does what Clean does. If a new supervisor
-// already has the lock, that one cleans up, and CleanUp does not touch its run. It
-// returns descriptions of the processes that it ended.
+// already has the lock, CleanUp leaves the rest to it. It returns descriptions of
+// the processes that it ended.
 func CleanUp(ctx context.Context, dir *state.Dir, left *proc.Journal) ([]string, error) {
 	lockCtx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()

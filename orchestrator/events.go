@@ -36,7 +36,7 @@ type (
 		silos     []silo // all silos in order; of known ones, only the policies count
 		restart   []string
 	}
-	// downEvent stops the instance, with kill at once.
+	// downEvent stops the instance, immediately if kill is set.
 	downEvent struct{ kill bool }
 	// launchedEvent reports a new process.
 	launchedEvent struct {
@@ -52,13 +52,14 @@ type (
 
 		reason string
 	}
-	// exitedEvent reports that a process has ended by itself, and its children with it.
+	// exitedEvent reports that a process exited without being stopped, and that its
+	// children have ended.
 	exitedEvent struct {
 		launchID
 
 		exit state.Exit
 	}
-	// stoppedEvent reports the end of a stop: the process tree is gone.
+	// stoppedEvent reports that a stopped process tree has ended.
 	stoppedEvent struct {
 		launchID
 
@@ -76,7 +77,7 @@ type (
 		pid       int    // process that answers for an unmanaged silo; 0 if unknown
 		at        time.Time
 	}
-	// roleEvent reports in which mode a silo answers.
+	// roleEvent reports the mode in which a silo answers.
 	roleEvent struct {
 		launchID
 
@@ -109,8 +110,8 @@ type (
 	launchAction struct {
 		launchID
 	}
-	// stopAction stops a process tree. With kill it also ends the grace of a stop
-	// that is under way.
+	// stopAction stops a process tree. With kill, it also cuts short the grace period
+	// of a stop in progress.
 	stopAction struct {
 		launchID
 

@@ -152,9 +152,8 @@ func (s *Supervisor) checkPorts(names ...string) (err error) {
 	return err
 }
 
-// reap waits until a process ends by itself, and kills the descendants that it leaves
-// behind. If the silo is being stopped, the stop does that, so that its children get
-// the same grace.
+// reap waits until a process exits, and kills the descendants that it leaves behind. If
+// the silo is being stopped, stop does that, so that they get the same grace period.
 func (s *Supervisor) reap(ctx context.Context, j *job) {
 	<-j.process.Done()
 	if j.ctx.Err() != nil {
@@ -175,7 +174,8 @@ func exitOf(e proc.Exit) state.Exit {
 	return exit
 }
 
-// stop starts stopping a silo's process tree. A later stop with kill ends the grace.
+// stop starts stopping a silo's process tree. A later stop with kill ends the grace
+// period.
 func (s *Supervisor) stop(ctx context.Context, a stopAction) {
 	j := s.jobs[a.name]
 	if j == nil || j.launchID != a.launchID {

@@ -18,7 +18,7 @@ type silo struct {
 
 	phase       state.Phase
 	wanted      bool // it should run
-	alive       bool // there is a process, or a launch; of an unmanaged silo, a watch
+	alive       bool // a process or a launch exists; for an unmanaged silo, a watch
 	incarnation int  // number of launches, or of watches
 	everReady   bool // the restart policy applies from then on
 
@@ -35,7 +35,7 @@ type silo struct {
 	exit        *state.Exit
 	reason      string
 	removed     bool   // no longer in the topology
-	quit        bool   // ended by itself, and is not restarted
+	quit        bool   // exited on its own and is not restarted
 	failing     bool   // becomes failed when its stop is over
 	timedOut    bool   // because it was not ready in time
 	role        string // mode in which it answers; empty if unknown
@@ -43,7 +43,7 @@ type silo struct {
 
 func (s *silo) id() launchID { return launchID{s.name, s.incarnation} }
 
-// react applies an event about the present launch.
+// react applies an event about the current launch.
 func (s *silo) react(e event, now time.Time, instanceStopping bool) []action {
 	switch e := e.(type) {
 	case launchedEvent:
@@ -191,7 +191,7 @@ func (s *silo) backOff(now time.Time) []action {
 	return []action{backoffAction{s.name, s.backoff, wait}}
 }
 
-// backoff doubles the policy's first wait with each attempt, up to its longest.
+// backoff doubles the policy's first wait with each attempt, up to its maximum.
 func backoff(p topology.Restart, attempt int) time.Duration {
 	wait := p.Backoff
 	for range attempt {

@@ -20,7 +20,7 @@ func describeExit(e state.Exit) string {
 // isFailure reports whether an exit that was not requested counts as a failure.
 func isFailure(e state.Exit) bool { return e.Signal != nil || e.Code == nil || *e.Code != 0 }
 
-// timeoutReason explains a ready timeout by the last finding of the probes.
+// timeoutReason explains a ready timeout by the last result of the probes.
 func timeoutReason(finding string) string {
 	if finding == "" {
 		return "not ready in time"
@@ -28,7 +28,7 @@ func timeoutReason(finding string) string {
 	return "not ready in time: " + finding
 }
 
-// wrongModeReason explains the failure of a silo that runs in another mode.
+// wrongModeReason explains the failure of a silo that runs in the wrong mode.
 func wrongModeReason(mode string) string { return "it answers as a silo of another mode: " + mode }
 
 func plural(n int, word string) string {

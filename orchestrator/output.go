@@ -22,7 +22,7 @@ type output struct {
 	log  *logs.Writer
 	mux  *logs.Mux                      // may be nil
 	line io.WriteCloser                 // the current process's stream into mux
-	loss atomic.Pointer[logs.LossError] // why output cannot be logged; nil if it is
+	loss atomic.Pointer[logs.LossError] // why output cannot be logged; nil if it can
 	mu   sync.Mutex                     // guards kept
 	kept []byte
 }
@@ -47,7 +47,7 @@ func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, warn func(st
 	return o, nil
 }
 
-// problem explains why output is not being logged; it is empty if it is.
+// problem explains why output is not being logged, or returns "" if it is.
 func (o *output) problem() string {
 	if o == nil {
 		return ""
@@ -77,7 +77,7 @@ func (o *output) keep(block []byte) {
 	}
 }
 
-// reset prepares for the next process. It must not be called while one writes.
+// reset prepares for the next process. It must not be called while a process writes.
 func (o *output) reset() {
 	if o.mux != nil {
 		o.closeLine()

@@ -107,7 +107,7 @@ func (p *placement) close(ctx context.Context) error {
 func closeProvider(ctx context.Context, provider tunnels.Provider) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	_ = provider.Close(ctx) // a tunnel that does not close cannot be handled
+	_ = provider.Close(ctx) // nothing can be done about a tunnel that does not close
 }
 
 // openSilos gives all silos their ports and tunnels. If it fails, no silo has any.

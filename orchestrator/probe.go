@@ -31,7 +31,7 @@ const (
 )
 
 // probeInterval returns the wait before the next probe, given the time since the
-// launch: ready.interval, and less at first.
+// launch: ready.interval, or less at first.
 func probeInterval(sinceLaunch, configured time.Duration, silos int) time.Duration {
 	return min(configured, max(firstInterval, time.Duration(silos)*time.Second/probesPerSecond, sinceLaunch/intervalShare))
 }
@@ -74,8 +74,8 @@ func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final boo
 	return final
 }
 
-// probe requests a silo's health page, and checks in which mode it answers and, unless
-// it is unmanaged, that its own process tree does.
+// probe requests a silo's health page, and checks its mode and, unless it is unmanaged,
+// that its own process tree answers.
 func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) probedEvent {
 	err := checkHealth(ctx, placed)
 	result := probedEvent{launchID: j.launchID, at: time.Now()}
@@ -113,8 +113,8 @@ func checkHealth(ctx context.Context, placed plan.Placed) error {
 	return nil
 }
 
-// checkWebpack checks that webpack, which with watchers has the first port, accepts
-// connections.
+// checkWebpack checks that webpack, which has the first port if there are watchers,
+// accepts connections.
 func checkWebpack(ctx context.Context, placed plan.Placed) error {
 	if placed.Port == placed.HealthPort || placed.Ready.Off {
 		return nil
@@ -151,10 +151,11 @@ func checkOwner(j *job, placed plan.Placed) error {
 	return fmt.Errorf("port %d is answered by %s (pid %d), which does not belong to this silo", port, holders[0].Program, holders[0].PID)
 }
 
-// wrongMode returns the mode that a healthy silo's answers prove if it is not its own,
-// else "". It first requests the paths that its own mode does not have, and stops at
-// one 404: the others make a region ask control to identify the caller, which fails
-// while control starts (Sentry 23.7.1: status 500 and a traceback in the log).
+// wrongMode returns the mode that a healthy silo's answers prove, or "" if they prove
+// its own mode or none. It first requests the paths that its own mode does not have,
+// and stops at one 404: the others make a region ask control to identify the caller,
+// which fails while control starts (Sentry 23.7.1: status 500 and a traceback in the
+// log).
 func wrongMode(ctx context.Context, dialect sentry.Dialect, placed plan.Placed) string {
 	if placed.Mode == state.Monolith {
 		return ""
@@ -226,7 +227,8 @@ func getStatus(ctx context.Context, timeout time.Duration, addr, path string) (i
 	return response.StatusCode, nil
 }
 
-// errNoAnswer is returned for a port that accepts a request and does not answer in time.
+// errNoAnswer is returned for a port that accepts a request but does not answer in
+// time.
 var errNoAnswer = errors.New("takes requests but does not answer yet")
 
 // describeNoAnswer explains briefly why there was no answer.

@@ -26,9 +26,9 @@ func (e *UnrepeatableError) Error() string {
 // Traffic returns the log of the exchanges that pass the tunnels.
 func (s *Supervisor) Traffic() *traffic.Log { return s.placement().traffic.log }
 
-// Replay sends a recorded request again, to the silo named to, or, if to is empty, to the
-// same silo. It returns the new exchange once that has ended, whether or not it
-// succeeded. The new exchange is recorded too; the user is its caller, so that it never
+// Replay sends a recorded request again, to the silo that to names, or to the same silo
+// if to is empty. It returns the new exchange once it has ended, whether or not it
+// succeeded. The new exchange is recorded too; the user is its caller, so it never
 // counts as a call between regions. The error is ErrNotKept, an *UnrepeatableError, a
 // *plan.UnknownSiloError, or explains why the request could not be sent.
 func (s *Supervisor) Replay(ctx context.Context, id uint64, to string) (traffic.Exchange, error) {
@@ -54,7 +54,7 @@ func (s *Supervisor) Replay(ctx context.Context, id uint64, to string) (traffic.
 	return again, nil
 }
 
-// unrepeatable explains why a request cannot be sent again; it is empty if it can.
+// unrepeatable explains why a request cannot be sent again, or returns "" if it can.
 func unrepeatable(e traffic.Exchange) string {
 	switch {
 	case e.State == traffic.Open:

@@ -88,8 +88,8 @@ func (c *cluster) apply(e applyEvent) (actions []action) {
 	return actions
 }
 
-// goDown starts stopping the instance. With kill, it also ends the grace of stops that
-// are under way.
+// goDown starts stopping the instance. With kill, it also cuts short the grace period
+// of stops in progress.
 func (c *cluster) goDown(kill bool) (actions []action) {
 	c.stopping = true
 	for i := range c.silos {

@@ -33,7 +33,7 @@ type Supervisor struct {
 	current  atomic.Pointer[placement] // replaced only by Run's goroutine
 	hub      *snapshotHub
 	mux      *logs.Mux  // receives the output of all silos as whole lines; may be nil
-	applying sync.Mutex // held while a placement is replaced, so that changes run one by one
+	applying sync.Mutex // held while a placement is replaced, so that changes run one at a time
 
 	events     chan event
 	refreshes  chan refresh
@@ -206,7 +206,8 @@ func (s *Supervisor) Tail(name string, n int) []string {
 	return s.placement().open[name].output.tail(n)
 }
 
-// resolve returns the names, or all silos without names, and an *UnknownSiloError for an unknown one.
+// resolve returns names, or all silos if there are none. It fails with an
+// *UnknownSiloError for an unknown name.
 func (s *Supervisor) resolve(names []string) ([]string, error) {
 	p := s.placement().Plan
 	if len(names) == 0 {
@@ -246,14 +247,15 @@ func (s *Supervisor) Restart(names ...string) error {
 	return s.manage(commandRestart, names, false)
 }
 
-// Up is like Start, but accepts unmanaged silos: it watches again those that it had
+// Up is like Start, but accepts unmanaged silos: it resumes watching those that it had
 // given up on.
 func (s *Supervisor) Up(names ...string) error { return s.manage(commandStart, names, true) }
 
-// Down stops the instance, in order or, with kill, at once. It does not wait; see Ended.
+// Down stops the instance, in order or, with kill, immediately. It does not wait; see
+// Ended.
 func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
 
-// manage sends a command to silos, if allowed also to unmanaged ones.
+// manage sends a command to silos, including unmanaged ones if allowed.
 func (s *Supervisor) manage(c command, names []string, unmanaged bool) error {
 	names, err := s.resolve(names)
 	managed := s.placement().Managed()

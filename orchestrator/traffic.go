@@ -17,7 +17,7 @@ import (
 )
 
 // trafficObserver records the exchanges that pass the tunnels, identifies callers, and
-// warns of or blocks calls between regions.
+// warns about or blocks calls between regions.
 type trafficObserver struct {
 	log      *traffic.Log
 	hub      *snapshotHub
@@ -26,7 +26,7 @@ type trafficObserver struct {
 
 	isolation atomic.Pointer[string] // off, warn or block
 
-	lookup sync.Mutex // held during a lookup, so that they run one by one; guards recent
+	lookup sync.Mutex // held during a lookup, so that they run one at a time; guards recent
 	recent []int      // PIDs of callers, the latest first
 
 	mu     sync.Mutex // guards warned
@@ -51,9 +51,9 @@ func (o *trafficObserver) recording() *tunnels.Recording {
 	}
 }
 
-// callerDelay returns how long a response may wait for the lookup of its caller. On Linux
-// a lookup takes a millisecond or two, and more only on a busy machine. On macOS lsof
-// takes longer than anyone would want to wait.
+// callerDelay returns how long a response may wait for the lookup of its caller. On
+// Linux a lookup takes a millisecond or two, or more on a busy machine. On macOS lsof
+// is too slow to wait for.
 func callerDelay(goos string) time.Duration {
 	if goos == "darwin" {
 		return 10 * time.Millisecond
@@ -96,7 +96,7 @@ func siloOf(pid int, instance string) string {
 	return values[1]
 }
 
-// crosses reports whether a call goes from one region to another, and warns of the
+// crosses reports whether a call goes from one region to another, and warns about the
 // first one of each pair.
 func (o *trafficObserver) crosses(from, to string) bool {
 	isolation := *o.isolation.Load()

@@ -184,8 +184,8 @@ func (p Plan) environment(run Run, s Placed, urls map[string]string) []sentry.Va
 	return sentry.Environ(run.Environ, launch, p.Choice.Dialect)
 }
 
-// entries formats variables and, if color is wanted, asks for it unless they already
-// decide (https://force-color.org, https://no-color.org).
+// entries formats variables and, if color is wanted, asks for it unless the variables
+// already decide (https://force-color.org, https://no-color.org).
 func entries(vars []sentry.Var, color bool) []string {
 	list := make([]string, 0, len(vars)+4)
 	for _, v := range vars {

@@ -307,8 +307,8 @@ func bareHost(address string) string {
 }
 
 // upstreamPort returns the port that an agent forwards to. addr is a port,
-// host:port or a URL. problem is not empty if silo cannot forward there: it uses
-// plain HTTP, on this machine only.
+// host:port or a URL. problem is not empty if silo cannot forward there: silo forwards
+// plain HTTP, and only to this machine.
 func upstreamPort(addr string) (port int, problem string) {
 	if port, err := strconv.Atoi(addr); err == nil {
 		return port, ""

@@ -15,8 +15,8 @@ const (
 )
 
 // AgentConfig returns a configuration file for the ngrok agent, in format NgrokV2 or
-// NgrokV3, with tunnels in their order. It contains no authtoken: the agent also reads
-// the user's own file.
+// NgrokV3, with tunnels in the given order. It contains no authtoken: the agent also
+// reads the user's own file.
 func AgentConfig(format string, tunnels []AgentTunnel) ([]byte, error) {
 	const head = "# Without an authtoken. Use it beside your own file: ngrok start --all --config YOUR_NGROK.YML,THIS_FILE\n"
 	build := configV3

@@ -32,7 +32,7 @@ func (d *Draft) HasSecrets() bool {
 }
 
 // FromSentry makes a topology from the regions in Sentry's configuration file, or an
-// example without any.
+// example if there are none.
 func FromSentry(written []sentry.WrittenRegion) Draft {
 	if len(written) == 0 {
 		return Draft{Topology: Topology{Regions: []Region{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}

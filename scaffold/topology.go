@@ -67,7 +67,7 @@ func tomlString(s string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(text.String(), "\n"), "\x7f", `\u007F`)
 }
 
-// tomlText returns s as a TOML string, over several lines if s has them (TOML
+// tomlText returns s as a TOML string, on several lines if s has more than one (TOML
 // 1.0, "Multi-line basic strings").
 func tomlText(s string) string {
 	if !strings.Contains(s, "\n") {

@@ -27,7 +27,7 @@ const versionLimit = 10 * time.Second
 //
 // For auto it reads these files, in this order, without running anything: the Sentry
 // that the command's program belongs to (its link, its interpreter line, the
-// site-packages beside that, the checkout of an editable installation); a checkout at
+// site-packages next to that, the checkout of an editable installation); a checkout at
 // Dir or above it, up to the root of the repository; the environments at $VIRTUAL_ENV,
 // Dir/.venv and Dir/venv. The program comes first because it will run. Markers in the
 // source override version numbers, because a checkout between two releases has the

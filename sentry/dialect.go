@@ -54,8 +54,8 @@ type Dialect struct {
 	Probes []Probe
 	// Minimal reports whether the region config contains only the region list and the
 	// control address, as in Sentry's own guide (src/sentry/silo/README.md, 22.12.0),
-	// besides settings for workers and databases. This is so if only the name of the
-	// dialect or a release is known, and no Sentry was found.
+	// besides settings for workers and databases. This is the case if only the name of
+	// the dialect or a release is known, and no Sentry was found.
 	Minimal bool
 	// EarlyAuth reports whether a region asks for the current user before its models
 	// are loaded, and fails. Its configuration contains a workaround.

@@ -15,7 +15,7 @@ func Dialects() []Dialect {
 		RegionMode: "REGION", RegionVars: []string{"SENTRY_REGION"}, Probes: apiProbes(),
 		Exceptions: []Exception{
 			earlyAuth(),
-			{ // creating a Region while sentry.conf.py is loaded is a circular import there
+			{ // creating a Region while sentry.conf.py is loaded causes a circular import there
 				First: Release{Year: 22, Month: 12}, Last: Release{Year: 22, Month: 12}, Template: "tuple-lazy",
 				Broken: "a region of this release cannot start (AppRegistryNotReady): use 22.11.0 or 23.1.1",
 			},
@@ -43,7 +43,8 @@ func Dialects() []Dialect {
 	snowflake.traits = nil
 	snowflake.signatures = []signature{{{File: regionFile, Text: "snowflake_id: int"}}}
 
-	// 49956: SENTRY_MONOLITH_REGION. JSON text is accepted, but no list of dicts yet.
+	// 49956: SENTRY_MONOLITH_REGION. JSON text is accepted, but not yet a list of
+	// dicts.
 	json := snowflake
 	json.Name, json.First, json.Last = "tuple-json", Release{Year: 23, Month: 6}, Release{Year: 23, Month: 6, Patch: 2}
 	json.Fallback = []string{monolithRegion}

@@ -117,8 +117,8 @@ func (f Finder) lookUp(name string) (string, bool) {
 	return file, err == nil
 }
 
-// execLine is the second line of a script by pip if the path of Python is too long
-// for the first one, or contains a space.
+// execLine is the second line of a script that pip generates if the path of Python is
+// too long for the first one, or contains a space.
 var execLine = regexp.MustCompile(`^'''exec' (?:"([^"]+)"|(\S+)) "\$0"`)
 
 // interpreter returns the Python in the first lines of a script.

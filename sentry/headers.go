@@ -29,7 +29,7 @@ const (
 )
 
 // DropsHeader reports whether Sentry's silo clients drop a request header of this name,
-// in any case: hop-by-hop headers (RFC 9110, section 7.6.1, and wsgiref's list, which
+// ignoring case: hop-by-hop headers (RFC 9110, section 7.6.1, and wsgiref's list, which
 // Sentry uses) and those that each request sets itself (sentry/silo/util.py,
 // INVALID_PROXY_HEADERS). Sentry also drops Content-Encoding, which silo keeps, since
 // it forwards bodies unchanged.

@@ -53,7 +53,7 @@ func (f Finder) packageOf(file string) (source, bool) {
 	return source{}, false
 }
 
-// isPackage reports whether a directory is Sentry's package, and not another one of
+// isPackage reports whether a directory is Sentry's package rather than another one of
 // that name.
 func isPackage(dir string) bool {
 	return slices.ContainsFunc([]string{settingsFile, regionFile, cellFile}, func(name string) bool {

@@ -27,7 +27,7 @@ type Launch struct {
 	ConfigPath   string // the sentry.conf.py; a file
 	Instance     string
 	RunID        string
-	RPCSecret    string            // for dialects with Secrets; may be several, separated by commas, of which the first signs
+	RPCSecret    string            // for dialects with Secrets; one or more, separated by commas; the first one signs
 	SubnetSecret string            // like RPCSecret
 	URLs         map[string]string // address of each silo, by variable (URLVariable)
 	SentryEnv    map[string]string // sentry.env of the topology
@@ -112,7 +112,7 @@ func setDefault(all map[string]string, name, value string) {
 }
 
 // confVariable returns SENTRY_CONF. If it is a file, Sentry does not read the
-// config.yml beside it (sentry/runner/settings.py, discover_configs), so it is the
+// config.yml next to it (sentry/runner/settings.py, discover_configs), so it is the
 // directory if that selects the same file.
 func confVariable(file string) string {
 	if filepath.Base(file) == "sentry.conf.py" {

@@ -115,8 +115,8 @@ func (s Service) Address() string {
 
 // ServicesArgv returns the command that prints the Services of an interpreter's
 // Sentry; ParseServices parses its output. It must run in a silo's environment. It
-// changes nothing, and takes a second or more to execute the settings. It waits for
-// each service for at most 4 s.
+// changes nothing, and takes a second or more to execute the settings. It waits at most
+// 4 s for each service.
 func ServicesArgv(python string) []string {
 	return []string{python, "-c", templates.Text("python/services.py")}
 }

@@ -9,8 +9,9 @@ import (
 	"slices"
 )
 
-// Instances returns the last snapshots of all instances under the state root. Those whose
-// supervisor no longer holds its lock are stopped. It omits unreadable ones.
+// Instances returns the last snapshots of all instances under the state root. It marks
+// those whose supervisor no longer holds its lock as stopped, and omits unreadable
+// ones.
 func Instances(env Lookup) ([]Snapshot, error) {
 	root, err := Root(env)
 	if err != nil {
@@ -40,7 +41,7 @@ func Instances(env Lookup) ([]Snapshot, error) {
 
 // FindByPort returns the running instance that uses a port: the listening process pid is
 // its supervisor or a silo, or the instance assigned the port to a running silo, whose
-// child may listen. It ignores unmanaged silos.
+// child may be listening. It ignores unmanaged silos.
 func FindByPort(env Lookup, pid, port int) (instance Snapshot, found bool) {
 	all, err := Instances(env)
 	if err != nil {
@@ -65,9 +66,9 @@ func same(known *int, pid int) bool { return known != nil && *known == pid }
 // killed is the reason for an instance that has ended without saving a last snapshot.
 const killed = "the supervisor was killed or crashed"
 
-// AsFound returns the last snapshot of an instance that does not run, as stopped. If its
-// supervisor did not save its own end, the instance and each silo that ran get the
-// reason "killed or crashed". Their exits are unknown and left empty.
+// AsFound returns the last snapshot of an instance that is not running, marked as
+// stopped. If its supervisor did not record its own end, the instance and each silo
+// that ran get the reason "killed or crashed". Their exits are unknown and left empty.
 func (s *Snapshot) AsFound() *Snapshot {
 	left := s.AsStopped()
 	if s.State == InstanceStopped {

@@ -83,7 +83,7 @@ type Snapshot struct {
 
 	ProcessTime string `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
 
-	Reason *string `json:"reason"` // why it has stopped by itself
+	Reason *string `json:"reason"` // why it stopped without being told to
 }
 
 // Config describes the region config's file.
@@ -112,7 +112,7 @@ type Silo struct {
 	RSSBytes   *int64     `json:"rss_bytes"`
 
 	Role        *string    `json:"role"`         // mode that its answers prove, CONTROL or REGION; null if unknown
-	Reason      *string    `json:"reason"`       // why it is unready, failed or stopped by itself, or the problem of a ready silo; one line
+	Reason      *string    `json:"reason"`       // why it is unready, failed or exited on its own, or the problem of a ready silo; one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // the port that probes use; Port+1 with watchers

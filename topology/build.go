@@ -24,7 +24,7 @@ type builder struct {
 type parsedSilo struct {
 	Silo
 	own    *node // its table, nil if control is not written
-	keys   *node // its table over that of [sentry] and the defaults
+	keys   *node // its table merged over that of [sentry] and the defaults
 	domain *node // the value that its domain comes from
 }
 

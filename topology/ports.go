@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// span are the ports that a silo takes.
+// span is the range of ports that a silo uses.
 func (s *Silo) span() []int {
 	if s.Watchers {
 		return []int{s.Port, s.Port + 1}
@@ -29,7 +29,7 @@ const (
 	lastPort  = 65535
 )
 
-// preferPort gives a silo its written port, or the default: i is its number, 0 for
+// preferPort gives a silo the port in the file, or the default for silo i, where 0 is
 // control.
 func (b *builder) preferPort(s *parsedSilo, i int) {
 	s.Port = firstPort + i*portStep

@@ -46,8 +46,8 @@ func indexFile(src *source) *indexer {
 	return x
 }
 
-// key records a key and the tables that it leads through. It returns the path of the
-// key and the end of its last part.
+// key records a key and the tables on its path. It returns the path of the key and the
+// end of its last part.
 func (x *indexer) key(path string, e *unstable.Node) (string, written) {
 	start := -1
 	var last written

@@ -27,7 +27,7 @@ func (p Problem) String() string {
 
 // Problems are all errors of a topology: those of the topology file first, then
 // those of its local file, each in the order of the text.
-type Problems []Problem //nolint:errname // a list first, and an error if it is not empty
+type Problems []Problem //nolint:errname // primarily a list; an error only if it is not empty
 
 // Error returns one line for each problem, without hints.
 func (p Problems) Error() string {
