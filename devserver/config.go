@@ -54,7 +54,7 @@ var (
 )
 
 // parseConfig reads the forms of region config that silo writes. A *syntaxError means
-// that Python could not load the file, any other error that Sentry would refuse it.
+// that Python could not load the file, any other error that Sentry would reject it.
 func parseConfig(file, src string) (*config, error) {
 	src = strings.ReplaceAll(strings.TrimPrefix(src, "\ufeff"), "\r\n", "\n")
 	if err := checkBrackets(src); err != nil {

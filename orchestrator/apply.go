@@ -26,9 +26,10 @@ func preview(current *placement, next plan.Plan) (plan.Changes, error) {
 	return changes, err
 }
 
-// Apply changes the running silos to another plan: it starts added silos, stops removed
-// ones, and restarts those whose process changes. Other processes are not touched. It
-// returns once a snapshot shows the new plan; Await waits until the silos are ready.
+// Apply switches the running silos to another plan: it starts added silos, stops
+// removed ones, and restarts those whose process changes. Other processes are not
+// touched. It returns once a snapshot shows the new plan; Await waits until the silos
+// are ready.
 //
 // Apply first stops silos whose ports other silos get. If it then fails, it starts them
 // again and nothing else has changed, unless the error is from closing resources of
@@ -120,7 +121,7 @@ func (s *Supervisor) openAdded(ctx context.Context, next *placement, changes *pl
 	return s.openOutputs(next, changes.Added)
 }
 
-// move reserves other ports for a silo. Its tunnel and address stay.
+// move reserves other ports for a silo, which keeps its tunnel and address.
 func (p *placement) move(ctx context.Context, i int) error {
 	s := &p.Placed[i]
 	reserved, moved, err := reserve(ctx, p.Plan, p.Host, []plan.Silo{s.Silo}, nil)

@@ -1,7 +1,7 @@
 // Package orchestrator carries out a plan: it reserves ports, opens tunnels, writes the
 // region config, starts, watches, restarts and stops silos, and publishes snapshots.
 //
-// It must not know a command line, a terminal or a socket.
+// It must not know about command lines, terminals or sockets.
 package orchestrator
 
 import (

@@ -44,8 +44,8 @@ func siloWants(host Host, silos []plan.Silo) []ports.Request {
 	return wants
 }
 
-// edgeWants returns the ports that the local provider needs for silos, and with control
-// that of the router.
+// edgeWants returns the ports that the local provider needs for silos, and the router's
+// if control is among them.
 func edgeWants(p plan.Plan, host Host, silos []plan.Silo) (wants []ports.Request) {
 	if p.Topology.Tunnels.Provider != tunnels.Local {
 		return nil

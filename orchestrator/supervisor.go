@@ -227,12 +227,12 @@ func (e *UnmanagedError) Error() string {
 	return fmt.Sprintf("%s %s not managed by silo: sentry.managed = false", strings.Join(e.Names, ", "), verb)
 }
 
-// Start starts the named silos, or all. It returns once a snapshot shows it; Await
-// waits until they are ready. Start, Stop and Restart return an *UnmanagedError for
-// unmanaged silos.
+// Start starts the named silos, or all. It returns once a snapshot shows the change;
+// Await waits until they are ready. Start, Stop and Restart return an *UnmanagedError
+// for unmanaged silos.
 func (s *Supervisor) Start(names ...string) error { return s.manage(commandStart, names, false) }
 
-// Stop stops silos. Their tunnels and addresses stay.
+// Stop stops silos, which keep their tunnels and addresses.
 func (s *Supervisor) Stop(names ...string) error { return s.manage(commandStop, names, false) }
 
 // Restart stops silos and starts them again. If it restarts all of them, they get

@@ -45,11 +45,11 @@ func ReadFile(path string) (File, error) {
 	return File{Path: resolved, HasBlock: l.has, Block: l.block, Overrides: l.overrides(content)}, nil
 }
 
-// Write puts b into the file at path, replacing silo's block, or at the end. Every
-// other byte, the file's mode and owner, and symbolic links in path stay unchanged. The
-// file is replaced as a whole, under a lock, or not at all; a file that is up to date
-// is not written. Before its first block, a copy of the file is made once, with the
-// suffix ".before-silo".
+// Write replaces silo's block in the file at path with b, or appends b if there is
+// none. Every other byte, the file's mode and owner, and symbolic links in path stay
+// unchanged. The file is replaced as a whole, under a lock, or not at all; a file that
+// is up to date is not written. Before its first block, a copy of the file is made
+// once, with the suffix ".before-silo".
 //
 // Write waits for the lock until ctx ends. Errors wrap ErrMissing, ErrMarkers or an
 // error of the file system.

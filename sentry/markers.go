@@ -115,7 +115,7 @@ func lineEnding(content []byte) string {
 	return "\n"
 }
 
-// insertBlock puts b into content, replacing its block, or at the end.
+// insertBlock replaces the block in content with b, or appends b if there is none.
 func insertBlock(content []byte, b Block) ([]byte, error) {
 	l, err := parseLayout(content)
 	if err != nil {
