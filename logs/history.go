@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// history is the output of one silo up to the moment at which it was opened, as one sequence of
-// bytes over all its files.
+// history is the output of one silo up to when it was opened, as one byte sequence across all
+// its files.
 type history struct {
 	files files
 	raw   []*rawFile // oldest first
 	size  int64
-	err   error // the first error of a read
+	err   error // the first read error
 
 	window []byte // the block that lineStarts read last
 	at     int64  // position of its first byte
@@ -61,8 +61,7 @@ func (h *history) read(b []byte, pos int64) bool {
 	return len(b) == 0
 }
 
-// lineStarts yields the positions up to from at which a line starts, the last one
-// first.
+// lineStarts yields the line starts up to from, last first.
 func (h *history) lineStarts(from int64) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
 		for pos := from; pos > 0; pos = h.at {
@@ -128,7 +127,7 @@ func (h *history) since(t time.Time) int64 {
 	return 0
 }
 
-// start returns the position at which reading begins for q.
+// start returns the position where reading begins for q.
 func (h *history) start(q Query) int64 {
 	low := h.since(q.Since)
 	if q.N < 0 {

@@ -1,6 +1,6 @@
-// Package logs keeps the output of silos: the exact bytes of each silo in raw
-// files that are rotated, with arrival times beside them. It joins the output of
-// several silos into whole lines, and reads back and follows what was kept.
+// Package logs keeps the output of silos: the exact bytes of each silo in rotated raw
+// files, with arrival times in sidecars. It joins the output of several silos into
+// whole lines, and reads and follows what was kept.
 //
 // It must not know about processes, Sentry, the meaning of the text or how a line is displayed: it
 // receives bytes, names and a prefix.

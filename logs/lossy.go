@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A LossyWriter passes bytes on to a writer that may stop taking them, such as a
-// pager that is not scrolled. Create it with NewLossyWriter; its methods may be
-// called from any goroutine.
+// A LossyWriter passes bytes to a writer that may stall, such as a pager that is not
+// scrolled. Create it with NewLossyWriter; its methods may be called from any
+// goroutine.
 type LossyWriter struct{ queue *queue }
 
 // NewLossyWriter returns a LossyWriter that writes to out.
@@ -18,8 +18,8 @@ func NewLossyWriter(out io.Writer) *LossyWriter {
 }
 
 // Write blocks until the underlying writer has taken p, or has taken nothing for a second. While
-// it is stalled, Write does not block: up to 256 KiB are kept for it, and the rest is dropped.
-// Once it has failed, Write returns its first error.
+// it is stalled, Write does not block: it buffers up to 256 KiB and drops the rest. Once it has
+// failed, Write returns its first error.
 func (w *LossyWriter) Write(p []byte) (int, error) {
 	q := w.queue
 	q.mu.Lock()

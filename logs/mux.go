@@ -6,13 +6,13 @@ import (
 	"os"
 )
 
-// A Mux joins the output of several silos into whole lines on one writer, each
-// line with its silo's prefix.
+// A Mux writes the output of several silos to one writer in whole lines, each with its
+// silo's prefix.
 //
 // A slow writer slows the silos down, so that nothing is lost. A writer that has taken nothing for
-// a second is stalled, for example a terminal that was halted with Ctrl-S or a pager that is not
-// scrolled. Lines are dropped until it continues, and a notice then reports their number. The raw
-// files have every line.
+// a second is stalled, such as a terminal paused with Ctrl-S or a pager that is not scrolled.
+// Lines are dropped until it continues, and a notice then reports their number. The raw files have
+// every line.
 //
 // It has a goroutine only while it writes, and at most 600 KiB of buffers.
 type Mux struct {
@@ -55,7 +55,8 @@ func (m *Mux) Close() error {
 	return m.Flush()
 }
 
-// addLine queues one line, given in two parts, or drops it. It needs queue.mu.
+// addLine queues one line, given in two parts, or drops it. The caller must hold
+// queue.mu.
 func (m *Mux) addLine(prefix string, begin, end []byte) {
 	q := m.queue
 	if !q.waitForRoom(len(prefix) + len(begin) + len(end) + 1) {
@@ -116,7 +117,7 @@ func (s *stream) release() {
 	s.held = s.held[:0]
 }
 
-// Close passes an unfinished line on.
+// Close writes out an unfinished line.
 func (s *stream) Close() error {
 	m := s.mux
 	m.queue.mu.Lock()

@@ -13,7 +13,7 @@ const (
 	// maxPending bounds the bytes that wait for the underlying writer; as many again may be in the
 	// current write.
 	maxPending = 256 << 10
-	// blockSize is the most that is written at once. Each block that the underlying writer takes shows
+	// blockSize is the maximum size of one write. Each block that the underlying writer takes shows
 	// that it is not stalled.
 	blockSize = 64 << 10
 	// stallTimeout is how long one block may take before the writer counts as stalled.
@@ -23,7 +23,7 @@ const (
 // ErrStalled reports that the underlying writer has stopped taking output.
 var ErrStalled = errors.New("the output is not being read")
 
-// queue passes bytes to a writer in its own goroutine, and detects that the writer stalls. The
+// queue passes bytes to a writer in its own goroutine, and detects when the writer stalls. The
 // goroutine exists only while there is something to write.
 type queue struct {
 	out io.Writer
@@ -51,7 +51,7 @@ func (q *queue) flush() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.start()
-	// The round under way does not include pending, the next one does.
+	// The round in progress does not include pending; the next one does.
 	now := time.Now()
 	for target := q.rounds + 2; q.writing && q.rounds < target; {
 		if !q.wait(now) {
@@ -61,8 +61,8 @@ func (q *queue) flush() error {
 	return q.err
 }
 
-// waitForRoom blocks until size more bytes may be queued. It reports false if out is stalled: then
-// everything is dropped until the notice is queued.
+// waitForRoom blocks until size more bytes may be queued. It reports false if out is stalled;
+// everything is then dropped until the notice is queued.
 func (q *queue) waitForRoom(size int) bool {
 	for q.dropped == 0 && len(q.pending) > 0 && len(q.pending)+size > maxPending {
 		q.start()
@@ -92,10 +92,10 @@ func (q *queue) wait(since time.Time) bool {
 	case <-progress:
 	case <-timer.C:
 	}
-	return true // out may have started another block meanwhile: the next call checks again
+	return true // out may have started another block: the next call checks again
 }
 
-// start starts the goroutine if there is something to write. It needs mu.
+// start starts the goroutine if there is something to write. The caller must hold mu.
 func (q *queue) start() {
 	if q.writing || len(q.pending) == 0 && q.dropped == 0 {
 		return
@@ -133,8 +133,8 @@ func (q *queue) signal() {
 	q.progress = make(chan struct{})
 }
 
-// writeAll writes p in blocks that end at a newline if they contain one. On an
-// error it returns the number of lines that out has not taken.
+// writeAll writes p in blocks that end at a newline if they contain one. On error it
+// returns the number of lines not written.
 func (q *queue) writeAll(p []byte) (int, error) {
 	for len(p) > 0 {
 		n := len(p)

@@ -28,7 +28,7 @@ func (r *rawFile) close() {
 	r.closeTimes()
 }
 
-// closeTimes makes the next timestamps start at the beginning of the sidecar.
+// closeTimes makes the next call to timestamps start at the beginning of the sidecar.
 func (r *rawFile) closeTimes() {
 	if r.times != nil {
 		_ = r.times.Close()
@@ -59,7 +59,7 @@ func (f files) open(n int) (*rawFile, error) {
 	return &rawFile{file: file, info: info, limit: info.Size()}, nil
 }
 
-// openAll opens all raw files, the oldest first.
+// openAll opens all raw files, oldest first.
 func (f files) openAll() (opened []*rawFile, err error) {
 	for n := range f.all() {
 		r, err := f.open(n)
@@ -83,7 +83,7 @@ func (f files) openAll() (opened []*rawFile, err error) {
 }
 
 // newer opens the file that follows last, or returns nil if there is none. If last has been
-// dropped, it opens the oldest file written to later; if last has no file, the oldest of all.
+// dropped, it opens the oldest file written later; if last has no file, the oldest file.
 func (f files) newer(last *rawFile) (*rawFile, error) {
 	for range attempts {
 		at := f.numberOf(last.info)
@@ -114,9 +114,9 @@ func (f files) newer(last *rawFile) (*rawFile, error) {
 	return nil, fmt.Errorf("read log of %s: rotated faster than it can be read", f.silo)
 }
 
-// writtenAfter reports whether file n was last written to no earlier than last. If
-// rotation has dropped last, all files were; if a user has removed it, older ones
-// were not.
+// writtenAfter reports whether file n was last written no earlier than last. If
+// rotation has dropped last, all files were; if a user has removed it, older ones were
+// not.
 func (f files) writtenAfter(n int, last *rawFile) bool {
 	if last.file == nil {
 		return true

@@ -15,7 +15,7 @@ const followInterval = 50 * time.Millisecond
 type Query struct {
 	Silos  []string       // empty: all that have a log
 	N      int            // only the last N matching lines of each silo, across rotations; negative: all
-	Since  time.Time      // only lines that were complete at or after it, by the wall clock at that moment; zero: all
+	Since  time.Time      // only lines completed at or after this wall-clock time; zero: all
 	Grep   *regexp.Regexp // only lines whose first 64 KiB match; nil: all
 	Follow bool           // continue with new lines
 
@@ -35,7 +35,7 @@ func (q Query) wants(text []byte) bool {
 	return q.Grep.Match(text)
 }
 
-// Line is one line of one silo, or a piece of one.
+// Line is one line of a silo's output, or a piece of one.
 type Line struct {
 	Silo    string
 	At      time.Time // when its last byte arrived, in milliseconds
@@ -46,14 +46,14 @@ type Line struct {
 // Read calls emit with each line that matches q; lines of several silos are merged by arrival time.
 // A line over 64 KiB comes in pieces and counts as one. A silo without a log has no lines.
 //
-// Without Follow it reads what was there when it began, and returns the context's error if that
-// ends first. With Follow it continues until the context ends, which is no error. It then emits
-// every line, across rotations and restarts, and all lines of silos that get a log later. A line is
-// held back until it is finished. Lines are missed only if the reader falls behind by all the files
-// that are kept. It polls every 50 ms; lines of several silos that are finished within one interval
-// may come out of order.
+// Without Follow it reads what was there when it began, and returns the context's error if it ends
+// first. With Follow it continues until the context ends, which is not an error. It then emits
+// every line, across rotations and restarts, and all lines of silos whose log is created later. A
+// line is held back until it is finished. Lines are missed only if the reader falls behind by all
+// the files that are kept. It polls every 50 ms; lines of several silos that are finished within
+// one interval may come out of order.
 //
-// An error of emit ends the read and is returned unchanged.
+// An error from emit ends the read and is returned unchanged.
 func Read(ctx context.Context, dir string, q Query, emit func(Line) error) error {
 	r := &reader{dir: dir, query: q, sources: map[string]*source{}}
 	defer r.close()
@@ -173,9 +173,9 @@ func (r *reader) earliest(unfinished *source) (*source, error) {
 }
 
 // Last returns the last n lines of one silo, oldest first, across rotations and
-// including an unfinished one. To bound memory, a line over 64 KiB is cut and ends
-// in "…". A silo without a log has none. If a read fails, the lines read so far
-// are returned with the error.
+// including an unfinished one. To bound memory, a line over 64 KiB is truncated and
+// ends in "…". A silo without a log has no lines. If a read fails, the lines read so
+// far are returned with the error.
 func Last(dir, silo string, n int) ([]string, error) {
 	var lines []string
 	continues := false

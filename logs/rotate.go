@@ -4,9 +4,9 @@ import "slices"
 
 // shift frees number 0 and keeps at most keep files.
 //
-// It moves pairs, a raw file and then its sidecar, starting with the oldest. If it
-// is interrupted, at most one raw file has moved without its sidecar, whose new
-// name is then free: repair can complete that, and a reader recognizes it.
+// It moves pairs, a raw file and then its sidecar, starting with the oldest. If it is
+// interrupted, at most one raw file has moved without its sidecar, whose new name is
+// then free: repair completes the move, and readers handle it.
 func (f files) shift(keep int) error {
 	if err := f.repair(keep); err != nil {
 		return err

@@ -13,8 +13,8 @@ type source struct {
 	query Query
 
 	raw     []*rawFile // still to be read, oldest first; the first is being read
-	off     int64      // of the next byte to read in it
-	rotated bool       // it has been renamed and will not grow
+	off     int64      // offset in raw[0] of the next byte to read
+	rotated bool       // raw[0] has been renamed and will not grow
 
 	buf        []byte // buf[start:end] has been read and not yet passed on
 	start, end int
@@ -24,7 +24,7 @@ type source struct {
 	ready     bool // line is ready for next
 	continues bool // the next piece continues a line
 	wanted    bool // that line matches the query
-	exhausted bool // no more for now
+	exhausted bool // nothing more to read for now
 }
 
 // openSource opens a silo's log at the position where q begins.
@@ -122,7 +122,8 @@ func (s *source) emit(n, newline int, partial bool) {
 	}
 }
 
-// fill reads more, if necessary from the next file. It reports false if no more for now.
+// fill reads more, if necessary from the next file. It reports false if there is nothing
+// more for now.
 func (s *source) fill() (bool, error) {
 	if len(s.raw) == 0 {
 		if !s.query.Follow {
@@ -178,7 +179,7 @@ func (s *source) nextFile() (bool, error) {
 		}
 		return truncated, nil
 	}
-	// More may have been written just before the rotation: read to the end once more.
+	// More may have been written just before the rotation: read to the end again.
 	s.rotated = true
 	return true, nil
 }

@@ -33,16 +33,16 @@ func decodeTimestamp(b []byte) timestamp {
 }
 
 // timestampWriter writes one sidecar. It writes a record before the bytes that the
-// record is for, so that a reader with the bytes finds their time. If the
-// supervisor is killed in between, the next record replaces that one.
+// record is for, so that a reader that has the bytes finds their time. If the
+// supervisor is killed in between, the next record replaces this one.
 type timestampWriter struct {
 	file *os.File
 	n    int64 // complete records in the file
 	last timestamp
 }
 
-// openTimestamps opens the sidecar of a raw file of the given size, and removes
-// records of bytes beyond it.
+// openTimestamps opens the sidecar of a raw file of the given size, and removes records
+// for bytes beyond it.
 func openTimestamps(path string, size int64) (*timestampWriter, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -95,7 +95,7 @@ func (w *timestampWriter) add(off int64, now time.Time) error {
 		}
 	}
 	b := next.encode()
-	// Not appended: a torn record is overwritten.
+	// Do not append: overwrite a torn record.
 	if _, err := w.file.WriteAt(b[:], i*timestampSize); err != nil {
 		return err
 	}

@@ -15,22 +15,22 @@ const (
 )
 
 // checkInterval is how often a Writer checks that its file is still the one at its
-// path, and how long writes must have succeeded before a failure counts as over.
+// path, and how long writes must succeed before a failure counts as over.
 const checkInterval = time.Second
 
-// Limits bound what is kept of one silo.
+// Limits bound the log of one silo.
 type Limits struct {
-	Max  int64 // bytes of one raw file
-	Keep int   // files of a silo, including the current one
+	Max  int64 // bytes per raw file
+	Keep int   // files per silo, including the current one
 }
 
-// A Writer keeps one silo's output. Its methods are for one goroutine, except Tail. It has no
-// goroutine, timer or buffer: once Write has returned, the kernel has the bytes and they survive
-// this process.
+// A Writer logs one silo's output. Only Tail is safe for concurrent use. It has no goroutine,
+// timer or buffer: once Write has returned, the kernel has the bytes and they survive this
+// process.
 type Writer struct {
 	// OnError, if set before the first Write, is called with a *LossError when output
-	// can no longer be kept, and again when it is kept again. Write and Close call it;
-	// it must not call the Writer.
+	// can no longer be kept, and again when the failure is over. Write and Close call
+	// it; it must not call the Writer.
 	OnError func(error)
 
 	files  files
@@ -68,9 +68,9 @@ func (e *LossError) Error() string {
 
 func (e *LossError) Unwrap() error { return e.Err }
 
-// Open opens the log of a silo in dir for appending, and completes a rotation that
-// was interrupted. It creates dir (0700) and the file (0600) if necessary. A silo
-// must have one Writer at a time.
+// Open opens the log of a silo in dir for appending, and completes an interrupted
+// rotation. It creates dir (0700) and the file (0600) if necessary. A silo must have
+// one Writer at a time.
 func Open(dir, silo string, l Limits) (*Writer, error) {
 	if err := checkName(silo); err != nil {
 		return nil, err
@@ -167,8 +167,8 @@ func (w *Writer) closeFiles() error {
 	return err
 }
 
-// checkFile opens the file if it is not open, and opens it again if it was removed, replaced or
-// truncated, which it checks once per checkInterval.
+// checkFile opens the file if it is not open, and reopens it if it was removed, replaced or
+// truncated, checking once per checkInterval.
 func (w *Writer) checkFile(now time.Time) error {
 	if w.file != nil {
 		if age := now.Sub(w.checked); age >= 0 && age < checkInterval {
@@ -190,7 +190,7 @@ func (w *Writer) checkFile(now time.Time) error {
 	return nil
 }
 
-// keep writes p, and returns how much of it is in the raw file.
+// keep writes p, and returns how much of it reached the raw file.
 func (w *Writer) keep(p []byte, now time.Time) (int, error) {
 	if w.gap && !w.atLineStart {
 		if _, err := w.append([]byte{'\n'}, now); err != nil {
@@ -216,8 +216,8 @@ func (w *Writer) keep(p []byte, now time.Time) (int, error) {
 	return kept, nil
 }
 
-// split returns how much of p belongs in the current file, and whether that fills it. Near the
-// limit it ends at a line, at the limit anywhere.
+// split returns how much of p belongs in the current file, and whether that fills it. It
+// splits after a line if one ends near the limit, otherwise at the limit.
 func (w *Writer) split(p []byte) (n int, full bool) {
 	near := w.limits.Max - min(w.limits.Max/8, maxLine)
 	if w.size+int64(len(p)) <= near {
@@ -233,8 +233,8 @@ func (w *Writer) split(p []byte) (n int, full bool) {
 	return len(fits), len(fits) < len(p)
 }
 
-// append writes p to the current file. If its arrival time cannot be kept, that is a failure, but
-// the output is kept.
+// append writes p to the current file. Failing to keep its arrival time is a failure, but the
+// output is kept.
 func (w *Writer) append(p []byte, now time.Time) (int, error) {
 	if err := w.addTimestamp(now); err != nil {
 		w.timesErr = fmt.Errorf("keep arrival times: %w", err)

@@ -1,9 +1,9 @@
 package ports
 
-// Holder is a process that listens on a port, or has a connection open.
+// Holder is a process that listens on a port or has a connection open.
 type Holder struct {
 	PID     int
-	Program string // the kernel's short name of it
+	Program string // the kernel's short name for it
 	Args    string // its command line, truncated to 300 bytes
 }
 

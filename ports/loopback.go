@@ -22,8 +22,8 @@ var hasIPv6 = sync.OnceValue(func() bool {
 	return err == nil
 })
 
-// listenSpan listens on span ports from first. taken are the ports that other sockets
-// use. If any is taken, or on an error, it listens on none.
+// listenSpan listens on span ports starting at first. It returns the ports taken by
+// other sockets. If any is taken, or on error, it listens on none.
 func listenSpan(ctx context.Context, first, span int) (listeners []net.Listener, taken []int, err error) {
 	for port := first; port < first+span; port++ {
 		both, err := listenBoth(ctx, port)

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	// ErrGone reports that the far end of a connection has been closed or has ended.
+	// ErrGone reports that the far end of a connection is closed.
 	ErrGone = errors.New("the far end is gone")
 
 	// ErrHidden reports that the process at the far end of a connection cannot be
@@ -18,13 +18,13 @@ var (
 // Peer returns the process at the far end of a TCP connection on this machine, given
 // the addresses of this end and the far end; if several processes share the far end,
 // one of them. It checks the PIDs in first, then all others, newest first. It returns
-// ErrGone if no process has the far end open, and ErrHidden if that is on another
-// machine or this user may not inspect its process. On macOS it returns ErrHidden in
-// both cases.
+// ErrGone if no process has the far end open, and ErrHidden if the far end is on
+// another machine or this user may not inspect its process. On macOS it returns
+// ErrHidden in both cases.
 //
 // It takes less than a millisecond if the process is in first, otherwise a few
 // milliseconds per hundred processes. On macOS it runs lsof, which takes a few tenths
-// of a second and at most 3 s.
+// of a second, at most 3 s.
 func Peer(local, remote net.Addr, first []int) (Holder, error) {
 	here, there := addrPort(local), addrPort(remote)
 	if !here.IsValid() || !there.IsValid() || !there.Addr().IsLoopback() && here.Addr() != there.Addr() {

@@ -1,7 +1,7 @@
 // Package ports reserves loopback ports, holds them until they are handed over, and
 // finds the processes that use them.
 //
-// It knows sockets. It must not know what a port is for.
+// It must not know what a port is for.
 package ports
 
 import (
@@ -28,7 +28,7 @@ type Request struct {
 // Reservation is a set of ports that are held open on both loopback addresses, so
 // that no other process can take them. Its methods may be called from any goroutine.
 type Reservation struct {
-	only  []Request      // if not nil, assume that nothing else uses ports: Assign
+	only  []Request      // if not nil, only these requests use ports (for Assign)
 	ports map[string]int // read-only once Reserve has returned
 
 	mu   sync.Mutex                // guards held
@@ -41,9 +41,8 @@ type Reservation struct {
 //
 // If a fixed port is taken, the error is a Conflicts with all of them. Other requests
 // get the port they prefer. If that is taken, they get the next free one above it, in
-// steps of Span, that no other request prefers, or as a last resort any free one. If
-// two requests prefer the same port, the first one gets it. The caller ends the
-// Reservation with Close.
+// steps of Span, that no other request prefers, or, as a last resort, any free port. If
+// two requests prefer the same port, the first one gets it. The caller must call Close.
 func Reserve(ctx context.Context, requests []Request) (*Reservation, error) {
 	requests, err := validate(requests)
 	if err != nil {
@@ -56,8 +55,8 @@ func Reserve(ctx context.Context, requests []Request) (*Reservation, error) {
 	return r, nil
 }
 
-// Assign returns the ports that Reserve would reserve if no process used any. Only
-// requests for any free port check the machine.
+// Assign returns the ports that Reserve would reserve if no process used any. It checks
+// the machine only for requests that accept any free port.
 func Assign(ctx context.Context, requests []Request) (map[string]int, error) {
 	requests, err := validate(requests)
 	if err != nil {
@@ -142,7 +141,7 @@ func (r *Reservation) placeFixed(ctx context.Context, requests []Request) error 
 	return conflicts
 }
 
-// listen is listenSpan, or for Assign only looks for other requests on the ports.
+// listen calls listenSpan or, for Assign, only checks the other requests.
 func (r *Reservation) listen(ctx context.Context, port, span int) (listeners []net.Listener, taken []int, err error) {
 	if r.only == nil {
 		return listenSpan(ctx, port, span)
@@ -214,8 +213,8 @@ func (r *Reservation) Holds(name string) bool {
 	return len(r.held[name]) > 0
 }
 
-// Release closes the ports of name, so that the process that is started next can
-// listen on them. It does nothing if they have already been handed over.
+// Release closes the ports of name, so that another process can listen on them. It does
+// nothing if they have already been handed over.
 func (r *Reservation) Release(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -270,7 +269,7 @@ type Conflict struct {
 	Name   string  // of the request
 	Port   int     // which of its ports
 	With   string  // the other request of the same call that has the port, if any
-	Holder *Holder // the process that listens there; nil if unknown, as for another user's
+	Holder *Holder // the listening process; nil if unknown, such as another user's
 }
 
 // String returns "port 8000 of control is taken by python3 (pid 4711)".
@@ -285,7 +284,7 @@ func (c Conflict) String() string {
 	return text
 }
 
-// Conflicts are all fixed ports of a call that are taken, in the order of the requests.
+// Conflicts are the taken fixed ports of one call, in the order of the requests.
 type Conflicts []Conflict //nolint:errname // callers use it as a list as well
 
 // Error lists all conflicts.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitExit leaves the wait to os, which blocks a thread.
+// awaitExit returns at once: the wait that follows blocks a thread.
 func awaitExit(int) {}
 
 // setDeathSignal only validates the name: macOS has no such signal.
@@ -20,8 +20,8 @@ func setDeathSignal(_ *syscall.SysProcAttr, name string) error {
 	return err
 }
 
-// closeOnExec keeps descriptors that this process has inherited from its children:
-// Go sets close-on-exec only for those that it opens.
+// closeOnExec hides inherited descriptors from child processes: Go sets close-on-exec
+// only for those that it opens.
 func closeOnExec() {
 	entries, err := os.ReadDir("/dev/fd")
 	if err != nil {

@@ -32,7 +32,7 @@ func awaitExit(pid int) {
 
 // setDeathSignal makes the kernel signal the child if this process dies. The kernel
 // watches the thread that forked (PR_SET_PDEATHSIG, prctl(2)); Go ends a thread only
-// if a goroutine ends that had locked it.
+// when a goroutine that locked it ends.
 func setDeathSignal(attr *syscall.SysProcAttr, name string) error {
 	if name == "" {
 		return nil
@@ -42,8 +42,8 @@ func setDeathSignal(attr *syscall.SysProcAttr, name string) error {
 	return err
 }
 
-// closeOnExec keeps descriptors that this process has inherited from its children:
-// Go sets close-on-exec only for those that it opens.
+// closeOnExec hides inherited descriptors from child processes: Go sets close-on-exec
+// only for those that it opens.
 func closeOnExec() {
 	if unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return

@@ -7,7 +7,7 @@ import (
 
 // children are the processes that this process has started and not yet reaped. All
 // others in the kernel's list of its children are adopted orphans. A process has one
-// such list, and so there is one variable.
+// such list, so this is a global variable.
 var children = childSet{pids: map[int]bool{}}
 
 type childSet struct {

@@ -25,9 +25,8 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exit status %d", e.Code)
 }
 
-// exitOf reads the outcome from the kernel's status. The error that Wait returns
-// beside it also covers pipes and contexts. Without a status, something else has
-// reaped the child.
+// exitOf reads the outcome from the kernel's status, because the error from Wait also
+// covers pipes and contexts. Without a status, something else has reaped the child.
 func exitOf(state *os.ProcessState) Exit {
 	exit := Exit{Code: -1, At: time.Now()}
 	if state == nil {

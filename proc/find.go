@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Find, Start, Foreground, Detach and Output for a program that cannot run.
+// Errors from Find, Start, Foreground, Detach and Output for a program that cannot run.
 var (
 	ErrNotFound      = errors.New("command not found")
 	ErrNotExecutable = errors.New("not an executable file")
@@ -82,7 +82,7 @@ func executable(path string) error {
 	return nil
 }
 
-// variable is the value of a variable in an environment: the last one counts.
+// variable returns the value of a variable in an environment: the last one counts.
 func variable(env []string, name string) string {
 	for _, entry := range slices.Backward(env) {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -92,7 +92,7 @@ func variable(env []string, name string) string {
 	return ""
 }
 
-// startError explains an error of the kernel for a program that was found.
+// startError explains a kernel error for a program that was found.
 func startError(cmd *exec.Cmd, name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

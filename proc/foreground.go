@@ -23,14 +23,14 @@ const (
 )
 
 // Foreground runs a command like a shell: on this process's terminal, in its process
-// group and with its exit code, 128 plus the number of the signal if a signal ended
-// it. The kernel sends an interrupt that is typed on the terminal to the command;
-// this process survives it. Signals that were sent only to this process are passed
-// on. When ctx ends the command gets TERM, and KILL ten seconds later; an interrupt
-// must not end ctx, or an interactive command cannot handle it. The error is not nil
-// only if the command did not run: then code is 127 if it was not found, else 126.
+// group and with its exit code, 128 plus the number of the signal if a signal ended it.
+// The kernel sends an interrupt that is typed on the terminal to the command; this
+// process survives it. Signals that were sent only to this process are passed on. When
+// ctx ends the command gets TERM, and KILL ten seconds later; an interrupt must not end
+// ctx, or an interactive command cannot handle it. The error is non-nil only if the
+// command did not run; code is then 127 if it was not found, else 126.
 //
-// Readers and writers that are files are passed to the command directly. env and dir
+// Files among the readers and writers are passed to the command directly. env and dir
 // are as in Spec.
 func Foreground(ctx context.Context, argv []string, dir string, env []string, stdin io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	cmd, err := command(argv, dir, env)
@@ -75,7 +75,7 @@ func forwardSignals(ctx context.Context, cmd *exec.Cmd, signals <-chan os.Signal
 }
 
 // onTerminal reports whether this process's group is the foreground group of a
-// terminal, so that what is typed there reaches the whole group.
+// terminal, so that typed interrupts reach the whole group.
 func onTerminal() bool {
 	terminal, err := os.Open("/dev/tty")
 	if err != nil {
@@ -95,10 +95,10 @@ func RefusalCode(err error) int {
 	return CodeNotExecutable
 }
 
-// Detach starts a process that outlives this one: in a session of its own, with
-// /dev/null as standard input, log as standard output and error, and extra, if not
-// nil, as descriptor 3. The caller closes log and extra. Detach does not wait for the
-// process, but reaps it if it ends first.
+// Detach starts a process that outlives this one, in its own session, with /dev/null as
+// standard input, log as standard output and error, and extra, if not nil, as
+// descriptor 3. The caller closes log and extra. Detach does not wait for the process,
+// but reaps it if it ends first.
 func Detach(argv, env []string, dir string, log, extra *os.File) (pid int, err error) {
 	cmd, err := command(argv, dir, env)
 	if err != nil {
@@ -115,7 +115,7 @@ func Detach(argv, env []string, dir string, log, extra *os.File) (pid int, err e
 	if err := children.start(cmd); err != nil {
 		return 0, startError(cmd, argv[0], err)
 	}
-	// No goroutine waits for this one: it lasts as long as the process or this one.
+	// Nothing waits for this goroutine: it runs until either process ends.
 	go func() {
 		awaitExit(cmd.Process.Pid)
 		children.wait(cmd)

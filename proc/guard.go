@@ -29,29 +29,29 @@ exec /proc/self/fd/4 "$@"
 `
 
 // Guard is a second process, the guardian, that survives this one and then ends the
-// trees that Start has started. It reads a pipe whose other end only this process
-// holds, so that the kernel reports any death at once. A guardian that is killed is
-// replaced, at most once a second.
+// trees started by Start. It reads a pipe whose other end only this process holds, so
+// it learns of any death at once. A guardian that is killed is replaced, at most once a
+// second.
 type Guard struct {
 	argv, env []string
 	lost      func(error)
-	journal   *os.File // has no name: it exists as long as a process has it open
+	journal   *os.File // unlinked: it exists as long as a process has it open
 
 	closing sync.Once
-	quit    chan struct{} // closed when no guardian is needed any more
-	idle    chan struct{} // closed once there is none
+	quit    chan struct{} // closed when a guardian is no longer needed
+	idle    chan struct{} // closed once there is no guardian
 
 	mu      sync.Mutex  // guards the fields below
 	pipe    *os.File    // nil while there is no guardian
 	process *os.Process // the guardian that reads pipe
 }
 
-// StartGuard arranges that argv is run when this process ends without Close. As
-// descriptor JournalDescriptor it gets the journal, for ReadJournal, of all trees
-// that Start starts from now on. argv[0] is a path. The guardian has a session of
-// its own and the environment env, works in the root directory and has no output.
-// The journal is a file without a name in dir. lost is called from another goroutine
-// for each guardian that ended early. A process has at most one Guard.
+// StartGuard arranges for argv to run when this process ends without Close. Its
+// descriptor JournalDescriptor is the journal, for ReadJournal, of all trees that Start
+// starts from now on. argv[0] is a path. The guardian has its own session and the
+// environment env, runs in the root directory and has no output. The journal is an
+// unlinked file in dir. lost is called from another goroutine for each guardian that
+// ended early. A process has at most one Guard.
 func StartGuard(argv, env []string, dir string, lost func(error)) (*Guard, error) {
 	journal, err := os.CreateTemp(dir, "trees-*")
 	if err != nil {
@@ -125,7 +125,7 @@ func (g *Guard) start() (*exec.Cmd, error) {
 	defer g.mu.Unlock()
 	g.pipe, g.process = writer, cmd.Process
 	if isClosed(g.quit) {
-		g.dismiss() // Close has dismissed the one before
+		g.dismiss() // Close has dismissed the previous one
 	}
 	return cmd, nil
 }
@@ -140,7 +140,7 @@ func (g *Guard) supervise(cmd *exec.Cmd) {
 			awaitExit(cmd.Process.Pid)
 			exit := children.wait(cmd)
 			g.mu.Lock()
-			_ = g.pipe.Close() // not earlier: a living guardian would take that for this process's death
+			_ = g.pipe.Close() // not earlier: a living guardian would take this for the process's death
 			g.pipe, g.process = nil, nil
 			g.mu.Unlock()
 			if isClosed(g.quit) {
@@ -155,7 +155,7 @@ func (g *Guard) supervise(cmd *exec.Cmd) {
 	}
 }
 
-// dismiss makes the guardian exit. It needs mu.
+// dismiss makes the guardian exit. The caller must hold mu.
 func (g *Guard) dismiss() {
 	if g.pipe != nil {
 		_, _ = g.pipe.WriteString("done\n") // it may have ended

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Info is one process at the moment when it was inspected.
+// Info is a snapshot of one process.
 type Info struct {
 	PID, PPID, PGID, SID int
 
-	StartTime string        // see the function StartTime; together with PID it identifies a process
-	Name      string        // the kernel's short name of the program
+	StartTime string        // see StartTime; identifies a process together with PID
+	Name      string        // the kernel's short name for the program
 	State     string        // the kernel's letter: R, S, D, T (stopped), Z (zombie)
 	CPU       time.Duration // user and system time, without its children
 	RSS       int64         // resident bytes, including shared pages
@@ -23,7 +23,7 @@ func (i Info) zombie() bool { return i.State == "Z" || i.State == "X" }
 // String returns "PID name".
 func (i Info) String() string { return fmt.Sprintf("%d %s", i.PID, i.Name) }
 
-// Alive reports whether a process exists and is no zombie. startTime excludes a
+// Alive reports whether a process exists and is not a zombie. startTime excludes a
 // later process with the same PID, unless it is empty.
 func Alive(pid int, startTime string) bool {
 	info, err := inspect(pid)
@@ -41,8 +41,8 @@ func StartTime(pid int) (string, error) {
 	return info.StartTime, nil
 }
 
-// SendSignal sends a signal ("TERM") to a recorded process, and not to a later one
-// with the same PID. It is no error if the process has ended.
+// SendSignal sends a signal ("TERM") to a recorded process, but not to a later one with
+// the same PID. It is not an error if the process has ended.
 func SendSignal(pid int, startTime, signal string) error {
 	number, err := Signal(signal)
 	if err != nil {
@@ -51,9 +51,9 @@ func SendSignal(pid int, startTime, signal string) error {
 	return kill(Info{PID: pid, StartTime: startTime}, number)
 }
 
-// kill signals the process of info, and not a later one with the same PID. On Linux
-// the handle pins the process before its start time is compared. It is no error if
-// the process has ended.
+// kill signals the process described by info, but not a later one with the same PID. On
+// Linux the handle pins the process before its start time is compared. It is not an
+// error if the process has ended.
 func kill(info Info, signal os.Signal) error {
 	handle, err := os.FindProcess(info.PID)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"silo/wait"
 )
 
-// settleTime is how long no process may be left before a journal's trees count as
-// ended: a process that was just being forked appears within it.
+// settleTime is how long a journal's trees must be empty before they count as ended: a
+// process being forked appears within that time.
 const settleTime = 50 * time.Millisecond
 
 // entry is one line of the journal, which a Guard writes and its guardian reads.
@@ -27,7 +27,7 @@ type entry struct {
 	Start  string `json:"start,omitempty"` // start time of the leader
 	Marker string `json:"marker,omitempty"`
 	Pipe   string `json:"pipe,omitempty"`
-	Swept  int    `json:"gone,omitempty"` // the leader of a tree of which nothing is left
+	Swept  int    `json:"gone,omitempty"` // the leader of a tree that has ended
 	Fork   fork   `json:"birth,omitempty"`
 }
 
@@ -40,10 +40,10 @@ const (
 	aborted  fork = "miscarriage"
 )
 
-// Journal contains the trees that a dead process had started and not swept.
+// Journal contains the trees that a dead process started but did not sweep.
 type Journal struct {
 	leaders map[int]entry
-	pending map[string]entry // trees whose leaders are not known, by marker and pipe
+	pending map[string]entry // trees with unknown leaders, by marker and pipe
 	known   map[int]string   // start times of the members seen so far, by PID
 	first   []Info           // the members found by ReadJournal
 }
@@ -84,8 +84,8 @@ func (j *Journal) apply(e entry) {
 }
 
 // End ends all trees and returns their processes. Each gets TERM, and is killed when
-// grace is over or ctx ends. Processes that appear later are killed at once. The
-// error names what could not be killed within five seconds after the grace.
+// grace expires or ctx ends. Processes that appear later are killed at once. The error
+// names what could not be killed within five seconds after the grace.
 func (j *Journal) End(ctx context.Context, grace time.Duration) ([]Info, error) {
 	found := map[int]Info{}
 	j.terminate(ctx, grace, found)
@@ -119,7 +119,7 @@ func (j *Journal) terminate(ctx context.Context, grace time.Duration, found map[
 	}
 }
 
-// members returns the living members of all trees, and remembers them.
+// members returns the living members of all trees, and records them.
 func (j *Journal) members() []Info {
 	all := readAll(sweepRounds).without(os.Getpid())
 	members := all.descendants(j.matcher(all).matches)

@@ -16,7 +16,7 @@ const OutputMax = 1 << 20
 // maxStderr is how many bytes of a failed command's standard error its error quotes.
 const maxStderr = 2 << 10
 
-// ExitError is the error of Output for a command that ran and failed.
+// ExitError is returned by Output for a command that ran and failed.
 type ExitError struct {
 	Program string
 	Exit    Exit
@@ -31,11 +31,11 @@ func (e *ExitError) Error() string {
 	return text
 }
 
-// Output runs a command in a session of its own, without standard input, and returns
-// its standard output, at most OutputMax bytes of it, even with an error. A command
-// that fails is an *ExitError. When ctx ends, the command's process group is killed,
-// and the error wraps the context's cause, unless the command has succeeded. A
-// descendant that has the output open delays Output by at most two seconds.
+// Output runs a command in its own session, without standard input, and returns up to
+// OutputMax bytes of its standard output, even on error. If the command fails, the
+// error is an *ExitError. When ctx ends, the command's process group is killed, and the
+// error wraps the context's cause, unless the command has succeeded. A descendant that
+// has the output open delays Output by at most two seconds.
 func Output(ctx context.Context, argv []string, dir string, env []string) ([]byte, error) {
 	cmd, err := command(argv, dir, env)
 	if err != nil {

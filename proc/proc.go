@@ -1,10 +1,10 @@
 // Package proc runs a child and everything that it starts until all of it has
 // ended, and passes on its output.
 //
-// It knows processes, signals and pipes. It must not know what a child is for: it
-// knows no silo, Sentry or port. On Linux a tree is found by parents, sessions,
-// adoption (see BecomeSubreaper), a marker in the environment and the pipe of its
-// output; on macOS only by parents, sessions and marker.
+// It must not know what a child is for, nor about silos, Sentry or ports. On Linux a
+// tree is found by parents, sessions, adoption (see BecomeSubreaper), a marker in the
+// environment and the pipe of its output; on macOS only by parents, sessions and
+// marker.
 package proc
 
 import (
@@ -18,25 +18,25 @@ import (
 	"time"
 )
 
-// drainTimeout bounds how long the end of a process waits until its output has been
-// read and passed on. A pipe holds 64 KiB, so only an Output that blocks, or a
-// descendant that writes without pause, needs it.
+// drainTimeout bounds how long the end of a process waits for its output to be read and
+// passed on. A pipe holds 64 KiB, so only an Output that blocks, or a descendant that
+// writes without pause, needs it.
 const drainTimeout = 2 * time.Second
 
 // Spec describes a child.
 type Spec struct {
 	Argv []string // Argv[0] is looked up in the PATH of Env, relative to Dir
 	Dir  string   // working directory; empty: this process's
-	Env  []string // the whole environment, of which the last of equal keys counts; nil: this process's
+	Env  []string // the whole environment; the last of equal keys counts; nil: this process's
 
 	// Marker is a KEY=VALUE of Env. It identifies descendants that have left both the
 	// session and the line of parents. Empty: none.
 	Marker string
 
 	// Output receives the raw bytes of stdout and stderr in the order in which they
-	// were written, in blocks of at most 64 KiB, from one goroutine. It must not keep
-	// a block, and may block for a while but not for ever. Its errors are ignored: the
-	// child goes on, and so does the reading. Nil: discarded.
+	// were written, in blocks of at most 64 KiB, from one goroutine. It must not keep a
+	// block, and may block for a while but not forever. Its errors are ignored: the
+	// child continues, and so does reading. Nil: discarded.
 	Output io.Writer
 
 	// TTY gives the child a terminal as stdout and stderr instead of a pipe, for
@@ -51,17 +51,17 @@ type Spec struct {
 	DeathSignal string
 }
 
-// Process is a started child, the leader, with everything that it starts. Its methods
+// Process is a started child, the leader, and everything that it starts. Its methods
 // may be called from any goroutine at any time.
 type Process struct {
 	pid    int
 	start  string // start time
 	marker string
-	pipe   string // the kernel's name of the pipe or terminal of its output
+	pipe   string // the kernel's name for its output pipe or terminal
 	handle *os.Process
 	pump   *pump
 	// terminal is the child's end of its terminal; nil for a pipe. It stays open as long
-	// as the tree is looked for: once it is closed, the kernel may give its name to
+	// as members are searched for: once it is closed, the kernel may give its name to
 	// another terminal, perhaps the user's.
 	terminal *os.File
 
@@ -79,11 +79,10 @@ type Process struct {
 	result        Result
 }
 
-// Start runs spec in a session and process group of its own, with /dev/null as
-// standard input and no descriptors except the first three. It returns once the
-// program is executing. An error names Argv[0] and wraps ErrNotFound,
-// ErrNotExecutable or the system's error. The caller ends a Process with Stop or
-// Sweep, even if the leader has ended by itself.
+// Start runs spec in its own session and process group, with /dev/null as standard
+// input and no descriptors except the first three. It returns once the program is
+// executing. An error names Argv[0] and wraps ErrNotFound, ErrNotExecutable or the
+// system's error. The caller must call Stop or Sweep, even if the leader has exited.
 func Start(spec Spec) (*Process, error) {
 	cmd, err := command(spec.Argv, spec.Dir, spec.Env)
 	if err != nil {
@@ -158,9 +157,9 @@ func (p *Process) wait() {
 // PID returns the leader's PID, which is also its session and process group.
 func (p *Process) PID() int { return p.pid }
 
-// StartTime returns when the leader started. Together with PID it identifies a
-// process for as long as the machine is up. Compare it only with the result of the
-// function StartTime for the same PID.
+// StartTime returns when the leader started. Together with PID it identifies a process
+// for as long as the machine is up. Compare it only with what the function StartTime
+// returns for the same PID.
 func (p *Process) StartTime() string { return p.start }
 
 // Done is closed once the leader has ended and been reaped, and its output has been
@@ -174,7 +173,7 @@ func (p *Process) Exit() Exit {
 	return p.exit
 }
 
-// command prepares a command, whose program is found by its own environment and
+// command prepares a command, looking up its program in its own environment and
 // directory.
 func command(argv []string, dir string, env []string) (*exec.Cmd, error) {
 	if len(argv) == 0 || argv[0] == "" {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pumpBlock is the most that a pump reads at once, in bytes.
+// pumpBlock is the maximum size of one read, in bytes.
 const pumpBlock = 32 << 10
 
 // pump copies from a pipe to a writer in one goroutine. While the pipe is empty, the
@@ -115,14 +115,13 @@ func (p *pump) drain(timeout time.Duration) {
 }
 
 // finish passes on what is left and closes the pipe, even if a foreign process still
-// has it open. It returns after timeout at the latest.
+// has it open. It takes at most timeout.
 func (p *pump) finish(timeout time.Duration) {
 	p.advance(treeEnded)
 	waitClosed(p.ended, timeout)
 }
 
-// waitClosed waits for a channel to be closed, and reports whether it was within
-// timeout.
+// waitClosed reports whether a channel is closed within timeout.
 func waitClosed(ch <-chan struct{}, timeout time.Duration) bool {
 	if isClosed(ch) {
 		return true

@@ -19,14 +19,14 @@ type Result struct {
 	Left   []Info // what could not be killed: empty unless the kernel refused
 }
 
-// Stop ends the leader and everything that it has started. signal, a name such as
-// "TERM", goes to the leader's process group, followed by CONT, without which a
-// stopped process could not react. When the leader has ended, members of the tree
-// that did not get the signal get it too. What is left when grace is over or ctx
-// ends is killed, until two looks in a row find nothing.
+// Stop ends the leader and everything that it has started. It sends signal, a name such
+// as "TERM", to the leader's process group, then CONT, so that stopped processes can
+// react. Once the leader has ended, members that have not been signaled are signaled
+// too. When grace expires or ctx ends, Stop kills whatever is left, until two
+// consecutive scans find nothing.
 //
-// progress, if not nil, is called from Stop's goroutine after a tenth, a third and
-// two thirds of grace, with the rest of grace and the processes that remain.
+// progress, if not nil, is called from Stop's goroutine after a tenth, a third and two
+// thirds of grace, with the remaining grace and processes.
 //
 // Stop blocks until nothing is left, all output has been passed on and the pipe is
 // closed; at most five seconds beyond grace. It may be called again, also during
@@ -56,12 +56,12 @@ func (p *Process) Stop(ctx context.Context, signal string, grace time.Duration, 
 	return p.result
 }
 
-// Sweep kills, without grace, what is left of the tree, including a living leader.
-// It is meant for a leader that has ended by itself, and is otherwise like Stop.
+// Sweep kills, without grace, what is left of the tree, including a living leader. It
+// is meant for a leader that has already ended, and is otherwise like Stop.
 func (p *Process) Sweep(ctx context.Context) Result { return p.Stop(ctx, "KILL", 0, nil) }
 
-// joinStop waits for the Stop in progress, and ends its grace when this caller's is
-// over.
+// joinStop waits for the Stop in progress, and ends its grace when this caller's
+// expires.
 func (p *Process) joinStop(ctx context.Context, grace time.Duration) Result {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
@@ -76,7 +76,7 @@ func (p *Process) joinStop(ctx context.Context, grace time.Duration) Result {
 	return p.result
 }
 
-// terminate signals the tree and waits until it has ended or grace is over.
+// terminate signals the tree and waits until it has ended or grace expires.
 func (p *Process) terminate(ctx context.Context, signal syscall.Signal, grace time.Duration, progress func(time.Duration, []Info)) {
 	deadline := time.Now().Add(grace)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
@@ -87,7 +87,7 @@ func (p *Process) terminate(ctx context.Context, signal syscall.Signal, grace ti
 	defer due.Stop()
 	exited, retry := p.exited, backoff{}
 	for {
-		// The end of the leader is an event, that of the others has to be polled for.
+		// The leader's exit is an event; the others must be polled.
 		var poll <-chan time.Time
 		if exited == nil {
 			left := p.tree()
@@ -116,10 +116,10 @@ func (p *Process) terminate(ctx context.Context, signal syscall.Signal, grace ti
 	}
 }
 
-// signalGroup signals the leader's process group, as a terminal does, and returns
-// the start times of its members. Descendants in other groups are left to their
-// parents, which know the order in which they end. p.tree records them, in case
-// their parents fail.
+// signalGroup signals the leader's process group, as a terminal does, and returns the
+// start times of its members. Descendants in other groups are left to their parents,
+// which know in what order to end them. p.tree records them, in case their parents
+// fail.
 func (p *Process) signalGroup(signal syscall.Signal) map[int]string {
 	signaled := map[int]string{}
 	members := p.tree()
@@ -171,8 +171,8 @@ func (p *Process) killRest(ctx context.Context) {
 }
 
 // killGroups kills the process groups of a tree's members, also those without their
-// leader. The kernel kills a group at once, so that not even a process that forks
-// without pause escapes. A process cannot join a group of another session, so the
+// leader. The kernel kills a group atomically, so even a process that forks
+// continuously cannot escape. A process cannot join a group of another session, so the
 // groups contain only processes of the tree.
 func killGroups(members []Info) {
 	own, err := unix.Getsid(0)
@@ -183,7 +183,7 @@ func killGroups(members []Info) {
 	for _, info := range members {
 		if info.SID != own && info.PGID > 1 && !groups[info.PGID] {
 			groups[info.PGID] = true
-			_ = unix.Kill(-info.PGID, unix.SIGKILL) // each member is killed by itself as well
+			_ = unix.Kill(-info.PGID, unix.SIGKILL) // each member is also killed individually
 		}
 	}
 }

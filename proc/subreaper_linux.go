@@ -14,9 +14,9 @@ import (
 )
 
 // BecomeSubreaper makes this process the parent of its orphaned descendants
-// (PR_SET_CHILD_SUBREAPER, prctl(2)), so that none can escape by a double fork or by
-// a new session. Call it once, before Start, and run Reap. If it fails, trees are
-// still found by session and marker.
+// (PR_SET_CHILD_SUBREAPER, prctl(2)), so that none can escape by a double fork or a new
+// session. Call it once, before Start, and run Reap. If it fails, trees are still found
+// by session and marker.
 //
 // Reaping requires that every child of this process is started by this package.
 func BecomeSubreaper() error {
@@ -32,8 +32,8 @@ func BecomeSubreaper() error {
 // reapDelay lets a burst of exits pass before one reap of them all.
 const reapDelay = 50 * time.Millisecond
 
-// Reap reaps adopted orphans as they end, until ctx does. It sleeps until a child
-// ends, and never reaps a child that this process has started.
+// Reap reaps adopted orphans as they end, until ctx ends. It sleeps until a child ends,
+// and never reaps a child that this process has started.
 func Reap(ctx context.Context) {
 	exits := make(chan os.Signal, 1)
 	signal.Notify(exits, unix.SIGCHLD)

@@ -13,9 +13,9 @@ import (
 	"silo/wait"
 )
 
-// sweepRounds is how often a sweep reads the list of processes, to include those
-// that start while it reads. It is bounded, since on a machine that forks without
-// pause every round finds new ones.
+// sweepRounds is how often a sweep reads the list of processes, to include those that
+// start while it reads. It is bounded because a machine that forks continuously has new
+// ones every round.
 const sweepRounds = 3
 
 // FindMarked returns the living processes of this user that were started with
@@ -54,9 +54,9 @@ func KillTree(ctx context.Context, pid int, startTime string) (killed []Info, er
 }
 
 // Orphans returns the living orphans that this process has adopted, and their
-// descendants. Once all trees are stopped, that is only what has left its session
-// and overwritten its environment. It is empty on macOS, or if BecomeSubreaper has
-// not succeeded.
+// descendants. Once all trees are stopped, only processes that left their session and
+// overwrote their environment remain. The result is empty on macOS, or if
+// BecomeSubreaper has not succeeded.
 func Orphans() []Info {
 	return readOrphans().descendants(func(Info) bool { return true })
 }
@@ -66,8 +66,8 @@ func KillOrphans(ctx context.Context) (killed []Info, err error) {
 	return killAll(ctx, 0, Orphans)
 }
 
-// killAll kills what find returns until that is nothing twice in a row, with a pause
-// between: a process that forks can be missed once. A process that was killed counts
+// killAll kills what find returns until it returns nothing twice in a row, with a pause
+// in between: a process that forks can be missed once. A process that was killed counts
 // as found until it is dead, since find may recognize it only by its PID.
 func killAll(ctx context.Context, pause time.Duration, find func() []Info) (killed []Info, err error) {
 	signaled := map[int]Info{}
@@ -113,13 +113,13 @@ func dying(signaled map[int]Info, found []Info) (list []Info) {
 }
 
 // killLedGroups kills the process groups whose leaders are in processes. The kernel
-// kills a group at once, so that it includes a child that was forked meanwhile. It
-// spares other groups, unlike killGroups: this process or an ancestor may be in them.
+// kills a group atomically, including children forked in the meantime. It spares other
+// groups, unlike killGroups: this process or an ancestor may be in them.
 func killLedGroups(processes []Info) {
-	own := unix.Getpgrp() // of a pipeline, perhaps, whose first process is found
+	own := unix.Getpgrp() // its leader may be found, such as the first process of a pipeline
 	for _, info := range processes {
 		if info.PID == info.PGID && info.PGID != own && info.PGID > 1 && Alive(info.PID, info.StartTime) {
-			_ = unix.Kill(-info.PGID, unix.SIGKILL) // each process is killed by itself as well
+			_ = unix.Kill(-info.PGID, unix.SIGKILL) // each process is also killed individually
 		}
 	}
 }

@@ -82,7 +82,7 @@ func measure(processes []Info) {
 	}
 }
 
-// environment returns the environment with which a process of this user was started.
+// environment returns the initial environment of a process of this user.
 func environment(pid int) []byte {
 	found, err := unix.SysctlKinfoProcSlice("kern.proc.pid", pid)
 	if err != nil || len(found) != 1 || int(found[0].Eproc.Ucred.Uid) != os.Geteuid() {

@@ -22,8 +22,8 @@ const userHZ = 100
 func readTree(leader int) table {
 	t := table{}
 	next := []int{leader}
-	// Repeated while there are new orphans, so that a process that passes itself on
-	// by forking cannot stay ahead.
+	// Repeat while there are new orphans, so that a process cannot evade the scan by
+	// forking and exiting.
 	for round := 0; len(next) > 0 && round < 100; round++ {
 		orphans, ok := []int(nil), t.readDescendants(next)
 		if ok {
@@ -88,7 +88,7 @@ func (t table) readDescendants(roots []int) bool {
 		pid := roots[len(roots)-1]
 		roots = roots[:len(roots)-1]
 		if _, there := t[pid]; there || !t.read(pid) {
-			continue // a zombie has no children any more
+			continue // a zombie no longer has children
 		}
 		for _, thread := range numbers(procPath(pid, "task")) {
 			pids, err := childrenOf(pid, thread)
@@ -178,9 +178,9 @@ func parseStat(text []byte) (Info, error) {
 // measure does nothing on Linux: inspect sets CPU time and memory.
 func measure([]Info) {}
 
-// environment returns the environment with which a process of this user was started,
-// or other bytes if the process has overwritten that memory (setproctitle). It is
-// empty for a process of another user.
+// environment returns the initial environment of a process of this user, or other bytes
+// if the process has overwritten that memory (setproctitle). It is empty for a process
+// of another user.
 func environment(pid int) []byte {
 	var stat unix.Stat_t
 	if unix.Stat(procPath(pid), &stat) != nil || int(stat.Uid) != os.Geteuid() {
@@ -195,8 +195,8 @@ func outputOf(file *os.File) string {
 	return linkTarget("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
 }
 
-// linkTarget returns the name of the file of a descriptor. Each container numbers its
-// own terminals, so a terminal is named by device and inode.
+// linkTarget returns the name of a descriptor's file. Each container numbers its own
+// terminals, so a terminal is named by device and inode.
 func linkTarget(descriptor string) string {
 	name, err := os.Readlink(descriptor)
 	if err != nil || !strings.HasPrefix(name, "/dev/pts/") {

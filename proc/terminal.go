@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 )
 
-// The size of a child's terminal: wide, since programs wrap their lines.
+// The size of a child's terminal. It is wide because programs wrap their lines.
 const (
 	terminalRows    = 40
 	terminalColumns = 120
@@ -44,8 +44,8 @@ func outputPipe(tty bool) (near, far *os.File, err error) {
 	return near, far, nil
 }
 
-// pollable returns a duplicate that the network poller can wait for: pty.Open calls
-// Fd, which makes a file blocking.
+// pollable returns a duplicate that works with the network poller: pty.Open calls Fd,
+// which makes a file blocking.
 func pollable(file *os.File) (*os.File, error) {
 	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 // table is a set of processes by PID, read at about the same time.
 type table map[int]Info
 
-// descendants returns the living processes among the seeds and everything that
-// descends from them. Parents precede their children, siblings are in order of PID.
-// It may call seed for any process that does not descend from another seed.
+// descendants returns the living seeds and their living descendants. Parents precede
+// their children; siblings are ordered by PID. It may call seed for any process that
+// does not descend from another seed.
 func (t table) descendants(seed func(Info) bool) []Info {
 	children := map[int][]int{}
 	pids := slices.Sorted(maps.Keys(t))
@@ -57,16 +57,16 @@ func (t table) without(pid int) table {
 	return t
 }
 
-// matcher decides whether a process belongs to a tree by other signs than descent.
+// matcher decides whether a process belongs to a tree by criteria other than descent.
 type matcher struct {
 	leaders map[int]string  // start times by PID
-	known   map[int]string  // start times of members that were seen earlier
+	known   map[int]string  // start times of members seen earlier
 	groups  map[int]bool    // sessions and process groups
-	pipes   map[string]bool // the pipes of the tree's output, as the kernel names them
+	pipes   map[string]bool // the kernel's names for the tree's output pipes
 	markers map[string]bool
 }
 
-// matches checks output and environment last, since they take further reads.
+// matches checks output and environment last, since they need additional reads.
 func (m matcher) matches(info Info) bool {
 	if start, ok := m.leaders[info.PID]; ok {
 		return info.StartTime == start
@@ -113,8 +113,8 @@ func (p *Process) tree() []Info {
 	return members
 }
 
-// matcher returns the matcher of this tree. reused means that the leader's PID
-// belongs to another process now.
+// matcher returns the matcher of this tree. reused means that the leader's PID now
+// belongs to another process.
 func (p *Process) matcher(reused bool) matcher {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,5 +153,5 @@ func (p *Process) Owns(pid int) bool {
 	return false
 }
 
-// maxDepth ends a walk over parents that change meanwhile.
+// maxDepth bounds a walk over parents that change during the walk.
 const maxDepth = 1000

@@ -28,14 +28,14 @@ func newClientWriter(w http.ResponseWriter, r *http.Request) *clientWriter {
 	return c
 }
 
-// WriteHeader sends an informational or the final header.
+// WriteHeader sends an informational header or the final one.
 func (w *clientWriter) WriteHeader(status int) {
 	header := w.Header()
 	if status < http.StatusOK {
 		if w.request.ProtoAtLeast(1, 1) { // HTTP/1.0 has no informational responses (RFC 9110, section 15.2)
-			// net/http's HTTP/2 server may encode the header after it has returned if the client
-			// has disconnected, and ReverseProxy reuses the map. A Content-Length makes the
-			// server encode a copy, and is not sent.
+			// If the client has disconnected, net/http's HTTP/2 server may encode the header
+			// after WriteHeader returns, while ReverseProxy reuses the map. Setting
+			// Content-Length makes the server encode a copy; it is not sent.
 			header.Set("Content-Length", "0")
 			w.ResponseWriter.WriteHeader(status)
 			header.Del("Content-Length")
@@ -43,8 +43,8 @@ func (w *clientWriter) WriteHeader(status int) {
 		return
 	}
 	if w.body != nil && w.request.ProtoMajor == 1 && !w.body.eof.Load() {
-		// If a body was not read to EOF, net/http panics at the next request of a full-duplex
-		// connection (net/http, server.go, connReader).
+		// If the body was not read to EOF, net/http panics on the next request of a
+		// full-duplex connection (net/http, server.go, connReader).
 		header.Set("Connection", "close")
 	}
 	for _, name := range []string{"Content-Type", "Date"} {
@@ -78,8 +78,8 @@ func (w *clientWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.upgraded, buffered, nil
 }
 
-// upgradedConn is a client's connection after an upgrade. It counts bytes. It does not
-// count the response's header, which passes through the buffered writer.
+// upgradedConn is a client's connection after an upgrade. It counts bytes, excluding
+// the response header, which goes through the buffered writer.
 type upgradedConn struct {
 	net.Conn
 
@@ -115,7 +115,7 @@ type requestBody struct {
 	eof   atomic.Bool
 }
 
-// errDisconnected is the error of a body whose client has disconnected.
+// errDisconnected is the error for a body whose client has disconnected.
 var errDisconnected = errors.New("the client disconnected")
 
 // Read returns a *FaultError if the client's chunks are malformed. When a client

@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// ErrorHeader marks a response that is not the silo's own. Its values are Faults.
+// ErrorHeader marks a response that is not the silo's own. Its value is a Fault.
 const ErrorHeader = "Silo-Error"
 
-// Fault is the reason why a silo did not answer.
+// Fault is the reason a silo did not answer.
 type Fault string
 
 // The faults and their HTTP statuses.
@@ -49,7 +49,7 @@ var faultStatus = map[Fault]int{
 type FaultError struct {
 	Fault  Fault
 	Detail string // one line
-	Hint   string // a command that helps, or ""
+	Hint   string // a suggested command, or ""
 }
 
 func (f *FaultError) Error() string { return f.Detail }
@@ -59,8 +59,8 @@ var pageText string
 
 var page = template.Must(template.New("error").Parse(pageText))
 
-// errorPage is the content of an error page in any format. Sentry's API puts the
-// text of an error into "detail", too.
+// errorPage is the content of an error page in any format. Like Sentry's API, it puts
+// the error text in "detail".
 type errorPage struct {
 	Error  Fault  `json:"error"`
 	Silo   string `json:"silo"`
@@ -128,8 +128,8 @@ func (p *Proxy) explain(err error) errorPage {
 	return content
 }
 
-// FaultOf classifies an error of a round trip: Timeout, Down if no connection was
-// made, or Broken.
+// FaultOf classifies a round-trip error: Timeout, Down if no connection was made, or
+// Broken.
 func FaultOf(err error) Fault {
 	var timeout net.Error
 	var dial *net.OpError
@@ -190,7 +190,7 @@ const (
 )
 
 // negotiate returns the format that an Accept header ranks highest (RFC 9110, section
-// 12.5.1): the first one among equals, and plain text by default.
+// 12.5.1): the first among equals, or plain text by default.
 func negotiate(accept []string) string {
 	best, format := 0.0, formatText
 	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {

@@ -20,8 +20,8 @@ const lingerTimeout = time.Second
 // ServeHTTP forwards one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client := newClientWriter(w, r)
-	// Without full duplex net/http reads and drops the rest of the body once the
-	// response begins (go.dev/issue/15527). HTTP/2 and Replay do not need it.
+	// Without full duplex, net/http discards the rest of the body once the response
+	// begins (go.dev/issue/15527). HTTP/2 and Replay do not need it.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	defer client.limitLinger()
 	r = r.WithContext(r.Context()) // the server still needs its own r.Body
@@ -35,7 +35,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// forward sends r to the silo and its response to w.
+// forward sends r to the silo and writes its response to w.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	target, err := p.target(r)
 	if err != nil {
@@ -56,19 +56,19 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 
 var discardLog = log.New(io.Discard, "", 0)
 
-// rewrite completes the request that goes to the silo. httputil.ReverseProxy has
-// removed the hop-by-hop headers and those that rewrite sets.
+// rewrite prepares the outgoing request. httputil.ReverseProxy has removed the
+// hop-by-hop headers and those that rewrite sets.
 func (p *Proxy) rewrite(out, in *http.Request, target *url.URL) {
 	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
 	out.URL.RawQuery = in.URL.RawQuery // ReverseProxy removes hop-by-hop ones
 	if strings.HasPrefix(in.RequestURI, "/") && !strings.HasPrefix(in.RequestURI, "//") {
-		// Byte for byte: net/url would escape it again. It would mistake an opaque part that
-		// begins with // for a host.
+		// Pass the URI through unchanged: net/url would escape it again. An opaque part that
+		// begins with // would be taken for a host.
 		out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = in.RequestURI, "", false
 	}
 	out.Trailer = in.Trailer // the server fills it in at the end of the body
 	if strings.EqualFold(out.Header.Get("Upgrade"), "h2c") {
-		// RFC 9113, section 3.1, withdraws this upgrade. Servers may ignore it.
+		// RFC 9113, section 3.1, deprecates this upgrade, so servers may ignore it.
 		out.Header.Del("Upgrade")
 		out.Header.Del("Connection")
 	}

@@ -5,8 +5,8 @@ import (
 	"net/url"
 )
 
-// Gateway makes a Proxy a gateway, which decides about each request. All fields but
-// Statuses must be set. The functions are called from many goroutines at once.
+// Gateway makes a Proxy a gateway, which routes each request individually. All fields
+// but Statuses must be set. The functions are called from many goroutines at once.
 type Gateway struct {
 	// Target returns the scheme, host and port for a request. Host and port also become
 	// its Host header. An error is handled like any other failure.

@@ -18,7 +18,7 @@ func silent(conn net.Conn) bool {
 	if err != nil {
 		return false
 	}
-	// Control, because Transport always holds the read lock.
+	// Use Control, not Read: Transport always holds the read lock.
 	var peekErr error
 	err = raw.Control(func(fd uintptr) {
 		_, _, peekErr = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)

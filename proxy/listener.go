@@ -45,5 +45,5 @@ func (l *ChanListener) Close() error {
 	return nil
 }
 
-// Addr returns the address that was given to NewChanListener.
+// Addr returns the address passed to NewChanListener.
 func (l *ChanListener) Addr() net.Addr { return l.addr }

@@ -3,8 +3,8 @@
 //
 // It must not know about Sentry, or how the silo got its address.
 //
-// A request passes server.go, forward.go, record.go, client.go and upstream.go, in
-// this order; errors.go answers it if the silo does not.
+// A request passes server.go, forward.go, record.go, client.go and upstream.go, in that
+// order; errors.go answers it if the silo does not.
 package proxy
 
 import (
@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// Host header policies. Any other value of Options.HostHeader is a host that is sent
-// literally.
+// Host header policies. Any other value of Options.HostHeader is sent literally.
 const (
 	HostPreserve = "preserve" // the client's
 	HostRewrite  = "rewrite"  // the silo's own host:port
@@ -60,7 +59,7 @@ type Proxy struct {
 	upstream *upstream
 }
 
-// New makes a Proxy. It opens no connection before the first request.
+// New returns a Proxy. It opens no connection before the first request.
 func New(options Options) *Proxy { return &Proxy{options: options, upstream: newUpstream(options)} }
 
 // Close closes idle connections to the silo. Requests in flight continue, and the Proxy

@@ -17,18 +17,18 @@ import (
 // Recording configures what a Proxy records. The functions are called from many
 // goroutines at once.
 type Recording struct {
-	// Log keeps each exchange, beginning when the request's header arrives. The exchange
+	// Log stores each exchange from the arrival of the request's header. The exchange
 	// ends once the response has ended and the caller is known.
 	Log *traffic.Log
-	// Caller returns the process at the far end of a connection, given the addresses of
-	// its local and its remote end. It is called once per connection, concurrently with
-	// its first request, and delays that response by at most CallerDelay. Nil: callers are
-	// not looked up. If forwarding headers are trusted, it is not called: the caller is
-	// the first address in X-Forwarded-For.
+	// Caller returns the process at the far end of a connection, given its local and
+	// remote addresses. It is called once per connection, concurrently with its first
+	// request, and delays that response by at most CallerDelay. Nil: callers are not
+	// looked up. If forwarding headers are trusted, it is not called: the caller is the
+	// first address in X-Forwarded-For.
 	Caller func(local, remote net.Addr) traffic.Caller
 	// CallerDelay bounds how long a connection's first response waits for the lookup of
-	// its caller: a client that has the response may disconnect at once, and then cannot
-	// be found.
+	// its caller: after the response, the client may disconnect at once and can no
+	// longer be found.
 	CallerDelay time.Duration
 	// Crosses reports whether a call from one silo to another crosses regions. It is
 	// called once for each exchange whose caller is a silo. Nil means never.
@@ -68,8 +68,8 @@ func (p *Proxy) record(client *clientWriter, r *http.Request) {
 
 // recorder records one exchange. It wraps the ResponseWriter and the request's body.
 //
-// It keeps the request's header map itself: the server makes one for each request, and
-// ReverseProxy sends a clone.
+// It keeps the request's header map without cloning it: the server makes a new map for
+// each request, and ReverseProxy sends a clone.
 type recorder struct {
 	*clientWriter
 	traffic.Exchange
@@ -80,13 +80,13 @@ type recorder struct {
 	requestBody  *recordedBody // nil if the request has none
 	responseBody bodyCapture
 	header       http.Header // a copy of the final header; trailers are added to the original
-	writeErr     error       // of writing to the client
+	writeErr     error       // error from writing to the client
 	returned     bool        // the handler has returned, not panicked
 	panicked     bool        // with a value other than http.ErrAbortHandler
 
 	mu         sync.Mutex // guards Caller and Crossing, and all below
-	identified bool       // both are final
-	finished   bool       // all others are
+	identified bool       // Caller and Crossing are final
+	finished   bool       // all other fields are final
 }
 
 func (p *Proxy) newRecorder(client *clientWriter, r *http.Request) *recorder {
@@ -107,7 +107,7 @@ func (p *Proxy) newRecorder(client *clientWriter, r *http.Request) *recorder {
 	return rec
 }
 
-// identify sets the caller if it is known, and otherwise starts its lookup.
+// identify sets the caller if it is known; otherwise it starts the lookup.
 func (w *recorder) identify(r *http.Request, trustForwarded bool) {
 	w.replay, _ = r.Context().Value(replayKey{}).(*replay)
 	lookup, _ := r.Context().Value(callerKey{}).(*callerLookup) // set only by Serve
@@ -134,7 +134,7 @@ func (w *recorder) identify(r *http.Request, trustForwarded bool) {
 }
 
 // classify records the caller, and whether its call crosses regions. Once the recorder
-// is shared, it needs mu.
+// is shared, the caller must hold mu.
 func (w *recorder) classify(caller traffic.Caller) {
 	caller.Address = w.Caller.Address
 	w.Caller, w.identified = caller, true
@@ -186,7 +186,7 @@ func (w *recorder) blocked(ctx context.Context) bool {
 		return false
 	}
 	if !w.awaitCaller(ctx) || w.Caller.Gone {
-		// The client has disconnected, and might be one to block.
+		// The client disconnected before it could be identified: abort.
 		panic(http.ErrAbortHandler)
 	}
 	w.Blocked = w.Crossing
@@ -214,7 +214,7 @@ func (w *recorder) finish(ctx context.Context) {
 	}
 }
 
-// end needs mu.
+// end must be called with mu held.
 func (w *recorder) end() {
 	if w.replay != nil {
 		w.replay.outcome = w.Exchange
@@ -262,8 +262,8 @@ func (w *recorder) finishResponse() {
 	}
 }
 
-// trailers returns the trailers in after, a handler's header map at its end. before is
-// a copy from when the header was sent.
+// trailers returns the trailers in after, the header map once the handler has returned.
+// before is a copy taken when the header was sent.
 func trailers(before, after http.Header) http.Header {
 	trailer := http.Header{}
 	for _, list := range before["Trailer"] {
@@ -295,7 +295,7 @@ func (w *recorder) begin(status int) {
 	first := time.Since(w.Started).Seconds()
 	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {
-		// The response may take long to end: show its beginning.
+		// The response may take a long time: show its beginning.
 		w.recording.Log.Update(w.ID, func(e *traffic.Exchange) {
 			e.Status, e.FirstByte, e.Response.Header = status, &first, w.header
 		})

@@ -23,10 +23,10 @@ type replay struct {
 
 var errNotRecorded = errors.New("requests are not recorded")
 
-// Replay sends the request of an exchange again, to this Proxy's silo: with the
-// client's headers, and with the part of the body that was kept. It is recorded as a
-// request of caller with ReplayOf set, and never counts as crossing. Replay returns the
-// exchange once it has ended, even if it is broken, and at the latest when ctx ends.
+// Replay resends the request of an exchange to this Proxy's silo, with the client's
+// headers and the part of the body that was kept. It is recorded as a request of caller
+// with ReplayOf set, and never counts as crossing. Replay returns the exchange once it
+// has ended, even if it is broken, or when ctx ends.
 func (p *Proxy) Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error) {
 	if p.options.Recording == nil {
 		return traffic.Exchange{}, errNotRecorded

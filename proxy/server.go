@@ -20,12 +20,12 @@ const (
 	shutdownGrace = 500 * time.Millisecond
 )
 
-// errClosing is the cause of the requests' contexts that Serve cancels.
+// errClosing is the cause with which Serve cancels request contexts.
 var errClosing = errors.New("the tunnel was closed")
 
-// Serve serves handler on listener, in HTTP/1.1 and in HTTP/2 without TLS, until ctx
-// ends or the listener fails. It owns the listener and closes it. The end of ctx is
-// not an error. Headers and idle connections have a time limit, bodies have none.
+// Serve serves handler on listener, over HTTP/1.1 and HTTP/2 without TLS, until ctx
+// ends or the listener fails. It owns the listener and closes it. The end of ctx is not
+// an error. Headers and idle connections have a time limit; bodies do not.
 //
 // When ctx ends, Serve accepts no more connections. Requests in flight get 500 ms;
 // then their contexts are cancelled and their connections closed, upgraded ones
@@ -36,7 +36,7 @@ var errClosing = errors.New("the tunnel was closed")
 // stack. It is called from many goroutines and must not block. If it is nil, nothing is
 // logged.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, logError func(text string)) error {
-	// Requests outlive ctx by the grace.
+	// Requests may outlive ctx by shutdownGrace.
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errClosing)
 	running := &runningHandlers{handler: handler}
@@ -109,7 +109,8 @@ func (h *runningHandlers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.handler.ServeHTTP(w, r)
 }
 
-// wait blocks until no handler and no lookup runs. Handlers that start later abort.
+// wait blocks until all handlers and lookups have returned. Handlers that start later
+// abort.
 func (h *runningHandlers) wait() {
 	h.mu.Lock()
 	h.lookups.Wait()

@@ -20,7 +20,7 @@ const (
 //
 // A request that may not be sent twice gets a new connection: uWSGI, which runs a
 // Sentry devserver, closes each connection after one response without announcing it,
-// and net/http cannot repeat a POST that hits this close.
+// and net/http cannot retry a POST that hits the close.
 type upstream struct {
 	fresh *http.Transport // HTTP/1.1, one connection for each request
 	kept  *http.Transport // HTTP/1.1 with keep-alive, for requests that may be sent twice
@@ -64,7 +64,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	case isGRPC(r) || u.speaks(host) == 2:
 		response, err := u.http2.RoundTrip(r)
 		if err != nil && r.Context().Err() == nil {
-			u.setVersion(host, 0) // another program may listen there by now
+			u.setVersion(host, 0) // another program may be listening there by now
 		}
 		return response, err
 	}
@@ -92,8 +92,8 @@ func (u *upstream) roundTrip1(r *http.Request) (*http.Response, error) {
 }
 
 // dropUnsolicited closes an idle connection on which something has arrived: net/http
-// could take it for the response to the next request. Nothing has been written then, so
-// the transport repeats the request on another connection.
+// could take it for the response to the next request. Nothing has been written yet, so
+// the transport retries on another connection.
 func dropUnsolicited(got httptrace.GotConnInfo) {
 	if got.Reused && !silent(got.Conn) {
 		_ = got.Conn.Close()

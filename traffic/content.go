@@ -63,7 +63,7 @@ func (m Message) encoding() string {
 }
 
 // Text returns Content as a string, and reports whether it is text: UTF-8 without NUL
-// bytes. A character that the truncation cut in two is left out.
+// bytes. A character split by truncation is dropped.
 func (m Message) Text() (text string, whole, ok bool) {
 	content, whole := m.Content()
 	for cut := 0; cut < utf8.UTFMax && !whole && len(content) > 0 && !utf8.Valid(content); cut++ {

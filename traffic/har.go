@@ -90,7 +90,7 @@ type harTimings struct {
 	Receive float64 `json:"receive"`
 }
 
-// sizeUnknown means that a size is unknown, such as that of headers, which is not kept.
+// sizeUnknown marks a size that is not recorded, such as that of the headers.
 const sizeUnknown = -1
 
 // WriteHAR writes exchanges as HAR 1.2, masked. It encodes one at a time to save memory.
@@ -207,7 +207,7 @@ func harHeaders(header http.Header) []harPair {
 	return pairs
 }
 
-// sentCookies and setCookies return the valid cookies; the headers have all.
+// sentCookies and setCookies return the valid cookies; the headers contain all of them.
 func sentCookies(header http.Header) []harCookie {
 	cookies := []harCookie{}
 	for _, c := range (&http.Request{Header: header}).Cookies() {

@@ -20,8 +20,8 @@ const (
 // MaxExchanges exceeds the number of exchanges that a Log of DefaultLimit can keep.
 const MaxExchanges = DefaultLimit/exchangeSize + 1
 
-// Log keeps the latest exchanges, open ones included, up to a limit of memory, and
-// counts all of them. Its methods may be called from any goroutine, and do not block.
+// Log keeps the latest exchanges, open ones included, up to a memory limit, and counts
+// all of them. Its methods may be called from any goroutine, and do not block.
 type Log struct {
 	limit int64
 
@@ -29,13 +29,13 @@ type Log struct {
 	kept    []record   // by ID, without gaps
 	bytes   int64      // of all kept
 	lastID  uint64
-	version uint64        // counts changes
+	version uint64        // number of changes so far
 	changed chan struct{} // closed at the next change; nil if nothing waits for it
 	calls   map[[2]string]*Call
 }
 
-// record is an exchange in a Log. A change replaces the exchange, so that readers may
-// use it without the Log's lock.
+// record is an exchange in a Log. A change replaces the exchange, so readers may use it
+// without holding the Log's lock.
 type record struct {
 	exchange *Exchange
 	bytes    int64
@@ -72,9 +72,9 @@ func (l *Log) Update(id uint64, f func(e *Exchange)) {
 	l.set(i, e)
 }
 
-// End replaces the exchange with e.ID by a copy of e and counts it. If the exchange is
-// no longer kept, End only counts it. The caller must not change anything that e refers
-// to.
+// End replaces the exchange whose ID is e.ID with a copy of e and counts it. If the
+// exchange is no longer kept, End only counts it. The caller must not change anything
+// that e refers to.
 func (l *Log) End(e *Exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,7 +85,7 @@ func (l *Log) End(e *Exchange) {
 }
 
 // set replaces an exchange and drops the oldest ones beyond the limit, but not the
-// newest. It needs mu.
+// newest. The caller must hold mu.
 func (l *Log) set(i int, e Exchange) {
 	l.version++
 	bytes := size(&e)
@@ -102,7 +102,7 @@ func (l *Log) set(i int, e Exchange) {
 	}
 }
 
-// count needs mu.
+// count must be called with mu held.
 func (l *Log) count(e *Exchange) {
 	key := [2]string{e.Caller.Name(), e.Silo}
 	c := l.calls[key]
@@ -123,7 +123,7 @@ func (l *Log) count(e *Exchange) {
 	}
 }
 
-// index returns the index of an exchange in kept. It needs mu.
+// index returns the index of an exchange in kept. The caller must hold mu.
 func (l *Log) index(id uint64) (int, bool) {
 	return slices.BinarySearchFunc(l.kept, id, func(r record, id uint64) int { return cmp.Compare(r.exchange.ID, id) })
 }

@@ -21,8 +21,8 @@ var harmless = []string{"www-authenticate", "proxy-authenticate"}
 var urls = []string{"referer", "location", "content-location", "x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri"}
 
 // Masked returns the exchange without the secrets in its headers, trailers and path, and
-// in bodies that are forms or JSON, by their type or, without a type, by their
-// beginning. Other bodies stay unchanged.
+// in form and JSON bodies. It recognizes these by their type or, without a type, by
+// their beginning. Other bodies are unchanged.
 func (e Exchange) Masked() Exchange {
 	e.Request, e.Response = maskBody(e.Request), maskBody(e.Response)
 	return e.maskHeaders()

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// maskBody masks the secret fields of a form or of JSON. A compressed body is compressed
-// again, by the same encoding.
+// maskBody masks the secret fields of a form or of JSON. A compressed body is
+// recompressed with the same encoding.
 func maskBody(m Message) Message {
 	form, json, typed := m.bodyTypes()
 	if len(m.Body) == 0 || typed && !form && !json {
@@ -18,7 +18,7 @@ func maskBody(m Message) Message {
 	content, whole := m.Content()
 	var mask func([]byte) []byte
 	switch {
-	case json && !form, looksLikeJSON(content): // curl sends JSON as a form, too
+	case json && !form, looksLikeJSON(content): // curl also sends JSON as a form
 		mask = maskJSON
 	case form:
 		mask = func(body []byte) []byte { return []byte(maskText(string(body), inForm)) }
@@ -96,7 +96,7 @@ func stringEnd(body []byte, quote int) (end int, whole bool) {
 }
 
 // fieldValue returns the offset of a field's value in the text after the field's name, or
-// -1 if there is no value, or if it is true, false or null, which are not secret.
+// -1 if there is none, or if it is true, false or null, which are not secret.
 func fieldValue(rest []byte) int {
 	i := skipSpace(rest, 0)
 	if i == len(rest) || rest[i] != ':' {

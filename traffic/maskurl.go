@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// context is the kind of a text, which determines the end of a secret in it.
+// context is the kind of text, which determines where a secret in it ends.
 type context int
 
 const (
@@ -20,8 +20,8 @@ const (
 type span struct{ from, to int }
 
 // maskQuery masks the values of secret parameters in the path, the query and the
-// fragment of a path or a URL, and a URL's user and password. It also masks URLs that
-// are the value of a parameter, escaped or not.
+// fragment of a path or a URL, and a URL's user and password. It also masks URLs in
+// parameter values, escaped or not.
 func maskQuery(path string) string { return maskText(path, inURL) }
 
 func maskText(text string, in context) string {
@@ -153,8 +153,8 @@ func secretEnd(text string, from int, in context, query bool) int {
 	}
 }
 
-// indexAny is strings.IndexAny from start on, but returns the text's length if there is
-// no match.
+// indexAny is like strings.IndexAny from start, but returns the text's length if there
+// is no match.
 func indexAny(text string, start int, of string) int {
 	if i := strings.IndexAny(text[start:], of); i >= 0 {
 		return start + i

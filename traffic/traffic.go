@@ -1,5 +1,5 @@
-// Package traffic keeps the latest requests that passed an instance's tunnels, with
-// their responses, up to a limit of memory, and counts the calls between silos.
+// Package traffic keeps the latest requests that passed through an instance's tunnels,
+// with their responses, up to a memory limit, and counts the calls between silos.
 //
 // It must not know how a request is forwarded or displayed, or what a tunnel is.
 package traffic
@@ -20,8 +20,8 @@ type State string
 // The states of an exchange.
 const (
 	Open   State = "open"   // the response has not ended: a stream, a WebSocket, a debugger
-	Done   State = "done"   // the response passed completely
-	Broken State = "broken" // the response did not pass completely: see Error
+	Done   State = "done"   // the response was forwarded completely
+	Broken State = "broken" // the response was not forwarded completely: see Error
 )
 
 // Exchange is one request and its response. Exchanges that a Log returns must not be
@@ -61,7 +61,7 @@ type Caller struct {
 	Gone bool `json:"-"` // the lookup found its connection closed
 }
 
-// Name returns the caller in one word: a silo, a program, or "outside".
+// Name describes the caller in one word: a silo, a program, or "outside".
 func (c Caller) Name() string {
 	switch {
 	case c.Silo != nil:
@@ -93,8 +93,8 @@ type Call struct {
 	Seconds  float64 `json:"seconds"` // of all ended exchanges
 }
 
-// URL returns the whole URL of the request. The scheme is http unless
-// X-Forwarded-Proto is https.
+// URL returns the full URL of the request. The scheme is http unless X-Forwarded-Proto
+// is https.
 func (e Exchange) URL() string {
 	if strings.Contains(e.Path, "://") && !strings.HasPrefix(e.Path, "/") { // the absolute form (RFC 9112, section 3.2.2)
 		return e.Path

@@ -19,7 +19,8 @@ type authHandler struct {
 	next     http.Handler
 }
 
-// newAuthHandler enforces the options of spec before it calls next.
+// newAuthHandler returns a handler that enforces the options of spec before calling
+// next.
 func newAuthHandler(spec Spec, next http.Handler) (http.Handler, error) {
 	if len(spec.AllowCIDRs) == 0 && len(spec.BasicAuth) == 0 {
 		return next, nil
@@ -64,7 +65,7 @@ func (h *authHandler) allowed(remote string) bool {
 	})
 }
 
-// authenticated compares in constant time.
+// authenticated compares credentials in constant time.
 func (h *authHandler) authenticated(r *http.Request) bool {
 	user, password, ok := r.BasicAuth()
 	hash, known := sha256.Sum256([]byte(user+":"+password)), 0

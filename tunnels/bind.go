@@ -44,7 +44,7 @@ func (s *session) bind(ctx context.Context, e *endpoint) (*boundEndpoint, error)
 				return &boundEndpoint{r.tunnel, s}, nil
 			}
 			// The connection broke in the meantime. The endpoint may or may not be bound on the
-			// next one.
+			// next connection.
 			_ = r.tunnel.Close()
 		case <-ctx.Done():
 			s.abandon(results)
@@ -56,7 +56,7 @@ func (s *session) bind(ctx context.Context, e *endpoint) (*boundEndpoint, error)
 	}
 }
 
-// awaitUp waits for the session to be up and returns which connection it is.
+// awaitUp waits for the session to be up and returns the number of its connection.
 func (s *session) awaitUp(ctx context.Context, timeout <-chan time.Time) (connection int, err error) {
 	for {
 		s.mu.Lock()
@@ -99,7 +99,7 @@ func (s *session) attach(e *endpoint, tunnel ngrok.Tunnel, connection int) bool 
 }
 
 // abandon closes the endpoint of a canceled bind once the service has bound it. It
-// waits for abandonLimit at most, since the service may not answer.
+// waits at most abandonLimit, since the service may not answer.
 func (s *session) abandon(results <-chan listenResult) {
 	done := make(chan struct{})
 	if !s.provider.spawn(func() {

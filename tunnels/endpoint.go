@@ -22,7 +22,7 @@ type endpoint struct {
 	*tracker
 	provider *ngrokProvider
 	spec     Spec
-	host     string // to request; set by the first answer if the service chose it
+	host     string // requested domain; set by the first answer if the service chose it
 	conns    *proxy.ChanListener
 	forward  *proxy.Proxy
 	stop     context.CancelFunc

@@ -40,24 +40,24 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
-// silo's codes for failures without a code of the service.
+// silo's own codes for failures that have no service code.
 const (
 	codeNoToken     = "no_authtoken"
 	codeRootCAs     = "bad_root_cas"
 	codeOptions     = "bad_options"
 	codeUnreachable = "unreachable"  // no connection
-	codeUntrusted   = "untrusted"    // a connection, but not a trusted one
-	codeNoAnswer    = "no_answer"    // a connection, but no answer on it
+	codeUntrusted   = "untrusted"    // connected, but not trusted
+	codeNoAnswer    = "no_answer"    // connected, but no answer
 	codeLost        = "disconnected" // the connection broke
 	codeStopped     = "stopped"      // the service closed the endpoint
 	codeListener    = "edge_failed"  // the local listener failed
 )
 
-// codePattern finds a code in an error of the service. The SDK has typed errors,
-// except if an endpoint cannot be bound again after a reconnect.
+// codePattern finds a code in an error from the service. The SDK's errors are typed,
+// except when an endpoint cannot be bound again after a reconnect.
 var codePattern = regexp.MustCompile(`ERR_NGROK_\d+`)
 
-// classifier turns errors of the SDK into Errors.
+// classifier turns SDK errors into Errors.
 type classifier struct {
 	token  string // never shown
 	source string // source of the token
@@ -82,7 +82,7 @@ func (c classifier) classify(err error) *Error {
 	return c.fromNetwork(err)
 }
 
-// fromCode makes an Error from a code of the service. The service's text may repeat an
+// fromCode makes an Error from a service code. The service's text may repeat an
 // authtoken, so it is shown only for an unknown code.
 func (c classifier) fromCode(code, text string) *Error {
 	m, known := meanings[code]

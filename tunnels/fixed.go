@@ -9,8 +9,8 @@ import (
 	"silo/traffic"
 )
 
-// fixed is a provider of addresses that silo does not manage: external ones (External),
-// and the silos' own ports (None).
+// fixed is a provider of addresses that silo does not manage: external addresses
+// (External) and the silos' own ports (None).
 type fixed struct {
 	config Config
 	closed atomic.Bool

@@ -31,12 +31,12 @@ type route struct {
 	handler http.Handler
 }
 
-// NewHostRouter returns a HostRouter without routes that does not listen yet.
+// NewHostRouter returns a HostRouter that has no routes and does not listen yet.
 func NewHostRouter() *HostRouter { return &HostRouter{} }
 
 // Serve serves on listeners, which it owns, until Close. It does not block, and ignores
-// the end of ctx. warn gets a line if a listener fails, and the log messages of
-// proxy.Serve; it is called from other goroutines.
+// the end of ctx. warn receives a line if a listener fails, and the log messages of
+// proxy.Serve, from other goroutines.
 func (h *HostRouter) Serve(ctx context.Context, listeners []net.Listener, warn func(line string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

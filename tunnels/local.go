@@ -18,7 +18,7 @@ type local struct {
 	config Config
 
 	mu      sync.Mutex            // guards all below
-	tunnels map[*localTunnel]bool // tunnels that are not closed
+	tunnels map[*localTunnel]bool // open tunnels
 	closed  bool
 }
 

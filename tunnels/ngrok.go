@@ -24,7 +24,7 @@ const (
 )
 
 // ngrokProvider keeps one session with the ngrok service for the endpoints of all
-// silos, and connects it when the first one is opened.
+// silos, and connects when the first endpoint is opened.
 type ngrokProvider struct {
 	config Config
 	roots  *x509.CertPool // nil: the SDK's
@@ -96,7 +96,7 @@ func (p *ngrokProvider) Open(ctx context.Context, spec Spec) (Tunnel, error) {
 	return e, nil
 }
 
-// bind binds e on the session, and connects one if there is none.
+// bind binds e on the session, connecting first if necessary.
 func (p *ngrokProvider) bind(ctx context.Context, e *endpoint) (*boundEndpoint, error) {
 	for {
 		s, err := p.connect(ctx)
@@ -110,8 +110,8 @@ func (p *ngrokProvider) bind(ctx context.Context, e *endpoint) (*boundEndpoint, 
 	}
 }
 
-// connect returns the session, once it has been connected. Concurrent calls share
-// one attempt and its outcome.
+// connect returns the session once it is connected. Concurrent calls share one attempt
+// and its outcome.
 func (p *ngrokProvider) connect(ctx context.Context) (*session, error) {
 	p.mu.Lock()
 	if p.closed {
@@ -143,7 +143,7 @@ func (p *ngrokProvider) warn(line string) {
 	}
 }
 
-// add returns false if the provider is closed.
+// add reports false if the provider is closed.
 func (p *ngrokProvider) add(e *endpoint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,8 +171,8 @@ func (p *ngrokProvider) spawn(f func()) bool {
 	return true
 }
 
-// Close ends the session, which unbinds all endpoints. It does not unbind them one
-// by one, because a service that is frozen would not reply.
+// Close ends the session, which unbinds all endpoints. It does not unbind them one by
+// one, because a hung service would not reply.
 func (p *ngrokProvider) Close(ctx context.Context) error {
 	p.mu.Lock()
 	s := p.session

@@ -20,8 +20,8 @@ func (c pipedConn) RemoteAddr() net.Addr { return c.remote }
 // pipeStream returns a connection that can be closed at any time, which an SDK stream
 // cannot: its Close and its write deadline wait for a Write in progress, and that Write
 // waits until the far end reads (muxado v2.0.2, stream.go). Two goroutines copy between
-// the two. They end with the stream, or at the latest with its session. run starts a
-// goroutine, or returns false.
+// the two until the stream or its session ends. run starts a goroutine, or returns
+// false.
 func pipeStream(stream net.Conn, run func(func()) bool) net.Conn {
 	near, far := net.Pipe()
 	if !run(func() { writeStream(stream, far) }) {

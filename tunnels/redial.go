@@ -19,12 +19,11 @@ const (
 	goodbyeLimit  = 300 * time.Millisecond
 )
 
-// redialer dials the connections of one SDK session, one after the other.
+// redialer dials the connections of one SDK session, one at a time.
 //
-// The SDK waits up to 30 s between attempts, and its wait can be neither shortened
-// nor interrupted. So, after a first success, the redialer does not report a failed
-// dial but dials again until one succeeds, after a pause that is a fiftieth of the
-// outage so far.
+// The SDK waits up to 30 s between attempts, and its wait can be neither shortened nor
+// interrupted. So after the first success, the redialer retries failed dials instead of
+// reporting them, pausing for a fiftieth of the outage so far.
 type redialer struct {
 	established atomic.Bool     // report no more failures to the SDK
 	ready       <-chan struct{} // dialing waits until it is closed
@@ -80,7 +79,7 @@ func (d *redialer) track(conn net.Conn) (net.Conn, error) {
 	return d.last, nil
 }
 
-// waitClosed waits until the SDK has closed its connection, for 300 ms at most.
+// waitClosed waits up to 300 ms for the SDK to close its connection.
 func (d *redialer) waitClosed() {
 	d.mu.Lock()
 	last := d.last
@@ -95,7 +94,7 @@ func (d *redialer) waitClosed() {
 }
 
 // close refuses further connections, gives the SDK time to end the last one, and then
-// closes it: the SDK waits long for a service that does not respond.
+// closes it: the SDK waits a long time for an unresponsive service.
 func (d *redialer) close() {
 	d.mu.Lock()
 	d.closed = true

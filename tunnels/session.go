@@ -14,12 +14,12 @@ import (
 	"golang.ngrok.com/ngrok"
 )
 
-// errReplaced is the error of a session that another one replaces.
+// errReplaced is the error of a replaced session.
 var errReplaced = errors.New("the ngrok session is replaced")
 
 const probeTimeout = 2 * time.Second
 
-// session is one session of the SDK. The SDK reconnects it until it is closed.
+// session is one SDK session. The SDK reconnects it until it is closed.
 type session struct {
 	provider *ngrokProvider
 	dialer   *redialer
@@ -27,17 +27,17 @@ type session struct {
 	tls      atomic.Pointer[tls.Config]
 
 	ready   chan struct{} // closed when the SDK may dial
-	ended   chan struct{} // closed when no more endpoints may be bound and no more changes reported
-	closed  chan struct{} // closed when the connection has ended too
-	closing sync.Once     // closes it
+	ended   chan struct{} // closed when endpoints may no longer be bound, nor changes reported
+	closed  chan struct{} // closed when the connection has also ended
+	closing sync.Once     // makes close idempotent
 	tried   chan struct{} // closed after the first attempt to connect
-	failure error         // its outcome; read only after tried
-	sdk     ngrok.Session // the same
+	failure error         // outcome of that attempt; read only after tried
+	sdk     ngrok.Session // read only after tried
 
 	mu         sync.Mutex // guards all below, and orders the endpoints' status changes
 	up         chan struct{}
-	isUp       bool   // up is closed
-	connection int    // counts connections
+	isUp       bool   // whether up is closed
+	connection int    // number of the current connection
 	trouble    *Error // why it is down
 	bound      map[*endpoint]ngrok.Tunnel
 	stopped    bool // the service has stopped an endpoint
@@ -118,8 +118,9 @@ func (s *session) options(life context.Context) []ngrok.ConnectOption {
 
 func (s *session) classifier() classifier { return s.provider.classifier("") }
 
-// diagnose finds out why the first connection broke, with another TLS handshake. After
-// a failed handshake the SDK's error depends on which of its goroutines notices first.
+// diagnose determines why the first connection broke by repeating the TLS handshake.
+// After a failed handshake, the SDK's error depends on which of its goroutines notices
+// first.
 func (s *session) diagnose(life context.Context, failure *Error) *Error {
 	config := s.tls.Load()
 	if failure.Code != codeLost || config == nil {
@@ -136,8 +137,7 @@ func (s *session) diagnose(life context.Context, failure *Error) *Error {
 	return failure
 }
 
-// connected is called by the SDK after each connection, when it has bound all
-// endpoints again.
+// connected is called by the SDK after each connect, once it has rebound all endpoints.
 func (s *session) connected(sdk ngrok.Session) {
 	for _, warning := range sdk.Warnings() {
 		s.provider.warn("ngrok: " + s.classifier().clean(warningText(warning)))
@@ -166,8 +166,8 @@ func warningText(warning error) string {
 	return warning.Error()
 }
 
-// account describes the account of a session. The SDK's sessions have these methods
-// without a promise to keep them (v1.12.1, session.go).
+// account describes the account of a session. The SDK's sessions have these methods,
+// but they are not part of its API (v1.12.1, session.go).
 func account(sdk ngrok.Session) string {
 	s, ok := sdk.(interface {
 		AccountName() string
@@ -181,7 +181,7 @@ func account(sdk ngrok.Session) string {
 }
 
 // disconnected is called by the SDK when the connection breaks, and for each failed
-// attempt to connect again.
+// attempt to reconnect.
 func (s *session) disconnected(err error) {
 	why := s.classifier().classify(err)
 	if !s.dialer.established.Load() {
@@ -206,7 +206,7 @@ func (s *session) disconnected(err error) {
 	}
 }
 
-// unreachable is called for each failed dial of a session that has been up.
+// unreachable is called for each failed dial after the session has been up.
 func (s *session) unreachable(err error) {
 	why := s.classifier().classify(err)
 	s.mu.Lock()
@@ -216,7 +216,7 @@ func (s *session) unreachable(err error) {
 	}
 }
 
-// failAll needs mu.
+// failAll must be called with mu held.
 func (s *session) failAll(why *Error) {
 	s.setDown(why)
 	for e := range s.bound {
@@ -224,7 +224,7 @@ func (s *session) failAll(why *Error) {
 	}
 }
 
-// setDown needs mu.
+// setDown must be called with mu held.
 func (s *session) setDown(why *Error) {
 	s.trouble = why
 	if s.isUp {
@@ -234,9 +234,9 @@ func (s *session) setDown(why *Error) {
 }
 
 // dropRefused removes the endpoint that the service refused to bind again from the
-// session: at every attempt the SDK binds all endpoints, and gives up at the first
-// refusal. The SDK reports the refusal as plain text. If that does not name an
-// endpoint, all are dropped. Each then binds itself again. Needs mu.
+// session: on every reconnect the SDK rebinds all endpoints and gives up at the first
+// refusal. The SDK reports the refusal as plain text. If it does not name an endpoint,
+// all are dropped. Each then rebinds itself. The caller must hold mu.
 func (s *session) dropRefused(code, text string) {
 	named := false
 	refused := func(e *endpoint) bool { return e.host != "" && strings.Contains(text, e.host) }
@@ -263,22 +263,23 @@ func (s *session) release(tunnel ngrok.Tunnel) {
 	isUp := s.isUp
 	s.mu.Unlock()
 	if !isUp {
-		// Close sends a request to the service even then. On a connection that the SDK is
-		// about to close, that is a data race (muxado v2.0.2, stream.Close).
+		// Close sends a request to the service even if the session is down. On a
+		// connection that the SDK is about to close, that is a data race (muxado v2.0.2,
+		// stream.Close).
 		s.dialer.waitClosed()
 	}
 	_ = tunnel.Close() // an unreachable service has already unbound it
 }
 
 // replace ends the session and all its endpoints, which then bind themselves on the
-// next session. The SDK would bind a stopped endpoint again, but not serve it. Needs
-// mu.
+// next session. The SDK would rebind a stopped endpoint, but not serve it. The caller
+// must hold mu.
 func (s *session) replace() {
 	s.end()
 	s.provider.spawn(func() { s.close(errReplaced) }) // if false, the provider closes it
 }
 
-// end prevents further binds and reports. Needs mu.
+// end prevents further binds and reports. The caller must hold mu.
 func (s *session) end() {
 	if !s.isOver() {
 		close(s.ended)
@@ -295,8 +296,8 @@ func (s *session) isOver() bool {
 	}
 }
 
-// close ends the session and all its endpoints. It takes about 300 ms at most. It is
-// idempotent; every call returns once the connection is closed.
+// close ends the session and all its endpoints. It takes at most about 300 ms. It is
+// idempotent; every call waits until the connection is closed.
 func (s *session) close(why error) {
 	s.closing.Do(func() {
 		s.mu.Lock()

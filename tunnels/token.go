@@ -69,9 +69,9 @@ func DecodeAgentFile(path string, v any) error {
 	return nil
 }
 
-// AgentConfigPaths returns the places of the ngrok agent's configuration, the
-// newest agent's first (github.com/ngrok/ngrok-docs, agent/config/index.mdx;
-// ~/.ngrok2 is of agents before version 3).
+// AgentConfigPaths returns the paths of the ngrok agent's configuration, the newest
+// agent's first (github.com/ngrok/ngrok-docs, agent/config/index.mdx; agents before
+// version 3 use ~/.ngrok2).
 func AgentConfigPaths(env func(string) (string, bool), home, goos string) []string {
 	var paths []string
 	if goos == "darwin" {

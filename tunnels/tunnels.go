@@ -1,5 +1,5 @@
-// Package tunnels gives each silo an address for other silos and for people, and
-// keeps it until closed.
+// Package tunnels gives each silo an address for other silos and people, and keeps it
+// until closed.
 //
 // It must not know topologies, processes, or what a silo serves. No other package
 // may know ngrok's SDK.
@@ -34,7 +34,7 @@ const closeLimit = 2 * time.Second
 
 // Spec is the upstream and the address of a tunnel.
 type Spec struct {
-	// Name of the silo.
+	// Name is the silo's name.
 	Name string
 	// Upstream returns the host:port that the silo listens on, or an empty string while it
 	// has no port. It is called for each request, from many goroutines at once.
@@ -58,8 +58,8 @@ type Spec struct {
 	BasicAuth []string
 	// AllowCIDRs are the networks to admit, for Ngrok and Local. Empty: all.
 	AllowCIDRs []string
-	// Listener is the one that Local serves on; nil: on a free port. Open always takes
-	// ownership of it, with every provider and even if it fails.
+	// Listener is the listener that Local serves on; nil: one on a free port. Open
+	// always takes ownership of it, with every provider and even if it fails.
 	Listener net.Listener
 }
 
@@ -70,7 +70,7 @@ type State string
 const (
 	Opening      State = "opening"
 	Online       State = "online"
-	Reconnecting State = "reconnecting" // its connection is down, and is being reestablished
+	Reconnecting State = "reconnecting" // its connection is being reestablished
 	Lost         State = "lost"         // refused or stopped; other tunnels may be online
 	Unneeded     State = "none"         // there is no tunnel, only an address
 )
@@ -92,7 +92,7 @@ type Tunnel interface {
 	// Status returns the current status.
 	Status() Status
 	// Replay sends a recorded request to the silo again (proxy.Proxy.Replay), within
-	// this process. It fails if the tunnel's traffic does not pass this process.
+	// this process. It fails if the tunnel's traffic does not go through this process.
 	Replay(ctx context.Context, e traffic.Exchange, caller traffic.Caller) (traffic.Exchange, error)
 	// Close releases the address. It waits until the tunnel's goroutines have ended, but
 	// no longer than ctx or 2 s. It is idempotent. Afterwards, Changed is not called for
@@ -118,15 +118,15 @@ type Config struct {
 	Ngrok      NgrokConfig
 	Version    string      // silo's version, sent to services
 	HostRouter *HostRouter // for Local, which closes it; may be nil
-	// Log gets one line, without secrets, for each event worth tracing.
+	// Log receives one line, without secrets, for each event worth tracing.
 	Log func(line string)
 	// Recording records the traffic of Local and Ngrok. Nil: none is recorded. Ngrok
 	// does not use its Caller, because the service sends the caller's address.
 	Recording *Recording
-	// Warn gets one line, without secrets, that the user should see although nothing
-	// failed, such as a deprecation.
+	// Warn receives one line, without secrets, that the user should see although
+	// nothing failed, such as a deprecation.
 	Warn func(line string)
-	// Changed gets each Status of a tunnel, in order, from Open on.
+	// Changed receives each Status of a tunnel, in order, starting with Open.
 	Changed func(name string, status Status)
 }
 
@@ -156,7 +156,7 @@ var (
 	errClosed       = errors.New("the tunnel's provider is closed")
 )
 
-// closedError returns the error of an Open that may not start.
+// closedError returns the error for an Open that must not start.
 func closedError(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -198,9 +198,9 @@ func newProxy(spec Spec, config Config, trustForwarded bool) *proxy.Proxy {
 	})
 }
 
-// OpenAll opens a tunnel for each of specs concurrently, and returns them in the
-// same order. The first failure cancels the other attempts, closes the tunnels that
-// are already open within 2 s, and is returned.
+// OpenAll opens a tunnel for each of specs concurrently, and returns them in the same
+// order. On the first failure it cancels the other attempts, closes the open tunnels
+// within 2 s, and returns the failure.
 func OpenAll(ctx context.Context, provider Provider, specs []Spec) ([]Tunnel, error) {
 	opened := make([]Tunnel, len(specs))
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -230,8 +230,7 @@ func OpenAll(ctx context.Context, provider Provider, specs []Spec) ([]Tunnel, er
 	return nil, failure
 }
 
-// tracker is the name, the URL and the Status of one tunnel, and reports each change
-// of the Status.
+// tracker holds the name, URL and Status of one tunnel, and reports each Status change.
 type tracker struct {
 	name, url string
 	grace     time.Duration // how long a conflict counts as transient
@@ -253,7 +252,7 @@ func (t *tracker) Name() string   { return t.name }
 func (t *tracker) URL() string    { return t.url }
 func (t *tracker) Status() Status { return *t.status.Load() }
 
-// set sets a state that has no attempts to reconnect.
+// set sets a state without reconnect attempts.
 func (t *tracker) set(state State, err *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -275,7 +274,7 @@ func (t *tracker) fail(why *Error) {
 	t.change(next)
 }
 
-// change needs mu.
+// change must be called with mu held.
 func (t *tracker) change(next Status) {
 	if !t.muted && !reflect.DeepEqual(*t.status.Load(), next) {
 		t.status.Store(&next)
@@ -283,14 +282,14 @@ func (t *tracker) change(next Status) {
 	}
 }
 
-// mute ends all changes. It waits for a call of changed in progress.
+// mute stops change reports. It waits for a call to changed in progress.
 func (t *tracker) mute() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.muted = true
 }
 
-// awaitClose waits for done, until ctx ends but no longer than closeLimit.
+// awaitClose waits for done, but no longer than ctx or closeLimit.
 func awaitClose(ctx context.Context, done <-chan struct{}, what string) error {
 	limit := time.NewTimer(closeLimit)
 	defer limit.Stop()

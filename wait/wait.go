@@ -1,6 +1,6 @@
 // Package wait sleeps no longer than a context allows.
 //
-// It knows nothing of silos; every room may import it.
+// It knows nothing about silos; every package may import it.
 package wait
 
 import (

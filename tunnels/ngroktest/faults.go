@@ -57,7 +57,7 @@ func (s *Service) CloseListener() {
 	_ = s.agents.Close()
 }
 
-// ReopenListener opens the agents' port again, the same one.
+// ReopenListener reopens the agents' listener on the same port.
 func (s *Service) ReopenListener() error { return s.acceptOn(s.addr) }
 
 // Freeze keeps all connections open, and accepts new ones, but neither reads from an

@@ -19,8 +19,7 @@ import (
 // errorHeader marks the service's own answers.
 const errorHeader = "Ngrok-Error-Code"
 
-// proxied is a public request for an endpoint: the context value of the transport's
-// dials.
+// proxied is a public request for an endpoint, passed to dialAgent as a context value.
 type proxied struct {
 	binding *binding
 	client  string // its address
@@ -38,7 +37,7 @@ func (s *Service) servePublic(listener net.Listener) {
 			pr.Out.URL.Host = request.binding.key // so that pooled connections are not shared with a later binding
 			pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 			pr.SetXForwarded()
-			// For its clients the endpoint is always https.
+			// Clients always see the endpoint as https.
 			pr.Out.Header.Set("X-Forwarded-Proto", "https")
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {

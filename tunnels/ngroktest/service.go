@@ -31,9 +31,9 @@ type Options struct {
 	Domains []string // the reserved domains; none: any
 	// Endpoints is how many endpoints a session may hold; 0: any number.
 	Endpoints int
-	// Account and Plan are the names that an agent gets.
+	// Account and Plan are the names sent to agents.
 	Account, Plan string
-	// Deprecated is the date in the warning to agents that they will be refused.
+	// Deprecated is the date, sent in a warning, from which agents will be refused.
 	Deprecated time.Time
 }
 
@@ -162,8 +162,8 @@ func (s *Service) acceptOn(addr string) error {
 	return nil
 }
 
-// Close disconnects every agent and every client. It returns when all goroutines of
-// the service have ended, except some of muxado's.
+// Close disconnects every agent and every client. It returns once all of the service's
+// goroutines have ended, except some of muxado's.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -205,7 +205,7 @@ func (s *Service) Get(ctx context.Context, host, path string) (*http.Response, e
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-// Endpoints returns all endpoints that are bound, sorted by host.
+// Endpoints returns all bound endpoints, sorted by host.
 func (s *Service) Endpoints() []Endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,7 +217,7 @@ func (s *Service) Endpoints() []Endpoint {
 	return all
 }
 
-// Sessions returns the number of agents that are connected and authenticated.
+// Sessions returns the number of authenticated agents that are connected.
 func (s *Service) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -67,7 +67,7 @@ func (s *Service) serveAgent(raw net.Conn) {
 	s.remove(agent)
 }
 
-// remove removes an agent and its endpoints. Needs mu.
+// remove removes an agent and its endpoints. The caller must hold mu.
 func (s *Service) remove(agent *session) {
 	delete(s.sessions, agent)
 	maps.DeleteFunc(s.bindings, func(_ string, b *binding) bool { return b.session == agent })
@@ -207,7 +207,7 @@ func (s *Service) bind(agent *session, request bindRequest) bindReply {
 	}
 }
 
-// refuses returns the code of the refusal of host; empty if it is not refused.
+// refuses returns the error code for refusing host, or "" if it is not refused.
 func (s *Service) refuses(agent *session, host, token string) string {
 	if code := s.bindCode[host]; code != "" {
 		return code
@@ -284,7 +284,7 @@ func (b *binding) open(client string) (net.Conn, error) {
 		return nil, fmt.Errorf("open a stream to the agent: %w", err)
 	}
 	conn := &stream{Conn: opened}
-	// Without a newline after the JSON: the next byte belongs to the client.
+	// Do not write a newline after the JSON: the next byte belongs to the client.
 	header, err := json.Marshal(proxyHeader{ID: b.ID, ClientAddr: client, Proto: b.proto, EdgeType: edgeHTTPS})
 	if err != nil {
 		return nil, fmt.Errorf("encode a proxy header: %w", err)
