@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -271,6 +272,7 @@ func (a *app) runInstance(ctx context.Context, r *upRequest, in *orchestrator.In
 	err := started()
 	switch {
 	case err == nil:
+		debug.FreeOSMemory() // starting takes more memory than running
 		err = a.awaitEnd(ctx, in, r.keepGoing)
 	case ctx.Err() != nil, errors.Is(err, orchestrator.ErrEnded): // a signal, or silo down
 		err = nil

@@ -5,7 +5,7 @@
  *   stub serve            listen on SENTRY_DEVSERVER_BIND, answer /_health/ with 200
  *   stub produce LINES    wait for BENCH_GO, then write LINES lines of 100 bytes
  *
- * Both exit at once on SIGTERM.
+ * Both exit at once on SIGTERM and SIGINT.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -153,6 +153,7 @@ int main(int argc, char **argv) {
 	if (events < 0) fail("BENCH_EVENTS");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT); /* hivemind stops its processes with it */
 	if (strcmp(argv[1], "produce") == 0 && argc == 3) produce(strtoul(argv[2], NULL, 10));
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	int signals = signalfd(-1, &set, SFD_CLOEXEC);
