@@ -19,12 +19,12 @@ func run() int {
 	defer cancel()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	// A terminal that closes sends SIGHUP twice, from the kernel and from the shell, so
-	// SIGHUP never counts as the second signal.
+	// A closing terminal sends SIGHUP twice, from the kernel and from the shell, so SIGHUP
+	// never counts as the second signal.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	// A closed pipe, as after Ctrl-C in silo up | tee, must not kill a supervisor. The
-	// signal is caught rather than ignored, because children would inherit that.
+	// A closed pipe, as after Ctrl-C in silo up | tee, must not kill a supervisor. The signal
+	// is caught rather than ignored, because children inherit ignored signals.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	second := make(chan struct{})
 	go func() {

@@ -198,8 +198,8 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	return response, nil
 }
 
-// requestError returns the reason of a failed request. If ctx and the supervisor have not ended, it
-// is err.
+// requestError returns why a request failed: ErrHung, the error of ctx, ErrNotRunning, or
+// else err.
 func (c *Client) requestError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), ErrHung):

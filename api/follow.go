@@ -15,11 +15,11 @@ import (
 // or a request that stopped in a debugger.
 const longOpen = time.Second
 
-// FollowRequests passes the latest n exchanges that match the filter to see, and then new ones:
-// each once it has ended, and one that has been open for a second also before that, in its state
-// then. It returns when see returns false (nil), when ctx ends, or when the instance ends
-// (ErrNotRunning). A slow reader continues where it stopped. Calls of see do not overlap, but may
-// come from several goroutines.
+// FollowRequests passes the latest n exchanges that match the filter to see, and then new
+// ones. It passes each once it has ended, and also, in its current state, once it has been
+// open for a second. It returns when see returns false (nil), when ctx ends, or when the
+// instance ends (ErrNotRunning). A slow reader continues where it stopped. Calls of see do
+// not overlap, but may come from several goroutines.
 func (c *Client) FollowRequests(ctx context.Context, filter traffic.Filter, n int, see func(traffic.Exchange) bool) error {
 	list, version, err := c.Requests(ctx, filter, n)
 	if err != nil {
@@ -87,7 +87,7 @@ func (f *follower) add(e traffic.Exchange) {
 	default:
 		f.report(e)
 	}
-	if len(f.open) > 2*traffic.MaxExchanges { // the log sends no end of those that it no longer keeps
+	if len(f.open) > 2*traffic.MaxExchanges { // the log does not report the end of exchanges that it has dropped
 		maps.DeleteFunc(f.open, func(id uint64, _ traffic.Exchange) bool { return id+traffic.MaxExchanges < e.ID })
 	}
 }

@@ -90,11 +90,11 @@ func (s *Server) down(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readBody decodes a request's body: one JSON value of bounded size, in bounded
-// time. It reports whether it did; if not, it has responded.
+// readBody decodes a request's body: one JSON value of bounded size, in bounded time. If it
+// fails, it responds and returns false.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, body any) (ok bool) {
 	controller := http.NewResponseController(w)
-	_ = controller.SetReadDeadline(time.Now().Add(s.timeouts.read)) // fails if the body is already here
+	_ = controller.SetReadDeadline(time.Now().Add(s.timeouts.read)) // fails if the body has already arrived
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(body)

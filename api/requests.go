@@ -47,8 +47,8 @@ func (s *Server) requestsHAR(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// exchange returns the exchange that the path names, with its secrets. Without
-// one it responds and ok is false.
+// exchange returns the exchange that the path names, with its secrets. If there is none, it
+// responds and ok is false.
 func (s *Server) exchange(w http.ResponseWriter, r *http.Request) (e traffic.Exchange, ok bool) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil {
@@ -80,9 +80,9 @@ const (
 	maxRecent = 32
 )
 
-// waitForRecent waits a moment until the exchanges of the last second have ended. A client may
-// query an exchange as soon as it has the answer, a little before the exchange is recorded as
-// ended. It does not wait for long exchanges.
+// waitForRecent waits briefly for the exchanges of the last second to end. A client may
+// query an exchange as soon as it has the answer, slightly before the end is recorded. It
+// does not wait for long exchanges.
 func (s *Server) waitForRecent(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
 	defer cancel()
@@ -110,8 +110,8 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, e.Masked())
 }
 
-// watchRequests streams exchanges when they begin, change and end, from a version
-// on. Changes of one exchange within watchInterval are one line.
+// watchRequests streams exchanges when they begin, change and end, from a version on.
+// Changes of one exchange within watchInterval are merged into one line.
 func (s *Server) watchRequests(w http.ResponseWriter, r *http.Request) {
 	filter, since, ok := s.filter(w, r, "since", 0)
 	if !ok {

@@ -43,7 +43,7 @@ type Options struct {
 	// StripEscapes removes escape sequences from a line of a silo's output. It must
 	// not keep or modify the line.
 	StripEscapes func(line []byte) []byte
-	// Version is this build's, for exports.
+	// Version is the version of this build, for exports.
 	Version string
 	// Page is returned only on the socket.
 	Page Page
@@ -115,10 +115,10 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-// Handler serves the routes that a browser may use too: all except those about
-// files of this machine and the dashboard's token. The caller authorizes requests
-// and bounds how long they may take to arrive. A response, or a line of a stream,
-// that is not read in time is dropped here.
+// Handler serves the routes that a browser may use too: all except those about files of
+// this machine and the dashboard's token. The caller authorizes requests and bounds how
+// long they may take to arrive. Handler itself drops responses and stream lines that are
+// not read in time.
 func (s *Server) Handler() http.Handler { return s.bound(s.publicRoutes()) }
 
 // bound bounds the bodies of requests, and the time to read each part of a response.

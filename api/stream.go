@@ -16,8 +16,8 @@ import (
 const jsonLines = "application/jsonl"
 
 const (
-	// watchInterval is the minimum between two updates of a watch, so that a burst of
-	// changes is not a burst of snapshots.
+	// watchInterval is the minimum time between two updates of a watch. It limits the
+	// snapshots sent in a burst of changes.
 	watchInterval = 50 * time.Millisecond
 	// lastLineInterval is how often last lines are read while silos start or stop.
 	lastLineInterval = 250 * time.Millisecond

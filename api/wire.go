@@ -57,7 +57,7 @@ type callsBody struct {
 	Calls []traffic.Call `json:"calls"`
 }
 
-// replayBody asks to send the request of an exchange again.
+// replayBody requests the replay of an exchange.
 type replayBody struct {
 	ID uint64 `json:"id"`
 	To string `json:"to,omitempty"` // empty: to the same silo

@@ -1,7 +1,8 @@
-// Package client calls the silos of a running instance. Client makes requests like Sentry's silo
-// clients: to a silo's current address, without retries, and only if Sentry lets the caller call
-// that silo. Proxy forwards whole requests in the same way. Check finds out whether each silo can
-// be reached, on its own port and at its address, and whether that silo answers there.
+// Package client calls the silos of a running instance. Client makes requests like Sentry's
+// silo clients: to a silo's current address, without retries, and only if Sentry lets the
+// caller call that silo. Proxy forwards whole requests in the same way. Check reports
+// whether each silo can be reached, on its own port and at its address, and whether that
+// silo answers there.
 //
 // The package must not know how silos are run, command lines, or how results are
 // displayed.

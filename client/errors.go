@@ -81,7 +81,7 @@ func tunnelError(silo, at string, status int, header http.Header) error {
 	return nil
 }
 
-// errTimeout is the cause of a request's context when its time is up.
+// errTimeout is the cause of a request's context when it times out.
 var errTimeout = errors.New("timeout")
 
 // classify converts a net/http error into one of this package. It returns a cancellation unchanged.

@@ -27,7 +27,7 @@ type probe struct {
 	health   HealthCheck
 }
 
-// run takes the steps until one fails, and records them in p.way.
+// run performs the steps until one fails, and records them in p.way.
 func (p *probe) run(ctx context.Context) {
 	began := time.Now()
 	defer func() { p.way.Seconds = time.Since(began).Seconds() }()
@@ -88,7 +88,7 @@ func (p *probe) get(ctx context.Context, path string) (status int, err error) {
 	return answer.StatusCode, err
 }
 
-// checkHealth takes the steps up to HTTP and reports whether all succeeded.
+// checkHealth performs the steps up to HTTP and reports whether all succeeded.
 func (p *probe) checkHealth(ctx context.Context) bool {
 	path := cmp.Or(p.health.Path, "/_health/")
 	separator := "?"

@@ -65,7 +65,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		defer end()
 		return nil, classify(ctx, c.name, urlString(request.URL), err)
 	}
-	if c.options.Timeout <= 0 { // the limit is only for the header
+	if c.options.Timeout <= 0 { // the limit covers only the header
 		timer.Stop()
 	}
 	from := urlString(answer.Request.URL)

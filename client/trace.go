@@ -49,8 +49,8 @@ func (t *tracer) stop(s *span, err error) {
 	}
 }
 
-// steps returns the steps before HTTP and the time when they ended. If the request
-// failed in one of them, that is the last.
+// steps returns the steps before HTTP and the time when they ended. If one of them failed,
+// it is the last.
 func (t *tracer) steps(failed bool) (steps []Step, last time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

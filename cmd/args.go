@@ -12,7 +12,7 @@ import (
 	"silo/topology"
 )
 
-// usageError is a command line that silo does not understand.
+// usageError reports an invalid command line.
 type usageError struct {
 	text string
 	hint string
@@ -20,10 +20,9 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.text }
 
-// commandLine is a command line taken apart: global flags, verb, the verb's flags,
-// names. urfave/cli v2 takes a flag after the first name for a name and refuses a
-// global flag after the verb; here flags may stand anywhere before another program's
-// command line.
+// commandLine is a parsed command line: global flags, verb, the verb's flags, names.
+// urfave/cli v2 treats a flag after the first name as a name and rejects a global flag
+// after the verb; here flags may appear anywhere before another program's command line.
 type commandLine struct {
 	program   *cli.App
 	commands  []*cli.Command // what the next word may name
@@ -47,7 +46,7 @@ func newCommandLine(program *cli.App) *commandLine {
 	return &commandLine{program: program, commands: program.Commands, foreignAt: -1}
 }
 
-// parseArgs takes a whole command line apart.
+// parseArgs parses a whole command line.
 func parseArgs(program *cli.App, args []string) (*commandLine, error) {
 	if len(args) > 0 && args[0] == "help" { // silo help up
 		args = append(slices.Clone(args[1:]), "--help")
@@ -63,7 +62,7 @@ func parseArgs(program *cli.App, args []string) (*commandLine, error) {
 	return line, nil
 }
 
-// reordered returns the command line in the order that urfave/cli understands.
+// reordered returns the command line in the order that urfave/cli expects.
 func (l *commandLine) reordered() []string {
 	var args []string
 	for _, f := range l.global {
@@ -112,7 +111,7 @@ func (l *commandLine) takeRest(words []string) int {
 
 func (l *commandLine) isFlag(word string) bool { return len(word) > 1 && word[0] == '-' && !l.noFlags }
 
-// command returns the command that the words so far call, or an empty one.
+// command returns the command that the words so far name, or an empty one.
 func (l *commandLine) command() *cli.Command {
 	if len(l.path) == 0 {
 		return &cli.Command{}
@@ -126,8 +125,8 @@ func (l *commandLine) argsUsage() []string { return strings.Fields(l.command().A
 // takesCommand reports whether the verb runs another program, as run and exec do.
 func (l *commandLine) takesCommand() bool { return slices.Contains(l.argsUsage(), "CMD…") }
 
-// commandIsNext reports whether the next word that is no flag begins another
-// program's command line.
+// commandIsNext reports whether the next word that is not a flag begins another program's
+// command line.
 func (l *commandLine) commandIsNext() bool {
 	return l.takesCommand() && len(l.names) == slices.Index(l.argsUsage(), "--")
 }
@@ -187,9 +186,8 @@ func (l *commandLine) parseFlag(args []string) (int, error) {
 }
 
 // wantedKind returns the kind of value that a flag takes if value is not of that kind.
-// No number or duration is
-// negative. The library's own error would name the flag -timeout, which is not what was
-// typed.
+// Negative numbers and durations are invalid. The library's own error would name the flag
+// -timeout instead of --timeout.
 func wantedKind(flag cli.Flag, value string) (kind string) {
 	var err error
 	var duration time.Duration
@@ -210,7 +208,7 @@ func wantedKind(flag cli.Flag, value string) (kind string) {
 	return kind
 }
 
-// values returns the values that a flag is limited to. It returns none if any will do.
+// values returns the values that a flag allows, or none if it allows any.
 func (l *commandLine) values(flag cli.Flag, own bool) []string {
 	verb := ""
 	if own {
@@ -219,8 +217,8 @@ func (l *commandLine) values(flag cli.Flag, own bool) []string {
 	return flagValues[verb+" "+flag.Names()[0]]
 }
 
-// flagFor returns the flag of that name and whether it is the verb's own. It returns
-// nil if there is none.
+// flagFor returns the flag with that name, or nil, and reports whether it belongs to the
+// verb.
 func (l *commandLine) flagFor(name string) (flag cli.Flag, own bool) {
 	for _, c := range slices.Backward(l.path) {
 		if flag := flagNamed(c.Flags, name); flag != nil {
@@ -256,7 +254,8 @@ func (l *commandLine) unknownFlag(word, name string) error {
 
 func (l *commandLine) helpHint() string { return commandPath(l.path) + " --help" }
 
-// suggest returns a hint that names the known words nearest to word, or else otherwise.
+// suggest returns a hint that names the known words nearest to word. If none is near, it
+// returns otherwise.
 func suggest(word string, known []string, otherwise string) string {
 	if near := topology.Nearest(word, known); len(near) > 0 {
 		return "did you mean " + strings.Join(near, " or ") + "?"
@@ -264,7 +263,7 @@ func suggest(word string, known []string, otherwise string) string {
 	return otherwise
 }
 
-// oneOf refuses a value that is not one of the known values.
+// oneOf returns an error if value is not one of the known values.
 func oneOf(flag, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil

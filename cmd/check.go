@@ -63,8 +63,8 @@ func (a *app) check(c *cli.Context) error {
 	return err
 }
 
-// healthChecks returns a function with the health check that the topology sets for
-// each silo. It returns nil if the topology cannot be loaded: then Sentry's own applies.
+// healthChecks returns a function with the health check that the topology sets for each
+// silo. It returns nil, which selects Sentry's own, if the topology cannot be loaded.
 func (a *app) healthChecks(ctx context.Context, dir *state.Dir, snapshot *state.Snapshot) func(string) client.HealthCheck {
 	t, err := a.topologyOf(dir)
 	if err != nil {

@@ -37,8 +37,8 @@ type app struct {
 	selection   string      // -C and -f as given, for hints
 	quiet       bool
 	readOnly    bool // chosen ports are not remembered
-	lossyOutput bool // output may be lost if its reader stalls or is gone
-	level       int  // the least level of supervisor messages that is printed
+	lossyOutput bool // output may be lost if its reader stalls or exits
+	level       int  // the lowest level of supervisor messages to print
 }
 
 // The levels of --log-level.
@@ -93,7 +93,7 @@ func (a *app) program() *cli.App {
 		UsageText:   "silo [global flags] VERB [SILO…] [flags]",
 		HideHelp:    true, // writeHelp prints help
 		HideVersion: true,
-		// A header's value or a JSON object may hold a comma.
+		// A header's value or a JSON object may contain a comma.
 		DisableSliceFlagSeparator: true,
 
 		Writer:         a.Stdout,
@@ -138,7 +138,7 @@ func (a *app) program() *cli.App {
 	return program
 }
 
-// setDefaults sets what all commands have in common.
+// setDefaults sets the fields that all commands share.
 func setDefaults(commands []*cli.Command) {
 	for _, c := range commands {
 		c.HideHelp = true
@@ -150,7 +150,7 @@ func setDefaults(commands []*cli.Command) {
 	}
 }
 
-// withoutArgs returns an action that refuses names after a verb that takes none.
+// withoutArgs returns an action that rejects names after a verb that takes none.
 func withoutArgs(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if err := noArgs(c); err != nil {

@@ -15,7 +15,7 @@ import (
 	"silo/topology"
 )
 
-// candidate is one word that may stand at the cursor.
+// candidate is a possible word at the cursor.
 type candidate struct{ text, meaning string }
 
 // completion is the answer for the word at the cursor.
@@ -108,8 +108,8 @@ func (l *cursorLine) parse(words []string) bool {
 	return !l.command().SkipFlagParsing && (!l.noFlags || len(l.commands) == 0)
 }
 
-// flagCandidates returns the flags that may stand at the cursor, each by its long name,
-// and by a short one if that is already typed.
+// flagCandidates returns the possible flags at the cursor: all long names, and a short name
+// only if it is already typed.
 func (l *cursorLine) flagCandidates() []candidate {
 	offered := []candidate{{"--help", "show help"}}
 	flags := l.program.VisibleFlags()
@@ -133,7 +133,7 @@ func (l *cursorLine) flagCandidates() []candidate {
 	return offered
 }
 
-// completeValue returns the values of a flag, each behind prefix.
+// completeValue returns the values of a flag, each preceded by prefix.
 func (a *app) completeValue(l *cursorLine, f cli.Flag, prefix, current string) completion {
 	name := f.Names()[0]
 	global := flagNamed(l.program.Flags, name) == f
@@ -190,8 +190,8 @@ func (a *app) nameCandidates(l *cursorLine) []candidate {
 	return slices.DeleteFunc(offered, func(c candidate) bool { return slices.Contains(l.names, c.text) })
 }
 
-// siloCandidates returns the silos of the topology of the command line, or those of its
-// last run if it cannot be read.
+// siloCandidates returns the silos of the selected topology, or those of its last run if it
+// cannot be read.
 func (a *app) siloCandidates(l *cursorLine) []candidate {
 	var offered []candidate
 	top, last := a.targetTopology(l)

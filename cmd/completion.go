@@ -34,8 +34,8 @@ func (a *app) completionCommand() *cli.Command {
 //	files, dirs     paths, or only directories
 //	command N       another program's command line begins at word N, counted from 0
 //
-// A path behind a flag's = is completed without that flag. Errors are ignored and the
-// exit code is 0, since a shell cannot use either.
+// A path after a flag's = is completed without the flag. Errors are ignored and the exit
+// code is 0, since a shell cannot use either.
 func (a *app) completeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "__complete", Hidden: true, SkipFlagParsing: true,

@@ -77,8 +77,8 @@ func renderRegionConfig(l *plan.Layout) (regionConfig, error) {
 	return regionConfig{block, l.Topology.Sentry.Config, l.Choice.Dialect.Name, l.Choice.Found}, err
 }
 
-// running connects to the running instance. client is nil if it does not run. The
-// caller closes client.
+// running connects to the running instance. client is nil if it is not running. The caller
+// closes client.
 func (a *app) running(c *cli.Context) (dir *state.Dir, client *api.Client, snapshot *state.Snapshot, err error) {
 	if dir, err = a.instanceDir(c); err != nil {
 		return nil, nil, nil, err
@@ -97,9 +97,9 @@ func (a *app) running(c *cli.Context) (dir *state.Dir, client *api.Client, snaps
 	return dir, client, snapshot, nil
 }
 
-// layout returns where the silos of a running instance run, or where `up` would place
-// them if snapshot is nil. If dialect is set, the layout is for that dialect. Ports that
-// are chosen are remembered, except for the doctor; whether they are free is not checked.
+// layout returns where the silos of a running instance run, or where `up` would place them
+// if snapshot is nil. If dialect is set, the layout is for that dialect. Chosen ports are
+// remembered, except for the doctor. It does not check whether they are free.
 func (a *app) layout(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, dialect string) (*plan.Layout, error) {
 	var t *topology.Topology
 	var err error
@@ -125,7 +125,8 @@ func (a *app) layout(c *cli.Context, dir *state.Dir, snapshot *state.Snapshot, d
 	return layout, err
 }
 
-// runningSnapshot returns the snapshot of the running instance, or nil if it does not run.
+// runningSnapshot returns the snapshot of the running instance, or nil if it is not
+// running.
 func (a *app) runningSnapshot(c *cli.Context) (*state.Dir, *state.Snapshot, error) {
 	dir, client, snapshot, err := a.running(c)
 	if client != nil {
@@ -258,8 +259,8 @@ func (a *app) configRotate(c *cli.Context) error {
 	return nil
 }
 
-// claim prevents that another running instance's region config is overwritten. If
-// this instance runs, its supervisor already has the claim.
+// claim prevents overwriting another running instance's region config. If this instance
+// runs, its supervisor already has the claim.
 func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
 	dir, err := a.instanceDir(c)
 	if err != nil {
@@ -279,8 +280,8 @@ func (a *app) claim(c *cli.Context, path string) (release func(), err error) {
 	return func() { _ = claim.Release() }, nil
 }
 
-// brokenConfig returns the reason why no region config can be written to a file: it is
-// missing, or its markers are damaged. It returns nil if neither is the case.
+// brokenConfig returns why no region config can be written to a file: it is missing, or its
+// markers are damaged. Otherwise it returns nil.
 func (a *app) brokenConfig(path string) *exitStatus {
 	_, err := sentry.ReadFile(path)
 	switch {
@@ -296,7 +297,7 @@ func (a *app) brokenConfig(path string) *exitStatus {
 type dialect struct {
 	Name     string  `json:"name"`
 	First    string  `json:"first"`
-	Last     *string `json:"last"` // null: every later release, too
+	Last     *string `json:"last"` // null: all later releases too
 	Regions  string  `json:"regions"`
 	Releases string  `json:"releases"`
 }

@@ -112,8 +112,8 @@ func (e *edit) apply() string {
 	return "silo up"
 }
 
-// edited returns the change of the running instance's topology. It is nil if the
-// topology has not changed or nothing runs. A broken topology is an error.
+// edited returns the change in the running instance's topology, or nil if it has not
+// changed or nothing is running. A broken topology is an error.
 func (a *app) edited(c *cli.Context) (*edit, error) {
 	dir, client, snapshot, err := a.running(c)
 	if err != nil || client == nil {

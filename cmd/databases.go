@@ -64,8 +64,8 @@ func (a *app) printDatabases(c *cli.Context, all []sentry.Database) error {
 	return nil
 }
 
-// warnOfDatabases warns if silos' own databases are missing or empty, before the
-// silos are launched: their health check does not notice.
+// warnOfDatabases warns about missing or empty silo databases before the silos are
+// launched. Health checks do not detect them.
 func (a *app) warnOfDatabases(ctx context.Context, plan plan.Plan, dir *state.Dir, program string) {
 	if !plan.PerSilo() || a.quiet {
 		return

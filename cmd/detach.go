@@ -50,7 +50,7 @@ func (a *app) reportError(c *cli.Context, err error) error {
 
 func sendReport(v *exitStatus) {
 	if pipe := os.NewFile(reportDescriptor, "report"); pipe != nil {
-		_ = json.NewEncoder(pipe).Encode(v) // the command may be gone
+		_ = json.NewEncoder(pipe).Encode(v) // the command may have exited
 		_ = pipe.Close()
 	}
 }
@@ -85,7 +85,7 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case v.Running:
-		return state.ErrRunning // another supervisor was faster
+		return state.ErrRunning // another supervisor started first
 	case v.Code != exitDone:
 		return v
 	}
@@ -106,7 +106,7 @@ func (a *app) showRunning(ctx context.Context, client *api.Client, r *upRequest)
 	return err
 }
 
-// spawn starts the supervisor and returns the reading end of its report.
+// spawn starts the supervisor and returns the read end of its report pipe.
 func (a *app) spawn(r *upRequest) (*os.File, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -124,7 +124,7 @@ func (a *app) spawn(r *upRequest) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = writer.Close() }() // so that the report ends when the child does
+	defer func() { _ = writer.Close() }() // so that the report ends when the child exits
 	argv := []string{self, "--file", r.plan.Topology.File, "--color", "never", "up", "--supervise", "--timeout", r.timeout.String()}
 	if r.plan.Monolith {
 		argv = append(argv, "--mode", "monolith")
@@ -169,8 +169,8 @@ func (a *app) showDetached(ctx context.Context, r *upRequest) {
 	})
 }
 
-// abortStart stops the supervisor after Ctrl-C and returns its report. After a timeout
-// the supervisor ends by itself and reports which silos were not ready.
+// abortStart stops the supervisor after Ctrl-C and returns its report. After a timeout the
+// supervisor exits on its own and reports which silos were not ready.
 func (a *app) abortStart(ctx context.Context, r *upRequest, reported <-chan *exitStatus) (v *exitStatus) {
 	for !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		client, err := api.Dial(context.WithoutCancel(ctx), r.dir)
@@ -181,7 +181,7 @@ func (a *app) abortStart(ctx context.Context, r *upRequest, reported <-chan *exi
 		if err == nil || v != nil {
 			break
 		}
-		select { // the supervisor does not listen yet
+		select { // the supervisor is not listening yet
 		case v = <-reported:
 		case <-time.After(frameInterval / 4):
 		}

@@ -20,7 +20,7 @@ import (
 // doctorReport is the output of `doctor --json`.
 type doctorReport struct {
 	SchemaVersion int            `json:"schema_version"`
-	OK            bool           `json:"ok"` // nothing has failed
+	OK            bool           `json:"ok"` // no check failed
 	File          *string        `json:"file"`
 	Checks        []doctor.Check `json:"checks"`
 }
@@ -38,7 +38,7 @@ func (a *app) doctor(c *cli.Context) error {
 	failed := false
 	all := doctor.Run(c.Context, target, func(check doctor.Check) {
 		if c.Err() != nil {
-			return // an interrupted check has no meaning
+			return // the result of an interrupted check is meaningless
 		}
 		failed = failed || check.State == doctor.Fail
 		shown = append(shown, ui.DoctorCheck{Name: check.Name, State: string(check.State), Found: check.Found, Hints: check.Hints})
@@ -67,7 +67,7 @@ func (a *app) doctor(c *cli.Context) error {
 }
 
 // doctorTarget returns what the doctor checks. A missing or broken topology is a failed
-// check and not an error.
+// check, not an error.
 func (a *app) doctorTarget(c *cli.Context) (doctor.Target, error) {
 	p := doctor.Target{Environ: a.Environ, Env: a.lookup, Exec: proc.Output, Block: a.wantedBlock(c)}
 	p.Home, _ = a.lookup("HOME")

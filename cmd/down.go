@@ -40,8 +40,8 @@ func (a *app) down(c *cli.Context) error {
 	return a.awaitDown(c.Context, client, dir, before)
 }
 
-// downUnresponsive ends a supervisor that does not answer on its socket: by SIGTERM, and
-// by another SIGTERM after a second Ctrl-C.
+// downUnresponsive ends a supervisor that does not answer on its socket. It sends SIGTERM,
+// and sends it again after a second Ctrl-C.
 func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, unresponsive error) error {
 	last, err := dir.Last()
 	if err != nil || last.PID == nil || last.ProcessTime == "" || !proc.Alive(*last.PID, last.ProcessTime) {
@@ -64,7 +64,7 @@ func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, unresponsive
 		}
 		wait.Sleep(ctx, frameInterval/10)
 	}
-	last, _ = dir.Last() // missing if the supervisor could not save it, as on a full disk
+	last, _ = dir.Last() // missing if the supervisor could not save it, for example on a full disk
 	return a.printDown(last)
 }
 

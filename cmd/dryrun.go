@@ -16,8 +16,8 @@ import (
 	"silo/ui"
 )
 
-// dryRun prints what `up` would do. It checks ports and changes nothing. A conflict
-// is an error, as in `up`; other reasons for which `up` would fail are warnings.
+// dryRun prints what `up` would do. It checks ports and changes nothing. A conflict is an
+// error, as in `up`; other reasons why `up` would fail are warnings.
 func (a *app) dryRun(ctx context.Context, r *upRequest) error {
 	var layout *plan.Layout
 	var notes []string
@@ -136,7 +136,7 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 	return place, previewNotes(running, r, changes), err
 }
 
-// portIsYielded reports whether a silo that uses the port will leave it to another.
+// portIsYielded reports whether a silo that uses the port will be stopped first.
 func portIsYielded(running *state.Snapshot, c plan.Changes, port int) bool {
 	return slices.ContainsFunc(running.Silos, func(s state.Silo) bool {
 		return slices.Contains(c.StopFirst, s.Name) && (s.Port == port || s.HealthPort == port)

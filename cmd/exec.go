@@ -99,7 +99,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 		return asTimeout(starting, ctx, err, r.plan.Names()...)
 	}
 	a.note(startNotes(r.plan, in)...)
-	patient := context.WithoutCancel(ctx) // an interrupt is for CMD first
+	patient := context.WithoutCancel(ctx) // an interrupt goes to CMD first
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(patient) }()
 	go a.killOnSecondSignal(in)
@@ -115,13 +115,13 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	}
 	a.showUntil(in.Ended(), in)
 	if trouble := <-ran; trouble != nil {
-		a.warn(trouble.Error()) // the exit code stays CMD's
+		a.warn(trouble.Error()) // the exit code is CMD's
 	}
-	_, _ = proc.KillOrphans(patient) // what CMD left after the instance had ended
+	_, _ = proc.KillOrphans(patient) // processes that CMD left running
 	return err
 }
 
-// commandWithin runs CMD beside the instance of this process.
+// commandWithin runs CMD while this process supervises the instance.
 func (a *app) commandWithin(ctx context.Context, c *cli.Context, dir *state.Dir) error {
 	client, err := api.Dial(ctx, dir)
 	if err != nil {
@@ -169,7 +169,8 @@ func (a *app) command(ctx context.Context, c *cli.Context, dir *state.Dir, clien
 	return exitQuietly(code)
 }
 
-// failureWarner returns a function that warns once of each silo that has failed permanently.
+// failureWarner returns a function that warns once about each silo that has failed
+// permanently.
 func (a *app) failureWarner() func(*state.Snapshot) {
 	reported := map[string]bool{}
 	return func(s *state.Snapshot) {

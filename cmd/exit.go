@@ -80,7 +80,7 @@ func (a *app) pastable(hints []string) []string {
 	for i, hint := range hints {
 		hints[i] = siloCall.ReplaceAllStringFunc(hint, func(call string) string {
 			before, args, _ := strings.Cut(call, "silo ")
-			if args == "-" { // it selects an instance itself
+			if args == "-" { // it already selects an instance
 				return before + name + " -"
 			}
 			return before + name + " " + a.selection + args

@@ -320,5 +320,5 @@ func withDashes(f cli.Flag) []string {
 	return words
 }
 
-// withoutBackticks returns a flag's usage without the marks round the name of its value.
+// withoutBackticks returns a flag's usage without the backticks around its value's name.
 func withoutBackticks(usage string) string { return strings.ReplaceAll(usage, "`", "") }

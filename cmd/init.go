@@ -76,8 +76,8 @@ func (a *app) initOptions(c *cli.Context) (scaffold.Options, error) {
 	return o, err
 }
 
-// reviewTopology reports which Sentry was found for a topology, and what `silo up`
-// would refuse: its content comes from files that silo did not write.
+// reviewTopology reports which Sentry was found for a topology, and what `silo up` would
+// reject, since its content comes from files that silo did not write.
 func (a *app) reviewTopology(c *cli.Context, file string) error {
 	choice, err := sentry.Choose(c.Context, "auto", sentry.Finder{
 		Dir: filepath.Dir(file), Command: []string{"sentry", "devserver"}, Env: a.lookup, Run: a.capture,

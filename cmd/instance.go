@@ -40,7 +40,7 @@ func (a *app) topologyPath(c *cli.Context) (string, error) {
 	return file, err
 }
 
-// notDirectory refuses a directory as the topology file.
+// notDirectory returns an error if the topology file is a directory.
 func notDirectory(file string) (string, error) {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		return "", &usageError{text: "--file names a directory: " + file, hint: "silo -C " + file + ", to look for silo.toml there"}
@@ -177,7 +177,7 @@ func (a *app) host(dir *state.Dir) orchestrator.Host {
 	}
 }
 
-// noArgs refuses names after a verb that takes none.
+// noArgs returns an error if names follow a verb that takes none.
 func noArgs(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return &usageError{text: c.Command.HelpName + " takes no name, but was given " + c.Args().First()}

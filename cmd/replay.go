@@ -88,5 +88,5 @@ type replayed struct {
 	ID       uint64  `json:"id"`
 	ReplayOf *uint64 `json:"replay_of"`
 	response
-	Truncated bool `json:"truncated"` // the body is only the beginning
+	Truncated bool `json:"truncated"`
 }

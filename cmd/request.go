@@ -57,7 +57,7 @@ func (a *app) request(c *cli.Context) error {
 	began := time.Now()
 	answer, err := silo.Do(c.Context, request)
 	if err == nil {
-		defer func() { _ = answer.Body.Close() }() // it was read, or is not needed any longer
+		defer func() { _ = answer.Body.Close() }() // already read, or no longer needed
 		err = a.printAnswer(c, name, answer, began)
 		if late, ok := errors.AsType[*client.TimeoutError](err); ok {
 			err = exitWith(exitTimeout, fmt.Sprintf("the answer of %s at %s did not end in time", late.Silo, late.URL), "set a longer --timeout")
@@ -87,7 +87,7 @@ func (a *app) parseRequest(c *cli.Context) (name string, r client.Request, err e
 	if !strings.HasPrefix(r.Path, "/") {
 		return "", r, &usageError{text: fmt.Sprintf("the path %q does not begin with a slash", r.Path), hint: "silo request " + words[0] + " GET /api/0/"}
 	}
-	// A request line has no room for these (RFC 9112, section 3.2).
+	// A request line cannot contain these (RFC 9112, section 3.2).
 	if i := strings.IndexFunc(r.Path, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }); i >= 0 {
 		return "", r, &usageError{text: fmt.Sprintf("the path %q contains the character %q", r.Path, r.Path[i]), hint: fmt.Sprintf("write it as %%%02X", r.Path[i])}
 	}
@@ -107,8 +107,8 @@ func (a *app) parseRequest(c *cli.Context) (name string, r client.Request, err e
 	return words[0], r, nil
 }
 
-// requestBody returns the body of -d, or nil without it. Several are joined as curl
-// joins them. Unlike curl, it sends files unchanged.
+// requestBody returns the body of -d, or nil without it. Multiple values are joined as in
+// curl. Unlike curl, it sends files unchanged.
 func (a *app) requestBody(c *cli.Context) ([]byte, error) {
 	if !c.IsSet("data") {
 		return nil, nil

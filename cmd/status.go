@@ -102,7 +102,7 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 		return last.AsFound(), nil
 	}
 	planned, err := a.plannedSnapshot(dir)
-	if err == nil || c.Bool("json") { // programs get an object in any case
+	if err == nil || c.Bool("json") { // programs always get an object
 		return planned, nil
 	}
 	v := a.classify(err)
@@ -114,8 +114,8 @@ func (a *app) current(c *cli.Context, dir *state.Dir) (*state.Snapshot, error) {
 	return nil, v
 }
 
-// plannedSnapshot returns a snapshot of an instance that has never run. It is without
-// silos if the topology cannot be loaded.
+// plannedSnapshot returns a snapshot of an instance that has never run. It has no silos if
+// the topology cannot be loaded.
 func (a *app) plannedSnapshot(dir *state.Dir) (*state.Snapshot, error) {
 	s := &state.Snapshot{
 		SchemaVersion: state.SchemaVersion, State: state.InstanceStopped, File: dir.Topology,

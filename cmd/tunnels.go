@@ -103,7 +103,7 @@ func addressesOf(s *state.Snapshot) addresses {
 	return list
 }
 
-// addresses returns the live addresses, or those that `up` would give.
+// addresses returns the live addresses, or those that `up` would assign.
 func (a *app) addresses(c *cli.Context) (addresses, error) {
 	dir, snapshot, err := a.runningSnapshot(c)
 	if err != nil {

@@ -76,11 +76,11 @@ func (a *app) up(c *cli.Context) error {
 }
 
 // handoverTimeout bounds the wait while the instance's lock changes hands: another
-// supervisor was faster, or the last one is ending or being cleaned up after.
+// supervisor started first, or the last one is exiting or being cleaned up.
 const handoverTimeout = 10 * time.Second
 
-// retryHandover calls start again as long as the instance turns out to be running when
-// it should start, or to have ended when it should be joined.
+// retryHandover retries start while it fails because the instance is already running or has
+// just ended.
 func retryHandover(ctx context.Context, start func() error) error {
 	for began := time.Now(); ; {
 		err := start()
@@ -255,7 +255,7 @@ func startNotes(p plan.Plan, in *orchestrator.Instance) []string {
 func (a *app) showReady(r *upRequest, s *state.Snapshot) {
 	switch {
 	case r.json:
-		_ = a.printJSON(s) // the instance does not end because of a closed reader
+		_ = a.printJSON(s) // a closed reader does not end the instance
 	case a.quiet:
 		a.results.Status(*s)
 	default:
@@ -333,7 +333,7 @@ func asTimeout(bounded, parent context.Context, err error, names ...string) erro
 	if len(names) > 0 {
 		text += ": " + strings.Join(names, ", ") + " not started yet"
 	}
-	// A lock or a claim that was not waited for may be free: its error would mislead.
+	// An error about a lock or claim would mislead: nothing waited for it, so it may be free.
 	_, claimed := errors.AsType[*state.ClaimedError](err)
 	if operation := withoutDeadline(err); operation != "" && !claimed && !errors.Is(err, state.ErrRunning) {
 		text += " (" + operation + ")"
@@ -341,7 +341,7 @@ func asTimeout(bounded, parent context.Context, err error, names ...string) erro
 	return exitWith(exitTimeout, text, "increase --timeout")
 }
 
-// preferContextError returns the error of ctx if that is why the supervisor did not answer.
+// preferContextError returns the error of ctx instead of ErrUnresponsive if ctx is done.
 func preferContextError(ctx context.Context, err error) error {
 	if errors.Is(err, api.ErrUnresponsive) && ctx.Err() != nil {
 		return ctx.Err()

@@ -30,11 +30,10 @@ const (
 )
 
 // SanitizeLine makes a line that a silo wrote, without its newline, safe to print among
-// others. Colour and weight (SGR, ECMA-48 8.3.117) are kept if the output is coloured,
-// and end with the line. All other escape sequences are removed: they move the cursor,
-// set a title or query the terminal. On a terminal, control characters are removed too,
-// and of a progress bar, which returns to the start of its line, only the last state is
-// kept.
+// others. Colour and weight (SGR, ECMA-48 8.3.117) are kept if the output is coloured, and
+// end with the line. All other escape sequences are removed: they move the cursor, set a
+// title or query the terminal. On a terminal, control characters are removed too, and a
+// progress bar, which returns to the start of its line, is reduced to its last state.
 //
 // The line is not modified; the result may be a part of it.
 func (p *Printer) SanitizeLine(line []byte) []byte {

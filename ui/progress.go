@@ -16,10 +16,10 @@ import (
 // Progress shows how silos start or stop.
 //
 // On a terminal it is a block that is redrawn in place: a headline and one row per silo
-// with its state, elapsed time and last line of output. If the window is not high
-// enough, it shows counts and the slowest silos. In a pipe, and on a terminal that
-// cannot move its cursor, it is one plain line for each change of a silo's state, such
-// as "us-west ready in 1.2s".
+// with its state, elapsed time and last line of output. If the window is too small, it
+// shows counts and the slowest silos. In a pipe, and on a terminal that cannot move its
+// cursor, it is one plain line for each change of a silo's state, such as "us-west ready in
+// 1.2s".
 //
 // It starts no goroutine and has no clock. The caller calls Update, never
 // concurrently, for each snapshot and about ten times a second.
@@ -37,7 +37,8 @@ type seenState struct {
 	since time.Time
 }
 
-// Progress shows the named silos, or all. It does not show earlier changes.
+// Progress returns a Progress for the named silos, or for all. It does not show earlier
+// changes.
 func (p *Printer) Progress(names ...string) *Progress {
 	p, block := p.newLiveBlock()
 	return &Progress{

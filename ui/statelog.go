@@ -8,9 +8,9 @@ import (
 	"silo/state"
 )
 
-// StateLog prints problems of silos and tunnels, and their end, between the silos'
-// output: in a foreground `silo up` and in the log of a detached supervisor. Each
-// change is printed once.
+// StateLog prints when problems of silos and tunnels begin and end, between the silos'
+// output: in a foreground `silo up` and in the log of a detached supervisor. Each change is
+// printed once.
 type StateLog struct {
 	p       *Printer
 	quiet   bool // only problems

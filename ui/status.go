@@ -11,11 +11,11 @@ import (
 
 // Status prints an instance.
 //
-// On a terminal: a headline, one row per silo, and each problem with a hint.
-// Columns that do not fit are dropped, the least important first; an address is
-// never cut. In a pipe: only the table, with upper-case heads and one row per
-// silo. Every column is always there in the same order and is one word, "-" if
-// absent, except the last one, the reason, which may contain spaces.
+// On a terminal: a headline, one row per silo, and each problem with a hint. Columns that
+// do not fit are dropped, the least important first; an address is never cut. In a pipe:
+// only the table, with upper-case heads and one row per silo. All columns are present, in a
+// fixed order. Each is one word, "-" if absent, except the last, the reason, which may
+// contain spaces.
 func (p *Printer) Status(s state.Snapshot) { p.print(p.status(s, p.newTable())) }
 
 func (p *Printer) status(s state.Snapshot, silos *table) []string {

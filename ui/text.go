@@ -130,8 +130,8 @@ func (p *Printer) label(text string, cells int) string {
 }
 
 // clean makes one line of untrusted text safe to print: it removes escape sequences,
-// control characters and characters that change the writing direction. Of a progress
-// bar, which returns to the start of its line, it keeps only the last state.
+// control characters and characters that change the writing direction. A progress bar,
+// which returns to the start of its line, is reduced to its last state.
 func clean(line string) string {
 	line = ansi.Strip(strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "\ufffd"))
 	line = strings.ReplaceAll(line, "\r\n", "\n")

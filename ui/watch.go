@@ -7,9 +7,9 @@ import (
 	"silo/state"
 )
 
-// Watch shows an instance again and again: on a terminal in place, cut to its
-// height; in a pipe as a new table, after an empty line, for every change other
-// than uptime, CPU and memory. Columns never get narrower.
+// Watch shows an instance repeatedly: on a terminal in place, cut to its height; in a pipe
+// as a new table, after an empty line, for every change other than uptime, CPU and memory.
+// Columns never get narrower.
 type Watch struct {
 	p     *Printer
 	table *table
@@ -18,7 +18,7 @@ type Watch struct {
 	last  *state.Snapshot // shown on a terminal
 }
 
-// Watch starts to show an instance. Nothing is written before the first Update.
+// Watch returns a Watch, which writes nothing before the first Update.
 func (p *Printer) Watch() *Watch {
 	p, block := p.newLiveBlock()
 	return &Watch{p: p, table: p.newTable(), block: block}

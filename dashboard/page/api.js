@@ -1,5 +1,5 @@
-// Requests to silo's API, and streams of JSON Lines that reconnect. The API is below
-// the page's own address, which includes the token.
+// Requests to silo's API, and streams of JSON Lines that reconnect. The API is under the
+// page's own address, which includes the token.
 
 const base = new URL("v1/", document.baseURI);
 
@@ -47,7 +47,7 @@ const firstDelay = 500, maxDelay = 8000; // milliseconds
 //   params()      returns the parameters of each attempt
 //   opened()      an attempt got a response
 //   line(value)   one line
-//   lost(error, seconds)  the stream ended; the next attempt follows in so many seconds
+//   lost(error, seconds)  the stream ended; the next attempt starts in that many seconds
 export function stream(path, { params = () => ({}), opened = () => {}, line, lost = () => {} }) {
   const ended = new AbortController();
   run(ended.signal, path, { params, opened, line, lost });
@@ -112,15 +112,15 @@ function sleep(ms, ended) {
   });
 }
 
-// poll calls request now and then ms milliseconds after each response, while the page
-// is visible. It returns a function that ends it.
+// poll calls request now and then ms milliseconds after each response, while the page is
+// visible. It returns a function that stops it.
 export function poll(ms, request) {
   const ended = new AbortController();
   (async () => {
     while (!ended.signal.aborted) {
       await visible(ended.signal);
       if (ended.signal.aborted) return;
-      await request(ended.signal).catch(() => {}); // the stream shows that the supervisor is gone
+      await request(ended.signal).catch(() => {}); // the stream reports the lost connection
       await sleep(ms, ended.signal);
     }
   })();
