@@ -8,8 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/tools/txtar"
 )
 
 // helpText is a txtar archive with a section for silo and for every visible command. A
