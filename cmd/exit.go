@@ -36,7 +36,7 @@ const (
 
 // exitStatus is an error with its exit code and its message. A detached supervisor
 // sends one to the command that started it.
-type exitStatus struct {
+type exitStatus struct { //nolint:errname // success has one too
 	Code     int                `json:"code"`
 	Text     string             `json:"text,omitempty"`
 	Hints    []string           `json:"hints,omitempty"`

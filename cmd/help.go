@@ -86,7 +86,7 @@ var exitCodes = []exitCode{
 	{exitNotReady, "Running but not ready, or the region config is out of date."},
 	{exitStopped, "Nothing is running."},
 	{exitInvalid, "The topology is invalid."},
-	{exitConflict, "A port, a domain, the region config's file or the instance is taken."},
+	{exitConflict, "A port, a domain, the region config file or the instance is already in use."},
 	{exitTimeout, "Not ready in time."},
 	{exitInterrupted, "Interrupted by Ctrl-C or a signal before the work was done."},
 }

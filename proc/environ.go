@@ -6,9 +6,9 @@ import (
 )
 
 // LookupEnv returns the values of variables in the initial environment of a process, or
-// of its nearest ancestor that has all of them. It reports false if none does, or only
-// another user's process. A process that has overwritten that memory (setproctitle) is
-// skipped. macOS hides the environment of system programs.
+// of its nearest ancestor that has all of them. It reports false if none does, or if
+// the only one belongs to another user. Processes that have overwritten their environment
+// (as setproctitle does) are skipped. macOS hides the environment of system programs.
 func LookupEnv(pid int, names ...string) (values []string, ok bool) {
 	for depth := 0; pid > 1 && depth < maxDepth; depth++ {
 		if values, ok = lookup(environment(pid), names); ok {

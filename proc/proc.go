@@ -73,7 +73,7 @@ type Process struct {
 	known map[int]string // start times of the members seen so far, by PID; replaced, never changed
 
 	stopping      atomic.Bool
-	skipGrace     chan struct{} // closed to end the grace of the Stop in progress
+	skipGrace     chan struct{} // closed to cut short the current Stop's grace period
 	skipGraceOnce sync.Once
 	stopped       chan struct{} // closed once result is written
 	result        Result

@@ -135,7 +135,7 @@ func forwarded(remote, host, proto string) string {
 func (p *Proxy) checkResponse(response *http.Response) error {
 	switch {
 	case response.StatusCode < http.StatusContinue:
-		return fmt.Errorf("the status %d is not valid", response.StatusCode)
+		return fmt.Errorf("invalid status %d", response.StatusCode)
 	case response.StatusCode == http.StatusSwitchingProtocols:
 		// ReverseProxy would reject it too, but leave the connection open.
 		if asked, got := response.Request.Header.Get("Upgrade"), response.Header.Get("Upgrade"); !strings.EqualFold(asked, got) {

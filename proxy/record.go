@@ -202,7 +202,7 @@ func (w *recorder) finish(ctx context.Context) {
 	if reason := w.failure(ctx); reason != "" {
 		w.State, w.Error = traffic.Broken, &reason
 	} else if w.Status == 0 {
-		w.begin(http.StatusOK) // as net/http does for a handler that writes nothing
+		w.begin(http.StatusOK) //nolint:contextcheck // as net/http does; it uses the request's context
 	}
 	w.finishRequest()
 	w.finishResponse()
@@ -291,7 +291,7 @@ func (w *recorder) begin(status int) {
 	if w.Status != 0 {
 		return
 	}
-	defer w.delayForCaller() //nolint:contextcheck // it uses the request's context
+	defer w.delayForCaller()
 	first := time.Since(w.Started).Seconds()
 	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {

@@ -10,7 +10,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Claim is a lock on the region config's file, which only one running instance may write.
+// Claim is a lock on the region config file, which only one running instance may write to.
 type Claim struct {
 	lock *flock.Flock
 }

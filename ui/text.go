@@ -82,9 +82,9 @@ func spaces(n int) string { return strings.Repeat(" ", max(n, 0)) }
 // pad pads text to a width with spaces.
 func pad(text string, cells int) string { return text + spaces(cells-ansi.StringWidth(text)) }
 
-// wrap breaks text at spaces into lines of at most the given number of cells, of which
-// `first` on the first line and `rest` on the others are already in use; 0 cells: no
-// limit. A longer word, such as an address, stays whole.
+// wrap breaks text at spaces into lines of at most cells; 0 means no limit. `first` cells
+// are already taken on the first line and `rest` on each later one. A word that is too
+// long for a line, such as a URL, is not split.
 func wrap(text string, first, rest, cells int) []string {
 	if cells <= 0 || first+ansi.StringWidth(text) <= cells {
 		return []string{text}

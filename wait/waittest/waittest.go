@@ -1,5 +1,5 @@
-// Package waittest bounds the waits of tests, so that a test which misses its
-// event fails with a message instead of hanging until the package's timeout.
+// Package waittest limits how long tests wait, so that a test that misses its event
+// fails with a message instead of hanging until the package timeout.
 package waittest
 
 import (
