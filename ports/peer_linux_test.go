@@ -30,8 +30,8 @@ func connect(t testing.TB, address string) (near, far net.Conn) {
 	return near, far
 }
 
+// Not parallel: until its exec, a child that another test forks holds the connections too.
 func TestPeer(t *testing.T) {
-	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.2:0"} {
 		near, far := connect(t, address)
 		for name, first := range map[string][]int{"among the first": {1, os.Getpid()}, "after a search": nil} {
@@ -76,9 +76,9 @@ func TestPeerPrefersTheFirst(t *testing.T) {
 	}
 }
 
-// A connection to an address of this machine need not pass loopback addresses.
+// A connection to an address of this machine need not pass loopback addresses. Not
+// parallel, like TestPeer.
 func TestPeerOnAnExternalAddress(t *testing.T) {
-	t.Parallel()
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
