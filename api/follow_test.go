@@ -42,8 +42,12 @@ func TestFollowerReportsEachOnce(t *testing.T) {
 			time.Sleep(time.Until(began.Add(step.at)))
 			synctest.Wait()
 			f.add(traffic.Exchange{ID: step.id, State: step.state, Status: step.status, Started: began})
+			f.mu.Lock() // held for each report
+			lines := reported
+			reported = nil
+			f.mu.Unlock()
 			var ids []uint64
-			for _, e := range reported {
+			for _, e := range lines {
 				ids = append(ids, e.ID)
 				if e.ID == 2 && e.Status != 200 {
 					t.Errorf("line %d: reported before its update: %+v", i, e)
@@ -52,12 +56,13 @@ func TestFollowerReportsEachOnce(t *testing.T) {
 			if !slices.Equal(ids, step.want) {
 				t.Errorf("line %d: reported %v, want %v", i, ids, step.want)
 			}
-			reported = nil
 		}
 		f.add(traffic.Exchange{ID: 7, State: traffic.Open, Started: time.Now()})
 		f.close()
 		time.Sleep(longOpen)
 		synctest.Wait()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if len(reported) > 0 {
 			t.Errorf("reported after close: %+v", reported)
 		}

@@ -49,7 +49,7 @@ func TestStopStubbornTrees(t *testing.T) {
 				tr.output.await(t, "up", test.up)
 				grace := 20 * time.Second
 				if test.killed || test.swept {
-					grace = 50 * time.Millisecond
+					grace = 300 * time.Millisecond
 				}
 				result := tr.Stop(t.Context(), "TERM", grace, nil)
 				tr.gone(t)
