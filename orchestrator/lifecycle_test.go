@@ -59,7 +59,7 @@ func TestBackoffDoubles(t *testing.T) {
 	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}; !slices.Equal(waits, want) {
 		t.Errorf("waited %v, want %v", waits, want)
 	}
-	// A silo that was ready again begins anew.
+	// A silo that was ready again starts over.
 	c = oneSilo(restartPolicy)
 	crash(&c, epoch)
 	crash(&c, epoch)

@@ -83,7 +83,7 @@ type Snapshot struct {
 
 	ProcessTime string `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
 
-	Reason *string `json:"reason"` // why it stopped without being told to
+	Reason *string `json:"reason"` // why it stopped without a command
 }
 
 // Config describes the region config's file.

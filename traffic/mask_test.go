@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -90,6 +91,20 @@ func TestMasksURLsAndJSON(t *testing.T) {
 	} {
 		if got := string(maskJSON([]byte(text))); got != want {
 			t.Errorf("%s becomes %s, want %s", text, got, want)
+		}
+	}
+}
+
+// Each word hides the value of a header that contains it. The list is repeated here, so
+// that a word cannot be lost.
+func TestMasksEachSecretWord(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"auth", "cookie", "token", "secret", "signature", "password", "passwd", "session", "credential", "jwt", "api-key", "api_key", "apikey", "private"} {
+		name := http.CanonicalHeaderKey("x-" + word + "-x")
+		e := Exchange{}
+		e.Request.Header = http.Header{name: {"sesame"}}
+		if got := e.Masked().Request.Header.Get(name); strings.Contains(got, "sesame") {
+			t.Errorf("%s: %q is not masked", name, got)
 		}
 	}
 }
