@@ -20,6 +20,8 @@ import (
 type job struct {
 	launchID
 
+	portError error // from releasePorts, which precedes the launch
+
 	launched chan struct{} // closed when the launch has succeeded or failed
 	process  *proc.Process // nil if there is none; valid once launched is closed
 	stop     topology.Stop // as launched; valid once launched is closed
@@ -73,6 +75,7 @@ func (s *Supervisor) execute(ctx context.Context, actions []action) {
 // launchAll launches the first job, which is control if it is among them, and then
 // the others in order, a few at a time.
 func (s *Supervisor) launchAll(ctx context.Context, jobs []*job) {
+	s.releasePorts(jobs) //nolint:contextcheck // takes a moment
 	s.launch(ctx, jobs[0])
 	var launches errgroup.Group
 	launches.SetLimit(runtime.GOMAXPROCS(0))
@@ -85,7 +88,7 @@ func (s *Supervisor) launchAll(ctx context.Context, jobs []*job) {
 // launch starts a silo's process and the goroutines that watch it.
 func (s *Supervisor) launch(ctx context.Context, j *job) {
 	defer close(j.launched)
-	if err := s.startProcess(j); err != nil { //nolint:contextcheck // checking ports takes a moment
+	if err := s.startProcess(j); err != nil {
 		s.send(launchFailedEvent{j.launchID, err.Error()})
 		return
 	}
@@ -105,8 +108,8 @@ func (s *Supervisor) startProcess(j *job) error {
 		return errors.New("removed from the topology")
 	}
 	r := p.open[j.name]
-	if err := s.releasePorts(j.name, r.ports); err != nil {
-		return err
+	if j.portError != nil {
+		return j.portError
 	}
 	r.output.reset()
 	marker := fmt.Sprintf("SILO_PROCESS=%s/%s/%d", p.Run.ID, j.name, j.incarnation) // inherited by its whole process tree
@@ -120,14 +123,25 @@ func (s *Supervisor) startProcess(j *job) error {
 	return err
 }
 
-// releasePorts closes the listeners that reserve the ports of a silo. If an earlier
-// process had the ports, it only checks that they are free.
-func (s *Supervisor) releasePorts(name string, reserved *ports.Reservation) (err error) {
-	if !reserved.Holds(name) {
-		return s.checkPorts(name)
+// releasePorts closes the listeners that reserve the ports of silos, all under one lock:
+// taking it waits for the launches in progress. If an earlier process had the ports, it
+// only checks that they are free.
+func (s *Supervisor) releasePorts(jobs []*job) {
+	open := s.placement().open
+	var reused []*job
+	proc.WithForkLock(func() {
+		for _, j := range jobs {
+			r, known := open[j.name]
+			if known && r.ports.Holds(j.name) {
+				j.portError = r.ports.Release(j.name)
+			} else {
+				reused = append(reused, j)
+			}
+		}
+	})
+	for _, j := range reused {
+		j.portError = s.checkPorts(j.name)
 	}
-	proc.WithForkLock(func() { err = reserved.Release(name) })
-	return err
 }
 
 // checkPorts returns a ports.Conflicts if other processes hold the ports of silos that

@@ -106,6 +106,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		select {
 		case e := <-s.events:
 			c = s.handle(work, c, e)
+			for range len(s.events) { // one snapshot for all that are pending
+				c = s.handle(work, c, <-s.events)
+			}
 		case r := <-s.refreshes:
 			r.reply <- s.running(work, c)
 			continue
