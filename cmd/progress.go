@@ -76,41 +76,17 @@ func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string
 		return !done && len(failed) == 0
 	})
 	view.Done()
+	tail := func(name string, n int) []string {
+		lines, _ := client.Tail(context.WithoutCancel(ctx), name, n) // the reason is reported without them too
+		return lines
+	}
 	switch {
 	case len(failed) > 0:
-		return last, failedError(ctx, client, failed, !last.IsManaged())
+		return last, orchestrator.NewFailedError(last, failed, tail)
 	case done:
 		return last, nil
 	case last != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return last, &orchestrator.NotReadyError{Silos: unreadySilos(last, names), Unmanaged: !last.IsManaged()}
+		return last, orchestrator.NewNotReadyError(last, names, tail)
 	}
 	return last, err
-}
-
-func failedError(ctx context.Context, client *api.Client, silos []state.Silo, unmanaged bool) error {
-	e := &orchestrator.FailedError{TimedOut: true, Unmanaged: unmanaged}
-	for _, s := range silos {
-		f := failureOf(s)
-		f.Tail, _ = client.Tail(context.WithoutCancel(ctx), s.Name, 20) // the reason is reported without it too
-		e.TimedOut = e.TimedOut && s.TimedOut
-		e.Silos = append(e.Silos, f)
-	}
-	return e
-}
-
-func unreadySilos(s *state.Snapshot, names []string) []orchestrator.Failure {
-	var list []orchestrator.Failure
-	for _, silo := range s.Silos {
-		if done, _ := orchestrator.Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {
-			list = append(list, failureOf(silo))
-		}
-	}
-	return list
-}
-
-func failureOf(s state.Silo) orchestrator.Failure {
-	if s.Reason != nil {
-		return orchestrator.Failure{Name: s.Name, Reason: *s.Reason}
-	}
-	return orchestrator.Failure{Name: s.Name, Reason: string(s.State)}
 }

@@ -74,7 +74,7 @@ func (s *Supervisor) Await(ctx context.Context, names ...string) error {
 		snapshot, replaced := s.Next()
 		ready, failed := Outcome(snapshot, names)
 		if len(failed) > 0 {
-			return s.failedError(failed)
+			return NewFailedError(snapshot, failed, s.Tail)
 		}
 		if ready {
 			return nil
@@ -84,35 +84,40 @@ func (s *Supervisor) Await(ctx context.Context, names ...string) error {
 		case <-s.ended:
 			return ErrEnded
 		case <-ctx.Done():
-			return s.notReadyError(names)
+			return NewNotReadyError(s.Snapshot(), names, s.Tail)
 		}
 	}
 }
 
-func (s *Supervisor) failedError(silos []state.Silo) error {
-	e := &FailedError{TimedOut: true, Unmanaged: !s.placement().Managed()}
-	for _, silo := range silos {
+// tailFunc returns a silo's last lines, at most n.
+type tailFunc func(name string, n int) []string
+
+// NewFailedError describes failed silos of a snapshot.
+func NewFailedError(s *state.Snapshot, failed []state.Silo, tail tailFunc) *FailedError {
+	e := &FailedError{TimedOut: true, Unmanaged: !s.IsManaged()}
+	for _, silo := range failed {
 		e.TimedOut = e.TimedOut && silo.TimedOut
-		e.Silos = append(e.Silos, s.failure(silo, ""))
+		e.Silos = append(e.Silos, newFailure(silo, tail))
 	}
 	return e
 }
 
-func (s *Supervisor) notReadyError(names []string) error {
-	e := &NotReadyError{Unmanaged: !s.placement().Managed()}
-	for _, silo := range s.Snapshot().Silos {
-		if silo.State == state.Ready || silo.State == state.Stopped || len(names) > 0 && !slices.Contains(names, silo.Name) {
-			continue
+// NewNotReadyError describes the silos of a snapshot among names, or all if there are no
+// names, that are not ready.
+func NewNotReadyError(s *state.Snapshot, names []string, tail tailFunc) *NotReadyError {
+	e := &NotReadyError{Unmanaged: !s.IsManaged()}
+	for _, silo := range s.Silos {
+		if done, _ := Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {
+			e.Silos = append(e.Silos, newFailure(silo, tail))
 		}
-		e.Silos = append(e.Silos, s.failure(silo, string(silo.State)))
 	}
 	return e
 }
 
-// failure describes a silo, with a reason if its snapshot has none.
-func (s *Supervisor) failure(silo state.Silo, reason string) Failure {
+func newFailure(silo state.Silo, tail tailFunc) Failure {
+	f := Failure{Name: silo.Name, Reason: string(silo.State), Tail: tail(silo.Name, failureLines)}
 	if silo.Reason != nil {
-		reason = *silo.Reason
+		f.Reason = *silo.Reason
 	}
-	return Failure{Name: silo.Name, Reason: reason, Tail: s.Tail(silo.Name, failureLines)}
+	return f
 }
