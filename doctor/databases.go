@@ -69,7 +69,7 @@ func (e *examination) inspectDatabases(ctx context.Context) ([]sentry.Database, 
 // inspected, and adds that check's name to c.
 func (e *examination) explainedElsewhere(ctx context.Context, c *Check) bool {
 	s := e.services()
-	if s.skipped == "" && !s.known(c) {
+	if s.skipped == "" && !s.loaded(c) {
 		return true
 	}
 	var postgres Check

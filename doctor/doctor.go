@@ -69,10 +69,12 @@ type Target struct {
 	Exec func(ctx context.Context, argv []string, dir string, env []string) ([]byte, error)
 }
 
-// Time limits. limit, for all checks together, stays below the ten seconds of Run.
+// Time limits. settingsLimit leaves time to try the services without the settings: limit,
+// for all checks together, stays below the fifteen seconds of Run.
 const (
-	chooseLimit = 4 * time.Second
-	limit       = 9500 * time.Millisecond
+	chooseLimit   = 4 * time.Second
+	settingsLimit = 9 * time.Second
+	limit         = 14500 * time.Millisecond
 )
 
 // examination is one call of Run. The functions compute values that several checks share.
@@ -118,7 +120,7 @@ func Names() []string {
 }
 
 // Run runs all checks in parallel, and calls report with each result as soon as that
-// check and those before it are done. It returns within ten seconds, and sooner if
+// check and those before it are done. It returns within fifteen seconds, and sooner if
 // ctx ends.
 func Run(ctx context.Context, target Target, report func(Check)) []Check {
 	ctx, cancel := context.WithTimeout(ctx, limit)

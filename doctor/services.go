@@ -29,32 +29,64 @@ func (e *examination) findServices(ctx context.Context) services {
 	case !exists(e.Topology.Sentry.Config):
 		return services{skipped: e.Topology.Sentry.Config + " does not exist"}
 	}
-	// sentry.Service.Failure parses messages of the C locale.
-	output, err := e.Exec(ctx, sentry.ServicesArgv(python), finder.Dir, append(e.environ(e.Topology.Control), "LC_ALL=C.UTF-8"))
-	switch {
-	case err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return services{failed: fmt.Sprintf("Sentry did not load its settings within %.0f s", limit.Seconds())}
-	case err != nil:
-		return services{failed: fmt.Sprintf("%s could not load Sentry's settings: %v", python, err)}
+	loading, cancel := context.WithTimeout(ctx, settingsLimit)
+	defer cancel()
+	found, err := e.askServices(loading, finder.Dir, sentry.ServicesArgv(python))
+	if err == nil {
+		return services{Services: found}
 	}
-	s, err := sentry.ParseServices(output)
-	if err != nil {
-		return services{failed: err.Error()}
+	failed := services{failed: fmt.Sprintf("%s could not load Sentry's settings: %v", python, err)}
+	if errors.Is(err, context.DeadlineExceeded) {
+		failed.failed = fmt.Sprintf("Sentry did not load its settings within %.0f s", settingsLimit.Seconds())
 	}
-	return services{Services: s}
+	if found, err = e.askServices(ctx, finder.Dir, sentry.ServicesTextArgv(python)); err == nil {
+		failed.Services = found
+	}
+	return failed
 }
 
-// known reports whether the services are known. If not, it adds the reason to c.
+func (e *examination) askServices(ctx context.Context, dir string, argv []string) (sentry.Services, error) {
+	// sentry.Service.Failure parses messages of the C locale.
+	output, err := e.Exec(ctx, argv, dir, append(e.environ(e.Topology.Control), "LC_ALL=C.UTF-8"))
+	if err != nil {
+		return sentry.Services{}, err
+	}
+	return sentry.ParseServices(output)
+}
+
+// known reports whether the services are known, from the settings or from the text of
+// the files. If not, it adds the reason to c.
 func (s services) known(c *Check) bool {
 	switch {
 	case s.skipped != "":
 		c.add(Skip, s.skipped)
-	case s.failed != "":
+		return false
+	case s.FromText:
+		return true
+	}
+	return s.loaded(c)
+}
+
+// loaded reports whether the settings were loaded. If not, it adds the reason to c.
+func (s services) loaded(c *Check) bool {
+	switch {
+	case s.skipped != "":
+		c.add(Skip, s.skipped)
+	case s.failed != "", s.Unknown != "":
 		c.add(Skip, "the settings are not known, see the check settings")
 	case s.Error != "":
 		c.add(Skip, "the settings do not load, see the check settings")
+	default:
+		return true
 	}
-	return c.State == ""
+	return false
+}
+
+// addSource adds where the addresses come from, if that is not the settings themselves.
+func (s services) addSource(e *examination, c *Check) {
+	if s.FromText {
+		c.add(Skip, "the addresses are from the text of "+e.Topology.Sentry.Config+", because the settings were not loaded")
+	}
 }
 
 // checkSettings checks that Sentry's settings load.
@@ -65,7 +97,9 @@ func checkSettings(_ context.Context, e *examination, c *Check) {
 	case s.skipped != "":
 		c.add(Skip, s.skipped)
 	case s.failed != "":
-		c.add(Warn, s.failed, list+" shows Sentry's own error")
+		c.add(Warn, s.failed, list+" shows how Sentry itself loads them")
+	case s.Unknown != "":
+		c.add(Warn, "silo cannot load the settings of this release: "+s.Unknown, list+" shows whether Sentry loads them")
 	case s.Error != "" && s.Line > 0:
 		c.add(Fail, fmt.Sprintf("%s:%d: %s", path, s.Line, s.Error), "fix that line; "+list+" tries it again")
 	case s.Error != "":
@@ -108,9 +142,14 @@ func checkPostgres(_ context.Context, e *examination, c *Check) {
 			seen[key] = true
 		}
 	}
-	if len(s.Databases) == 0 {
+	switch {
+	case len(s.Databases) > 0:
+	case s.FromText:
+		c.add(Skip, "the text names no database: DATABASES is set by code or elsewhere")
+	default:
 		c.add(Fail, "the settings name no database", "set DATABASES in "+e.Topology.Sentry.Config)
 	}
+	s.addSource(e, c)
 }
 
 func (e *examination) checkDatabase(one sentry.Service, c *Check) {
@@ -198,6 +237,7 @@ func checkRedis(_ context.Context, e *examination, c *Check) {
 			e.addUnreachable("the task queue ("+one.Kind+")", "BROKER_URL in "+e.Topology.Sentry.Config, one, broken, c)
 		}
 	}
+	s.addSource(e, c)
 }
 
 func (e *examination) checkCluster(nodes []sentry.Service, c *Check) {
@@ -241,7 +281,7 @@ func checkWatchers(_ context.Context, e *examination, c *Check) {
 		return
 	}
 	s := e.services()
-	if !s.known(c) {
+	if !s.loaded(c) {
 		return
 	}
 	const without = "or add --no-watchers to sentry.command, or set watchers = false"

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -67,6 +68,33 @@ func TestServicesCannotBeAsked(t *testing.T) {
 	wantCheck(t, b.check("settings"), Warn, "parse the services")
 	b = newFixture(t, strings.Replace(head, `"devserver"`, `"devserver", "--no-watchers"`, 1)+tail, answered)
 	wantCheck(t, b.check("watchers"), Skip)
+}
+
+// TestServicesByText checks that Postgres and Redis are tried by the words of the
+// configuration if the settings cannot be loaded.
+func TestServicesByText(t *testing.T) {
+	t.Parallel()
+	byText := strings.Replace(answered, `{"python"`, `{"text": true, "python"`, 1)
+	const database = `"version": "15.1", "migrated": true}`
+	b := newFixture(t, head+tail, strings.Replace(byText, `{"text"`, `{"unknown": "no function", "text"`, 1))
+	wantCheck(t, b.check("settings"), Warn, "of this release: no function", "config list")
+	wantCheck(t, b.check("postgres"), OK, "Postgres 15.1 at 127.0.0.1:5432", "from the text of "+b.dir)
+	wantCheck(t, b.check("redis"), OK, "Redis 7.0", "from the text of "+b.dir)
+	wantCheck(t, b.check("watchers"), Skip, "see the check settings")
+	b = newFixture(t, head+tail, strings.Replace(strings.Replace(byText, `{"text"`, `{"error": "NameError: x", "line": 3, "text"`, 1), database, `"error": "Connection refused"}`, 1))
+	wantCheck(t, b.check("settings"), Fail, "sentry.conf.py:3: NameError")
+	wantCheck(t, b.check("postgres"), Fail, "connection refused", "from the text of")
+
+	b = newFixture(t, head+tail, "")
+	b.Exec = func(_ context.Context, argv []string, _ string, _ []string) ([]byte, error) {
+		if argv[len(argv)-1] != "text" {
+			return nil, fmt.Errorf("run: %w", context.DeadlineExceeded)
+		}
+		return []byte(strings.Replace(byText, database, `"error": "Connection refused"}`, 1)), nil
+	}
+	wantCheck(t, b.check("settings"), Warn, "did not load its settings within 9 s")
+	wantCheck(t, b.check("postgres"), Fail, "connection refused", "devservices up")
+	wantCheck(t, b.check("redis"), OK, "Redis 7.0")
 }
 
 // TestPerSilo needs no database of the settings' own name.

@@ -18,16 +18,22 @@ import (
 // Services are the servers in a Sentry's settings, with the results of connecting to
 // them with Sentry's own clients. They contain no secrets.
 type Services struct {
-	Python    string    `json:"python"` // version of Sentry's interpreter
-	Honcho    bool      `json:"honcho"` // can be imported; devserver needs it for workers and watchers
-	Error     string    `json:"error"`  // why the settings cannot be loaded, or empty
-	Line      int       `json:"line"`   // of the error in sentry.conf.py; 0: elsewhere
-	Seconds   float64   `json:"seconds"`
-	Databases []Service `json:"databases"`
-	Redis     []Service `json:"redis"`
-	Brokers   []Service `json:"brokers"` // of Celery tasks
-	Watchers  []Watcher `json:"watchers"`
-	Node      string    `json:"node"` // path of the program, or empty
+	Python  string  `json:"python"` // version of Sentry's interpreter
+	Honcho  bool    `json:"honcho"` // can be imported; devserver needs it for workers and watchers
+	Error   string  `json:"error"`  // why the settings cannot be loaded, or empty
+	Line    int     `json:"line"`   // of the error in sentry.conf.py; 0: elsewhere
+	Seconds float64 `json:"seconds"`
+	// Unknown is why silo cannot load the settings of this release, whose own programs can.
+	Unknown string `json:"unknown"`
+	// FromText reports that the services were read from the text of the files, because the
+	// settings were not loaded. Unreadable is why even that failed.
+	FromText   bool      `json:"text"`
+	Unreadable string    `json:"unreadable"`
+	Databases  []Service `json:"databases"`
+	Redis      []Service `json:"redis"`
+	Brokers    []Service `json:"brokers"` // of Celery tasks
+	Watchers   []Watcher `json:"watchers"`
+	Node       string    `json:"node"` // path of the program, or empty
 }
 
 // Service is one server in the settings.
@@ -116,9 +122,14 @@ func (s Service) Address() string {
 // ServicesArgv returns the command that prints the Services of an interpreter's
 // Sentry; ParseServices parses its output. It must run in a silo's environment. It
 // changes nothing, and takes a second or more to execute the settings. It waits at most
-// 4 s for each service.
+// 4 s for all services. If the settings do not load, it reads the text of the files.
 func ServicesArgv(python string) []string {
 	return []string{python, "-c", templates.Text("python/services.py")}
+}
+
+// ServicesTextArgv is ServicesArgv without executing the settings.
+func ServicesTextArgv(python string) []string {
+	return append(ServicesArgv(python), "text")
 }
 
 // ParseServices parses the output of ServicesArgv's command.

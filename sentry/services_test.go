@@ -84,9 +84,10 @@ func anotherSentry() map[string]string {
 		"sentry/utils/yaml.py":        "import json\nsafe_load = json.load\n",
 		"sentry/runner/__init__.py":   "",
 		"sentry/runner/settings.py":   "import os\ndef discover_configs():\n    d = os.environ['SENTRY_CONF']\n    return d, d + '/sentry.conf.py', d + '/config.yml'\n",
-		"sentry/runner/importer.py":   "import django.conf\ndef install(name, conf, default):\n    exec(open(conf).read(), django.conf.settings.__dict__)\n",
+		"sentry/runner/importer.py":   "import sys, types\ndef install(name, conf, default):\n    module = sys.modules[name] = types.ModuleType(name)\n    exec(open(conf).read(), module.__dict__)\n",
+		"sentry/conf/server.py":       "import os\nSENTRY_FOO = {}\nSENTRY_FOO.update(os.environ)\nBROKER_URL = 'redis://default:1/0'\nSENTRY_BAR_OPTIONS: dict = {'cluster': 'ring'}\nif os:\n    BROKER_URL = ''\n",
 		"django/__init__.py":          "",
-		"django/conf.py":              "class Settings: pass\nsettings = Settings()\n",
+		"django/conf.py":              anotherDjango,
 		"psycopg2.py":                 anotherPostgres,
 		"redis.py":                    anotherRedis,
 		"conf/config.yml":             `{"redis.clusters": {"default": {"hosts": {"0": {"host": "r", "password": "hush-redis"}}}, "ring": {"is_redis_cluster": true, "hosts": [{"host": "n"}]}}}`,
@@ -96,6 +97,16 @@ func anotherSentry() map[string]string {
 		"leaving/sentry.conf.py":      "import sys\nsys.exit('no')\n",
 	}
 }
+
+// anotherDjango imports the settings when one of them is used.
+const anotherDjango = `
+import importlib, os
+class Settings:
+    def module(self): return importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+    def __getattr__(self, name): return getattr(self.module(), name)
+    def __dir__(self): return dir(self.module())
+settings = Settings()
+`
 
 const anotherPostgres = `
 class Cursor:
@@ -126,15 +137,20 @@ class StrictRedis:
 // ask runs the question about services by a Python of this machine.
 func ask(t *testing.T, dir, conf string) (Services, string) {
 	t.Helper()
+	return askBy(t, ServicesArgv, dir, conf)
+}
+
+func askBy(t *testing.T, command func(python string) []string, dir, conf string) (Services, string) {
+	t.Helper()
 	name, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("no python3 in PATH")
 	}
-	argv := ServicesArgv(name)
-	command := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	command.Dir = dir
-	command.Env = append(os.Environ(), "PYTHONPATH="+dir, "SENTRY_CONF="+filepath.Join(dir, conf), "PYTHONDONTWRITEBYTECODE=1")
-	printed, err := command.Output()
+	argv := command(name)
+	run := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	run.Dir = dir
+	run.Env = append(os.Environ(), "PYTHONPATH="+dir, "SENTRY_CONF="+filepath.Join(dir, conf), "PYTHONDONTWRITEBYTECODE=1", "SILO_TEST_PORT=6000")
+	printed, err := run.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +189,87 @@ func TestServices(t *testing.T) {
 	}
 	if w := s.Watchers[0]; w.Found || w.Program != "/nowhere/webpack" {
 		t.Errorf("%+v", w)
+	}
+}
+
+// TestServicesSince24_4 checks a release that loads its settings as a module of its own
+// (24.4, sentry/runner/importer.py and default_settings.py).
+func TestServicesSince24_4(t *testing.T) {
+	t.Parallel()
+	dir, tree := t.TempDir(), anotherSentry()
+	tree["sentry/runner/importer.py"] = "SENTRY_CONF_PY = 'nowhere'\ndef populate_module(module):\n    exec(open(SENTRY_CONF_PY, 'rb').read(), module.__dict__)\n"
+	tree["sentry/runner/default_settings.py"] = "import sys\nfrom sentry.runner.importer import populate_module\npopulate_module(sys.modules[__name__])\n"
+	writeTree(t, dir, tree)
+	s, printed := ask(t, dir, "conf")
+	if s.Error+s.Unknown != "" || s.FromText || len(s.Databases) != 2 || !s.Databases[0].Migrated || !s.Redis[1].Used || len(s.Watchers) != 1 {
+		t.Errorf("%s", printed)
+	}
+	if s, printed := ask(t, dir, "broken"); s.Line != 2 || !strings.Contains(s.Error, "name 'z'") {
+		t.Errorf("%s", printed)
+	}
+}
+
+// TestServicesOfUnknownRelease checks that the services are found in the text of the files
+// if a release has another way to load its settings.
+func TestServicesOfUnknownRelease(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]map[string]string{
+		"no function": {"sentry/runner/importer.py": ""},
+		"no module":   {"sentry/runner/importer.py": "", "sentry/runner/settings.py": ""},
+	} {
+		dir, tree := t.TempDir(), anotherSentry()
+		for file, text := range replace {
+			tree[file] = text
+		}
+		writeTree(t, dir, tree)
+		if s, printed := ask(t, dir, "conf"); !strings.Contains(s.Unknown, "sentry.runner") || !s.FromText || len(s.Databases) != 2 || s.Databases[0].Version != "15.1" {
+			t.Errorf("%s: %s", name, printed)
+		}
+	}
+}
+
+// textConf computes some of its values.
+const textConf = `
+import os
+NAME = 'sentry'
+DATABASES = {'default': {'ENGINE': 'sentry.db.postgres', 'NAME': NAME, 'HOST': os.environ.get('SILO_TEST_HOST', 'p'), 'PORT': os.environ['SILO_TEST_PORT']}}
+DATABASES['default']['USER'] = 'ada'
+DATABASES['default'].update(PASSWORD='hush')
+SENTRY_OPTIONS = {}
+SENTRY_OPTIONS.update({'x': 1})
+SENTRY_OPTIONS['redis.clusters'] = {'default': {'hosts': {0: {'host': 'first'}}}}
+BROKER_URL = 'redis://' + open('/nowhere').read()
+SENTRY_WATCHERS = [('webpack', [os.path.join('a', 'b')])]
+if os.environ.get('SILO_RUN_ID'):
+    DATABASES = {}
+raise SystemExit('not executed')
+`
+
+func TestServicesByText(t *testing.T) {
+	t.Parallel()
+	dir, tree := t.TempDir(), anotherSentry()
+	tree["text/sentry.conf.py"] = textConf
+	writeTree(t, dir, tree)
+	s, printed := askBy(t, ServicesTextArgv, dir, "text")
+	if s.Error != "" || !s.FromText || len(s.Databases) != 1 || len(s.Redis) != 1 || len(s.Brokers)+len(s.Watchers) != 0 {
+		t.Fatalf("%s", printed)
+	}
+	if d := s.Databases[0]; d.Address() != "p:6000" || d.Database != "sentry" || d.User != "ada" {
+		t.Errorf("%+v", d)
+	}
+	if s.Redis[0].Host != "first" {
+		t.Errorf("%+v", s.Redis[0])
+	}
+	// Without a word in the configuration, Sentry's own defaults are used.
+	if s, printed := askBy(t, ServicesTextArgv, dir, "broken"); len(s.Brokers) != 1 || s.Brokers[0].Host != "default" || len(s.Databases) != 0 {
+		t.Errorf("%s", printed)
+	}
+	// A configuration that fails is read as text by the first command too.
+	if s, printed := ask(t, dir, "text"); !strings.Contains(s.Error, "nowhere") || s.Line != 10 || !s.FromText || len(s.Databases) != 1 {
+		t.Errorf("%s", printed)
+	}
+	if s, printed := ask(t, dir, "crooked"); !strings.HasPrefix(s.Unreadable, "SyntaxError") || s.FromText {
+		t.Errorf("%s", printed)
 	}
 }
 

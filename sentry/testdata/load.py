@@ -8,13 +8,17 @@ import warnings
 warnings.simplefilter("ignore")
 logging.disable(logging.WARNING)
 os.environ["SENTRY_CONF"] = sys.argv[1]
-os.environ["DJANGO_SETTINGS_MODULE"] = "sentry_config"
 
-from sentry.runner.importer import install
-from sentry.runner.settings import DEFAULT_SETTINGS_MODULE, discover_configs
+from sentry.runner import importer
+from sentry.runner.settings import discover_configs
 
 _, py, yaml = discover_configs()
-install("sentry_config", py, DEFAULT_SETTINGS_MODULE)
+if hasattr(importer, "install"):  # to 24.3
+    os.environ["DJANGO_SETTINGS_MODULE"] = "sentry_config"
+    importer.install("sentry_config", py, "sentry.conf.server")
+else:  # sentry/runner/settings.py, configure
+    os.environ["DJANGO_SETTINGS_MODULE"] = "sentry.runner.default_settings"
+    importer.SENTRY_CONF_PY = py
 
 from django.conf import settings
 

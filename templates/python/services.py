@@ -1,6 +1,9 @@
 # Connects to the services in Sentry's settings with Sentry's own Python and clients,
 # and prints the results as one JSON object. Run with -c; it changes nothing. It must
-# run on Python 3.8 (Sentry 22.10) and later.
+# run on Python 3.8 (Sentry 22.10) and later. With the argument "text" it does not load the
+# settings, but reads them from the text of the files, which takes no time and cannot fail in
+# Sentry's code.
+import ast
 import importlib.util
 import json
 import os
@@ -10,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from urllib.parse import unquote, urlsplit
 
 TIMEOUT = 3  # seconds for each service
@@ -36,15 +40,29 @@ def keep_secret(value):
     return value
 
 
+class UnknownRelease(Exception):
+    """This release loads its settings in a way that is not known here."""
+
+
 def load():
     """Load the settings as `sentry` does (sentry/runner/settings.py, configure), without
     Django's applications, which would take seconds."""
-    from sentry.runner.importer import install
-    from sentry.runner.settings import discover_configs
-
+    try:
+        from sentry.runner import importer
+        from sentry.runner.settings import discover_configs
+    except ImportError as error:
+        if (error.name or "").startswith("sentry.runner"):
+            raise UnknownRelease(str(error))
+        raise
     _, conf, yaml = discover_configs()
-    os.environ["DJANGO_SETTINGS_MODULE"] = "sentry_config"
-    install("sentry_config", conf, "sentry.conf.server")
+    if hasattr(importer, "install"):  # to 24.3
+        os.environ["DJANGO_SETTINGS_MODULE"] = "sentry_config"
+        importer.install("sentry_config", conf, "sentry.conf.server")
+    elif hasattr(importer, "SENTRY_CONF_PY"):  # from 24.4
+        os.environ["DJANGO_SETTINGS_MODULE"] = "sentry.runner.default_settings"
+        importer.SENTRY_CONF_PY = conf
+    else:
+        raise UnknownRelease("sentry.runner.importer has neither install nor SENTRY_CONF_PY")
     from django.conf import settings
 
     settings.DATABASES
@@ -54,7 +72,114 @@ def load():
 
         with open(yaml, "rb") as text:
             options.update(safe_load(text) or {})  # initializer.py, bootstrap_options
-    return conf, settings, options
+    return settings, options
+
+
+def value_of(node, known):
+    """Evaluate an expression of literals, known names and environment variables."""
+    if isinstance(node, ast.Dict):
+        return {value_of(key, known): value_of(value, known) for key, value in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [value_of(item, known) for item in node.elts]
+    if isinstance(node, ast.Name):
+        return known[node.id]
+    if isinstance(node, ast.Subscript) and ast.dump(node.value) == ENVIRON:
+        return os.environ[value_of(index_of(node), known)]
+    if isinstance(node, ast.Call) and ast.dump(node.func) in GETENV:
+        return os.environ.get(*[value_of(argument, known) for argument in node.args])
+    return ast.literal_eval(node)
+
+
+def expression(text):
+    return ast.dump(ast.parse(text, mode="eval").body)
+
+
+ENVIRON = expression("os.environ")
+GETENV = (expression("os.environ.get"), expression("os.getenv"))
+
+
+def index_of(node):
+    return node.slice.value if type(node.slice).__name__ == "Index" else node.slice  # Python 3.8
+
+
+def assign(target, value, known):
+    if isinstance(target, ast.Name):
+        known[target.id] = value
+    elif isinstance(target, ast.Subscript):
+        value_of_target(target.value, known)[value_of(index_of(target), known)] = value
+
+
+def value_of_target(node, known):
+    if isinstance(node, ast.Subscript):
+        return value_of_target(node.value, known)[value_of(index_of(node), known)]
+    return known[node.id]
+
+
+def name_of(target):
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return getattr(target, "id", None)
+
+
+def is_update(statement):
+    """Tell whether the statement is dictionary.update(…)."""
+    call = getattr(statement, "value", None)
+    return isinstance(statement, ast.Expr) and isinstance(call, ast.Call) and getattr(call.func, "attr", None) == "update"
+
+
+def update(call, known):
+    try:
+        new = {word.arg: value_of(word.value, known) for word in call.keywords}
+        for argument in call.args:
+            new.update(value_of(argument, known))
+        value_of_target(call.func.value, known).update(new)
+    except Exception:
+        known.pop(name_of(call.func.value), None)
+
+
+def read_assignments(path, known):
+    """Read the unconditional assignments of a Python file, and its dictionary updates. A name is forgotten if its value
+    cannot be known without running the file."""
+    with open(path, "rb") as source:
+        body = ast.parse(source.read()).body
+    for statement in body:
+        if is_update(statement):
+            update(statement.value, known)
+            continue
+        elif isinstance(statement, ast.Assign):
+            targets = statement.targets
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets = [statement.target]
+        else:
+            continue
+        for target in targets:
+            try:
+                assign(target, value_of(statement.value, known), known)
+            except Exception:
+                known.pop(name_of(target), None)
+
+
+def read():
+    """Read the settings from the text of sentry/conf/server.py, the configuration and config.yml."""
+    known = {}
+    sentry = importlib.util.find_spec("sentry")
+    if sentry and sentry.origin:
+        try:
+            read_assignments(os.path.join(os.path.dirname(sentry.origin), "conf", "server.py"), known)
+        except (OSError, SyntaxError):
+            pass
+    conf, yaml = os.path.expanduser(os.environ.get("SENTRY_CONF", "~/.sentry")), None
+    if not conf.endswith((".py", ".conf")) and not os.path.isfile(conf):
+        conf, yaml = os.path.join(conf, "sentry.conf.py"), os.path.join(conf, "config.yml")
+    read_assignments(conf, known)
+    settings = types.SimpleNamespace(**known)
+    options = dict(getattr(settings, "SENTRY_OPTIONS", None) or {})
+    if yaml and os.path.exists(yaml):
+        from yaml import safe_load
+
+        with open(yaml, "rb") as text:
+            options.update(safe_load(text) or {})
+    return settings, options
 
 
 def root_of(error):
@@ -213,17 +338,31 @@ def timed(found, ask):
     found["seconds"] = round(time.time() - start, 3)
 
 
-def examine():
+def services_of(settings, options):
+    every = [database(name, one) for name, one in (getattr(settings, "DATABASES", None) or {}).items()]
+    watchers = [(one[0], one[1][0]) for one in getattr(settings, "SENTRY_WATCHERS", None) or ()]
+    return every, list(redis_hosts(settings, options)), list(brokers(settings)), watchers
+
+
+def examine(from_text):
     report = {"python": platform.python_version(), "honcho": importlib.util.find_spec("honcho") is not None}
     start = time.time()
     try:
-        conf, settings, options = load()
-        every = [database(name, one) for name, one in settings.DATABASES.items()]
-        hosts, queues = list(redis_hosts(settings, options)), list(brokers(settings))
-        watchers = [(one[0], one[1][0]) for one in getattr(settings, "SENTRY_WATCHERS", None) or ()]
+        if not from_text:
+            every, hosts, queues, watchers = services_of(*load())
+    except UnknownRelease as error:
+        from_text = True
+        report["unknown"] = hide(str(error))
     except BaseException as error:  # also SystemExit: the configuration can raise anything
+        from_text = True
         first, line = root_of(error)
         report.update(error=describe(first), line=line)
+    try:
+        if from_text:
+            every, hosts, queues, watchers = services_of(*read())
+            report["text"] = True
+    except Exception as error:
+        report["unreadable"] = describe(error)
         return report
     report["seconds"] = round(time.time() - start, 3)
     threads = [threading.Thread(target=timed, args=one, daemon=True) for one in every + hosts + queues if one[1]]
@@ -244,6 +383,6 @@ def examine():
 
 if sys.path and sys.path[0] == "":
     sys.path.pop(0)  # Sentry does not import from the working directory either
-json.dump(examine(), answer, default=str)
+json.dump(examine(sys.argv[1:] == ["text"]), answer, default=str)
 answer.flush()
 os._exit(0)
