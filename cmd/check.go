@@ -20,7 +20,7 @@ const checkTimeout = 10 * time.Second
 
 func (a *app) checkCommand() *cli.Command {
 	return &cli.Command{
-		Name: "check", Category: categoryLook,
+		Name: "check", ArgsUsage: "[SILO…]", Category: categoryLook,
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Value: checkTimeout, Usage: "wait `DURATION` for each silo; all are checked in parallel"},
 		},
@@ -45,8 +45,11 @@ func (a *app) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, err := selectSilos(snapshot.Silos, c.Args().Slice()); err != nil {
+		return err
+	}
 	report := client.Check(c.Context, snapshot, client.CheckOptions{
-		Timeout: c.Duration("timeout"), HealthCheck: a.healthChecks(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
+		Only: c.Args().Slice(), Timeout: c.Duration("timeout"), HealthCheck: a.healthChecks(c.Context, dir, snapshot), Logs: dir.Logs(), UserAgent: ui.CheckUserAgent + release(),
 	})
 	if c.Err() != nil {
 		return c.Err()

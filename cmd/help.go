@@ -230,15 +230,15 @@ func (h *helpWriter) flags(list []cli.Flag) {
 	width := 0
 	for _, f := range list {
 		flag := describeFlag(f)
-		short, long := "    ", ""
+		short, long := "    ", []string(nil)
 		for _, name := range flag.Names {
 			if strings.HasPrefix(name, "--") {
-				long = name
+				long = append(long, name)
 			} else {
 				short = name + ", "
 			}
 		}
-		left := short + long
+		left := short + strings.Join(long, ", ")
 		if flag.Value != "" {
 			left += " " + flag.Value
 		}

@@ -25,7 +25,7 @@ func (a *app) logsCommand() *cli.Command {
 		Name: "logs", ArgsUsage: "[SILO…]", Category: categoryLook,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "keep printing new lines"},
-			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "all", Usage: "print the last `N` lines of each silo"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n", "tail"}, Value: -1, DefaultText: "all", Usage: "print the last `N` lines of each silo"},
 			&cli.StringFlag{Name: "since", Usage: "print lines that arrived since `TIME`: a duration before now, or RFC 3339"},
 			&cli.StringFlag{Name: "grep", Usage: "print lines that match the regular expression `RE`"},
 			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "print when each line arrived"},
@@ -36,6 +36,9 @@ func (a *app) logsCommand() *cli.Command {
 }
 
 func (a *app) logs(c *cli.Context) error {
+	if err := checkFollow(c); err != nil {
+		return err
+	}
 	dir, err := a.instanceDir(c)
 	if err != nil {
 		return err

@@ -32,6 +32,9 @@ func (a *app) requestsCommand() *cli.Command {
 }
 
 func (a *app) requests(c *cli.Context) error {
+	if err := checkFollow(c); err != nil {
+		return err
+	}
 	id, one, err := requestID(c)
 	if err != nil {
 		return err

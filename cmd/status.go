@@ -20,7 +20,7 @@ import (
 
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name: "status", Category: categoryLook,
+		Name: "status", Aliases: []string{"ps"}, ArgsUsage: "[SILO…]", Category: categoryLook,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "keep the table up to date until Ctrl-C"},
 		},
@@ -48,10 +48,13 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if snapshot.Silos, err = selectSilos(snapshot.Silos, c.Args().Slice()); err != nil {
+		return err
+	}
 	if err := a.showStatus(c, snapshot); err != nil {
 		return err
 	}
-	return exitQuietly(statusCode(snapshot))
+	return exitQuietly(statusCode(snapshot, c.NArg() > 0))
 }
 
 // nothingRuns reports that there is neither an instance nor a topology. With --json it
@@ -72,12 +75,13 @@ func isMissing(dir *state.Dir) bool {
 	return errors.Is(err, fs.ErrNotExist) && errors.Is(never, fs.ErrNotExist) && !dir.Running()
 }
 
-// statusCode returns the exit code of `status`.
-func statusCode(s *state.Snapshot) int {
+// statusCode returns the exit code of `status`. If named, the snapshot has only some of
+// the silos, and the others do not matter.
+func statusCode(s *state.Snapshot, named bool) int {
 	switch {
 	case s.State == state.InstanceStopped:
 		return exitStopped
-	case s.State != state.InstanceReady, s.Config.InStep != nil && !*s.Config.InStep,
+	case s.State != state.InstanceReady && !named, s.Config.InStep != nil && !*s.Config.InStep,
 		slices.ContainsFunc(s.Silos, func(silo state.Silo) bool { return silo.State != state.Ready }):
 		return exitNotReady
 	}
@@ -179,6 +183,9 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	client, err := api.Dial(c.Context, dir)
 	if errors.Is(err, api.ErrNotRunning) {
 		snapshot, err := a.current(c, dir)
+		if err == nil {
+			snapshot.Silos, err = selectSilos(snapshot.Silos, c.Args().Slice())
+		}
 		if err != nil {
 			return err
 		}
@@ -204,13 +211,17 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	var writeErr error
 	err = client.Watch(ctx, func(u api.Update) bool {
 		seen = true
+		shown := *u.Snapshot
+		if shown.Silos, writeErr = selectSilos(shown.Silos, c.Args().Slice()); writeErr != nil {
+			return false
+		}
 		if c.Bool("json") {
-			writeErr = lines.Encode(u.Snapshot)
+			writeErr = lines.Encode(shown)
 			return writeErr == nil
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		screen.Update(*u.Snapshot)
+		screen.Update(shown)
 		return a.results.WriteError() == nil
 	})
 	cancel()

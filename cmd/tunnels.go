@@ -17,7 +17,7 @@ import (
 
 func (a *app) tunnelsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "tunnels", Category: categoryLook,
+		Name: "tunnels", ArgsUsage: "[SILO…]", Category: categoryLook,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "print-config", Usage: "print the region config without its marker lines"},
 			&cli.StringFlag{Name: "format", Value: "sentry", Usage: "print as `FORMAT`: sentry, ngrok-v2, ngrok-v3, env or json"},
@@ -31,6 +31,9 @@ func (a *app) tunnels(c *cli.Context) error {
 		return a.tunnelTable(c)
 	}
 	if c.String("format") == "sentry" {
+		if c.NArg() > 0 {
+			return &usageError{text: "the region config names all silos", hint: "silo tunnels --print-config, without " + c.Args().First()}
+		}
 		r, err := a.regionConfig(c, "")
 		if err != nil {
 			return err
@@ -60,6 +63,9 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	}
 	snapshot, err := a.current(c, dir)
 	if err != nil {
+		return err
+	}
+	if snapshot.Silos, err = selectSilos(snapshot.Silos, c.Args().Slice()); err != nil {
 		return err
 	}
 	if c.Bool("json") {
@@ -110,13 +116,19 @@ func (a *app) addresses(c *cli.Context) (addresses, error) {
 		return nil, err
 	}
 	if snapshot != nil {
-		return addressesOf(snapshot), nil
+		snapshot.Silos, err = selectSilos(snapshot.Silos, c.Args().Slice())
+		return addressesOf(snapshot), err
 	}
 	layout, err := a.layout(c, dir, nil, "")
 	if err != nil {
 		return nil, err
 	}
-	return planned(layout), nil
+	if err := layout.Plan.CheckNames(c.Args().Slice()); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(planned(layout), func(one address) bool {
+		return c.NArg() > 0 && !slices.Contains(c.Args().Slice(), one.Name)
+	}), nil
 }
 
 // planned returns the addresses of a layout.
