@@ -127,6 +127,7 @@ func (a *app) program() *cli.App {
 			a.dbCommand(),
 			{Name: "doctor", Category: categoryMachine, Action: a.doctor},
 			{Name: "ls", Category: categoryMachine, Action: a.ls},
+			a.forgetCommand(),
 			a.completionCommand(),
 			{Name: "version", Category: categoryMachine, Action: a.version},
 			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Instances returns the last snapshots of all instances under the state root. It marks
@@ -26,6 +27,9 @@ func Instances(env Lookup) ([]Snapshot, error) {
 	}
 	var found []Snapshot
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), forgotten) {
+			continue
+		}
 		d := &Dir{Path: filepath.Join(root, entry.Name()), Key: entry.Name(), root: root}
 		last, err := d.Last()
 		if err != nil {

@@ -22,12 +22,33 @@ func lockFile(ctx context.Context, path string) (*flock.Flock, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	lock := flock.New(path, flock.SetPermissions(0o600))
-	held, err := lock.TryLockContext(ctx, 10*time.Millisecond)
-	if held || err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return lock, err
+	for {
+		lock := flock.New(path, flock.SetPermissions(0o600))
+		held, err := lock.TryLockContext(ctx, 10*time.Millisecond)
+		switch {
+		case err != nil && !errors.Is(err, context.DeadlineExceeded):
+			return lock, err
+		case !held:
+			return nil, nil
+		case isAt(lock, path):
+			return lock, nil
+		}
+		// Forget removed the file after it was opened, so the lock is on a file that no
+		// other process can find.
+		if err := errors.Join(lock.Unlock(), os.MkdirAll(filepath.Dir(path), 0o700)); err != nil {
+			return nil, err
+		}
 	}
-	return nil, nil
+}
+
+// isAt reports whether the locked file is still the one at path.
+func isAt(lock *flock.Flock, path string) bool {
+	locked, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	current, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, current)
 }
 
 // isLocked reports whether a process has locked a file. It does not create the file.
