@@ -38,7 +38,7 @@ var house = map[string]room{
 	"orchestrator":      {rooms: []string{"plan", "topology", "state", "sentry", "ports", "tunnels", "proc", "logs", "traffic"}},
 	"api":               {rooms: []string{"orchestrator", "plan", "ports", "sentry", "state", "traffic", "logs"}},
 	"devserver":         {},
-	"client":            {rooms: []string{"api", "proxy", "sentry", "state"}},
+	"client":            {rooms: []string{"api", "proxy", "sentry", "state", "topology"}},
 	"databases":         {rooms: []string{"plan", "sentry", "proc", "state"}},
 	"doctor":            {rooms: []string{"topology", "sentry", "state", "ports", "tunnels", "proc", "plan", "orchestrator", "databases"}},
 	"scaffold":          {rooms: []string{"sentry", "templates", "topology", "tunnels"}},

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
 	"silo/state"
+	"silo/topology"
 )
 
 // target is the current address of a silo.
@@ -43,15 +43,9 @@ func (c *Client) findTarget(ctx context.Context) (target, error) {
 	}
 	return target{
 		base:     &url.URL{Scheme: base.Scheme, Host: base.Host},
-		ngrok:    !c.options.Direct && (snapshot.Provider == "ngrok" || isNgrokHost(base.Hostname())),
+		ngrok:    !c.options.Direct && (snapshot.Provider == "ngrok" || topology.IsNgrokHost(base.Hostname())),
 		snapshot: snapshot,
 	}, nil
-}
-
-// isNgrokHost reports whether a host is one of the ngrok service's own domains.
-func isNgrokHost(host string) bool {
-	return slices.ContainsFunc([]string{".ngrok.app", ".ngrok.dev", ".ngrok-free.app", ".ngrok-free.dev", ".ngrok.io", ".ngrok.pizza"},
-		func(suffix string) bool { return strings.HasSuffix(strings.ToLower(host), suffix) })
 }
 
 // skipWarningHeader, with any value, disables ngrok's browser warning

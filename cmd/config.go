@@ -69,6 +69,7 @@ func (a *app) regionConfig(c *cli.Context, dialect string) (regionConfig, error)
 	if err != nil {
 		return regionConfig{}, err
 	}
+	a.warnOfChoice(layout.Choice)
 	return renderRegionConfig(layout)
 }
 

@@ -19,6 +19,11 @@ func (a *app) demoFile() (string, error) {
 	return filepath.Join(root, "demo", "silo.toml"), nil
 }
 
+func (a *app) isDemo(t *topology.Topology) bool {
+	demo, err := a.demoFile()
+	return err == nil && t.File == demo
+}
+
 // demo writes the demo's files and returns its topology.
 func (a *app) demo() (*topology.Topology, error) {
 	file, err := a.demoFile()

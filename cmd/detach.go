@@ -35,7 +35,7 @@ func (a *app) supervise(ctx, starting context.Context, r *upRequest) error {
 		if err := in.Await(starting); err != nil {
 			return err
 		}
-		sendReport(&exitStatus{Code: exitDone, Notes: startNotes(r.plan, in)})
+		sendReport(&exitStatus{Code: exitDone, Notes: a.startNotes(r.plan, in)})
 		return nil
 	})
 }

@@ -89,6 +89,9 @@ func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *sta
 // execWithin makes this process the supervisor while CMD runs.
 func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
 	r, err := a.upRequest(starting, c, nil)
+	if err == nil {
+		a.warnOfChoice(r.plan.Choice)
+	}
 	if err != nil {
 		return err
 	}
@@ -98,7 +101,7 @@ func (a *app) execWithin(ctx, starting context.Context, c *cli.Context, dir *sta
 	if err != nil {
 		return asTimeout(starting, ctx, err, r.plan.Names()...)
 	}
-	a.note(startNotes(r.plan, in)...)
+	a.note(a.startNotes(r.plan, in)...)
 	patient := context.WithoutCancel(ctx) // an interrupt goes to CMD first
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(patient) }()

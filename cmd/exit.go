@@ -107,9 +107,12 @@ var knownErrors = []struct {
 	{api.ErrNoDashboard, exitFailed, []string{"silo down && silo up"}},
 	{api.ErrHung, exitFailed, []string{"fg, or kill -CONT PID, if Ctrl-Z has stopped it", "silo down && silo up"}},
 	{api.ErrUnresponsive, exitFailed, []string{"silo down && silo up"}},
-	{sentry.ErrMissing, exitFailed, []string{"sentry init, or set sentry.config in silo.toml to another file"}},
+	{sentry.ErrMissing, exitFailed, []string{"sentry init, or set sentry.config in silo.toml to another file", doctorHint}},
 	{sentry.ErrMarkers, exitFailed, []string{"repair the marker lines or delete silo's block, then run silo up again"}},
 }
+
+// doctorHint is for errors after which more may be missing.
+const doctorHint = "silo doctor, which shows everything that is missing"
 
 // classify returns the exit code and the message of any error. It is the only place that
 // maps errors to exit codes.
@@ -127,6 +130,9 @@ func (a *app) classify(err error) *exitStatus {
 	}
 	if errors.Is(err, context.Canceled) {
 		return exitWith(exitInterrupted, "interrupted")
+	}
+	if _, ok := errors.AsType[*orchestrator.ProgramError](err); ok {
+		return exitWith(exitFailed, err.Error(), doctorHint)
 	}
 	if _, ok := errors.AsType[*databases.MissingError](err); ok {
 		return exitWith(exitFailed, err.Error(), "silo db create")

@@ -82,9 +82,15 @@ func (a *app) reviewTopology(c *cli.Context, file string) error {
 	choice, err := sentry.Choose(c.Context, "auto", sentry.Finder{
 		Dir: filepath.Dir(file), Command: []string{"sentry", "devserver"}, Env: a.lookup, Run: a.capture,
 	})
-	if err != nil {
+	calls := a.pastable([]string{"silo up --dry-run", "silo up", "silo doctor"})
+	next := "next: " + calls[0] + ", then " + calls[1]
+	switch {
+	case err != nil:
 		a.warn(err.Error())
-	} else if choice.Warning == "" && choice.Found != "" {
+	case choice.Warning != "":
+		a.note("no Sentry found (looked in PATH, around "+filepath.Dir(file)+" and in virtual environments)")
+		next = "next: " + calls[2] + ", which shows everything that is missing, then " + calls[1]
+	default:
 		a.note("found " + choice.Found)
 	}
 	t, err := topology.Load(file, a.lookup)
@@ -96,6 +102,6 @@ func (a *app) reviewTopology(c *cli.Context, file string) error {
 	} else if !a.quiet && len(t.Warnings) > 0 {
 		a.messages.Warnings(t.Warnings)
 	}
-	a.note("next: silo up --dry-run, then silo up")
+	a.note(next)
 	return nil
 }

@@ -57,6 +57,9 @@ func (a *app) up(c *cli.Context) error {
 	if err != nil {
 		return a.reportError(c, err)
 	}
+	if !c.Bool("supervise") {
+		a.warnOfChoice(r.plan.Choice)
+	}
 	switch {
 	case c.Bool("dry-run"):
 		return a.dryRun(ctx, r)
@@ -137,13 +140,18 @@ func (a *app) plan(ctx context.Context, t *topology.Topology, monolith bool, onl
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	if choice.Warning != "" && !a.quiet {
-		a.warn(choice.Warning)
-	}
-	if demo, err := a.demoFile(); err == nil && t.File == demo {
+	if a.isDemo(t) {
 		choice.Found = strings.Replace(choice.Found, "set by sentry.dialect in silo.toml", "set by the demo", 1)
 	}
 	return plan.New(t, choice, monolith, only)
+}
+
+// warnOfChoice prints the warning about the dialect. Only verbs that start silos or show
+// the region config depend on the dialect.
+func (a *app) warnOfChoice(choice sentry.Choice) {
+	if choice.Warning != "" && !a.quiet {
+		a.warn(choice.Warning)
+	}
 }
 
 // capture runs a program and returns its standard output.
@@ -177,7 +185,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		return asTimeout(starting, ctx, err, wantedNames(r.plan)...)
 	}
 	defer func() { _ = mux.Close() }() // onError has handled a closed reader
-	a.note(startNotes(r.plan, in)...)
+	a.note(a.startNotes(r.plan, in)...)
 	return a.runInstance(ctx, r, in, func() error {
 		a.printUnmanaged(r.plan, r.program, nil)
 		if err := a.showProgress(starting, in, r.plan.Names()); err != nil {
@@ -237,7 +245,7 @@ func (a *app) replan(r *upRequest) api.Replan {
 }
 
 // startNotes returns what a start detected and changed.
-func startNotes(p plan.Plan, in *orchestrator.Instance) []string {
+func (a *app) startNotes(p plan.Plan, in *orchestrator.Instance) []string {
 	notes, change := in.Displaced, in.Change
 	if p.Topology.Sentry.Dialect == "auto" {
 		notes = append(notes, fmt.Sprintf("dialect %s: %s", p.Choice.Dialect.Name, p.Choice.Found))
@@ -245,7 +253,7 @@ func startNotes(p plan.Plan, in *orchestrator.Instance) []string {
 	if change.Replaced != "" {
 		notes = append(notes, fmt.Sprintf("replaced the region config of %q in %s", change.Replaced, p.Topology.Sentry.Config))
 	}
-	if change.Backup != "" {
+	if change.Backup != "" && !a.isDemo(p.Topology) { // the demo's was empty
 		notes = append(notes, "the original file is kept as "+change.Backup)
 	}
 	return notes

@@ -30,7 +30,7 @@ func checkSentry(ctx context.Context, e *examination, c *Check) {
 	case !finder.IsSentry():
 		c.add(OK, fmt.Sprintf("%s is not Sentry's own command; dialect %s (%s)", strings.Join(finder.Command, " "), choice.Dialect.Name, choice.Found))
 	case !found:
-		c.add(Fail, fmt.Sprintf("%s not found in PATH or %s", finder.Command[0], finder.Dir), activate(finder.Dir)...)
+		c.add(Fail, fmt.Sprintf("%s not found in PATH or %s", finder.Command[0], finder.Dir), activate(finder)...)
 		return
 	default:
 		c.add(OK, choice.Found)
@@ -44,19 +44,18 @@ func checkSentry(ctx context.Context, e *examination, c *Check) {
 	}
 }
 
-// activate returns hints for a Sentry that was not found.
-func activate(dir string) []string {
-	for _, name := range []string{".venv", "venv"} {
-		bin := filepath.Join(dir, name, "bin")
-		if program := filepath.Join(bin, "sentry"); exists(program) {
-			return []string{"source " + filepath.Join(bin, "activate"), fmt.Sprintf("or sentry.command = [%q, \"devserver\"] in silo.toml", program)}
-		}
+// activate returns hints for a Sentry that is not in PATH. It may be in a virtual
+// environment.
+func activate(finder sentry.Finder) []string {
+	if found, err := finder.Program(); err == nil {
+		bin := filepath.Dir(found.Argv[0])
+		return []string{"source " + filepath.Join(bin, "activate"), fmt.Sprintf("or sentry.command = [%q, \"devserver\"] in silo.toml", found.Argv[0])}
 	}
-	return []string{"activate the virtual environment of Sentry", "or sentry.command = [\"/path/to/venv/bin/sentry\", \"devserver\"] in silo.toml"}
+	return []string{"activate the virtual environment of Sentry", "or sentry.command = [\"/path/to/venv/bin/sentry\", \"devserver\"] in silo.toml", `or sentry.command = ["silo", "devserver"] in silo.toml, a stand-in for Sentry`}
 }
 
 // checkCommand checks that every silo's command and directory exist.
-func checkCommand(_ context.Context, e *examination, c *Check) {
+func checkCommand(ctx context.Context, e *examination, c *Check) {
 	var seen []string
 	for _, s := range e.Topology.Silos() {
 		argv := sentry.Argv(s)
@@ -75,7 +74,9 @@ func checkCommand(_ context.Context, e *examination, c *Check) {
 		case isSentry && argv[0] == e.Topology.Control.Command[0]:
 			c.add(Skip, argv[0]+" not found, see the check sentry")
 		case isSentry:
-			c.add(Fail, problem, activate(s.Dir)...)
+			finder := e.finder(ctx)
+			finder.Dir, finder.Command = s.Dir, argv
+			c.add(Fail, problem, activate(finder)...)
 		default:
 			c.add(Fail, problem, "set command in silo.toml to the program")
 		}

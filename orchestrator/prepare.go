@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"silo/logs"
@@ -113,11 +112,21 @@ func Preflight(ctx context.Context, p plan.Plan, host Host) error {
 	return nil
 }
 
+// ProgramError reports a silo whose command cannot be run.
+type ProgramError struct {
+	Silo string
+	Err  error // wraps proc.ErrNotFound or proc.ErrNotExecutable
+}
+
+func (e *ProgramError) Error() string { return e.Silo + " cannot be started: " + e.Err.Error() }
+
+func (e *ProgramError) Unwrap() error { return e.Err }
+
 func findPrograms(p plan.Plan, host Host) error {
 	run := host.NewRun()
 	for _, s := range p.Silos {
 		if _, err := proc.Find(s.Argv[0], s.Dir, p.PartialEnviron(run, s)); err != nil {
-			return fmt.Errorf("%s cannot be started: %w", s.Name, err)
+			return &ProgramError{Silo: s.Name, Err: err}
 		}
 	}
 	return nil

@@ -8,12 +8,15 @@ package scaffold
 import (
 	"cmp"
 	"fmt"
+	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"silo/sentry"
+	"silo/topology"
 	"silo/tunnels"
 )
 
@@ -31,17 +34,42 @@ func (d *Draft) HasSecrets() bool {
 	return secret(d.Control) || slices.ContainsFunc(d.Regions, func(r Region) bool { return secret(r.Silo) })
 }
 
-// FromSentry makes a topology from the regions in Sentry's configuration file, or an
-// example if there are none.
-func FromSentry(written []sentry.WrittenRegion) Draft {
+// FromSentry makes a topology from the regions and the address of control in Sentry's
+// configuration file, or an example if there are no regions. Addresses of ngrok become the
+// silos' domains.
+func FromSentry(written []sentry.WrittenRegion, control string) Draft {
 	if len(written) == 0 {
 		return Draft{Topology: Topology{Regions: []Region{{Name: "us", ID: 1}, {Name: "eu", ID: 2}}}}
 	}
 	var d Draft
+	d.Control.Domain = d.domain("control", control)
 	for _, w := range written {
-		d.Regions = append(d.Regions, Region{Name: w.Name, ID: w.ID, Category: w.Category})
+		region := Region{Name: w.Name, ID: w.ID, Category: w.Category}
+		region.Domain = d.domain(w.Name, w.Address)
+		d.Regions = append(d.Regions, region)
 	}
 	return d
+}
+
+// domain returns the domain of an address of ngrok, and selects ngrok. Any other address
+// of another machine is reported.
+func (d *Draft) domain(silo, address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case address == "", err != nil, isLocal(u.Hostname()):
+		return ""
+	case u.Scheme == "https" && u.Port() == "" && topology.IsNgrokHost(u.Host):
+		d.Provider = tunnels.Ngrok
+		return strings.ToLower(u.Host)
+	}
+	d.warn("not carried over: %s of %s; with your own tunnels, set provider = \"external\", and url of each silo", address, silo)
+	return ""
+}
+
+// isLocal reports whether a host is this machine, by the names that need no look-up.
+func isLocal(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // FromAgent makes a topology from an ngrok agent's tunnels, at least one. Control is

@@ -53,6 +53,7 @@ func Init(o Options) (notes, warnings []string, err error) {
 		return nil, nil, err
 	}
 	draft.Schema = o.Schema
+	o.addWatchers(&draft)
 	text, err := draft.Text()
 	if err != nil {
 		return nil, nil, err
@@ -93,21 +94,42 @@ func Init(o Options) (notes, warnings []string, err error) {
 // Sentry's own file, else an example.
 func (o Options) draft() (Draft, error) {
 	config := o.sentryConfig()
-	written := o.writtenRegions(config)
+	text, readErr := os.ReadFile(config)
+	written := o.writtenRegions(string(text))
 	if o.FromNgrok {
 		return o.fromNgrok(written)
 	}
-	draft := FromSentry(written)
-	if len(written) > 0 {
+	draft := FromSentry(written, sentry.ParseControlAddress(string(text)))
+	switch {
+	case len(written) > 0 && draft.Provider != "":
+		draft.Notes = append(draft.Notes, "the regions and their "+draft.Provider+" domains are those in "+config)
+	case len(written) > 0:
 		draft.Notes = append(draft.Notes, "the regions are those in "+config)
+	case readErr != nil:
+		draft.Notes = append(draft.Notes, "the regions us and eu are examples, because "+config+" does not exist yet")
+	default:
+		draft.Notes = append(draft.Notes, "the regions us and eu are examples, because "+config+" has no regions")
 	}
-	for _, path := range o.agentPaths() {
+	draft.Notes = append(draft.Notes, o.agentNote())
+	return draft, nil
+}
+
+// agentNote says whether an ngrok agent's configuration was found.
+func (o Options) agentNote() string {
+	paths := o.agentPaths()
+	for _, path := range paths {
 		if file, err := ReadAgentFile(path); err == nil && len(file.Tunnels) > 0 {
-			draft.Notes = append(draft.Notes, fmt.Sprintf("found %d tunnels in %s: silo init --force --from-ngrok makes silos from them", len(file.Tunnels), path))
-			break
+			return fmt.Sprintf("found %s in %s: silo init --force --from-ngrok makes silos from them", plural(len(file.Tunnels), "tunnel"), path)
 		}
 	}
-	return draft, nil
+	return "no tunnels of an ngrok agent found (looked at " + strings.Join(paths, ", ") + ")"
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func (o Options) fromNgrok(written []sentry.WrittenRegion) (Draft, error) {
@@ -168,14 +190,19 @@ func (o Options) sentryConfig() string {
 	return t.Sentry.Config
 }
 
-// writtenRegions returns the regions of a Sentry configuration, or none if a
+// addWatchers turns the watchers off if devserver could not start them.
+func (o Options) addWatchers(draft *Draft) {
+	finder := sentry.Finder{Dir: filepath.Dir(o.File), Command: []string{"sentry", "devserver"}, Env: o.Env}
+	if dir, missing := finder.MissingNodePackages(); missing && len(draft.Command) == 0 && draft.Watchers == "" {
+		draft.Command = []string{"sentry", "devserver", "--no-watchers"}
+		draft.Notes = append(draft.Notes, "the command has --no-watchers, because there is no "+dir+" to run webpack from")
+	}
+}
+
+// writtenRegions returns the regions in the text of a Sentry configuration, or none if a
 // topology cannot hold one of them.
 func (o Options) writtenRegions(config string) []sentry.WrittenRegion {
-	text, err := os.ReadFile(config)
-	if err != nil {
-		return nil
-	}
-	found := sentry.ParseRegions(string(text))
+	found := sentry.ParseRegions(config)
 	for i, w := range found {
 		text := fmt.Sprintf("version = 1\n[region.%q]\nid = %d\n", w.Name, w.ID)
 		if _, err := topology.Parse(topology.FileName, []byte(text), nil, o.Env); err != nil {

@@ -83,6 +83,9 @@ var versionLine = regexp.MustCompile(`version (\d+\.\d+\.\d+\S*)`)
 func (f Finder) askVersion(ctx context.Context) (Choice, error) {
 	program, ok := f.Executable()
 	if !ok || filepath.Base(program) != "sentry" || f.Run == nil {
+		if f.isStandIn() {
+			return Choice{Dialect: Dialects()[0], Found: "silo's stand-in for Sentry"}, nil
+		}
 		return guess("no Sentry was found next to the command, in " + f.Dir + " or in a virtual environment")
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionLimit)
@@ -121,7 +124,7 @@ func guess(why string) (Choice, error) {
 	d := Dialects()[0]
 	return Choice{
 		Dialect: d, Found: "no Sentry found",
-		Warning: why + `: using dialect "` + d.Name + `"; set sentry.dialect in the topology to another one, or to a release`,
+		Warning: why + `: assuming dialect "` + d.Name + `" of 2022, which does not fit a current Sentry; set sentry.dialect in silo.toml to your release`,
 	}, nil
 }
 

@@ -154,7 +154,7 @@ func TestChooseAuto(t *testing.T) {
 			files: []map[string]string{{"bin/sentry*": "#!/bin/bash\n"}}, path: "bin",
 			dialect: "dict", release: "23.7.1", found: "--version",
 		},
-		"stand-in": {command: "silo devserver", dialect: "tuple-id", warning: "sentry.dialect"},
+		"stand-in": {command: "silo devserver", dialect: "tuple-id", found: "silo's stand-in for Sentry"},
 		"nothing":  {dialect: "tuple-id", found: "no Sentry found", warning: "sentry.dialect"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,5 +316,25 @@ func TestChooseVersionTimeout(t *testing.T) {
 	finder.Run = func(context.Context, []string, string) ([]byte, error) { return []byte("hello"), nil }
 	if got, err := Choose(t.Context(), "auto", finder); err != nil || !strings.Contains(got.Warning, "prints no release") {
 		t.Error(got, err)
+	}
+}
+
+func TestMissingNodePackages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeTree(t, dir, map[string]string{"src/sentry/conf/server.py": ""})
+	f := Finder{Dir: dir, Command: []string{"sentry"}, Env: func(string) (string, bool) { return "", false }}
+	if got, missing := f.MissingNodePackages(); !missing || got != filepath.Join(dir, "node_modules") {
+		t.Errorf("%q, %v", got, missing)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "node_modules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got, missing := f.MissingNodePackages(); missing {
+		t.Errorf("%q is not missing", got)
+	}
+	f.Dir = t.TempDir()
+	if got, missing := f.MissingNodePackages(); missing {
+		t.Errorf("%q, without a Sentry", got)
 	}
 }

@@ -74,7 +74,7 @@ func (f Finder) Program() (Program, error) {
 	if file, ok := f.Executable(); ok {
 		return f.program(file)
 	}
-	if len(f.Command) > 1 && f.Command[1] == "devserver" && filepath.Base(f.Command[0]) == "silo" {
+	if f.isStandIn() {
 		return Program{}, fmt.Errorf("%w: %s is silo's stand-in for it", ErrNoProgram, strings.Join(f.Command, " "))
 	}
 	candidates := []string{"sentry"}
@@ -87,6 +87,11 @@ func (f Finder) Program() (Program, error) {
 		}
 	}
 	return Program{}, fmt.Errorf("%w by the command %q, in a virtual environment or in PATH", ErrNoProgram, strings.Join(f.Command, " "))
+}
+
+// isStandIn reports whether the command is silo's own stand-in for devserver.
+func (f Finder) isStandIn() bool {
+	return len(f.Command) > 1 && f.Command[1] == "devserver" && filepath.Base(f.Command[0]) == "silo"
 }
 
 // program is the Program of a sentry script or of a Python.

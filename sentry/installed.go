@@ -35,6 +35,19 @@ func (f Finder) installed() (source, bool) {
 	return source{}, false
 }
 
+// MissingNodePackages returns the directory of the Node packages that devserver's
+// watchers run (conf/server.py, NODE_MODULES_ROOT, all releases), and true if a Sentry was
+// found that has no such directory.
+func (f Finder) MissingNodePackages() (dir string, missing bool) {
+	s, ok := f.installed()
+	if !ok {
+		return "", false
+	}
+	dir = filepath.Join(filepath.Dir(filepath.Dir(s.pkg)), "node_modules")
+	_, err := os.Stat(dir)
+	return dir, err != nil
+}
+
 // packageOf reads the sentry package that a program imports. The interpreter's path is
 // not resolved first, because the python of a virtual environment links to one outside.
 func (f Finder) packageOf(file string) (source, bool) {

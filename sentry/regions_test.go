@@ -32,3 +32,36 @@ SENTRY_REGION_CONFIG = (
 		t.Error(diff)
 	}
 }
+
+func TestParseRegionDicts(t *testing.T) {
+	t.Parallel()
+	const text = `
+SENTRY_REGION_CONFIG = [
+    {
+        "name": "us",
+        "snowflake_id": 1,
+        "category": RegionCategory.SINGLE_TENANT.name,
+        "address": "https://us.acme.ngrok.app/",
+    },
+    {'address': 'https://eu.acme.ngrok.app', 'name': 'eu', 'id': 2},
+    # {"name": "old", "snowflake_id": 3, "address": "https://old.example.com"},
+    {"name": "else"},
+]
+SENTRY_CONTROL_ADDRESS = "https://old.example.com"
+SENTRY_CONTROL_ADDRESS: str = 'https://acme.ngrok.app/'
+# SENTRY_CONTROL_ADDRESS = "https://no.example.com"
+`
+	want := []sentry.WrittenRegion{
+		{Name: "us", ID: 1, Address: "https://us.acme.ngrok.app", Category: "SINGLE_TENANT"},
+		{Name: "eu", ID: 2, Address: "https://eu.acme.ngrok.app"},
+	}
+	if diff := cmp.Diff(want, sentry.ParseRegions(text)); diff != "" {
+		t.Error(diff)
+	}
+	if got := sentry.ParseControlAddress(text); got != "https://acme.ngrok.app" {
+		t.Errorf("control %q", got)
+	}
+	if got := sentry.ParseControlAddress("x = 1"); got != "" {
+		t.Errorf("control %q", got)
+	}
+}

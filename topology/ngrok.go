@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,6 +11,12 @@ import (
 // pay-as-you-go (github.com/ngrok/ngrok-docs 56a5f99,
 // pricing-limits/free-plan-limits.mdx).
 const freeEndpoints = 3
+
+// IsNgrokHost reports whether a host is one of the ngrok service's own domains.
+func IsNgrokHost(host string) bool {
+	return slices.ContainsFunc([]string{".ngrok.app", ".ngrok.dev", ".ngrok-free.app", ".ngrok-free.dev", ".ngrok.io", ".ngrok.pizza"},
+		func(suffix string) bool { return strings.HasSuffix(strings.ToLower(host), suffix) })
+}
 
 // onFreeDomain reports whether a domain is like the one that ngrok assigns to a free
 // account (domains/index.mdx).
