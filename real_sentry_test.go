@@ -48,7 +48,7 @@ id   = 2
 port = 0
 `
 
-// realChainConf and realChain are a prefix for sentry.conf.py and a module beside it. The
+// realChainConf and realChain are a prefix for sentry.conf.py and a module next to it. The
 // module's view in control calls the view of each region, which calls control's.
 const (
 	realChainConf = `import os, sys
@@ -439,7 +439,7 @@ func (e *engineer) kill() {
 		e.Fatal(err)
 	}
 	e.run(0, "down")
-	// The guardian may still be cleaning up beside down. It must exit by itself.
+	// The guardian may still be cleaning up while down runs. It must exit by itself.
 	for end := time.Now().Add(2 * time.Second); len(e.left(left)) > 0 && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -15,7 +15,7 @@ import (
 	"silo/state"
 )
 
-// realWebpackConf makes devserver start realWebpack, a file beside sentry.conf.py, instead
+// realWebpackConf makes devserver start realWebpack, a file next to sentry.conf.py, instead
 // of webpack. It gets its port and the backend's from the environment
 // (sentry/runner/commands/devserver.py), answers /_static/dist/sentry/ itself, and forwards
 // everything else, like webpack.

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command bench measures silo beside other supervisors and proxies: start, stop, log
+// Command bench compares silo with other supervisors and proxies: start, stop, log
 // throughput, idle cost, command latency and proxy overhead. All contenders of a part
 // take turns in shuffled order.
 //

@@ -25,14 +25,14 @@ func (e *usageError) Error() string { return e.text }
 // after the verb; here flags may appear anywhere before another program's command line.
 type commandLine struct {
 	program   *cli.App
-	commands  []*cli.Command // what the next word may name
+	commands  []*cli.Command // the candidates for the next word
 	path      []*cli.Command // the verb and its subcommand
 	global    []parsedFlag
 	own       []parsedFlag // the verb's flags
 	names     []string
 	help      bool
-	noFlags   bool // a -- has ended silo's flags
-	foreignAt int  // the index of the word that begins another program's command line, or -1
+	noFlags   bool // "--" was seen: no flags of silo follow
+	foreignAt int  // index of the first word of another program's command line, or -1
 }
 
 // parsedFlag is one flag of a command line.
@@ -185,7 +185,7 @@ func (l *commandLine) parseFlag(args []string) (int, error) {
 	return used, nil
 }
 
-// wantedKind returns the kind of value that a flag takes if value is not of that kind.
+// wantedKind returns the kind of value that a flag takes, or "" if value is of that kind.
 // Negative numbers and durations are invalid. The library's own error would name the flag
 // -timeout instead of --timeout.
 func wantedKind(flag cli.Flag, value string) (kind string) {
@@ -270,6 +270,6 @@ func oneOf(flag, value string, known []string) error {
 	}
 	return &usageError{
 		text: fmt.Sprintf("%s cannot be %q", flag, value),
-		hint: suggest(value, known, "it is one of "+strings.Join(known, ", ")),
+		hint: suggest(value, known, "use one of "+strings.Join(known, ", ")),
 	}
 }

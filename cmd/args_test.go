@@ -53,7 +53,7 @@ func TestParseArgsErrors(t *testing.T) {
 		"up --timeout 10":   `--timeout cannot be "10": it takes a duration, such as 10s or 2m; silo up --help`,
 		"up --timeout=-5s":  `--timeout cannot be "-5s": it takes a duration, such as 10s or 2m; silo up --help`,
 		"logs -n -3":        `-n cannot be "-3": it takes a number, such as 20; silo logs --help`,
-		"exec --mode x":     `--mode cannot be "x"; it is one of silos, monolith`,
+		"exec --mode x":     `--mode cannot be "x"; use one of silos, monolith`,
 		"up -timeout=x":     `-timeout cannot be "x": it takes a duration, such as 10s or 2m; silo up --help`,
 		"logs us -n few":    `-n cannot be "few": it takes a number, such as 20; silo logs --help`,
 		"--json=1.5 status": `--json cannot be "1.5": it takes true or false; silo --help`,

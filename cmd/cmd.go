@@ -16,7 +16,7 @@ import (
 	"silo/ui"
 )
 
-// Invocation holds all inputs of one run of the program.
+// Invocation is the input of one run of the program.
 type Invocation struct {
 	Program      string   // how the program was called: os.Args[0]
 	Args         []string // without the program's name
@@ -24,7 +24,7 @@ type Invocation struct {
 	Stdin        io.Reader
 	Stdout       io.Writer
 	Stderr       io.Writer
-	SecondSignal <-chan struct{} // closed by the second signal that asks silo to end
+	SecondSignal <-chan struct{} // closed on the second interrupt or TERM signal
 }
 
 // app is the state of one invocation.
@@ -36,7 +36,7 @@ type app struct {
 	color       string      // --color
 	selection   string      // -C and -f as given, for hints
 	quiet       bool
-	readOnly    bool // chosen ports are not remembered
+	readOnly    bool // do not remember chosen ports
 	lossyOutput bool // output may be lost if its reader stalls or exits
 	level       int  // the lowest level of supervisor messages to print
 }
@@ -52,8 +52,8 @@ const (
 // logLevels are the values of --log-level, in order.
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// Main runs one invocation and returns its exit code. The first signal that asks silo to
-// end cancels ctx.
+// Main runs one invocation and returns its exit code. The first interrupt or TERM signal
+// cancels ctx.
 func Main(ctx context.Context, in Invocation) int {
 	a := &app{Invocation: in, env: map[string]string{}}
 	for _, entry := range in.Environ {
@@ -105,7 +105,7 @@ func (a *app) program() *cli.App {
 			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print only results and errors"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "use colour `WHEN`: auto, always or never"},
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "print the supervisor's messages from `LEVEL` on: debug, info, warn or error"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "print the supervisor's messages of `LEVEL` and above: debug, info, warn or error"},
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
 		Before: a.before,
@@ -174,7 +174,7 @@ func group(c *cli.Command) *cli.Command {
 	return c
 }
 
-// onUsageError keeps the library from printing help with an error.
+// onUsageError stops the library from printing help after an error.
 func onUsageError(_ *cli.Context, err error, _ bool) error { return &usageError{text: err.Error()} }
 
 // before reads the global flags.

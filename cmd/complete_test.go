@@ -149,7 +149,7 @@ func TestFlagValues(t *testing.T) {
 		}
 		var stderr bytes.Buffer
 		code := Main(t.Context(), Invocation{Args: args, Stdout: &bytes.Buffer{}, Stderr: &stderr})
-		if code != exitUsage || !strings.Contains(stderr.String(), "it is one of "+strings.Join(list, ", ")+"\n") {
+		if code != exitUsage || !strings.Contains(stderr.String(), "use one of "+strings.Join(list, ", ")+"\n") {
 			t.Errorf("%v: exit %d, %s", args, code, &stderr)
 		}
 	}

@@ -17,7 +17,7 @@ func (a *app) completionCommand() *cli.Command {
 		Name: "completion", ArgsUsage: strings.Join(shells, "|"), Category: categoryMachine,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return &usageError{text: "silo completion needs a shell", hint: "it is one of " + strings.Join(shells, ", ")}
+				return &usageError{text: "silo completion needs a shell", hint: "use one of " + strings.Join(shells, ", ")}
 			}
 			if err := oneOf("the shell", c.Args().First(), shells); err != nil {
 				return err

@@ -48,7 +48,7 @@ func (a *app) configCheck(c *cli.Context) error {
 	case edited.needsDown():
 		return exitWith(exitNotReady, edited.changed()+": "+edited.err.Error(), edited.apply())
 	case inStep && edited != nil:
-		a.note(r.path + " is in step, also with the changed topology")
+		a.note(r.path + " is in step with the changed topology too")
 		a.note(edited.changed() + "; apply it with: " + edited.apply())
 	case inStep:
 		a.note(r.path + " is in step")

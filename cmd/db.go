@@ -113,7 +113,7 @@ func (a *app) dbMigrate(c *cli.Context, set *databases.Set) ([]sentry.Database, 
 	}
 	for _, p := range last {
 		for _, line := range p.Tail {
-			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.messages.SanitizeLine([]byte(line))) // an error on stderr cannot be reported
+			_, _ = fmt.Fprintf(a.Stderr, "%s | %s\n", p.Silo, a.messages.SanitizeLine([]byte(line))) // a failed write to stderr cannot be reported
 		}
 	}
 	return all, nil
@@ -155,7 +155,7 @@ func (a *app) confirmDrop(c *cli.Context, names []string) error {
 	if !isFile || !term.IsTerminal(int(file.Fd())) {
 		return &usageError{text: "silo db drop asks for confirmation and needs a terminal", hint: "--yes drops " + list}
 	}
-	_, _ = fmt.Fprintf(a.Stderr, "drop %s and all data in it? [y/N] ", list) // without the question, nothing is dropped
+	_, _ = fmt.Fprintf(a.Stderr, "drop %s and all data in it? [y/N] ", list) // if the question cannot be shown, nothing is dropped
 	answers := make(chan string, 1)
 	go func() { // a read from a terminal cannot be cancelled: it ends with the program
 		line, _ := bufio.NewReader(io.LimitReader(a.Stdin, 1<<10)).ReadString('\n')

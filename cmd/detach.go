@@ -212,7 +212,7 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	}
 	if restart := changes.Restarted; !r.plan.Topology.Sentry.Managed && len(restart) > 0 {
 		changes.Restarted = nil
-		a.warn("the environment or the command changed: "+strings.Join(restart, ", "), "end these silos and start them again: "+runHint(restart[0]))
+		a.warn("the environment or the command changed: "+strings.Join(restart, ", "), "stop these silos and start them again: "+runHint(restart[0]))
 	}
 	a.note(changeLines(changes, "")...)
 	a.printUnmanaged(r.plan, r.program, running)

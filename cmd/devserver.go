@@ -11,7 +11,7 @@ import (
 func (a *app) devserverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "devserver", Hidden: true, SkipFlagParsing: true,
-		Usage: "run a stand-in for sentry devserver, as up --demo and the tests do",
+		Usage: "run the stand-in for sentry devserver that up --demo and the tests use",
 		Action: func(c *cli.Context) error {
 			err := devserver.Run(c.Context, devserver.Options{
 				Args: c.Args().Slice(), Env: a.lookup, Stdout: a.Stdout, Stderr: a.Stderr,

@@ -90,7 +90,7 @@ func (a *app) previewRunning(ctx context.Context, client *api.Client, r *upReque
 		return nil, nil, err
 	}
 	place := &plan.Layout{Plan: r.plan, Placed: make([]plan.Placed, len(r.plan.Silos))}
-	inherited := map[string]int{} // ports, from silos of this instance
+	inherited := map[string]int{} // ports that earlier silos of this instance use
 	moving := r.plan
 	moving.Silos = nil
 	for i, s := range r.plan.Silos {

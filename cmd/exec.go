@@ -43,7 +43,7 @@ func (a *app) exec(c *cli.Context) error {
 	}
 	err = retryHandover(starting, func() error {
 		if dir.Running() {
-			return a.execBeside(c.Context, starting, c, dir)
+			return a.execAlongside(c.Context, starting, c, dir)
 		}
 		return a.execWithin(c.Context, starting, c, dir)
 	})
@@ -65,8 +65,8 @@ func (a *app) findCommand(c *cli.Context) error {
 	return nil
 }
 
-// execBeside runs CMD while an instance already runs, and leaves it running.
-func (a *app) execBeside(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
+// execAlongside runs CMD while an instance already runs, and leaves it running.
+func (a *app) execAlongside(ctx, starting context.Context, c *cli.Context, dir *state.Dir) error {
 	client, err := api.Dial(starting, dir)
 	if err != nil {
 		return preferContextError(starting, err)
@@ -196,7 +196,7 @@ func (a *app) failureWarner() func(*state.Snapshot) {
 func (a *app) watchFailures(ctx context.Context, client *api.Client, warn func(*state.Snapshot)) {
 	err := client.Watch(ctx, func(u api.Update) bool { warn(u.Snapshot); return true })
 	if errors.Is(err, api.ErrNotRunning) && ctx.Err() == nil {
-		a.warn("the instance has ended, but the command still runs")
+		a.warn("the instance has ended, but the command is still running")
 	}
 }
 

@@ -153,9 +153,9 @@ func timeoutText(err error) string {
 		return "the supervisor did not answer in time"
 	}
 	if operation := withoutDeadline(err); operation != "" {
-		return operation + ": not done in time"
+		return operation + ": timed out"
 	}
-	return "not done in time"
+	return "timed out"
 }
 
 // withoutDeadline returns the text of an error in one line, without the words of

@@ -82,7 +82,7 @@ type exitCode struct {
 var exitCodes = []exitCode{
 	{exitDone, "Done. For status: all silos are ready."},
 	{exitFailed, "Failed at run time."},
-	{exitUsage, "The command line is not understood."},
+	{exitUsage, "Invalid command line."},
 	{exitNotReady, "Running but not ready, or the region config is out of date."},
 	{exitStopped, "Nothing is running."},
 	{exitInvalid, "The topology is invalid."},

@@ -19,8 +19,8 @@ func (a *app) initCommand() *cli.Command {
 		ArgsUsage: "[NGROK_YML]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "overwrite an existing silo.toml, and keep a copy of it"},
-			&cli.BoolFlag{Name: "schema", Usage: "write silo.schema.json beside it, for editors; only that if there is a silo.toml already"},
-			&cli.BoolFlag{Name: "from-ngrok", Usage: "make silos of the tunnels in NGROK_YML, or in the ngrok agent's own file"},
+			&cli.BoolFlag{Name: "schema", Usage: "also write silo.schema.json, for editors; if silo.toml exists, write only the schema"},
+			&cli.BoolFlag{Name: "from-ngrok", Usage: "create a silo for each tunnel in NGROK_YML, or in the ngrok agent's own file"},
 		},
 		Action: a.init,
 	}
@@ -57,7 +57,7 @@ func (a *app) initOptions(c *cli.Context) (scaffold.Options, error) {
 		if err := noArgs(c); err != nil {
 			refused, ok := errors.AsType[*usageError](err)
 			if name := c.Args().First(); ok && slices.Contains([]string{".yml", ".yaml"}, filepath.Ext(name)) {
-				refused.hint = "silo init --from-ngrok " + name + " makes silos of its tunnels"
+				refused.hint = "silo init --from-ngrok " + name + " creates a silo for each of its tunnels"
 			}
 			return o, err
 		}

@@ -149,7 +149,7 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []string // of instances whose topology was deleted, from here upwards
+	var files []string // topologies in this directory and above, which may have been deleted
 	for {
 		files = append(files, filepath.Join(dir, "silo.toml"))
 		if dir == filepath.Dir(dir) {

@@ -9,8 +9,8 @@ import (
 	"silo/templates"
 )
 
-// manCommand prints the manual page. The library's own (App.ToMan) has neither exit
-// codes nor files.
+// manCommand prints the manual page. The library's own (App.ToMan) lists no exit codes or
+// files.
 func (a *app) manCommand() *cli.Command {
 	return &cli.Command{
 		Name: "man", Hidden: true, Usage: "print the manual page as troff: silo man | man -l -",

@@ -50,7 +50,7 @@ func (a *app) showUntil(done <-chan struct{}, in *orchestrator.Instance, names .
 	}
 }
 
-// updateView draws the present state of an instance of this process.
+// updateView draws the current state of an instance of this process.
 func (a *app) updateView(view *ui.Progress, in *orchestrator.Instance) {
 	snapshot := in.Snapshot()
 	lastLines := map[string]string{}
@@ -77,7 +77,7 @@ func (a *app) awaitReady(ctx context.Context, client *api.Client, names []string
 	})
 	view.Done()
 	tail := func(name string, n int) []string {
-		lines, _ := client.Tail(context.WithoutCancel(ctx), name, n) // the reason is reported without them too
+		lines, _ := client.Tail(context.WithoutCancel(ctx), name, n) // if this fails, only the last lines are missing
 		return lines
 	}
 	switch {

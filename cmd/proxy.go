@@ -17,7 +17,7 @@ func (a *app) proxyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "proxy", ArgsUsage: "SILO", Category: categoryRequests,
 		Flags: append(callerFlags(),
-			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "listen on `HOST:PORT`; port 0 is any free one"},
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "listen on `HOST:PORT`; port 0 picks a free one"},
 			&cli.DurationFlag{Name: "timeout", DefaultText: "none", Usage: "answer 504 if the silo's answer does not begin within `DURATION`"},
 		),
 		Action: a.proxy,

@@ -16,7 +16,7 @@ func (a *app) replayCommand() *cli.Command {
 	return &cli.Command{
 		Name: "replay", ArgsUsage: "ID", Category: categoryRequests,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", DefaultText: "the silo that it was for", Usage: "send it to `SILO`"},
+			&cli.StringFlag{Name: "to", DefaultText: "the original silo", Usage: "send it to `SILO`"},
 			&cli.BoolFlag{Name: "include", Aliases: []string{"i"}, Usage: "print the status line and headers before the body"},
 		},
 		Action: a.replay,

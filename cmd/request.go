@@ -60,7 +60,7 @@ func (a *app) request(c *cli.Context) error {
 		defer func() { _ = answer.Body.Close() }() // already read, or no longer needed
 		err = a.printAnswer(c, name, answer, began)
 		if late, ok := errors.AsType[*client.TimeoutError](err); ok {
-			err = exitWith(exitTimeout, fmt.Sprintf("the answer of %s at %s did not end in time", late.Silo, late.URL), "set a longer --timeout")
+			err = exitWith(exitTimeout, fmt.Sprintf("the answer from %s at %s did not end in time", late.Silo, late.URL), "set a longer --timeout")
 		}
 	}
 	switch {

@@ -25,7 +25,7 @@ func (a *app) requestsCommand() *cli.Command {
 			&cli.StringFlag{Name: "path", Usage: "only requests with `TEXT` in path or query"},
 			&cli.StringFlag{Name: "status", Usage: "only answers with `STATUS`: 404, 5xx, 300-399, or several with commas"},
 			&cli.BoolFlag{Name: "crossing", Usage: "only requests from one region to another, which do not work in production"},
-			&cli.BoolFlag{Name: "har", Usage: "print all as HAR 1.2, which the developer tools of browsers open"},
+			&cli.BoolFlag{Name: "har", Usage: "print all as HAR 1.2, which browsers' developer tools can import"},
 		},
 		Action: a.requests,
 	}

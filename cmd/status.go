@@ -75,8 +75,8 @@ func isMissing(dir *state.Dir) bool {
 	return errors.Is(err, fs.ErrNotExist) && errors.Is(never, fs.ErrNotExist) && !dir.Running()
 }
 
-// statusCode returns the exit code of `status`. If named, the snapshot has only some of
-// the silos, and the others do not matter.
+// statusCode returns the exit code of `status`. If named is set, the snapshot contains only the
+// named silos, and only they count.
 func statusCode(s *state.Snapshot, named bool) int {
 	switch {
 	case s.State == state.InstanceStopped:
@@ -164,7 +164,7 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	case outOfStep && !a.results.Terminal():
 		a.warn(s.Config.Path+" is out of step", "silo up")
 	}
-	if !a.results.Terminal() { // there, the table includes it
+	if !a.results.Terminal() { // on a terminal, the table includes it
 		a.warnKilled(s)
 	}
 	return nil

@@ -46,7 +46,7 @@ type upRequest struct {
 	timeout   time.Duration
 	keepGoing bool
 	json      bool
-	program   string // calls silo for this instance, in hints
+	program   string // how hints call silo for this instance
 	joined    bool   // the instance was running before
 }
 
@@ -124,7 +124,7 @@ func (a *app) upRequest(ctx context.Context, c *cli.Context, silos []string) (*u
 func (a *app) topologyOrDemo(c *cli.Context) (*topology.Topology, error) {
 	if c.Bool("demo") {
 		if c.String("file") != "" {
-			return nil, &usageError{text: "--demo has a topology of its own and takes no --file"}
+			return nil, &usageError{text: "--demo has its own topology and takes no --file"}
 		}
 		return a.demo()
 	}
@@ -172,8 +172,8 @@ func (a *app) sentryEnv(t *topology.Topology) func(string) (string, bool) {
 // foreground makes this process the supervisor. It returns after a signal, silo down, or
 // the permanent failure of a silo.
 func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
-	// The silos' output waits until all are ready, since the live view has the terminal
-	// before that. A closed reader, as in silo up | head -1, ends the instance.
+	// The silos' output waits until all are ready, since the live view uses the terminal before
+	// that. If its reader exits, as in silo up | head -1, the instance ends.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sink := &gatedWriter{out: a.detachOutput(), onError: cancel}
@@ -193,7 +193,7 @@ func (a *app) foreground(ctx, starting context.Context, r *upRequest) error {
 		}
 		snapshot := in.Measure() //nolint:contextcheck // bounded by itself
 		if ctx.Err() != nil || snapshot.State == state.InstanceStopping {
-			return orchestrator.ErrEnded // the table is for silos that stay
+			return orchestrator.ErrEnded // do not print the table: the silos are stopping
 		}
 		a.showReady(r, snapshot)
 		sink.open.Store(true)
@@ -341,7 +341,8 @@ func asTimeout(bounded, parent context.Context, err error, names ...string) erro
 	if len(names) > 0 {
 		text += ": " + strings.Join(names, ", ") + " not started yet"
 	}
-	// An error about a lock or claim would mislead: nothing waited for it, so it may be free.
+	// An error about a lock or claim would mislead: up did not wait for it, so it may be free
+	// by now.
 	_, claimed := errors.AsType[*state.ClaimedError](err)
 	if operation := withoutDeadline(err); operation != "" && !claimed && !errors.Is(err, state.ErrRunning) {
 		text += " (" + operation + ")"

@@ -20,7 +20,7 @@ import (
 )
 
 // python stands in for Sentry's Python. It prints its arguments and part of its
-// environment, and sources SILO.sh beside it, if there is one.
+// environment, and sources SILO.sh next to it, if it exists.
 const python = `#!/bin/sh
 here=$(dirname "$0")
 printf 'Applying\n%s %s %s %s\n' "$SILO_DATABASE" "$SENTRY_SILO_MODE" "${SENTRY_REGION-unset}" "$*"

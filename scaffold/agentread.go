@@ -121,7 +121,7 @@ func (f *AgentFile) apply(s agentSettings) {
 	case "host":
 		f.skip("root_cas: host")
 	default:
-		f.RootCAs = f.besideFile(cas)
+		f.RootCAs = f.resolve(cas)
 	}
 	if s.ProxyURL != "" {
 		f.skip("proxy_url")
@@ -145,8 +145,8 @@ func (f *AgentFile) skipKeys(name string, definition *yaml.Node, known []string)
 	}
 }
 
-// besideFile resolves a path that the agent reads relative to its configuration.
-func (f *AgentFile) besideFile(path string) string {
+// resolve resolves a path that the agent reads relative to its configuration.
+func (f *AgentFile) resolve(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
@@ -278,7 +278,7 @@ func (f *AgentFile) add(t AgentTunnel, policy *yaml.Node, file string) error {
 		}
 		t.TrafficPolicy = text
 	case file != "":
-		t.PolicyFile = f.besideFile(file)
+		t.PolicyFile = f.resolve(file)
 	}
 	f.Tunnels = append(f.Tunnels, t)
 	return nil

@@ -18,7 +18,7 @@ const (
 // NgrokV3, with tunnels in the given order. It contains no authtoken: the agent also
 // reads the user's own file.
 func AgentConfig(format string, tunnels []AgentTunnel) ([]byte, error) {
-	const head = "# Without an authtoken. Use it beside your own file: ngrok start --all --config YOUR_NGROK.YML,THIS_FILE\n"
+	const head = "# Without an authtoken. Use it together with your own file: ngrok start --all --config YOUR_NGROK.YML,THIS_FILE\n"
 	build := configV3
 	switch format {
 	case NgrokV2:

@@ -149,7 +149,7 @@ func TestChooseAuto(t *testing.T) {
 		},
 		"not above the repository": {files: []map[string]string{checkout, {"src/other/.git/HEAD": ""}}, dir: "src/other", dialect: "tuple-id", warning: "no Sentry was found"},
 		"VIRTUAL_ENV":              {files: []map[string]string{wheel}, env: map[string]string{"VIRTUAL_ENV": "$DIR/venv"}, dir: "venv/bin", dialect: "tuple-id", release: "22.11.0"},
-		"venv beside":              {files: []map[string]string{wheel}, command: "make run", dialect: "tuple-id", release: "22.11.0"},
+		"venv next to it":          {files: []map[string]string{wheel}, command: "make run", dialect: "tuple-id", release: "22.11.0"},
 		"a shim answers --version": {
 			files: []map[string]string{{"bin/sentry*": "#!/bin/bash\n"}}, path: "bin",
 			dialect: "dict", release: "23.7.1", found: "--version",

@@ -44,7 +44,7 @@ func only(t *testing.T, path string, names ...string) {
 		got = append(got, entry.Name())
 	}
 	if strings.Join(got, " ") != strings.Join(names, " ") {
-		t.Errorf("beside %s: %q, want %q", path, got, names)
+		t.Errorf("next to %s: %q, want %q", path, got, names)
 	}
 }
 

@@ -31,7 +31,7 @@ func lookup(env map[string]string) func(string) (string, bool) {
 }
 
 // TestGolden loads every archive in testdata. Its files are written to a directory
-// acme, "env" is the environment (HOME is beside acme), and "want" is the result, in
+// acme, "env" is the environment (HOME is next to acme), and "want" is the result, in
 // which $TMP is the parent directory. Values that are equal to those of valid-minimal
 // are left out.
 func TestGolden(t *testing.T) {

@@ -47,8 +47,8 @@ func Load(file string, env func(string) (string, bool)) (*Topology, error) {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
 	var local []byte
-	if beside := filepath.Join(dir, LocalFileName); beside != absolute {
-		local, err = readFile(beside, maxSize)
+	if path := filepath.Join(dir, LocalFileName); path != absolute {
+		local, err = readFile(path, maxSize)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read topology: %w", err)
 		}

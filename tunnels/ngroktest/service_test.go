@@ -92,8 +92,8 @@ func trusted(t *testing.T, s *ngroktest.Service) *x509.CertPool {
 
 func connect(t *testing.T, s *ngroktest.Service) ngrok.Session {
 	t.Helper()
-	// t.Context ends before the cleanups, and the SDK would end the session beside
-	// those that close its tunnels; its muxado races where both are under way.
+	// t.Context ends before the cleanups, and the SDK would end the session while
+	// they close its tunnels; its muxado has a data race if both happen at once.
 	whole := context.WithoutCancel(t.Context())
 	session, err := ngrok.Connect(whole, ngrok.WithServer(s.Addr()), ngrok.WithCA(trusted(t, s)), ngrok.WithAuthtoken(good))
 	if err != nil {
