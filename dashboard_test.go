@@ -177,21 +177,29 @@ func (w *watched) silos() {
 	w.shows(row("us-west"), "MB") // of a probe
 	w.shows(".facts", "in step")
 	w.everyLook("silos")
-	w.click(row("customer-1") + " .actions button:nth-child(2)")
-	w.shows(row("customer-1")+" .state", "stopped")
-	w.shows("#live", "customer-1 is stopped")
-	w.shows(row("customer-1")+" .actions button:nth-child(2)", "Start")
-	w.click(row("customer-1") + " .actions button:nth-child(2)")
-	w.shows(row("customer-1")+" .state", "ready")
-	w.click(row("customer-1") + " .actions button:nth-child(1)")
-	w.shows("#live", "customer-1 is ready")
-	w.shows(row("customer-1")+" .state", "ready")
-	for i, after := range []string{"ready", "stopped", "ready"} { // Restart, Stop, Start
-		button := fmt.Sprintf("%s .actions button:nth-child(%d)", row("customer-1"), min(i+1, 2))
-		w.js(fmt.Sprintf("document.querySelector(%q).focus(), document.querySelector('#live').textContent = '', true", button))
-		w.keys(kb.Enter)
-		w.shows("#live", "customer-1 is "+after)
-		w.until(fmt.Sprintf("document.activeElement === document.querySelector(%q)", button))
+	for _, keyboard := range []bool{false, true} {
+		for _, step := range []struct{ button, label, after string }{
+			{":nth-child(2)", "Stop", "stopped"},
+			{":nth-child(2)", "Start", "ready"},
+			{":nth-child(1)", "Restart", "ready"},
+		} {
+			button := row("customer-1") + " .actions button" + step.button
+			element := fmt.Sprintf("document.querySelector(%q)", button)
+			w.shows(button, step.label)
+			w.until(element + ".ariaDisabled !== 'true'") // until its last request has ended
+			w.js("document.querySelector('#live').textContent = '', true")
+			if keyboard {
+				w.js(element + ".focus(), true")
+				w.keys(kb.Enter)
+			} else {
+				w.click(button)
+			}
+			w.shows("#live", "customer-1 is "+step.after)
+			w.shows(row("customer-1")+" .state", step.after)
+			if keyboard {
+				w.until("document.activeElement === " + element)
+			}
+		}
 	}
 }
 
