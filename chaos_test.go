@@ -54,6 +54,7 @@ const chaosConfig = "# the developer's settings\nfrom sentry.conf.server import 
 // TestChaos kills supervisors at random moments. It fails if a process or an incomplete
 // sentry.conf.py remains.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	rounds := chaosRounds
 	if text := os.Getenv("CHAOS_ROUNDS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -253,7 +254,7 @@ func (in *testInstance) gone(run string, killed time.Time, when string) time.Dur
 		if took > cleanupLimit {
 			in.Fatalf("%s: left after %v: %v", when, took, left)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // each check reads the environment of every process
 	}
 }
 

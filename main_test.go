@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +25,14 @@ import (
 	"silo/tunnels/ngroktest"
 )
 
+// parallelTests is the least number of tests that run side by side. Most of a test's time
+// passes while it waits for processes and timeouts.
+const parallelTests = 8
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(max(parallelTests, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err) // the command line still sets another number
+	}
 	testscript.Main(m, map[string]func(){
 		"silo": func() { os.Exit(run()) },
 		"play": func() { os.Exit(play(os.Args[1])) },
@@ -193,7 +202,7 @@ func snapshot(ts *testscript.TestScript, flags ...string) state.Snapshot {
 
 // waitReady waits until the instance is ready.
 func waitReady(ts *testscript.TestScript, _ bool, _ []string) {
-	await(ts, "ready", func() bool { return snapshot(ts).State == state.InstanceReady })
+	awaitSnapshot(ts, "ready", func(s state.Snapshot) bool { return s.State == state.InstanceReady })
 }
 
 // await waits up to 30 s for a condition. what names it in the failure.

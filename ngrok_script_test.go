@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"silo/state"
 	"silo/tunnels/ngroktest"
 )
 
@@ -82,16 +83,12 @@ func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 // awaitTunnel waits for a tunnel's state and error code: await-tunnel SILO STATE [CODE].
 // A silent connection is detected after 25 s.
 func awaitTunnel(ts *testscript.TestScript, _ bool, args []string) {
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		for _, s := range snapshot(ts).Silos {
-			if s.Name == args[0] && string(s.Tunnel.State) == args[1] && (len(args) < 3 || s.Tunnel.Error != nil && s.Tunnel.Error.Code == args[2]) {
-				return
-			}
-		}
-		if time.Now().After(end) {
-			ts.Fatalf("the tunnel of %s is not %s", args[0], strings.Join(args[1:], " "))
-		}
-	}
+	awaitSnapshot(ts, strings.Join(args, " "), func(s state.Snapshot) bool {
+		return slices.ContainsFunc(s.Silos, func(s state.Silo) bool {
+			return s.Name == args[0] && string(s.Tunnel.State) == args[1] &&
+				(len(args) < 3 || s.Tunnel.Error != nil && s.Tunnel.Error.Code == args[2])
+		})
+	})
 }
 
 func (all *services) start(ts *testscript.TestScript, domains []string) {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -16,7 +18,41 @@ import (
 
 // awaitState waits for a state of the instance: await-state STATE.
 func awaitState(ts *testscript.TestScript, _ bool, args []string) {
-	await(ts, args[0], func() bool { return snapshot(ts).State == state.InstanceState(args[0]) })
+	awaitSnapshot(ts, args[0], func(s state.Snapshot) bool { return s.State == state.InstanceState(args[0]) })
+}
+
+// awaitSnapshot reads snapshots from silo status --watch until one fulfils a condition, for
+// up to a minute. It also waits for an instance that does not run yet. what names the
+// condition in the failure.
+func awaitSnapshot(ts *testscript.TestScript, what string, done func(state.Snapshot) bool) {
+	for end := time.Now().Add(time.Minute); !watchSnapshots(ts, end, done); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("not %s within a minute", what)
+		}
+	}
+}
+
+// watchSnapshots reports whether a snapshot fulfilled a condition before the instance ended.
+func watchSnapshots(ts *testscript.TestScript, end time.Time, done func(state.Snapshot) bool) bool {
+	cmd := scriptCommand(ts, []string{"silo", "status", "--watch", "--json"})
+	output, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	timer := time.AfterFunc(time.Until(end), func() { _ = cmd.Process.Kill() })
+	defer func() {
+		timer.Stop()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // returns an error, because it was killed
+	}()
+	for lines := json.NewDecoder(output); ; {
+		var s state.Snapshot
+		if err := lines.Decode(&s); err != nil {
+			return false
+		}
+		if done(s) {
+			return true
+		}
+	}
 }
 
 // awaitSilo waits for a state of a silo: await-silo SILO STATE.
