@@ -81,9 +81,10 @@ func Render(c Config) (Block, error) {
 	text, err := templates.Execute(file, pythonFuncs, struct {
 		Config
 		public
-		LocalCell  bool
-		BeatSuffix string
-	}{c, c.public(), slices.Contains(c.Dialect.RegionVars, localCell), c.beatSuffix()}, "region/"+file, guardTemplate)
+		LocalCell   bool
+		BeatSuffix  string
+		MonolithURL string
+	}{c, c.public(), slices.Contains(c.Dialect.RegionVars, localCell), c.beatSuffix(), c.publicURLs()[0]}, "region/"+file, guardTemplate)
 	if err != nil {
 		return Block{}, err
 	}

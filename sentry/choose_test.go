@@ -51,7 +51,7 @@ func TestDetect(t *testing.T) {
 		got := []string{"none"}
 		if ok {
 			got = slices.Concat([]string{d.Name, d.RegionMode}, d.Fallback)
-			for word, is := range map[string]bool{"early": d.EarlyAuth, "strict": d.StrictRegions} {
+			for word, is := range map[string]bool{"early": d.EarlyAuth, "strict": d.StrictRegions, "gateway": d.PublicGateway} {
 				if is {
 					got = append(got, word)
 				}

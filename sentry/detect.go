@@ -27,6 +27,7 @@ type trait struct {
 	RegionMode               string // replaces the dialect's
 	Fallback                 string // all of these replace the dialect's
 	EarlyAuth, StrictRegions bool
+	PublicGateway            bool
 }
 
 // String names the patterns for the user.
@@ -97,6 +98,7 @@ func (t sourceTree) applyTraits(d Dialect) Dialect {
 		}
 		d.RegionMode = cmp.Or(trait.RegionMode, d.RegionMode)
 		d.EarlyAuth, d.StrictRegions = d.EarlyAuth || trait.EarlyAuth, d.StrictRegions || trait.StrictRegions
+		d.PublicGateway = d.PublicGateway || trait.PublicGateway
 		if trait.Fallback != "" {
 			fallback = append(fallback, trait.Fallback)
 		}

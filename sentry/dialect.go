@@ -63,6 +63,9 @@ type Dialect struct {
 	// StrictRegions reports whether the constructor of Region checks the address
 	// against the template, also for the regions of Sentry's own tests.
 	StrictRegions bool
+	// PublicGateway reports whether control forwards a request for an organization to the
+	// region's URL for browsers (system.region-api-url-template) and not to its address.
+	PublicGateway bool
 	// Exceptions are releases in the range that differ from the others.
 	Exceptions []Exception
 	// Broken is the reason why the detected release cannot run as silos; empty if it can.
@@ -79,6 +82,7 @@ type Exception struct {
 	Template      string // replaces the dialect's
 	EarlyAuth     bool
 	StrictRegions bool
+	PublicGateway bool
 	Broken        string // why they cannot run as silos; empty if they can
 }
 
@@ -102,6 +106,7 @@ func (d Dialect) At(r Release) Dialect {
 		}
 		d.Template, d.Broken = cmp.Or(e.Template, d.Template), cmp.Or(e.Broken, d.Broken)
 		d.EarlyAuth, d.StrictRegions = d.EarlyAuth || e.EarlyAuth, d.StrictRegions || e.StrictRegions
+		d.PublicGateway = d.PublicGateway || e.PublicGateway
 	}
 	return d
 }

@@ -54,6 +54,9 @@ func Dialects() []Dialect {
 	dict := json
 	dict.Name, dict.First, dict.Last = "dict", Release{Year: 23, Month: 7}, Release{Year: 23, Month: 11, Patch: anyPatch}
 	dict.Form, dict.Template, dict.SplitAddresses, dict.Secrets = "a list of dicts", "dict", true, true
+	// From 23.8.0 on, control's gateway takes Region.address again, as before 23.7.0.
+	dict.Exceptions = []Exception{{First: Release{Year: 23, Month: 7}, Last: Release{Year: 23, Month: 7, Patch: 1}, PublicGateway: true}}
+	dict.traits = []trait{{pattern: pattern{File: "api_gateway/proxy.py", Text: "region.to_url("}, PublicGateway: true}}
 	dict.signatures = []signature{
 		{{File: regionFile, Text: "must point to a region name"}, {File: settingsFile, Text: "SENTRY_USE_SILOS"}},
 		{{File: regionFile, Text: "parse_obj_as"}, {File: regionFile, Text: "Expected address for", Absent: true}},
@@ -63,7 +66,7 @@ func Dialects() []Dialect {
 	// without it runs any region by its variables.
 	silo := dict
 	silo.Name, silo.First, silo.Last = "dict-silo", Release{Year: 23, Month: 12}, Release{Year: 25, Month: 2, Patch: anyPatch}
-	silo.Probes = pinnedProbes()
+	silo.Probes, silo.Exceptions, silo.traits = pinnedProbes(), nil, nil
 	silo.signatures = []signature{{{File: regionFile}, {File: settingsFile, Text: "SENTRY_SILO_DEVSERVER"}}}
 
 	// 86599: only a list of dicts.

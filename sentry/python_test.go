@@ -104,6 +104,8 @@ func anyText() *rapid.Generator[string] {
 // defined is what a region config defines; text is hexadecimal.
 type defined struct {
 	Regions                                     [][]any
+	Gateway                                     []string // addresses that control forwards to, if not the regions' URLs for browsers
+	Single, Snowflake                           bool
 	Control, Fallback, Prefix, Template, Cookie string
 	Hosts, Origins                              []string
 }
@@ -132,21 +134,30 @@ func (c Config) defines(mode string, django int) defined {
 		return out
 	}
 	p := c.public()
-	want := defined{Regions: [][]any{}, Prefix: text(p.URLPrefix), Cookie: text(p.CookieDomain), Hosts: all(p.Hosts), Origins: all(p.Origins)}
+	want := defined{
+		Regions: [][]any{}, Gateway: []string{}, Prefix: text(p.URLPrefix), Cookie: text(p.CookieDomain),
+		Hosts: all(p.Hosts), Origins: all(p.Origins), Single: mode == "MONOLITH",
+	}
 	if django < 4 {
 		want.Origins = all(p.OriginHosts)
 	}
-	if mode == "MONOLITH" { // as Sentry has it by itself
-		if len(c.Dialect.Fallback) > 0 {
-			want.Fallback = text("--monolith--")
+	if len(c.Dialect.Fallback) > 0 {
+		want.Fallback = text(c.Regions[0].Name)
+	}
+	if mode == "MONOLITH" {
+		if len(c.Dialect.Fallback) > 0 { // else Sentry reads no region
+			for _, r := range append(c.Regions, Region{Name: "--monolith--", ID: c.Regions[0].ID, Category: c.Regions[0].Category}) {
+				want.Regions = append(want.Regions, []any{text(r.Name), float64(r.ID), text(c.publicURLs()[0]), r.Category})
+			}
 		}
 		return want
 	}
-	if want.Control, want.Template = text(c.ControlURL), text(p.URLTemplate); len(c.Dialect.Fallback) > 0 {
-		want.Fallback = text(c.Regions[0].Name)
-	}
+	want.Control, want.Template, want.Snowflake = text(c.ControlURL), text(p.URLTemplate), c.PerSilo
 	for _, r := range c.Regions {
 		want.Regions = append(want.Regions, []any{text(r.Name), float64(r.ID), text(r.URL), r.Category})
+		if c.Dialect.PublicGateway && mode == "CONTROL" {
+			want.Gateway, want.Template = append(want.Gateway, text(r.URL)), text("{region}")
+		}
 	}
 	return want
 }
@@ -158,10 +169,11 @@ func anyConfig() *rapid.Generator[Config] {
 		c := Config{
 			Instance: anyText().Draw(t, "instance"), File: anyText().Draw(t, "file"),
 			ControlURL: address.Draw(t, "control"), ControlPublic: address.Draw(t, "public"),
-			Dialect: rapid.SampledFrom(Dialects()).Draw(t, "dialect"), Workers: rapid.Bool().Draw(t, "workers"),
+			Dialect: rapid.SampledFrom(Dialects()).Draw(t, "dialect"), Workers: rapid.Bool().Draw(t, "workers"), PerSilo: rapid.Bool().Draw(t, "per silo"),
 		}
 		c.Dialect.Minimal = false // the golden files have what a bare one leaves out
 		c.Dialect.EarlyAuth, c.Dialect.StrictRegions = rapid.Bool().Draw(t, "early"), rapid.Bool().Draw(t, "strict")
+		c.Dialect.PublicGateway = c.Dialect.Template == "dict" && rapid.Bool().Draw(t, "gateway")
 		for i := range rapid.IntRange(1, 3).Draw(t, "regions") {
 			fresh := func(s string) bool {
 				return !slices.ContainsFunc(c.Regions, func(r Region) bool { return r.Name == s })

@@ -28,6 +28,8 @@ type loaded struct {
 	URLPrefix, Template, Cookies string
 	Hosts, Origins               []string
 	Django                       int
+	Single, Snowflake            bool
+	ForwardsTo                   map[string]string
 }
 
 // realReleases are installed Sentrys: $REAL_SENTRY_DIR/RELEASE/venv, and a
@@ -77,7 +79,7 @@ func TestRealSentryReadsRegionConfig(t *testing.T) {
 			}
 			path := filepath.Join(conf, "sentry.conf.py")
 			config := Config{
-				Instance: "acme", File: "silo.toml", Dialect: choice.Dialect, ControlURL: address(""), Workers: true,
+				Instance: "acme", File: "silo.toml", Dialect: choice.Dialect, ControlURL: address(""), Workers: true, PerSilo: true,
 				Regions: []Region{{Name: "us-west", ID: 1, URL: address("us-west"), Category: "MULTI_TENANT"}, {Name: "eu", ID: 4095, URL: address("eu"), Category: "MULTI_TENANT"}},
 			}
 			block, err := Render(config)
@@ -111,6 +113,9 @@ func loadReal(t *testing.T, config Config, python, path, mode string) loaded {
 			Silo: topology.Silo{Name: "us-west", Command: []string{"sentry", "devserver", "--workers"}},
 			URLs: map[string]string{"SILO_URL_CONTROL": config.ControlURL},
 		}
+		if mode != "MONOLITH" {
+			l.Database = "us_west"
+		}
 		for _, v := range Environ(load.Env, l, config.Dialect) {
 			load.Env = append(load.Env, v.Name+"="+v.Value)
 		}
@@ -139,11 +144,13 @@ func checkLoaded(t *testing.T, config Config, python, path, mode string) {
 	for _, r := range config.Regions {
 		wantRegions[r.Name] = []any{float64(r.ID), r.URL, r.Category}
 	}
-	if mode == "MONOLITH" { // as Sentry has it without silo's block
+	if mode == "MONOLITH" {
 		wantControl = ""
 		wantRegions = map[string][]any{}
-		if len(config.Dialect.Fallback) > 0 {
-			wantRegions["--monolith--"] = []any{0.0, got.Regions["--monolith--"][1], "MULTI_TENANT"}
+		if len(config.Dialect.Fallback) > 0 { // every name that a mapping may have
+			for _, r := range append(config.Regions, Region{Name: "--monolith--", ID: 1, Category: "MULTI_TENANT"}) {
+				wantRegions[r.Name] = []any{float64(r.ID), config.ControlURL, r.Category}
+			}
 		}
 	}
 	if !reflect.DeepEqual(got.Regions, wantRegions) || got.Control != wantControl {
@@ -159,6 +166,16 @@ func checkLoaded(t *testing.T, config Config, python, path, mode string) {
 		}
 		return
 	}
+	if got.Single != (mode == "MONOLITH") || got.Snowflake != (mode != "MONOLITH") {
+		t.Errorf("single organization %t, snowflakes %t", got.Single, got.Snowflake)
+	}
+	if config.Dialect.PublicGateway && mode == "CONTROL" {
+		for _, r := range config.Regions {
+			if got.ForwardsTo[r.Name] != r.URL+"/" {
+				t.Errorf("control forwards requests for %s to %s", r.Name, got.ForwardsTo[r.Name])
+			}
+		}
+	}
 	if got.Mode != mode || config.Dialect.Secrets && got.Secret+got.Subnet != "one,zerotwo" || strings.Join(got.Queues, " ") != "us-west" || got.Web != "uwsgi" ||
 		!strings.HasSuffix(got.Beat, "us-west") {
 		t.Errorf("%+v", got)
@@ -170,8 +187,11 @@ func checkLoaded(t *testing.T, config Config, python, path, mode string) {
 func checkPublic(t *testing.T, config Config, got loaded, mode string) {
 	t.Helper()
 	want := config.public()
-	if mode == "MONOLITH" {
+	switch {
+	case mode == "MONOLITH":
 		want.URLTemplate = ""
+	case mode == "CONTROL" && config.Dialect.PublicGateway:
+		want.URLTemplate = "{region}" // it replaces this with the address
 	}
 	origins := want.OriginHosts
 	if got.Django >= 4 {

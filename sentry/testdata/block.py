@@ -36,7 +36,7 @@ def module(name, **names):
 
 for package in "sentry", "sentry.types", "sentry.conf", "sentry.services", "sentry.services.hybrid_cloud":
     module(package, __path__=[])
-module("sentry.conf.server", SENTRY_REGION_CONFIG=(), SENTRY_CELLS=[], SENTRY_LOCALITIES=[], SENTRY_MONOLITH_REGION="--monolith--")
+module("sentry.conf.server", SENTRY_REGION_CONFIG=(), DATABASES={"default": {"NAME": "sentry"}})
 
 
 def text(value):
@@ -60,18 +60,25 @@ def regions(settings):
 for line in sys.stdin:
     job = json.loads(line)
     os.environ.update({"SILO_RUN_ID": "r", "SENTRY_SILO_MODE": job["mode"], "SILO_URL_CONTROL": ""})
+    os.environ["SILO_DATABASE"] = "" if job["mode"] == "MONOLITH" else "own"
     module("django", VERSION=(job["django"], 2, 0, "final", 0))
     module("sentry.types.region", Region=Region if "_SiloRegions" in job["text"] else PlainRegion, RegionCategory=RegionCategory)
-    settings = {}
+    settings = {"SENTRY_SINGLE_ORGANIZATION": True}  # as `sentry init` writes it
     exec(compile(ast.parse(job["text"]), "sentry.conf.py", "exec"), settings)
     sys.modules.pop("sentry.services.hybrid_cloud.auth", None)
     options = settings.get("SENTRY_OPTIONS", {})
+    template = options.get("system.region-api-url-template", "")
     answer = {
         "regions": list(regions(settings)),
+        "gateway": [text(template.replace("{region}", r["name"])) for r in settings["SENTRY_REGION_CONFIG"]]
+        if type(template) is not str
+        else [],
+        "single": settings["SENTRY_SINGLE_ORGANIZATION"],
+        "snowflake": settings.get("SENTRY_USE_SNOWFLAKE", False),
         "control": text(settings["SENTRY_CONTROL_ADDRESS"] or ""),
         "fallback": text(settings.get("SENTRY_FALLBACK_CELL") or settings.get("SENTRY_MONOLITH_REGION") or ""),
         "prefix": text(options.get("system.url-prefix", "")),
-        "template": text(options.get("system.region-api-url-template", "")),
+        "template": text(template),
         "hosts": [text(host) for host in settings.get("ALLOWED_HOSTS", ())],
         "origins": [text(origin) for origin in settings.get("CSRF_TRUSTED_ORIGINS", ())],
         "cookie": text(settings.get("SUDO_COOKIE_DOMAIN", "")),

@@ -35,7 +35,8 @@ if hasattr(initializer, "validate_regions"):
 import sentry.types.region as region
 from sentry.silo import SiloMode
 
-load = getattr(region, "load_global_regions", None) or region._load_global_regions
+names = ("get_global_directory", "load_global_regions", "_load_global_regions")  # of 24.1, 23.6 and 22.10 on
+load = next(getattr(region, name) for name in names if hasattr(region, name))
 mode = str(SiloMode.get_current_mode())
 json.dump(
     {
@@ -58,6 +59,10 @@ json.dump(
         "Hosts": list(settings.ALLOWED_HOSTS),
         "Origins": list(settings.CSRF_TRUSTED_ORIGINS),
         "Django": django.VERSION[0],
+        "Single": settings.SENTRY_SINGLE_ORGANIZATION,
+        "Snowflake": settings.SENTRY_USE_SNOWFLAKE,
+        # What control's gateway of 23.7 calls. Other releases have no such URL, or do not call it.
+        "ForwardsTo": {r.name: r.to_url("/") for r in load().regions} if mode == "CONTROL" else {},
     },
     sys.stdout,
 )
