@@ -44,9 +44,8 @@ func (e *NotReadyError) Error() string {
 	return "not ready in time: " + strings.Join(parts, ", ")
 }
 
-// Outcome returns the silos of a snapshot that have failed, and reports whether all are
-// ready. It considers the named silos, or all that are not stopped if there are no
-// names.
+// Outcome returns the failed silos of a snapshot, and reports whether all silos are ready. It
+// considers the named silos or, without names, all that are not stopped.
 func Outcome(s *state.Snapshot, names []string) (ready bool, failed []state.Silo) {
 	ready = true
 	for _, silo := range s.Silos {
@@ -89,7 +88,7 @@ func (s *Supervisor) Await(ctx context.Context, names ...string) error {
 	}
 }
 
-// tailFunc returns a silo's last lines, at most n.
+// tailFunc returns at most n of a silo's last lines.
 type tailFunc func(name string, n int) []string
 
 // NewFailedError describes failed silos of a snapshot.
@@ -102,8 +101,8 @@ func NewFailedError(s *state.Snapshot, failed []state.Silo, tail tailFunc) *Fail
 	return e
 }
 
-// NewNotReadyError describes the silos of a snapshot among names, or all if there are no
-// names, that are not ready.
+// NewNotReadyError describes the silos that are not ready, among names or, without names, among
+// all.
 func NewNotReadyError(s *state.Snapshot, names []string, tail tailFunc) *NotReadyError {
 	e := &NotReadyError{Unmanaged: !s.IsManaged()}
 	for _, silo := range s.Silos {

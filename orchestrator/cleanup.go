@@ -15,7 +15,7 @@ import (
 const (
 	// cleanUpGrace is the time between SIGTERM and SIGKILL for processes of a dead supervisor.
 	cleanUpGrace = 200 * time.Millisecond
-	// lockTimeout bounds the guardian's wait for the lock of a dying supervisor, since the
+	// lockTimeout bounds how long the guardian waits for the lock of a dying supervisor: the
 	// kernel closes its descriptors one by one.
 	lockTimeout = 100 * time.Millisecond
 )

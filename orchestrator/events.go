@@ -33,7 +33,7 @@ type (
 	// applyEvent replaces the placement.
 	applyEvent struct {
 		placement *placement
-		silos     []silo // all silos in order; of known ones, only the policies count
+		silos     []silo // all silos in order; for known ones, only the policies are used
 		restart   []string
 	}
 	// downEvent stops the instance, immediately if kill is set.
@@ -71,7 +71,7 @@ type (
 		launchID
 
 		ready     bool
-		wrongMode bool   // the answers prove another mode
+		wrongMode bool   // the answers prove that it runs in another mode
 		role      string // the proven mode
 		reason    string // why it is not ready
 		pid       int    // process that answers for an unmanaged silo; 0 if unknown

@@ -26,8 +26,8 @@ type Host struct {
 	Trace   func(string) // logs details for debugging; never nil
 }
 
-// NewRun returns the values that the environments of a new run share, with a new run ID
-// and without secrets.
+// NewRun returns the values that all environments of a new run share, including a new run ID
+// but no secrets.
 func (h Host) NewRun() plan.Run {
 	return plan.Run{
 		ID: strings.ToLower(rand.Text()), Instance: h.Dir.Key, Environ: h.Environ,

@@ -166,8 +166,8 @@ func (s *Supervisor) checkPorts(names ...string) (err error) {
 	return err
 }
 
-// reap waits until a process exits, and kills the descendants that it leaves behind. If
-// the silo is being stopped, stop does that, so that they get the same grace period.
+// reap waits until a process exits, and kills the descendants that it leaves behind. While a
+// silo is being stopped, stop does that, so that they get the same grace period.
 func (s *Supervisor) reap(ctx context.Context, j *job) {
 	<-j.process.Done()
 	if j.ctx.Err() != nil {

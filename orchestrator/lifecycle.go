@@ -17,12 +17,12 @@ type silo struct {
 	grace     time.Duration // between the stop signal and the kill
 
 	phase       state.Phase
-	wanted      bool // it should run
+	wanted      bool // it should be running
 	alive       bool // a process or a launch exists; for an unmanaged silo, a watch
 	incarnation int  // number of launches, or of watches
-	everReady   bool // the restart policy applies from then on
+	everReady   bool // from then on, the restart policy applies
 
-	restarts int         // automatic ones
+	restarts int         // number of automatic restarts
 	recent   []time.Time // automatic restarts within policy.Window
 	attempt  int         // backoffs since it was last ready
 	backoff  int         // number of the latest backoff timer

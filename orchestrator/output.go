@@ -14,9 +14,9 @@ import (
 // tailBytes is how much of a process's latest output is kept in memory.
 const tailBytes = 8 << 10
 
-// output receives what one silo's processes write. It writes it to the log and, in whole
-// lines, to the terminal, and keeps the latest part for failure messages. A nil output
-// is empty.
+// output receives the output of one silo's processes. It writes it to the log and, in whole
+// lines, to the terminal, and keeps the latest part for failure messages. A nil output is
+// empty.
 type output struct {
 	silo string
 	log  *logs.Writer
@@ -27,8 +27,8 @@ type output struct {
 	kept []byte
 }
 
-// newOutput opens a silo's log. It calls warn and changed when logging fails, and when it
-// works again.
+// newOutput opens a silo's log. It calls warn and changed when logging starts to fail and when
+// it works again.
 func newOutput(dir, silo string, limits logs.Limits, mux *logs.Mux, warn func(string), changed func()) (*output, error) {
 	log, err := logs.Open(dir, silo, limits)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"silo/tunnels"
 )
 
-// closeTimeout bounds the closing of a provider: a dead tunnel service must not block a stop.
+// closeTimeout bounds how long closing a provider may take: a dead tunnel service must not
+// block a stop.
 const closeTimeout = 2 * time.Second
 
 // placement is a layout whose ports are reserved and whose tunnels are open. It is
@@ -40,9 +41,9 @@ type resources struct {
 	output *output // nil before the supervisor exists
 }
 
-// newPlacement reserves the ports and opens all tunnels at once. If it fails, nothing
-// stays open and no file was written. It blocks until the slowest tunnel is open,
-// bounded by ctx and by the provider.
+// newPlacement reserves the ports and opens all tunnels concurrently. If it fails, it leaves
+// nothing open and has written no file. It blocks until the slowest tunnel is open, bounded by
+// ctx and by the provider.
 func newPlacement(ctx context.Context, layout plan.Plan, host Host) (*placement, error) {
 	p := &placement{Layout: plan.Layout{Plan: layout, Run: host.NewRun()}, Host: host, hub: newSnapshotHub(), open: map[string]resources{}}
 	p.traffic = newTrafficObserver(p)
@@ -71,7 +72,7 @@ func newPlacement(ctx context.Context, layout plan.Plan, host Host) (*placement,
 	return p, nil
 }
 
-// complete computes what follows from the layout, and remembers the ports.
+// complete fills in what depends on the layout, and remembers the ports.
 func (p *placement) complete() (err error) {
 	p.fingerprint = p.Fingerprint()
 	if !p.Monolith {
@@ -107,10 +108,10 @@ func (p *placement) close(ctx context.Context) error {
 func closeProvider(ctx context.Context, provider tunnels.Provider) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	_ = provider.Close(ctx) // nothing can be done about a tunnel that does not close
+	_ = provider.Close(ctx) // nothing more can be done if a tunnel does not close
 }
 
-// openSilos gives all silos their ports and tunnels. If it fails, no silo has any.
+// openSilos opens ports and tunnels for all silos, or for none if it fails.
 func (p *placement) openSilos(ctx context.Context, silos []plan.Silo) ([]plan.Placed, error) {
 	reserved, placed, err := reserve(ctx, p.Plan, p.Host, silos, edgeWants(p.Plan, p.Host, silos))
 	if err != nil {
@@ -179,7 +180,7 @@ func (p *placement) tunnelSpec(s plan.Placed, reserved *ports.Reservation) (tunn
 	return spec, nil
 }
 
-// tunnelConfig returns the provider's configuration, as far as the plan determines it.
+// tunnelConfig returns the part of the provider's configuration that the plan determines.
 func tunnelConfig(p plan.Plan, host Host) (tunnels.Config, error) {
 	t := p.Topology.Tunnels
 	config := tunnels.Config{Provider: t.Provider, Version: host.Version, Log: host.Trace, Warn: host.Warn}
@@ -206,7 +207,7 @@ func (p *placement) writeConfig(ctx context.Context) (sentry.Change, error) {
 	return sentry.Write(ctx, p.Topology.Sentry.Config, p.block)
 }
 
-// renewsSecrets reports whether rotated secrets wait for the next start of all silos.
+// renewsSecrets reports whether rotated secrets take effect at the next start of all silos.
 func (p *placement) renewsSecrets() bool {
 	return p.Choice.Dialect.Secrets && p.Dir.SecretsRotated()
 }

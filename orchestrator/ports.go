@@ -30,8 +30,8 @@ const (
 // routerIndex is the position of the router's port in an instance's block: the last.
 const routerIndex = edgeBlock - 1
 
-// siloWants returns the ports that silos need. If the topology does not set a port, the
-// silo prefers that of the last run.
+// siloWants returns the ports that silos need. If the topology does not set a port, the silo
+// prefers its port from the last run.
 func siloWants(host Host, silos []plan.Silo) []ports.Request {
 	remembered := host.Dir.Ports()
 	wants := make([]ports.Request, len(silos))
@@ -115,8 +115,8 @@ func reserveOrFind(ctx context.Context, p plan.Plan, host Host, silos []plan.Sil
 	}
 }
 
-// Displaced describes the silos that did not get their preferred port, and names its
-// holder.
+// Displaced describes the silos that did not get their preferred port, and names the process
+// that uses it.
 func Displaced(silos []plan.Placed) (notes []string) {
 	for _, s := range silos {
 		if s.Preferred == 0 {

@@ -42,8 +42,7 @@ func Predict(ctx context.Context, p plan.Plan, host Host, remember bool) (*plan.
 	return layout(p, host, placed, func(key string) int { return assigned[key] })
 }
 
-// layout completes the layout of placed silos with their addresses. port returns the
-// ports of edgeWants.
+// layout adds the addresses to the layout of placed silos. port returns the ports of edgeWants.
 func layout(p plan.Plan, host Host, placed []plan.Placed, port func(key string) int) (*plan.Layout, error) {
 	var unknown []error
 	for i, s := range placed {

@@ -19,14 +19,14 @@ import (
 const (
 	// firstInterval is the wait between probes of a silo that has just been launched.
 	firstInterval = 10 * time.Millisecond
-	// probesPerSecond bounds the probes of all starting silos together.
+	// probesPerSecond bounds how many probes all starting silos send together.
 	probesPerSecond = 2000
-	// intervalShare makes the interval grow with the start: it is at least this fraction
-	// of the time since the launch.
+	// intervalShare makes the interval grow: it is at least this fraction of the time since the
+	// launch.
 	intervalShare = 50
-	// probeTimeout bounds one request. uWSGI accepts requests seconds before the app is
-	// loaded, and then answers them: a request should wait for that, but a lost one must
-	// not block the next probe for long.
+	// probeTimeout bounds one request. uWSGI accepts requests seconds before the app is loaded,
+	// and answers them once it is: a probe should wait for that, but a lost one must not delay
+	// the next for long.
 	probeTimeout = time.Second
 )
 

@@ -77,8 +77,8 @@ func (s *Supervisor) refresh(ctx context.Context, probe bool) *state.Snapshot {
 	return s.withUsage(usages)
 }
 
-// running replies to a refresh. Each process is asked for its mode once, and only once
-// control is ready: a region may call control before it answers.
+// running replies to a refresh. It asks each process for its mode once, after control is ready:
+// a region may call control before it answers.
 func (s *Supervisor) running(ctx context.Context, c cluster) refreshReply {
 	var list []runningSilo
 	askModes := !s.placement().Monolith && !slices.ContainsFunc(c.silos, func(s silo) bool { return s.control && s.phase != state.Ready })

@@ -23,7 +23,7 @@ func (e *UnrepeatableError) Error() string {
 	return fmt.Sprintf("request %d cannot be sent again: %s", e.ID, e.Why)
 }
 
-// Traffic returns the log of the exchanges that pass the tunnels.
+// Traffic returns the log of the exchanges that passed through the tunnels.
 func (s *Supervisor) Traffic() *traffic.Log { return s.placement().traffic.log }
 
 // Replay sends a recorded request again, to the silo that to names, or to the same silo

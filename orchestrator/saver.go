@@ -15,7 +15,7 @@ const (
 )
 
 // saver writes the latest snapshot to disk whenever it changes, so that it survives the
-// supervisor. It skips snapshots that are replaced before they are written.
+// supervisor. It skips snapshots that are replaced before it can write them.
 type saver struct {
 	dir  *state.Dir
 	hub  *snapshotHub

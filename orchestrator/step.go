@@ -12,7 +12,7 @@ type cluster struct {
 	silos    []silo
 	stopping bool // regions end first, then control
 	killing  bool // everything ends at once
-	spent    int  // highest incarnation or backoff of removed silos: a silo that is added again counts from here
+	spent    int  // highest incarnation or backoff of removed silos: a silo that is added again continues from here
 }
 
 // step is the supervisor's entire decision logic: it returns the cluster after an

@@ -27,8 +27,8 @@ const (
 // ErrEnded is returned if the instance has ended.
 var ErrEnded = errors.New("the instance has ended")
 
-// Supervisor runs the silos of one instance. The goroutine of Run owns their state;
-// every method sends it a message or reads the latest snapshot.
+// Supervisor runs the silos of one instance. Run's goroutine owns their state; every method
+// sends it a message or reads the latest snapshot.
 type Supervisor struct {
 	current  atomic.Pointer[placement] // replaced only by Run's goroutine
 	hub      *snapshotHub
@@ -64,8 +64,8 @@ func newSupervisor(p *placement, lines *logs.Mux) (*Supervisor, error) {
 	return s, nil
 }
 
-// ShowDashboard adds the page's address to all snapshots. Everyone can read them, so
-// the address must not contain the token. It must be called before Run.
+// ShowDashboard adds the page's address to all snapshots. Anyone can read those, so the address
+// must not contain the token. It must be called before Run.
 func (s *Supervisor) ShowDashboard(address string) {
 	s.dashboard = &address
 	s.publish(cluster{silos: clusterSilos(s.placement().Plan)})
@@ -150,7 +150,7 @@ func (s *Supervisor) confirmShown() {
 	s.unshown = nil
 }
 
-// tearDown ends the remaining processes and closes the resources once all silos have ended.
+// tearDown ends the remaining processes and closes the resources after all silos have ended.
 func (s *Supervisor) tearDown(ctx context.Context) error {
 	idle := make(chan struct{})
 	go func() { s.goroutines.Wait(); close(idle) }()
@@ -165,7 +165,7 @@ func (s *Supervisor) tearDown(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	p := s.placement()
 	closeErr := p.close(ctx)
-	// No process of this run should be left, but a daemon can hide from its silo.
+	// No process of this run should be left, but a daemon can escape from its silo.
 	strays, strayErr := proc.KillOrphans(ctx)
 	var marked []proc.Info
 	var markedErr error
@@ -250,8 +250,7 @@ func (s *Supervisor) Restart(names ...string) error {
 	return s.manage(commandRestart, names, false)
 }
 
-// Up is like Start, but accepts unmanaged silos: it resumes watching those that it had
-// given up on.
+// Up is like Start, but accepts unmanaged silos: it resumes watching those that had failed.
 func (s *Supervisor) Up(names ...string) error { return s.manage(commandStart, names, true) }
 
 // Down stops the instance, in order or, with kill, immediately. It does not wait; see

@@ -16,7 +16,7 @@ import (
 	"silo/tunnels"
 )
 
-// trafficObserver records the exchanges that pass the tunnels, identifies callers, and
+// trafficObserver records the exchanges that pass through the tunnels, identifies callers, and
 // warns about or blocks calls between regions.
 type trafficObserver struct {
 	log      *traffic.Log
@@ -51,9 +51,9 @@ func (o *trafficObserver) recording() *tunnels.Recording {
 	}
 }
 
-// callerDelay returns how long a response may wait for the lookup of its caller. On
-// Linux a lookup takes a millisecond or two, or more on a busy machine. On macOS lsof
-// is too slow to wait for.
+// callerDelay returns how long a response may wait for the lookup of its caller. On Linux a
+// lookup takes a millisecond or two, longer on a busy machine. On macOS lsof is too slow to
+// wait for.
 func callerDelay(goos string) time.Duration {
 	if goos == "darwin" {
 		return 10 * time.Millisecond

@@ -54,10 +54,10 @@ func holder(port int) int {
 	return 0
 }
 
-// alreadyRuns reports whether the process that answers on a silo's port can be the silo.
-// If the topology fixes the port, that includes a process that accepts requests but
-// does not answer yet: a devserver listens seconds before its app is loaded. On another
-// port, the process must have been started in this instance's environment.
+// alreadyRuns reports whether the process that answers on a silo's port can be the silo. If the
+// topology sets the port, that includes a process that accepts requests but does not answer
+// yet: a devserver listens seconds before its app is loaded. On any other port, the process
+// must have been started in this instance's environment.
 func alreadyRuns(ctx context.Context, p plan.Plan, host Host, placed plan.Placed) bool {
 	if dial(ctx, placed.HealthAddr()) != nil {
 		return false

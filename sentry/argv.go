@@ -7,9 +7,9 @@ import (
 	"silo/topology"
 )
 
-// Argv returns a new copy of the silo's command. For `sentry devserver` it adds
-// --no-watchers or --watchers if the silo's watchers differ from those of the
-// command. Other commands are unchanged.
+// Argv returns a new copy of the silo's command. It adds --no-watchers or --watchers to `sentry
+// devserver` if the silo's watchers differ from those of the command. It does not change other
+// commands.
 func Argv(s topology.Silo) []string {
 	argv := slices.Clone(s.Command)
 	flags, ok := devserverFlags(argv)
@@ -58,7 +58,7 @@ func devserverFlags(command []string) ([]string, bool) {
 	return flags, true
 }
 
-// lastOf returns the value of a boolean flag of click: the last occurrence counts.
+// lastOf returns the value of one of click's boolean flags: the last occurrence counts.
 func lastOf(flags []string, on, off string, otherwise bool) bool {
 	for _, flag := range slices.Backward(flags) {
 		switch flag {

@@ -53,7 +53,7 @@ func (b Block) Marked() string {
 	return b.begin() + "\n" + b.text + endMarker + "\n"
 }
 
-// begin is the first marker line. Both names are quoted, so that they contain no
+// begin is the first marker line. Both names are quoted, because a quoted name cannot contain a
 // newline.
 func (b Block) begin() string {
 	file := strconv.QuoteToASCII(b.file)

@@ -16,7 +16,7 @@ import (
 type Choice struct {
 	Dialect Dialect
 	Release string // such as "22.11.0"; empty if only the dialect is known
-	Found   string // for the user: the finding, its place and its markers
+	Found   string // for the user: what was found, where, and by which markers
 	Warning string // may be empty
 }
 

@@ -87,9 +87,9 @@ with open(%s, "rb") as _source:
     exec(compile(_source.read(), __file__, "exec"))
 %s`
 
-// Overlay writes a configuration into the directory dir: the one at path without its
-// block, followed by b. It also links the config.yml next to path. It returns the value
-// of SENTRY_CONF for the new configuration.
+// Overlay writes a configuration into the directory dir: the one at path without its block,
+// followed by b. It also links the config.yml of that configuration. It returns the value of
+// SENTRY_CONF for the new one.
 func Overlay(dir, path string, b Block) (conf string, err error) {
 	_, content, err := readResolved(path)
 	if err != nil {

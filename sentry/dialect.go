@@ -21,7 +21,7 @@ var (
 // Release is a calendar version of Sentry.
 type Release = topology.Release
 
-// anyPatch stands for the last patch of a month if that is not known.
+// anyPatch stands for the last patch release of a month if that is unknown.
 const anyPatch = 99
 
 // Dialect describes how a range of Sentry releases configures its regions and launches
@@ -38,7 +38,7 @@ type Dialect struct {
 	// Fallback are the settings that name the default region, which is also that of a
 	// monolith. Sentry does not start if it is not in the list.
 	Fallback []string
-	// CellCategory reports whether a cell has a category in addition to its locality's.
+	// CellCategory reports whether a cell has a category in addition to that of its locality.
 	CellCategory bool
 	// SplitAddresses reports whether silos may use other addresses than browsers: the
 	// address of a region is not compared with system.region-api-url-template.
@@ -52,10 +52,10 @@ type Dialect struct {
 	Secrets bool
 	// Probes distinguish the modes over HTTP, without a login.
 	Probes []Probe
-	// Minimal reports whether the region config contains only the region list and the
-	// control address, as in Sentry's own guide (src/sentry/silo/README.md, 22.12.0),
-	// besides settings for workers and databases. This is the case if only the name of
-	// the dialect or a release is known, and no Sentry was found.
+	// Minimal reports whether the region config contains only the region list and the control
+	// address, as in Sentry's own guide (src/sentry/silo/README.md, 22.12.0), plus settings for
+	// workers and databases. It is true if only the name of the dialect or a release is known
+	// and no Sentry was found.
 	Minimal bool
 	// EarlyAuth reports whether a region asks for the current user before its models
 	// are loaded, and fails. Its configuration contains a workaround.

@@ -106,7 +106,7 @@ func (e fileEdit) replace(resolved string, was fs.FileInfo, content, next []byte
 	return true, backup, nil
 }
 
-// resolve follows the symbolic links of path to a regular file.
+// resolve follows the symbolic links in path to a regular file.
 func resolve(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -142,7 +142,7 @@ func compareFile(path string, was fs.FileInfo, content []byte) error {
 	return nil
 }
 
-// backUp copies the file, unless there is a backup already.
+// backUp copies the file, unless a backup exists.
 func backUp(resolved string, was fs.FileInfo, content []byte) (string, error) {
 	backup := resolved + backupSuffix
 	if _, err := os.Lstat(backup); !errors.Is(err, fs.ErrNotExist) {
@@ -170,10 +170,10 @@ func writeFile(path string, like fs.FileInfo, content []byte, check func() error
 	if err := copyOwner(file.File, like); err != nil {
 		return fmt.Errorf("keep the owner of %s: %w", path, err)
 	}
-	if err := file.Chmod(like.Mode() & modeBits); err != nil { // after the owner, which clears bits
+	if err := file.Chmod(like.Mode() & modeBits); err != nil { // after chown, which clears bits
 		return fmt.Errorf("keep the mode of %s: %w", path, err)
 	}
-	if err := file.Sync(); err != nil { // before check, so that the rename follows at once
+	if err := file.Sync(); err != nil { // before check, so that the rename follows immediately
 		return err
 	}
 	if err := check(); err != nil {

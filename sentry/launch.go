@@ -58,7 +58,7 @@ func Environ(base []string, l Launch, d Dialect) []Var {
 	return vars
 }
 
-// override sets and deletes the variables that the user cannot set.
+// override sets and deletes the variables that users cannot set.
 func (l Launch) override(all map[string]string, d Dialect) {
 	for _, name := range []string{"SENTRY_REGION", "SENTRY_LOCAL_CELL", "SILO_WORKERS", "SILO_RPC_SECRET", "SILO_SUBNET_SECRET", "SILO_DATABASE"} {
 		delete(all, name)

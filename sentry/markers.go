@@ -28,7 +28,7 @@ var (
 	beginLine = regexp.MustCompile(`^` + regexp.QuoteMeta(beginMarker) + `("(?:[^"\\]|\\.)*") \((.*)\)` + regexp.QuoteMeta(beginRest) + `$`)
 )
 
-// layout is the position of a file's block, if it has one.
+// layout is the position of the block in a file, if it has one.
 type layout struct {
 	has        bool
 	block      Block

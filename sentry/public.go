@@ -64,9 +64,9 @@ func (c Config) publicURLs() []string {
 
 func (r Region) publicURL() string { return cmp.Or(r.Public, r.URL) }
 
-// urlPrefixOption returns system.url-prefix, or "" for an https address with a port above
-// 1024, because devserver would then serve https itself
-// (sentry/runner/commands/devserver.py, needs_https, up to 24).
+// urlPrefixOption returns system.url-prefix, or "" for an https address with a port above 1024,
+// because devserver would then serve https itself (sentry/runner/commands/devserver.py,
+// needs_https, up to 24).
 func urlPrefixOption(control string) string {
 	at, err := url.Parse(control)
 	if err != nil || at.Host == "" {

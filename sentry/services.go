@@ -23,7 +23,8 @@ type Services struct {
 	Error   string  `json:"error"`  // why the settings cannot be loaded, or empty
 	Line    int     `json:"line"`   // of the error in sentry.conf.py; 0: elsewhere
 	Seconds float64 `json:"seconds"`
-	// Unknown is why silo cannot load the settings of this release, whose own programs can.
+	// Unknown is why silo cannot load the settings of this release, which Sentry's own programs
+	// can load.
 	Unknown string `json:"unknown"`
 	// FromText reports that the services were read from the text of the files, because the
 	// settings were not loaded. Unreadable is why even that failed.
@@ -63,9 +64,9 @@ type Watcher struct {
 // Failure classifies why a service did not answer.
 type Failure string
 
-// The failures that have their own fixes.
+// The failures for which silo suggests different fixes.
 const (
-	Refused      Failure = "refused"       // nothing listens
+	Refused      Failure = "refused"       // no listener
 	Unresolved   Failure = "unresolved"    // its host name does not resolve
 	TimedOut     Failure = "silent"        // timeout
 	NoDatabase   Failure = "no database"   // the server has no such database

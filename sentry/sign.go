@@ -87,7 +87,7 @@ func (d Dialect) signSubnet(secret, target string, header http.Header, body []by
 	if identifier == "" {
 		return fmt.Errorf("without the header %s the request %w", HeaderIntegration, ErrUnsigned)
 	}
-	// Some release between 23.7.1 and 23.12 added the base URL to the signature.
+	// A release between 23.7.1 and 23.12 added the base URL to the signature.
 	if base == "" && d.First.Compare(Release{Year: 23, Month: 12}) >= 0 {
 		return fmt.Errorf("without the header %s the request %w", HeaderBaseURL, ErrUnsigned)
 	}

@@ -98,8 +98,8 @@ func (s *session) attach(e *endpoint, tunnel ngrok.Tunnel, connection int) bool 
 	return true
 }
 
-// abandon closes the endpoint of a canceled bind once the service has bound it. It
-// waits at most abandonLimit, since the service may not answer.
+// abandon closes the endpoint of a canceled bind after the service has bound it. It waits at
+// most abandonLimit, since the service may never answer.
 func (s *session) abandon(results <-chan listenResult) {
 	done := make(chan struct{})
 	if !s.provider.spawn(func() {

@@ -3,7 +3,7 @@ package tunnels
 // meaning explains an error code of the ngrok service to a user of silo.
 type meaning struct {
 	class Class
-	text  string // may name {source} of the authtoken, and {domain}
+	text  string // may contain the placeholders {source}, of the authtoken, and {domain}
 	hint  string
 }
 

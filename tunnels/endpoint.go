@@ -16,8 +16,8 @@ const (
 	longestRebind = 5 * time.Second
 )
 
-// endpoint is one silo's tunnel at the ngrok service. It serves the silo's proxy on
-// each session that it is bound on.
+// endpoint is one silo's tunnel at the ngrok service. It serves the silo's proxy on every
+// session that it is bound to.
 type endpoint struct {
 	*tracker
 	provider *ngrokProvider
@@ -49,7 +49,7 @@ func (e *endpoint) run(life context.Context, first *boundEndpoint) {
 	defer e.forward.Close()
 	var keeping sync.WaitGroup
 	keeping.Go(func() { e.keepBound(life, first) })
-	_ = proxy.Serve(life, e.conns, e.forward, e.provider.config.Warn) // a ChanListener does not fail
+	_ = proxy.Serve(life, e.conns, e.forward, e.provider.config.Warn) // a ChanListener never fails
 	keeping.Wait()
 }
 

@@ -13,7 +13,7 @@ import (
 	"golang.ngrok.com/ngrok"
 )
 
-// Class classifies Errors by their remedy.
+// Class groups Errors by how they can be fixed.
 type Class int
 
 // The classes.

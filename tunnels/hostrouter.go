@@ -34,8 +34,8 @@ type route struct {
 // NewHostRouter returns a HostRouter that has no routes and does not listen yet.
 func NewHostRouter() *HostRouter { return &HostRouter{} }
 
-// Serve serves on listeners, which it owns, until Close. It does not block, and ignores
-// the end of ctx. warn receives a line if a listener fails, and the log messages of
+// Serve serves on listeners, which it owns, until Close. It does not block, and the end of ctx
+// does not stop it. warn receives a line if a listener fails, and the log messages of
 // proxy.Serve, from other goroutines.
 func (h *HostRouter) Serve(ctx context.Context, listeners []net.Listener, warn func(line string)) {
 	h.mu.Lock()
@@ -74,7 +74,7 @@ func (h *HostRouter) stop() {
 	}
 }
 
-// add adds a route for each host that is not empty.
+// add adds a route for each non-empty host.
 func (h *HostRouter) add(hosts []string, handler http.Handler) (remove func()) {
 	r := &route{handler: handler}
 	for _, host := range hosts {
@@ -106,7 +106,7 @@ func (h *HostRouter) find(host string) (http.Handler, []string) {
 		}
 		known = append(known, r.hosts[0])
 	}
-	slices.SortFunc(known, func(a, b string) int { // control's, which has the fewest labels, first
+	slices.SortFunc(known, func(a, b string) int { // control's comes first: it has the fewest labels
 		return cmp.Or(cmp.Compare(strings.Count(a, "."), strings.Count(b, ".")), cmp.Compare(a, b))
 	})
 	return nil, known

@@ -19,7 +19,7 @@ const (
 	answerTimeout = 15 * time.Second
 	conflictGrace = 10 * time.Second
 
-	// defaultServer is the SDK's, for errors that name it.
+	// defaultServer is the SDK's default, for error messages.
 	defaultServer = "connect.ngrok-agent.com:443"
 )
 
@@ -136,7 +136,7 @@ func (p *ngrokProvider) connect(ctx context.Context) (*session, error) {
 	}
 }
 
-// warn passes each warning on once: the service repeats it on each connection.
+// warn passes on each warning once: the service repeats it on every connection.
 func (p *ngrokProvider) warn(line string) {
 	if _, known := p.warned.LoadOrStore(line, true); !known {
 		p.config.Warn(line)

@@ -25,7 +25,7 @@ const (
 // interrupted. So after the first success, the redialer retries failed dials instead of
 // reporting them, pausing for a fiftieth of the outage so far.
 type redialer struct {
-	established atomic.Bool     // report no more failures to the SDK
+	established atomic.Bool     // no longer report failures to the SDK
 	ready       <-chan struct{} // dialing waits until it is closed
 	failed      func(error)     // called for each failed dial after the first success
 
@@ -93,8 +93,8 @@ func (d *redialer) waitClosed() {
 	}
 }
 
-// close refuses further connections, gives the SDK time to end the last one, and then
-// closes it: the SDK waits a long time for an unresponsive service.
+// close refuses new connections, gives the SDK time to end the last one, and then closes it:
+// the SDK waits a long time for an unresponsive service.
 func (d *redialer) close() {
 	d.mu.Lock()
 	d.closed = true

@@ -43,7 +43,7 @@ type session struct {
 	stopped    bool // the service has stopped an endpoint
 }
 
-// boundEndpoint is an endpoint on the session that it is bound on.
+// boundEndpoint is an endpoint and the session that it is bound to.
 type boundEndpoint struct {
 	ngrok.Tunnel
 	session *session
@@ -64,9 +64,9 @@ func newSession(p *ngrokProvider, cancel context.CancelCauseFunc) *session {
 	return s
 }
 
-// run connects for the first time, after the previous session has ended: the service
-// may still count its endpoints. The SDK would retry for ever, even with a bad
-// authtoken; here the first failure is final. life bounds the whole session.
+// run connects for the first time, after the previous session has ended, since the service may
+// still count its endpoints. The SDK would retry forever, even with a bad authtoken; here the
+// first failure is final. life bounds the whole session.
 func (s *session) run(life context.Context, previous *session) {
 	defer close(s.tried)
 	if previous != nil {
@@ -206,7 +206,7 @@ func (s *session) disconnected(err error) {
 	}
 }
 
-// unreachable is called for each failed dial after the session has been up.
+// unreachable is called for each failed dial once the session has been up.
 func (s *session) unreachable(err error) {
 	why := s.classifier().classify(err)
 	s.mu.Lock()
@@ -233,10 +233,10 @@ func (s *session) setDown(why *Error) {
 	}
 }
 
-// dropRefused removes the endpoint that the service refused to bind again from the
-// session: on every reconnect the SDK rebinds all endpoints and gives up at the first
-// refusal. The SDK reports the refusal as plain text. If it does not name an endpoint,
-// all are dropped. Each then rebinds itself. The caller must hold mu.
+// dropRefused removes the endpoint that the service refused to bind again from the session: on
+// every reconnect the SDK rebinds all endpoints and gives up at the first refusal. The SDK
+// reports the refusal as plain text. If the text names no endpoint, all are dropped, and each
+// then rebinds itself. The caller must hold mu.
 func (s *session) dropRefused(code, text string) {
 	named := false
 	refused := func(e *endpoint) bool { return e.host != "" && strings.Contains(text, e.host) }
@@ -279,7 +279,7 @@ func (s *session) replace() {
 	s.provider.spawn(func() { s.close(errReplaced) }) // if false, the provider closes it
 }
 
-// end prevents further binds and reports. The caller must hold mu.
+// end prevents further binds and status reports. The caller must hold mu.
 func (s *session) end() {
 	if !s.isOver() {
 		close(s.ended)

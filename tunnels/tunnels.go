@@ -32,7 +32,7 @@ const (
 // closeLimit bounds every wait of a Close.
 const closeLimit = 2 * time.Second
 
-// Spec is the upstream and the address of a tunnel.
+// Spec describes a tunnel: its upstream, address and access rules.
 type Spec struct {
 	// Name is the silo's name.
 	Name string
@@ -47,11 +47,11 @@ type Spec struct {
 	URL string
 	// HostHeader is preserve (also when empty), rewrite, or a host.
 	HostHeader string
-	// Hosts are the hosts that the HostRouter routes to the tunnel; the first one is
-	// displayed. For Local.
+	// Hosts are the hosts that the HostRouter routes to the tunnel; the first one is displayed.
+	// Only for Local.
 	Hosts []string
-	// TrafficPolicy is the text of a policy in YAML or JSON, for Ngrok, whose SDK
-	// panics on any other text.
+	// TrafficPolicy is a policy in YAML or JSON. Only for Ngrok, whose SDK panics on any other
+	// text.
 	TrafficPolicy string
 	// BasicAuth are user:password pairs, for Ngrok and Local. Ngrok requires passwords
 	// of at least 8 characters.
@@ -123,8 +123,8 @@ type Config struct {
 	// Recording records the traffic of Local and Ngrok. Nil: none is recorded. Ngrok
 	// does not use its Caller, because the service sends the caller's address.
 	Recording *Recording
-	// Warn receives one line, without secrets, that the user should see although
-	// nothing failed, such as a deprecation.
+	// Warn receives one line, without secrets, that the user should see although nothing
+	// failed, such as a deprecation notice.
 	Warn func(line string)
 	// Changed receives each Status of a tunnel, in order, starting with Open.
 	Changed func(name string, status Status)
@@ -156,7 +156,7 @@ var (
 	errClosed       = errors.New("the tunnel's provider is closed")
 )
 
-// closedError returns the error for an Open that must not start.
+// closedError returns the error of an Open that must not start.
 func closedError(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -259,8 +259,8 @@ func (t *tracker) set(state State, err *Error) {
 	t.change(Status{State: state, Err: err})
 }
 
-// fail counts one more attempt to reconnect. The state is lost if a retry cannot help,
-// or if a conflict has lasted longer than the grace.
+// fail counts another attempt to reconnect. The state becomes lost if a retry cannot help, or
+// if a conflict has lasted longer than the grace period.
 func (t *tracker) fail(why *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -282,7 +282,7 @@ func (t *tracker) change(next Status) {
 	}
 }
 
-// mute stops change reports. It waits for a call to changed in progress.
+// mute stops reporting changes. It waits for a call of changed that is in progress.
 func (t *tracker) mute() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -24,7 +24,7 @@ func (s *Service) FailBind(host, code string) {
 	s.bindCode[host] = code
 }
 
-// Occupy holds host for another account's agent (ERR_NGROK_334), or releases it.
+// Occupy makes host belong to another account's agent (ERR_NGROK_334), or frees it.
 func (s *Service) Occupy(host string, taken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,8 +38,8 @@ func (s *Service) DelayReplies(wait time.Duration) {
 	s.delay = wait
 }
 
-// DropSessions cuts the connection of every agent, like a restart of the service or a
-// broken network. Agents may connect again at once.
+// DropSessions closes every agent's connection, like a restart of the service or a broken
+// network. Agents may reconnect at once.
 func (s *Service) DropSessions() {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
@@ -49,8 +49,8 @@ func (s *Service) DropSessions() {
 	}
 }
 
-// CloseListener closes the agents' port, so that connections are refused. Established
-// ones are kept.
+// CloseListener closes the agents' port, so that new connections are refused. It keeps
+// established ones.
 func (s *Service) CloseListener() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,8 +80,8 @@ func (s *Service) Thaw() {
 	}
 }
 
-// StopEndpoint closes the endpoint of host and notifies its agent, as the dashboard
-// does. It reports whether there was one.
+// StopEndpoint closes the endpoint of host and notifies its agent, as the dashboard does. It
+// reports whether the endpoint existed.
 func (s *Service) StopEndpoint(host, message, code string) bool {
 	s.mu.Lock()
 	b := s.bindings[host]

@@ -29,7 +29,7 @@ type Options struct {
 	Dir     string   // where ca.pem is written; must exist
 	Tokens  []string // the valid authtokens; none: any
 	Domains []string // the reserved domains; none: any
-	// Endpoints is how many endpoints a session may hold; 0: any number.
+	// Endpoints is the maximum number of endpoints per session; 0: no limit.
 	Endpoints int
 	// Account and Plan are the names sent to agents.
 	Account, Plan string
@@ -162,8 +162,8 @@ func (s *Service) acceptOn(addr string) error {
 	return nil
 }
 
-// Close disconnects every agent and every client. It returns once all of the service's
-// goroutines have ended, except some of muxado's.
+// Close disconnects all agents and clients. It returns when all of the service's goroutines
+// have ended, except some of muxado's.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -143,7 +143,7 @@ func (s *Service) auth(agent *session, request authRequest) authReply {
 	if agent.id == "" {
 		agent.id = rand.Text()
 	}
-	// An agent may reconnect before the service notices the end of its last connection.
+	// An agent may reconnect before the service notices that its last connection has ended.
 	for old := range s.sessions {
 		if old.id == agent.id {
 			s.remove(old)
@@ -236,7 +236,7 @@ func (s *Service) refuses(agent *session, host, token string) string {
 	return ""
 }
 
-// host returns the public host that the options ask for, or a random one.
+// host returns the public host that the options request, or a random one.
 func (o bindOptions) host() string {
 	if parsed, err := url.Parse(o.URL); err == nil && parsed.Host != "" {
 		return parsed.Host
