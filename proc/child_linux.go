@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitExit returns once the child has ended. It does not block a thread: the
-// network poller watches a pidfd (Linux 5.10). If there is none it returns at once,
-// and the wait that follows blocks a thread.
+// awaitExit returns once the child has ended. It does not block a thread: the network
+// poller watches a pidfd (Linux 5.10). Without a pidfd it returns at once, and the wait
+// that follows blocks a thread.
 func awaitExit(pid int) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {

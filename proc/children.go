@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// children are the processes that this process has started and not yet reaped. All
-// others in the kernel's list of its children are adopted orphans. A process has one
-// such list, so this is a global variable.
+// children are the processes that this process has started and not yet reaped. All others
+// in the kernel's list of its children are adopted orphans. The list belongs to the whole
+// process, so this is a global variable.
 var children = childSet{pids: map[int]bool{}}
 
 type childSet struct {

@@ -57,8 +57,8 @@ func find(name, dir string, env []string) (string, error) {
 	return "", notFound
 }
 
-// within makes path absolute, relative to dir, because the child resolves it from
-// its own working directory.
+// within makes path absolute, relative to dir, because the child would resolve it in its
+// own working directory.
 func within(dir, path string) string {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
@@ -82,7 +82,7 @@ func executable(path string) error {
 	return nil
 }
 
-// variable returns the value of a variable in an environment: the last one counts.
+// variable returns the value of a variable in an environment. The last occurrence counts.
 func variable(env []string, name string) string {
 	for _, entry := range slices.Backward(env) {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {

@@ -115,7 +115,7 @@ func Detach(argv, env []string, dir string, log, extra *os.File) (pid int, err e
 	if err := children.start(cmd); err != nil {
 		return 0, startError(cmd, argv[0], err)
 	}
-	// Nothing waits for this goroutine: it runs until either process ends.
+	// Nothing waits for this goroutine: it runs until either process exits.
 	go func() {
 		awaitExit(cmd.Process.Pid)
 		children.wait(cmd)

@@ -17,10 +17,10 @@ const (
 	restartInterval = time.Second
 )
 
-// guardianScript waits for the end of a pipe. A shell takes a tenth of the memory
-// that this program would take, and never wakes up. The program may have been
-// replaced or removed meanwhile, as `go run` does when its own process ends: Linux
-// then runs it from descriptor 4.
+// guardianScript waits for EOF on a pipe. A shell uses a tenth of the memory that this
+// program would use, and never wakes up. The program may have been replaced or removed in
+// the meantime, as `go run` does when its own process ends: Linux then runs it from
+// descriptor 4.
 const guardianScript = `trap '' HUP INT QUIT TERM
 read -r word
 [ "$word" = done ] && exit
@@ -28,14 +28,14 @@ read -r word
 exec /proc/self/fd/4 "$@"
 `
 
-// Guard is a second process, the guardian, that survives this one and then ends the
-// trees started by Start. It reads a pipe whose other end only this process holds, so
-// it learns of any death at once. A guardian that is killed is replaced, at most once a
-// second.
+// Guard runs a second process, the guardian, which survives this one and then ends the
+// trees started by Start. It reads a pipe whose other end only this process has open, so
+// it detects even a SIGKILL at once. If the guardian is killed, it is replaced, at most
+// once a second.
 type Guard struct {
 	argv, env []string
 	lost      func(error)
-	journal   *os.File // unlinked: it exists as long as a process has it open
+	journal   *os.File // unlinked: it exists only while a process has it open
 
 	closing sync.Once
 	quit    chan struct{} // closed when a guardian is no longer needed
@@ -125,7 +125,7 @@ func (g *Guard) start() (*exec.Cmd, error) {
 	defer g.mu.Unlock()
 	g.pipe, g.process = writer, cmd.Process
 	if isClosed(g.quit) {
-		g.dismiss() // Close has dismissed the previous one
+		g.dismiss() // Close has already dismissed the previous one
 	}
 	return cmd, nil
 }
@@ -140,7 +140,7 @@ func (g *Guard) supervise(cmd *exec.Cmd) {
 			awaitExit(cmd.Process.Pid)
 			exit := children.wait(cmd)
 			g.mu.Lock()
-			_ = g.pipe.Close() // not earlier: a living guardian would take this for the process's death
+			_ = g.pipe.Close() // not earlier: the old guardian would take this for the death of the process
 			g.pipe, g.process = nil, nil
 			g.mu.Unlock()
 			if isClosed(g.quit) {
@@ -166,13 +166,13 @@ func (g *Guard) dismiss() {
 func (g *Guard) started(p *Process) {
 	e := entry{Leader: p.pid, Start: p.start, Marker: p.marker, Pipe: p.pipe}
 	if p.terminal != nil {
-		e.Pipe = "" // the kernel may give its name to another terminal
+		e.Pipe = "" // the kernel may reuse its name for another terminal
 	}
 	g.write(e)
 }
 
-// write appends a line to the journal with one write, so that lines of two
-// goroutines do not mix. If it fails, trees are still found by their markers.
+// write appends a line to the journal with a single write, so that lines of two goroutines
+// are not interleaved. If it fails, trees can still be found by their markers.
 func (g *Guard) write(e entry) {
 	if line, err := json.Marshal(e); err == nil {
 		_, _ = g.journal.Write(append(line, '\n'))

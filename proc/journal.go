@@ -31,8 +31,8 @@ type entry struct {
 	Fork   fork   `json:"birth,omitempty"`
 }
 
-// fork is set in entries without a leader. If this process dies between a fork and
-// the entry with the leader, only marker and pipe identify the tree.
+// fork is set in entries without a leader. If this process dies between a fork and the
+// entry with its leader, only marker and pipe identify the tree.
 type fork string
 
 const (
@@ -48,9 +48,9 @@ type Journal struct {
 	first   []Info           // the members found by ReadJournal
 }
 
-// ReadJournal reads the journal of a dead process, and looks for the members of its
-// trees at once: leaders may be about to end by their death signal, and while they
-// exist they show which processes descend from them.
+// ReadJournal reads the journal of a dead process, and looks for the members of its trees
+// at once: a death signal may be about to end the leaders, and while they exist they show
+// which processes descend from them.
 func ReadJournal(file io.ReaderAt) (*Journal, error) {
 	j := &Journal{leaders: map[int]entry{}, pending: map[string]entry{}, known: map[int]string{}}
 	lines := json.NewDecoder(io.NewSectionReader(file, 0, math.MaxInt64))

@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// drainTimeout bounds how long the end of a process waits for its output to be read and
-// passed on. A pipe holds 64 KiB, so only an Output that blocks, or a descendant that
-// writes without pause, needs it.
+// drainTimeout bounds the wait, after a process has ended, until its output has been read
+// and passed on. A pipe holds only 64 KiB, so the limit matters only if Output blocks or a
+// descendant writes continuously.
 const drainTimeout = 2 * time.Second
 
 // Spec describes a child.
@@ -115,7 +115,7 @@ func Start(spec Spec) (*Process, error) {
 		return nil, startError(cmd, spec.Argv[0], err)
 	}
 	if p.terminal == nil {
-		_ = writer.Close() // only the child keeps the pipe open
+		_ = writer.Close() // the child must be the only one to keep the pipe open
 	}
 	go p.pump.run()
 	go p.wait()

@@ -114,8 +114,8 @@ func (p *pump) drain(timeout time.Duration) {
 	waitClosed(p.empty, timeout)
 }
 
-// finish passes on what is left and closes the pipe, even if a foreign process still
-// has it open. It takes at most timeout.
+// finish passes on the remaining output and closes the pipe, even if a foreign process
+// still has it open. It takes at most timeout.
 func (p *pump) finish(timeout time.Duration) {
 	p.advance(treeEnded)
 	waitClosed(p.ended, timeout)

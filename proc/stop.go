@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killTimeout bounds how long Stop keeps killing processes that do not die, such as
+// killTimeout bounds how long Stop keeps trying to kill processes that do not die, such as
 // one in uninterruptible sleep or of another user.
 const killTimeout = 5 * time.Second
 
@@ -60,7 +60,7 @@ func (p *Process) Stop(ctx context.Context, signal string, grace time.Duration, 
 // is meant for a leader that has already ended, and is otherwise like Stop.
 func (p *Process) Sweep(ctx context.Context) Result { return p.Stop(ctx, "KILL", 0, nil) }
 
-// joinStop waits for the Stop in progress, and ends its grace when this caller's
+// joinStop waits for the Stop in progress, and cuts its grace short when this caller's
 // expires.
 func (p *Process) joinStop(ctx context.Context, grace time.Duration) Result {
 	timer := time.NewTimer(grace)

@@ -13,9 +13,9 @@ import (
 	"silo/wait"
 )
 
-// sweepRounds is how often a sweep reads the list of processes, to include those that
-// start while it reads. It is bounded because a machine that forks continuously has new
-// ones every round.
+// sweepRounds is how often a sweep reads the list of processes, to catch those that start
+// while it reads. It is bounded because a machine that forks continuously has new ones in
+// every round.
 const sweepRounds = 3
 
 // FindMarked returns the living processes of this user that were started with
@@ -116,7 +116,7 @@ func dying(signaled map[int]Info, found []Info) (list []Info) {
 // kills a group atomically, including children forked in the meantime. It spares other
 // groups, unlike killGroups: this process or an ancestor may be in them.
 func killLedGroups(processes []Info) {
-	own := unix.Getpgrp() // its leader may be found, such as the first process of a pipeline
+	own := unix.Getpgrp() // its leader may be in processes, such as the first process of a pipeline
 	for _, info := range processes {
 		if info.PID == info.PGID && info.PGID != own && info.PGID > 1 && Alive(info.PID, info.StartTime) {
 			_ = unix.Kill(-info.PGID, unix.SIGKILL) // each process is also killed individually
@@ -124,7 +124,7 @@ func killLedGroups(processes []Info) {
 	}
 }
 
-// backoff grows from one millisecond to twenty-five.
+// backoff grows from one to twenty-five milliseconds.
 type backoff struct{ last time.Duration }
 
 func (b *backoff) next() time.Duration {

@@ -45,8 +45,8 @@ func readOrphans() table {
 	return t
 }
 
-// readAll reads all processes. Each further round adds those that have started
-// during the one before.
+// readAll reads all processes. Each further round adds those that started during the
+// previous one.
 func readAll(rounds int) table {
 	t := table{}
 	for range rounds {

@@ -57,7 +57,7 @@ func (t table) without(pid int) table {
 	return t
 }
 
-// matcher decides whether a process belongs to a tree by criteria other than descent.
+// matcher decides by criteria other than descent whether a process belongs to a tree.
 type matcher struct {
 	leaders map[int]string  // start times by PID
 	known   map[int]string  // start times of members seen earlier

@@ -10,8 +10,8 @@ import (
 // callerKey is the context key of a connection's *callerLookup.
 type callerKey struct{}
 
-// callerLookup finds the caller at the far end of a connection that Serve accepted:
-// once, for the connection's first request, in its own goroutine.
+// callerLookup finds the caller at the far end of a connection that Serve accepted. It
+// runs once, for the connection's first request, in its own goroutine.
 type callerLookup struct {
 	local, remote net.Addr
 	running       *sync.WaitGroup // Serve waits for it

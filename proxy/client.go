@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// clientWriter is the ResponseWriter for one client's request. It keeps net/http from
+// clientWriter is the ResponseWriter for one client's request. It prevents net/http from
 // adding headers that the silo did not send.
 type clientWriter struct {
 	http.ResponseWriter

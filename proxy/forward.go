@@ -47,7 +47,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		Transport:      p.upstream,
 		FlushInterval:  -1,
 		BufferPool:     &copyBuffers,
-		ErrorLog:       discardLog, // the client notices a broken body, and the recorder records it
+		ErrorLog:       discardLog, // the client notices a truncated body, and the recorder records it
 		ModifyResponse: p.checkResponse,
 		ErrorHandler:   p.answerError,
 	}

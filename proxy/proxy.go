@@ -33,9 +33,9 @@ type Options struct {
 	Starting func() (step string, starting bool)
 	// HostHeader is HostPreserve (the default), HostRewrite or a host.
 	HostHeader string
-	// TrustForwarded keeps X-Forwarded-For, -Host, -Proto and Forwarded as a trusted
-	// tunnel service sent them, and adds the X- headers that it left out. Otherwise
-	// all four are replaced (Forwarded: RFC 7239).
+	// TrustForwarded keeps X-Forwarded-For, -Host, -Proto and Forwarded from a trusted
+	// tunnel service, and adds any of the X- headers that are missing. Otherwise all four
+	// are replaced (Forwarded: RFC 7239).
 	TrustForwarded bool
 	// HeaderTimeout bounds the wait for a response's header. Zero means no limit: a
 	// devserver may have stopped in a debugger.

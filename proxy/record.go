@@ -76,7 +76,7 @@ type recorder struct {
 
 	recording    *Recording
 	replay       *replay       // nil unless the request is a replay
-	lookup       *callerLookup // nil if the caller is known from the start, or never
+	lookup       *callerLookup // nil if the caller is known from the start or cannot be known
 	requestBody  *recordedBody // nil if the request has none
 	responseBody bodyCapture
 	header       http.Header // a copy of the final header; trailers are added to the original
@@ -141,7 +141,7 @@ func (w *recorder) classify(caller traffic.Caller) {
 	w.Crossing = caller.Silo != nil && w.recording.Crosses != nil && w.recording.Crosses(*caller.Silo, w.Silo)
 }
 
-// setCaller records the caller once the lookup is done. Only its first call counts.
+// setCaller records the caller after the lookup. Only the first call has an effect.
 func (w *recorder) setCaller(caller traffic.Caller) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -228,13 +228,13 @@ func (w *recorder) failure(ctx context.Context) string {
 	case w.upgraded != nil, w.returned && w.writeErr == nil:
 		return ""
 	case w.panicked:
-		return "silo's proxy failed; its log has the stack"
+		return "silo's proxy failed; the stack trace is in its log"
 	case errors.Is(context.Cause(ctx), errClosing):
 		return errClosing.Error()
 	case w.writeErr != nil, ctx.Err() != nil, w.requestBody != nil && w.requestBody.disconnected():
 		return errDisconnected.Error()
 	}
-	return "silo " + w.Silo + " closed the connection within its answer"
+	return "silo " + w.Silo + " closed the connection in the middle of its answer"
 }
 
 func (w *recorder) finishRequest() {
@@ -295,7 +295,7 @@ func (w *recorder) begin(status int) {
 	first := time.Since(w.Started).Seconds()
 	w.Status, w.FirstByte, w.header = status, &first, w.Header().Clone()
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") {
-		// The response may take a long time: show its beginning.
+		// The response may take a long time, so show its beginning.
 		w.recording.Log.Update(w.ID, func(e *traffic.Exchange) {
 			e.Status, e.FirstByte, e.Response.Header = status, &first, w.header
 		})

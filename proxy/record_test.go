@@ -195,7 +195,7 @@ func TestRecordsATruncatedResponse(t *testing.T) {
 			_ = response.Body.Close()
 		}
 	})
-	if e.State != traffic.Broken || *e.Error != "silo eu closed the connection within its answer" || e.Status != 200 || string(e.Response.Body) != "half of it" || !e.Response.Truncated {
+	if e.State != traffic.Broken || *e.Error != "silo eu closed the connection in the middle of its answer" || e.Status != 200 || string(e.Response.Body) != "half of it" || !e.Response.Truncated {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -355,7 +355,7 @@ func TestRecordsAPanic(t *testing.T) {
 	if text := waittest.Receive(t, logged, "a log message"); !strings.Contains(text, "a bug") || !strings.Contains(text, "record_test.go") {
 		t.Errorf("logged %s", text)
 	}
-	if e := ended(t, log, 1)[0]; e.State != traffic.Broken || *e.Error != "silo's proxy failed; its log has the stack" {
+	if e := ended(t, log, 1)[0]; e.State != traffic.Broken || *e.Error != "silo's proxy failed; the stack trace is in its log" {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -94,7 +94,7 @@ func (w logWriter) Write(p []byte) (int, error) {
 }
 
 // runningHandlers waits for handlers and for the caller lookups that they start.
-// http.Server.Shutdown does not wait for the handlers of upgraded connections.
+// http.Server.Shutdown does not wait for handlers that upgraded their connection.
 type runningHandlers struct {
 	handler http.Handler
 	mu      sync.RWMutex // read-locked by each running handler; guards nothing else

@@ -73,7 +73,8 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	case err == nil:
 		u.setVersion(host, 1)
 	case u.speaks(host) == 0 && repeatable(r) && FaultOf(err) == Broken && r.Context().Err() == nil:
-		// It may speak only HTTP/2. A probe in advance would leave a line in each silo's log.
+		// It may speak only HTTP/2. Probing in advance would add a line to each silo's
+		// log.
 		if second, http2Err := u.http2.RoundTrip(r); http2Err == nil {
 			u.setVersion(host, 2)
 			return second, nil
@@ -124,8 +125,8 @@ func isGRPC(r *http.Request) bool {
 	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
 
-// repeatable reports whether r may be sent twice: it changes nothing (RFC 9110,
-// section 9.2.1), and no part of a body has been read.
+// repeatable reports whether r may be sent twice: it has a safe method (RFC 9110, section
+// 9.2.1), and no part of a body has been read.
 func repeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

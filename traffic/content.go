@@ -15,8 +15,8 @@ import (
 const contentLimit = 16 * BodyLimit
 
 // Content returns the kept part of a body, decoded if its Content-Encoding is gzip or
-// deflate, and reports whether that is the whole body. A body that cannot be decoded is
-// returned unchanged.
+// deflate, and reports whether that is the whole body. If the body cannot be decoded, it
+// is returned unchanged.
 func (m Message) Content() (content []byte, whole bool) {
 	var decoded io.Reader
 	var err error

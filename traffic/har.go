@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// The format is HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec). It omits
-// optional fields without a known value, except pages: Firefox rejects a file without it
+// The format is HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec). Optional fields
+// without a known value are omitted, except pages: Firefox rejects a file without it
 // (devtools/client/netmonitor/src/har/har-importer.js).
 
 type harEntry struct {
@@ -67,7 +67,8 @@ type harCookie struct {
 	Secure   bool    `json:"secure,omitempty"`
 }
 
-// harPostData has no encoding in HAR 1.2. Readers expect the field's name in content.
+// harPostData has an encoding that HAR 1.2 does not define. Readers know the field from
+// content.
 type harPostData struct {
 	MIMEType string `json:"mimeType"`
 	Text     string `json:"text"`
@@ -90,7 +91,7 @@ type harTimings struct {
 	Receive float64 `json:"receive"`
 }
 
-// sizeUnknown marks a size that is not recorded, such as that of the headers.
+// sizeUnknown stands for a size that is not recorded, such as that of the headers.
 const sizeUnknown = -1
 
 // WriteHAR writes exchanges as HAR 1.2, masked. It encodes one at a time to save memory.

@@ -20,14 +20,14 @@ const (
 // MaxExchanges exceeds the number of exchanges that a Log of DefaultLimit can keep.
 const MaxExchanges = DefaultLimit/exchangeSize + 1
 
-// Log keeps the latest exchanges, open ones included, up to a memory limit, and counts
+// Log keeps the latest exchanges, including open ones, up to a memory limit, and counts
 // all of them. Its methods may be called from any goroutine, and do not block.
 type Log struct {
 	limit int64
 
 	mu      sync.Mutex // guards all below
 	kept    []record   // by ID, without gaps
-	bytes   int64      // of all kept
+	bytes   int64      // of all kept exchanges
 	lastID  uint64
 	version uint64        // number of changes so far
 	changed chan struct{} // closed at the next change; nil if nothing waits for it

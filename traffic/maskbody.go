@@ -33,8 +33,8 @@ func maskBody(m Message) Message {
 }
 
 // bodyTypes reports the types that a body declares, and whether it declares any. It is
-// more lenient than RFC 9110: an odd parameter must not unmask a body that a silo reads
-// as JSON.
+// more lenient than RFC 9110: a body that a silo reads as JSON must be masked even if its
+// type has an odd parameter.
 func (m Message) bodyTypes() (form, json, typed bool) {
 	for _, value := range m.Header["Content-Type"] {
 		for kind := range strings.SplitSeq(value, ",") {

@@ -46,8 +46,8 @@ func maskText(text string, in context) string {
 // escapeDepth is how many levels of escaping are examined.
 const escapeDepth = 4
 
-// secretsIn returns the secrets in a text that was escaped depth times. It takes time
-// proportional to the length of the text.
+// secretsIn returns the secrets in a text that was escaped depth times. Its running time
+// is proportional to the length of the text.
 func secretsIn(text string, in context, depth int) []span {
 	secrets := usersIn(text, in, depth)
 	named := in == inForm || depth > 0 // the text begins with a pair
@@ -60,7 +60,7 @@ func secretsIn(text string, in context, depth int) []span {
 			plain, _ := unescape(name)
 			hidden := isSecret(plain)
 			switch {
-			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // several words before = are not a name
+			case found && hidden && (start > 0 || depth == 0 || !strings.ContainsAny(plain, " /:\"")): // a name contains no separator
 				value += len(name) + 1
 				end = secretEnd(text, value, in, query)
 				secrets = append(secrets, span{value, end})
@@ -129,7 +129,7 @@ func usersIn(text string, in context, depth int) (users []span) {
 const fieldEnds = "<>\" \t"
 
 // secretEnd returns the end of the secret that begins at from. A ";" ends it only if a
-// pair follows, since silos differ in whether ";" separates pairs.
+// pair follows, since silos differ on whether ";" separates pairs.
 func secretEnd(text string, from int, in context, query bool) int {
 	ends := "&;"
 	switch {

@@ -58,7 +58,7 @@ type Caller struct {
 	Program *string `json:"program"` // its name
 	Address string  `json:"address"` // host:port of the connection, or from a trusted tunnel service
 
-	Gone bool `json:"-"` // the lookup found its connection closed
+	Gone bool `json:"-"` // its connection was closed before the lookup
 }
 
 // Name describes the caller in one word: a silo, a program, or "outside".
