@@ -112,8 +112,8 @@ func (c *Client) Restart(ctx context.Context, silos ...string) error {
 	return c.command(ctx, "/v1/restart", commandBody{Silos: silos})
 }
 
-// Down shuts the instance down, with kill at once and without grace. It returns
-// once the request is accepted.
+// Down stops the instance; with kill it kills the silos immediately. It returns once the
+// request is accepted.
 func (c *Client) Down(ctx context.Context, kill bool) error {
 	return c.command(ctx, "/v1/down", commandBody{Kill: kill})
 }

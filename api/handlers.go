@@ -63,7 +63,7 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	if !s.readBody(w, r, &body) {
 		return
 	}
-	ctx := context.WithoutCancel(r.Context()) // a change must not stop halfway if the client disconnects
+	ctx := context.WithoutCancel(r.Context()) // a change must not be abandoned halfway if the client disconnects
 	p, err := s.options.Replan(ctx, body.Silos, body.Monolith)
 	if err != nil {
 		writeError(w, err)

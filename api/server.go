@@ -115,7 +115,7 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-// Handler serves the routes that a browser may use too: all except those about files of
+// Handler serves the routes that browsers may also use: all except those about files of
 // this machine and the dashboard's token. The caller authorizes requests and bounds how
 // long they may take to arrive. Handler itself drops responses and stream lines that are
 // not read in time.

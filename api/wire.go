@@ -23,7 +23,7 @@ type Update struct {
 // commandBody is the body of every POST except a replay.
 type commandBody struct {
 	Silos []string `json:"silos,omitempty"` // empty: all
-	Kill  bool     `json:"kill,omitempty"`  // down: without grace
+	Kill  bool     `json:"kill,omitempty"`  // down: kill immediately
 
 	Monolith bool `json:"monolith,omitempty"` // up: the requested mode
 	Dry      bool `json:"dry,omitempty"`      // up: only report what would change
@@ -84,8 +84,8 @@ type errorBody struct {
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that the user starts and stops
 	Whole     []string `json:"whole,omitempty"`     // settings that cannot change while the instance runs
 	NotKept   bool     `json:"not_kept,omitempty"`  // orchestrator.ErrNotKept
-	Request   uint64   `json:"request,omitempty"`   // ID of a request that cannot be sent again
-	Why       string   `json:"why,omitempty"`       // why it cannot
+	Request   uint64   `json:"request,omitempty"`   // ID of a request that cannot be replayed
+	Why       string   `json:"why,omitempty"`       // why it cannot be replayed
 	Missing   bool     `json:"missing,omitempty"`   // sentry.ErrMissing: no region config file
 	Markers   bool     `json:"markers,omitempty"`   // sentry.ErrMarkers: broken markers in it
 

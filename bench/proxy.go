@@ -50,7 +50,7 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 	for _, k := range proxyKinds() {
 		program, there := find(k.program)
 		if k.program != "" && there != nil {
-			fmt.Fprintf(b.out, "%s is not installed and takes no part\n", k.program)
+			fmt.Fprintf(b.out, "%s is not installed and is left out\n", k.program)
 			continue
 		}
 		f, err := b.startProxy(ctx, k, program, target)

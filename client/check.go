@@ -63,7 +63,7 @@ type Way struct {
 	Steps    []Step  `json:"steps"`
 	Status   *int    `json:"status"`      // of the health path
 	Mode     *string `json:"mode"`        // according to the answers; null if they do not show it
-	Answered *string `json:"answered_by"` // the silo that answered; null if unknown
+	Answered *string `json:"answered_by"` // name of the silo that answered; null if unknown
 	Seconds  float64 `json:"seconds"`     // in total
 	Error    string  `json:"error,omitempty"`
 	Hint     string  `json:"hint,omitempty"`

@@ -92,7 +92,7 @@ func TestCheckAddress(t *testing.T) {
 		"itself":          {us.URL, "", "", ""},
 		"control":         {newSentry(t, "CONTROL", "").URL, Mode, "a CONTROL silo answers there", "leads to another silo"},
 		"no listener":     {"http://" + gone.Addr().String(), Connect, "connection refused", "check url or domain of us"},
-		"unknown name":    {"http://us.invalid.:80", DNS, "no address is found for us.invalid", "check the name"},
+		"unknown name":    {"http://us.invalid.:80", DNS, "no DNS address for us.invalid", "check the name"},
 		"no TLS":          {strings.Replace(us.URL, "http:", "https:", 1), TLS, "HTTP response to HTTPS client", "speaks TLS"},
 		"unknown CA":      {secure.URL, TLS, "certificate", "SSL_CERT_FILE"},
 		"ngrok's error":   {header("Ngrok-Error-Code", "ERR_NGROK_3200", 404), HTTP, "ngrok answers 404 instead of the silo: ERR_NGROK_3200", "err_ngrok_3200"},

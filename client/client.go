@@ -18,8 +18,8 @@ import (
 	"silo/state"
 )
 
-// SnapshotFunc returns an instance's latest snapshot, or api.ErrNotRunning. It must
-// be safe for concurrent use.
+// SnapshotFunc returns an instance's latest snapshot, or api.ErrNotRunning. It may be
+// called concurrently.
 type SnapshotFunc func(context.Context) (*state.Snapshot, error)
 
 // Options configure a Client. Snapshot is required.

@@ -22,7 +22,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s answers %d %s, not %d", e.path, e.got, http.StatusText(e.got), e.want)
 }
 
-// modeError is an answer that only another mode gives.
+// modeError is an answer that only a silo of another mode gives.
 type modeError struct{ mode string }
 
 func (e *modeError) Error() string { return "a " + e.mode + " silo answers there" }
@@ -33,7 +33,7 @@ const browserWarning = "ERR_NGROK_6024"
 // describe formats an error without repeating the silo and the URL.
 func describe(err error) string {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return "no address is found for " + e.Name
+		return "no DNS address for " + e.Name
 	}
 	if e, ok := errors.AsType[*TunnelError](err); ok {
 		switch {

@@ -12,9 +12,10 @@ import (
 	"silo/wait"
 )
 
-// siloLogs are the silos' logs from a given moment on. A devserver logs each request with its query
-// (uWSGI's log-format, sentry/runner/commands/devserver.py, all releases). That shows which silo
-// answered, even through a tunnel that silo did not open, and between two regions.
+// siloLogs are the silos' logs, read from a given moment. A devserver logs each request
+// with its query (uWSGI's log-format, sentry/runner/commands/devserver.py, all releases).
+// That shows which silo answered, even through a tunnel that silo did not open, and
+// between two regions.
 type siloLogs struct {
 	dir   string
 	sizes map[string]int64 // by silo, at that moment
@@ -49,7 +50,7 @@ func (l *siloLogs) match(ctx context.Context, silos []CheckedSilo) {
 	}
 }
 
-// matchNew searches the logs once. It reports whether every way is matched.
+// matchNew searches new log text once. It reports whether every way is matched.
 func (l *siloLogs) matchNew(silos []CheckedSilo, began time.Time) bool {
 	texts := map[string][]byte{}
 	for name := range l.sizes {

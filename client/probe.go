@@ -42,7 +42,7 @@ func (p *probe) run(ctx context.Context) {
 		p.health = p.options.HealthCheck(p.silo.Name)
 	}
 	if p.way.Via == Direct && p.snapshot.IsManaged() && p.silo.PID == nil {
-		// The supervisor may hold the port with a listener that never answers.
+		// The supervisor may still hold the port with a listener that never answers.
 		p.fail(Connect, began, fmt.Errorf("%s is %s", p.silo.Name, p.silo.State))
 		return
 	}

@@ -117,7 +117,7 @@ func cleanHeader(header http.Header, clean func(http.Header)) {
 func (e *TunnelError) failure() *proxy.FaultError {
 	f := &proxy.FaultError{Fault: proxy.Fault(e.Code), Detail: e.Error(), Hint: "silo status"}
 	switch {
-	case e.Code == "ERR_NGROK_3200", e.Code == "ERR_NGROK_8012": // offline; nothing listens behind it
+	case e.Code == "ERR_NGROK_3200", e.Code == "ERR_NGROK_8012": // the tunnel is offline, or its upstream does not listen
 		f.Fault = proxy.Down
 	case e.Ngrok(), f.Fault != proxy.Down && f.Fault != proxy.Starting && f.Fault != proxy.Timeout && f.Fault != proxy.Isolated:
 		f.Fault = proxy.Broken

@@ -15,8 +15,8 @@ type tracer struct {
 	dns, connect, tls span
 }
 
-// span is the time of one step. Only the first of each kind that succeeds is
-// recorded: one of several addresses may fail, and redirects cause more steps.
+// span is the time of one step. Only the first success of each kind is recorded: one of
+// several addresses may fail, and redirects cause more steps.
 type span struct {
 	from, to time.Time
 	err      error

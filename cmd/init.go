@@ -88,7 +88,7 @@ func (a *app) reviewTopology(c *cli.Context, file string) error {
 	case err != nil:
 		a.warn(err.Error())
 	case choice.Warning != "":
-		a.note("no Sentry found (looked in PATH, around "+filepath.Dir(file)+" and in virtual environments)")
+		a.note("no Sentry found (looked in PATH, around " + filepath.Dir(file) + " and in virtual environments)")
 		next = "next: " + calls[2] + ", which shows everything that is missing, then " + calls[1]
 	default:
 		a.note("found " + choice.Found)

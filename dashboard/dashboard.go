@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// portName is the key of the remembered port; no silo's name has a colon.
+	// portName is the key of the remembered port. It contains a colon, so it cannot be a
+	// silo's name.
 	portName = "dashboard:"
 
 	maxConns  = 64       // a page has two streams and loads a few files

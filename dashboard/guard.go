@@ -15,9 +15,9 @@ import (
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard passes on to api and page only requests with an allowed Host header and the token, and to
-// api only those that can come from the page itself. All others get a 404 without a body, which
-// reveals nothing.
+// guard passes requests to api and page only if they have an allowed Host header and the
+// token, and to api only those that can come from the page itself. All others get a 404
+// without a body, which reveals nothing.
 func (s *Server) guard(api, page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setSecurityHeaders(w.Header())

@@ -84,7 +84,7 @@ func (s *Set) overlay(scratch string) (conf string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// A killed run may have left the directory.
+	// A run that was killed may have left the directory behind.
 	if err := errors.Join(os.RemoveAll(scratch), os.MkdirAll(scratch, 0o700)); err != nil {
 		return "", fmt.Errorf("create a directory for the migration: %w", err)
 	}

@@ -23,8 +23,8 @@ type arguments struct {
 	address   string // empty: not given
 }
 
-// daemons reports whether anything runs alongside the web server. Sentry then runs all
-// of it under honcho, whose output has another format.
+// daemons reports whether other processes run next to the web server. Sentry then runs all
+// of them under honcho, whose output has another format.
 func (a arguments) daemons() bool { return a.watchers || a.workers }
 
 // bind returns the address to listen on. The argument overrides the variable, and an

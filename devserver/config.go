@@ -79,7 +79,8 @@ func parseConfig(file, src string) (*config, error) {
 	return c, c.validate()
 }
 
-// text returns the value of a Python string literal in double quotes, or "" for anything else.
+// text returns the value of a double-quoted Python string literal, or "" for anything
+// else.
 func text(literal string) string {
 	var s string
 	if json.Unmarshal([]byte(literal), &s) != nil {

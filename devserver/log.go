@@ -67,7 +67,7 @@ func (l *logger) request(method string, status int, uri, proto string, size int6
 	l.write(l.stderr, nameServer, line)
 }
 
-// write writes a whole line with one call and drops it if that fails.
+// write writes a whole line with a single call. If that fails, the line is lost.
 func (l *logger) write(w io.Writer, name, line string) {
 	if l.daemons {
 		w = l.stdout

@@ -66,7 +66,7 @@ func (e *examination) inspectDatabases(ctx context.Context) ([]sentry.Database, 
 }
 
 // explainedElsewhere reports whether another check explains why the databases could not be
-// inspected, and adds that check's name to c.
+// inspected. If so, it adds a reference to that check to c.
 func (e *examination) explainedElsewhere(ctx context.Context, c *Check) bool {
 	s := e.services()
 	if s.skipped == "" && !s.loaded(c) {
@@ -76,7 +76,7 @@ func (e *examination) explainedElsewhere(ctx context.Context, c *Check) bool {
 	checkPostgres(ctx, e, &postgres)
 	_, err := e.choice()
 	if err != nil || postgres.State == Fail {
-		c.add(Skip, "not inspected, see the checks sentry and postgres")
+		c.add(Skip, "not inspected: see the sentry and postgres checks")
 		return true
 	}
 	return false

@@ -31,7 +31,7 @@ func TestDatabases(t *testing.T) {
 		{"one missing", answered, control + strings.ReplaceAll(us, "true", "false"), nil, Fail, []string{"no such database: acme_us", fix}},
 		{"one empty", answered, control + strings.Replace(us, `"migrated": true`, `"migrated": false`, 1), nil, Fail, []string{"no migration has run on acme_us", "silo db migrate"}},
 		{"no Postgres", answered, strings.ReplaceAll(control+us, there, `"error": "its ENGINE is sqlite"`), nil, Fail, []string{"its ENGINE is sqlite", "DATABASES in "}},
-		{"Postgres down", down, refused, nil, Skip, []string{"see the checks sentry and postgres"}},
+		{"Postgres down", down, refused, nil, Skip, []string{"see the sentry and postgres checks"}},
 		{"an answer short", answered, control, nil, Warn, []string{"1 of 2 silos", "config list"}},
 		{"no answer", answered, "", errors.New("exit status 1"), Warn, []string{"exit status 1", "config list"}},
 		{"settings", strings.Replace(answered, `{"python"`, `{"error": "NameError", "python"`, 1), "", errors.New("exit status 1"), Skip, []string{"do not load"}},

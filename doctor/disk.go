@@ -2,8 +2,7 @@ package doctor
 
 import "golang.org/x/sys/unix"
 
-// freeSpace returns the number of bytes that this user may still write to the file
-// system of path.
+// freeSpace returns how many bytes this user may still write to path's file system.
 func freeSpace(path string) (uint64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {

@@ -25,7 +25,7 @@ type State string
 // The states of a check.
 const (
 	OK   State = "ok"
-	Warn State = "warn" // silo works, but something else does not, or may stop working
+	Warn State = "warn" // silo works, but something else does not, or may stop working soon
 	Fail State = "fail" // `silo up` would fail, or the silos would not work
 	Skip State = "skip" // not applicable or not possible
 )
@@ -70,7 +70,7 @@ type Target struct {
 }
 
 // Time limits. settingsLimit leaves time to try the services without the settings: limit,
-// for all checks together, stays below the fifteen seconds of Run.
+// for all checks together, stays below Run's fifteen seconds.
 const (
 	chooseLimit   = 4 * time.Second
 	settingsLimit = 9 * time.Second

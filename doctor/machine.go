@@ -113,8 +113,8 @@ func (e *examination) checkSocketDir(c *Check) {
 	}
 }
 
-// siloFiles is how many files a silo may need to open: the watchers of a devserver
-// open hundreds, and macOS allows 256 by default.
+// siloFiles is how many files a silo may need to open: a devserver's watchers open
+// hundreds, and macOS allows 256 by default.
 const siloFiles = 1024
 
 // checkSystem checks the limits of the kernel, and /proc.

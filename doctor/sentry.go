@@ -72,7 +72,7 @@ func checkCommand(ctx context.Context, e *examination, c *Check) {
 		case !exists(s.Dir):
 			c.add(Fail, problem, "set dir in silo.toml to the directory that devservers start in")
 		case isSentry && argv[0] == e.Topology.Control.Command[0]:
-			c.add(Skip, argv[0]+" not found, see the check sentry")
+			c.add(Skip, argv[0]+" not found: see the sentry check")
 		case isSentry:
 			finder := e.finder(ctx)
 			finder.Dir, finder.Command = s.Dir, argv

@@ -13,8 +13,8 @@ import (
 // services are the services that Sentry reported.
 type services struct {
 	sentry.Services
-	skipped string // why Sentry was not asked
-	failed  string // why Sentry could not answer
+	skipped string // why Sentry was not run
+	failed  string // why Sentry failed
 }
 
 // findServices runs control's Sentry in control's environment.
@@ -73,16 +73,16 @@ func (s services) loaded(c *Check) bool {
 	case s.skipped != "":
 		c.add(Skip, s.skipped)
 	case s.failed != "", s.Unknown != "":
-		c.add(Skip, "the settings are not known, see the check settings")
+		c.add(Skip, "the settings are unknown: see the settings check")
 	case s.Error != "":
-		c.add(Skip, "the settings do not load, see the check settings")
+		c.add(Skip, "the settings do not load: see the settings check")
 	default:
 		return true
 	}
 	return false
 }
 
-// addSource adds where the addresses come from, if that is not the settings themselves.
+// addSource adds where the addresses come from if it is not the settings themselves.
 func (s services) addSource(e *examination, c *Check) {
 	if s.FromText {
 		c.add(Skip, "the addresses are from the text of "+e.Topology.Sentry.Config+", because the settings were not loaded")
@@ -273,7 +273,7 @@ func (e *examination) checkCluster(nodes []sentry.Service, c *Check) {
 	}
 }
 
-// checkWatchers checks the programs that devserver runs alongside its web server.
+// checkWatchers checks the programs that devserver runs next to its web server.
 func checkWatchers(_ context.Context, e *examination, c *Check) {
 	watchers, workers := watching(e.Topology)
 	if !watchers && !workers {

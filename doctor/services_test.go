@@ -80,7 +80,7 @@ func TestServicesByText(t *testing.T) {
 	wantCheck(t, b.check("settings"), Warn, "of this release: no function", "config list")
 	wantCheck(t, b.check("postgres"), OK, "Postgres 15.1 at 127.0.0.1:5432", "from the text of "+b.dir)
 	wantCheck(t, b.check("redis"), OK, "Redis 7.0", "from the text of "+b.dir)
-	wantCheck(t, b.check("watchers"), Skip, "see the check settings")
+	wantCheck(t, b.check("watchers"), Skip, "see the settings check")
 	b = newFixture(t, head+tail, strings.Replace(strings.Replace(byText, `{"text"`, `{"error": "NameError: x", "line": 3, "text"`, 1), database, `"error": "Connection refused"}`, 1))
 	wantCheck(t, b.check("settings"), Fail, "sentry.conf.py:3: NameError")
 	wantCheck(t, b.check("postgres"), Fail, "connection refused", "from the text of")

@@ -17,9 +17,9 @@ func NewLossyWriter(out io.Writer) *LossyWriter {
 	return &LossyWriter{q}
 }
 
-// Write blocks until the underlying writer has taken p, or has taken nothing for a second. While
-// it is stalled, Write does not block: it buffers up to 256 KiB and drops the rest. Once it has
-// failed, Write returns its first error.
+// Write blocks until the underlying writer has accepted p, or has accepted nothing for a
+// second. While it is stalled, Write does not block: it buffers up to 256 KiB and drops
+// the rest. If it has failed, Write returns its first error.
 func (w *LossyWriter) Write(p []byte) (int, error) {
 	q := w.queue
 	q.mu.Lock()

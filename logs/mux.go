@@ -40,9 +40,8 @@ func (m *Mux) Stream(silo string) io.WriteCloser {
 	return &stream{mux: m, prefix: m.prefix(silo)}
 }
 
-// Flush blocks until everything written before has been passed on. It returns the
-// first error of the underlying writer, or ErrStalled if that takes nothing for a
-// second.
+// Flush blocks until everything written before has been passed on. It returns the first
+// error of the underlying writer, or ErrStalled if that accepts nothing for a second.
 func (m *Mux) Flush() error { return m.queue.flush() }
 
 // Close flushes. Later writes to streams fail with os.ErrClosed; unfinished lines

@@ -33,20 +33,20 @@ type queue struct {
 	mu       sync.Mutex    // guards all fields below
 	pending  []byte        // waits for the goroutine
 	spare    []byte        // the previous pending, for reuse
-	dropped  int           // lines dropped since pending was last taken
+	dropped  int           // lines dropped since pending was last written
 	progress chan struct{} // closed and replaced when there is room, or nothing left to write
 	writing  bool          // the goroutine is running
 	since    time.Time     // when the write of the current block began
-	rounds   int           // how often pending was taken and written
+	rounds   int           // how often pending has been written
 	err      error         // out's first error
-	torn     bool          // out has taken only the beginning of a line
+	torn     bool          // out has accepted only the beginning of a line
 	missing  int           // dropped lines that no notice has reported yet
 	reason   error         // why they were dropped
 }
 
 func newQueue(out io.Writer) *queue { return &queue{out: out, progress: make(chan struct{})} }
 
-// flush blocks until out has taken what was queued before the call.
+// flush blocks until out has accepted everything that was queued before the call.
 func (q *queue) flush() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -114,7 +114,7 @@ func (f files) newer(last *rawFile) (*rawFile, error) {
 	return nil, fmt.Errorf("read log of %s: rotated faster than it can be read", f.silo)
 }
 
-// writtenAfter reports whether file n was last written no earlier than last. If
+// writtenAfter reports whether file n was last written after last, or at the same time. If
 // rotation has dropped last, all files were; if a user has removed it, older ones were
 // not.
 func (f files) writtenAfter(n int, last *rawFile) bool {

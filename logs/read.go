@@ -13,7 +13,7 @@ const followInterval = 50 * time.Millisecond
 
 // Query selects what to read.
 type Query struct {
-	Silos  []string       // empty: all that have a log
+	Silos  []string       // empty: all silos that have a log
 	N      int            // only the last N matching lines of each silo, across rotations; negative: all
 	Since  time.Time      // only lines completed at or after this wall-clock time; zero: all
 	Grep   *regexp.Regexp // only lines whose first 64 KiB match; nil: all
@@ -117,7 +117,7 @@ func (r *reader) open() error {
 	return nil
 }
 
-// refresh prepares the sources for another merge, and adds those of new silos with all their lines.
+// refresh prepares the sources for another merge, and adds new silos with all their lines.
 func (r *reader) refresh() error {
 	for _, s := range r.order {
 		s.exhausted = false

@@ -12,7 +12,7 @@ type source struct {
 	files files
 	query Query
 
-	raw     []*rawFile // still to be read, oldest first; the first is being read
+	raw     []*rawFile // files still to read, oldest first; the first is being read
 	off     int64      // offset in raw[0] of the next byte to read
 	rotated bool       // raw[0] has been renamed and will not grow
 
@@ -24,7 +24,7 @@ type source struct {
 	ready     bool // line is ready for next
 	continues bool // the next piece continues a line
 	wanted    bool // that line matches the query
-	exhausted bool // nothing more to read for now
+	exhausted bool // nothing more to read at the moment
 }
 
 // openSource opens a silo's log at the position where q begins.

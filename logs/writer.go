@@ -14,8 +14,8 @@ const (
 	DefaultKeep = 8
 )
 
-// checkInterval is how often a Writer checks that its file is still the one at its
-// path, and how long writes must succeed before a failure counts as over.
+// checkInterval is how often a Writer checks that the file at its path is still its own,
+// and how long writes must succeed before a failure counts as over.
 const checkInterval = time.Second
 
 // Limits bound the log of one silo.
@@ -47,7 +47,7 @@ type Writer struct {
 	failure  error // why output is being lost; nil while it is kept
 	failedAt time.Time
 	lost     int64 // bytes lost in this failure
-	gap      bool  // bytes were lost since the last ones that were kept
+	gap      bool  // bytes were lost since bytes were last kept
 	timesErr error // why the current block has no arrival time
 }
 

@@ -59,7 +59,7 @@ func (l *Layout) Compare(next Plan) (Changes, error) {
 	return c, nil
 }
 
-// applied describes changes of the region config, of probes and of policies.
+// applied describes the changes to the region config, to probes and to policies.
 func (l *Layout) applied(next Plan) (changes []string) {
 	note := func(same bool, text string, values ...any) {
 		if !same {

@@ -42,7 +42,7 @@ type Placed struct {
 	HealthPort int    // the backend's; differs from Port with watchers
 	URL        string // the address
 	BrowseURL  string // for browsers, by host name; may be empty
-	Preferred  int    // the preferred port, if another process holds it; else 0
+	Preferred  int    // the preferred port if another process uses it; else 0
 }
 
 // At places a silo on a port, without an address.

@@ -23,7 +23,7 @@ func accepts(context.Context, int) bool { return false }
 func Holders(port int) []Holder {
 	var sockets []string
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, _ := os.ReadFile(file) // there may be no IPv6
+		text, _ := os.ReadFile(file) // the machine may not have IPv6
 		sockets = append(sockets, listeningSockets(string(text), port)...)
 	}
 	if len(sockets) == 0 {

@@ -89,7 +89,7 @@ func listen(ctx context.Context, network, host string, port int) (net.Listener, 
 		return nil, fmt.Errorf("listen on port %d: %w", port, context.Cause(ctx))
 	}
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // useless on loopback
+	config.SetMultipathTCP(false) // of no use on loopback
 	return config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
 }
 

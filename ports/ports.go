@@ -21,14 +21,14 @@ const maxPort = 65535
 type Request struct {
 	Name  string // unique among the requests of a call
 	Port  int    // the preferred first port; 0: any free one
-	Fixed bool   // only Port is acceptable
+	Fixed bool   // only Port itself is acceptable
 	Span  int    // 1 (also 0): Port; 2: Port and Port+1
 }
 
 // Reservation is a set of ports that are held open on both loopback addresses, so
 // that no other process can take them. Its methods may be called from any goroutine.
 type Reservation struct {
-	only  []Request      // if not nil, only these requests use ports (for Assign)
+	only  []Request      // if not nil, only these requests occupy ports (for Assign)
 	ports map[string]int // read-only once Reserve has returned
 
 	mu   sync.Mutex                // guards held
@@ -56,7 +56,7 @@ func Reserve(ctx context.Context, requests []Request) (*Reservation, error) {
 }
 
 // Assign returns the ports that Reserve would reserve if no process used any. It checks
-// the machine only for requests that accept any free port.
+// the machine's ports only for requests that accept any free port.
 func Assign(ctx context.Context, requests []Request) (map[string]int, error) {
 	requests, err := validate(requests)
 	if err != nil {

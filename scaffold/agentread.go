@@ -153,8 +153,8 @@ func (f *AgentFile) resolve(path string) string {
 	return filepath.Join(filepath.Dir(f.Path), path)
 }
 
-// keysV2 and keysV3 are the keys that are carried over, or that do not affect a silo's
-// tunnel.
+// keysV2 and keysV3 are the keys that silo.toml can express, or that do not affect a
+// silo's tunnel.
 var (
 	keysV2 = []string{
 		"proto", "addr", "labels", "schemes", "domain", "hostname", "subdomain", "url", "host_header", "basic_auth", "auth",

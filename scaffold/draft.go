@@ -25,7 +25,7 @@ type Draft struct {
 	Topology
 
 	Notes    []string // which input became which silo
-	Warnings []string // settings that were not carried over, or were guessed
+	Warnings []string // settings that were lost or guessed
 }
 
 // HasSecrets reports whether the topology contains passwords or traffic policies.
@@ -51,8 +51,8 @@ func FromSentry(written []sentry.WrittenRegion, control string) Draft {
 	return d
 }
 
-// domain returns the domain of an address of ngrok, and selects ngrok. Any other address
-// of another machine is reported.
+// domain returns the domain of an ngrok address, and selects the ngrok provider. Any other
+// address that is not on this machine is reported.
 func (d *Draft) domain(silo, address string) string {
 	u, err := url.Parse(address)
 	switch {
@@ -72,10 +72,10 @@ func isLocal(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// FromAgent makes a topology from an ngrok agent's tunnels, at least one. Control is
-// the tunnel with "control" in its name, else the one to port 8000, else the one to the
-// lowest port; all others are regions. A region in written with the same domain or name
-// provides name, id and category.
+// FromAgent makes a topology from an ngrok agent's tunnels, of which there must be at
+// least one. Control is the tunnel with "control" in its name, else the one to port 8000,
+// else the one to the lowest port; all others are regions. If a region in written has the
+// same domain or name, its name, id and category are used.
 func FromAgent(file AgentFile, written []sentry.WrittenRegion) Draft {
 	d := Draft{Topology: Topology{
 		Provider: tunnels.Ngrok,
@@ -115,7 +115,7 @@ func controlIndex(list []AgentTunnel) int {
 	return i
 }
 
-// unique drops tunnels whose port or domain an earlier tunnel has.
+// unique drops tunnels whose port or domain belongs to an earlier tunnel.
 func (d *Draft) unique(all []AgentTunnel) (list []AgentTunnel) {
 	for _, t := range all {
 		i := slices.IndexFunc(list, func(other AgentTunnel) bool {

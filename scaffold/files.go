@@ -70,7 +70,7 @@ func replaceFile(file string, data []byte, mode fs.FileMode) error {
 		if err == nil {
 			err = pending.CloseAtomicallyReplace()
 		}
-		_ = pending.Cleanup() // does nothing after a replacement
+		_ = pending.Cleanup() // no effect after the file has been replaced
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)

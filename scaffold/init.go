@@ -61,7 +61,7 @@ func Init(o Options) (notes, warnings []string, err error) {
 	mode := fs.FileMode(0o644) // everyone who works on the checkout shares the topology
 	if draft.HasSecrets() {
 		mode = 0o600
-		draft.Warnings = append(draft.Warnings, o.File+" contains passwords or a traffic policy: only you can read it, and it does not belong in a repository")
+		draft.Warnings = append(draft.Warnings, o.File+" contains passwords or a traffic policy: only you can read it; do not commit it")
 	}
 	if hidden := hiddenBy(o.File); hidden != "" {
 		warnings = append(warnings, fmt.Sprintf("in %s and below, silo now finds this file and no longer %s (silo -f %[2]s still uses that one)", filepath.Dir(o.File), hidden))
@@ -162,7 +162,7 @@ func (o Options) fromNgrok(written []sentry.WrittenRegion) (Draft, error) {
 }
 
 // readAgentFile reads the ngrok agent's configuration that the user named, or the first
-// one that the agent would read.
+// one that the agent itself would read.
 func (o Options) readAgentFile() (AgentFile, error) {
 	if o.NgrokFile != "" {
 		return ReadAgentFile(o.NgrokFile)
@@ -200,7 +200,7 @@ func (o Options) addWatchers(draft *Draft) {
 }
 
 // writtenRegions returns the regions in the text of a Sentry configuration, or none if a
-// topology cannot hold one of them.
+// topology cannot express one of them.
 func (o Options) writtenRegions(config string) []sentry.WrittenRegion {
 	found := sentry.ParseRegions(config)
 	for i, w := range found {

@@ -32,7 +32,7 @@ type Ngrok struct {
 
 // Silo is one silo of a Topology.
 type Silo struct {
-	Port          int      // 0: silo's own preference
+	Port          int      // 0: silo's preferred port
 	Domain        string   // a bare host
 	HostHeader    string   // preserve, rewrite or a host
 	BasicAuth     []string // user:password pairs

@@ -10,7 +10,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Claim is a lock on the region config file, which only one running instance may write to.
+// Claim is a lock on the region config file, which only one running instance may write.
 type Claim struct {
 	lock *flock.Flock
 }
@@ -43,8 +43,8 @@ func (d *Dir) Claim(ctx context.Context, file string) (*Claim, error) {
 	return &Claim{lock: lock}, nil
 }
 
-// CheckClaim returns a *ClaimedError if another instance has claimed the file. It does
-// not keep a claim.
+// CheckClaim returns a *ClaimedError if another instance has claimed the file. It does not
+// claim the file itself.
 func (d *Dir) CheckClaim(file string) error {
 	path := d.claimPath(file)
 	locked, err := isLocked(path)

@@ -19,8 +19,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// maxSocketPath keeps a socket's path below the kernel's limit, which includes the
-// final NUL: 104 bytes on macOS, 108 on Linux.
+// maxSocketPath is the longest path that is safe for a socket. The kernel's limit, which
+// includes the final NUL, is 104 bytes on macOS and 108 on Linux.
 const maxSocketPath = 100
 
 // ErrRunning is returned if another process holds the instance's lock.
@@ -109,8 +109,8 @@ func (d *Dir) MakeSocketDir() error {
 	return nil
 }
 
-// takeOver restricts access to a directory to this user. Only its owner may change owner
-// and mode: it fails for a directory that another user created in a shared /tmp.
+// takeOver makes a directory accessible only to this user. Only the owner may change owner
+// and mode, so it fails for a directory that another user created in a shared /tmp.
 func takeOver(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {

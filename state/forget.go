@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// forgotten is the prefix of a directory that Forget is removing.
+// forgotten is the prefix of the name of a directory that Forget is removing.
 const forgotten = ".forgotten-"
 
 // Forget removes the directory of an instance that does not run: its snapshot, logs,

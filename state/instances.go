@@ -100,8 +100,8 @@ func (s *Snapshot) AsCleanedUp() *Snapshot {
 	return cleared
 }
 
-// AsStopped returns the snapshot as stopped, without processes. It keeps addresses, exits
-// and reasons.
+// AsStopped returns the snapshot marked as stopped, without processes. It keeps addresses,
+// exits and reasons.
 func (s *Snapshot) AsStopped() *Snapshot {
 	stopped := *s
 	stopped.State = InstanceStopped

@@ -11,7 +11,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockWait is how long to wait for a lock, because isLocked holds it briefly.
+// lockWait is how long to wait for a lock, because isLocked takes it briefly.
 const lockWait = 300 * time.Millisecond
 
 // lockFile creates and locks a file until Unlock or the end of the process. It returns nil

@@ -57,8 +57,8 @@ func (d *Dir) RotateSecrets() error {
 	return d.saveJSON(secretsFile, stored)
 }
 
-// RenewSecrets makes rotated secrets current, and returns the current ones. It must only
-// be called while no silo runs, or before all of them restart.
+// RenewSecrets makes rotated secrets current, and returns the current ones. Call it only
+// while no silo runs, or before all of them restart.
 func (d *Dir) RenewSecrets() (Secrets, error) {
 	stored, err := d.loadSecrets()
 	if err != nil {
@@ -71,7 +71,8 @@ func (d *Dir) RenewSecrets() (Secrets, error) {
 	return *stored.Next, d.saveJSON(secretsFile, storedSecrets{Secrets: *stored.Next})
 }
 
-// SecretsRotated reports whether rotated secrets wait for RenewSecrets.
+// SecretsRotated reports whether there are rotated secrets that RenewSecrets has not made
+// current yet.
 func (d *Dir) SecretsRotated() bool {
 	stored, err := d.loadSecrets()
 	return err == nil && stored.Next != nil

@@ -58,8 +58,8 @@ const (
 	Monolith Mode = "MONOLITH"
 )
 
-// Snapshot is the state of an instance at one moment. It is the output of
-// `status --json`, the format of the control socket, and the file that outlives the
+// Snapshot is the state of an instance at one moment. It is the output of `status --json`,
+// the format on the control socket, and the content of the file that outlives the
 // supervisor. It is immutable once published.
 type Snapshot struct {
 	SchemaVersion int           `json:"schema_version"`

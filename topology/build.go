@@ -20,12 +20,12 @@ type builder struct {
 	warnings *findings
 }
 
-// parsedSilo is a silo and where it is written.
+// parsedSilo is a silo and its position in the file.
 type parsedSilo struct {
 	Silo
-	own    *node // its table, nil if control is not written
-	keys   *node // its table merged over that of [sentry] and the defaults
-	domain *node // the value that its domain comes from
+	own    *node // its table; nil if the file does not contain control
+	keys   *node // its table, merged over [sentry] and the defaults
+	domain *node // the value that determines its domain
 }
 
 func (s *parsedSilo) title() string {
@@ -115,8 +115,8 @@ func (b *builder) config(dir string, s *node) string {
 	return filepath.Join(home, ".sentry", confFile)
 }
 
-// settingsFile returns the file for a path that may be its directory. If the path does
-// not exist, its name decides.
+// settingsFile returns the settings file for a path that may be its directory. If the path
+// does not exist, its name decides which it is.
 func settingsFile(path string) string {
 	info, err := os.Stat(path)
 	switch {

@@ -16,8 +16,7 @@ type checker struct {
 	warnings *findings
 }
 
-// check validates one value and those within it. table is its path in the table
-// of keys.
+// check validates a value and everything in it. table is its path in the table of keys.
 func (c *checker) check(f *field, n *node, table string) {
 	_, isString := n.value.(string)
 	number, isInteger := n.value.(int64)
@@ -171,7 +170,7 @@ func (c *checker) string(f *field, n *node) {
 	c.reject(n, wrong.text, hint)
 }
 
-// assign is the hint to write a value. An element of an array has no key.
+// assign returns the hint to write a value. An element of an array has no key.
 func assign(name, value string) string {
 	if name == "" {
 		return "write " + value
@@ -219,8 +218,8 @@ func (f *field) choices() string {
 	return strings.Join(all[:last], ", ") + " or " + all[last]
 }
 
-// retyped is the hint for a value of the wrong type: the same value in the right
-// type, if that is clear and not secret.
+// retyped returns the hint for a value of the wrong type: the same value in the right
+// type, if that is obvious and not secret.
 func (f *field) retyped(n *node) string {
 	switch value := n.value.(type) {
 	case string:

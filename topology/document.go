@@ -53,7 +53,7 @@ func decode(src *source, found *findings) *node {
 // maxRepeats bounds the repeated definitions that are reported.
 const maxRepeats = 50
 
-// definition matches a table with its keys, or one line.
+// definition matches a table with its keys, or a single line.
 var definition = regexp.MustCompile(`^[ \t]*\[.*(?:\n(?:[^\[\n].*)?)*|^.*`)
 
 // blank overwrites the definition that contains offset with spaces.
@@ -66,7 +66,8 @@ func blank(data []byte, offset int) {
 	}
 }
 
-// reject reports a TOML error. If it is a repeated definition, it returns its offset.
+// reject reports a TOML error. If the error is a repeated definition, reject returns its
+// offset.
 func (x *indexer) reject(err error, found *findings) (repeated int, ok bool) {
 	at := place{x.src, 0}
 	if decodeError, ok := errors.AsType[*toml.DecodeError](err); ok {

@@ -149,13 +149,13 @@ func lifecycleKeys() []field {
 	duration := func(name, preset, doc string) field {
 		return field{name: name, kind: kindString, check: checkPositiveDuration, pattern: durationPattern, preset: preset, doc: doc + ` A number with a unit, such as "500ms", "10s" or "2m".`}
 	}
-	grace := duration("grace", "10s", "The time that the process has before it is killed.")
+	grace := duration("grace", "10s", "How long the process may take to exit before it is killed.")
 	grace.check = checkDuration
 	return []field{
-		{name: "ready", kind: kindTable, alternatives: []any{false}, shorthand: "path", doc: "When the silo counts as ready. false: as soon as it has started.", fields: []field{
+		{name: "ready", kind: kindTable, alternatives: []any{false}, shorthand: "path", doc: "When the silo counts as ready. false: as soon as its process has started.", fields: []field{
 			{name: "path", kind: kindString, check: checkPath, pattern: "^/", preset: "/_health/", doc: "The path of the readiness probe."},
 			{name: "status", kind: kindInteger, min: 100, max: 599, preset: 200, doc: "The HTTP status of a ready silo."},
-			duration("timeout", "180s", "The time that the silo has to become ready."),
+			duration("timeout", "180s", "How long the silo may take to become ready."),
 			duration("interval", "100ms", "The pause between the first probes."),
 		}},
 		{name: "restart", kind: kindTable, shorthand: "policy", doc: "What happens when the process of the silo exits.", fields: []field{

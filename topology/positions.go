@@ -13,7 +13,8 @@ type written struct {
 	raw string // spelling of a number
 }
 
-// maxKey bounds a dotted key, in bytes, and thereby the nesting of a file.
+// maxKey bounds the length of a dotted key, in bytes, and thereby how deeply a file can be
+// nested.
 const maxKey = 1024
 
 // indexer finds the positions of the values of one file. go-toml's decoder gives

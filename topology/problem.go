@@ -45,7 +45,7 @@ type source struct {
 	data []byte
 }
 
-// place is one byte of one file.
+// place is the position of one byte in one file.
 type place struct {
 	src    *source
 	offset int
@@ -71,7 +71,7 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.src.rank, q.src.rank), cmp.Compare(p.offset, q.offset))
 }
 
-// from refers to p's line in a problem at other, with the file if it differs.
+// from names p's line for use in a problem at other, with the file if it differs.
 func (p place) from(other place) string {
 	line := "line " + strconv.Itoa(p.line())
 	if p.src != other.src {
@@ -80,7 +80,7 @@ func (p place) from(other place) string {
 	return line
 }
 
-// finding is a problem before its line and column are counted.
+// finding is a problem whose line and column are not counted yet.
 type finding struct {
 	place
 	key, text, hint string

@@ -19,8 +19,8 @@ var (
 	// oldestRelease is the first Sentry release whose regions have an id (PR 39356).
 	oldestRelease = Release{Year: 22, Month: 10}
 	// NewestRelease is the last release of the newest month with a known region config,
-	// the strict cells (PRs 117558, 118016). Newer releases are treated like this one,
-	// with a warning.
+	// the strict cells (PRs 117558, 118016). Newer releases are treated like it, with a
+	// warning.
 	NewestRelease = Release{Year: 26, Month: 11, Patch: 99}
 )
 

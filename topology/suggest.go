@@ -7,9 +7,9 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// Nearest returns the known words that word probably meant, in their order: those with
-// the fewest edits (Levenshtein distance), and at most 1 to 3 edits depending on the
-// length of word. A prefix of three letters or more counts as one edit. Case is
+// Nearest returns the known words that word was probably meant to be, in their order:
+// those with the fewest edits (Levenshtein distance), and at most 1 to 3 edits depending
+// on the length of word. A prefix of three letters or more counts as one edit. Case is
 // ignored, and hyphens equal underscores.
 func Nearest(word string, known []string) []string {
 	var best []string

@@ -7,8 +7,8 @@ package topology
 import "time"
 
 // Topology is the content of the topology file: merged with the local file, expanded,
-// validated and with every default filled in. Ports and addresses are those in the
-// file, or defaults.
+// validated and completed with every default. Ports and addresses are those in the file,
+// or defaults.
 type Topology struct {
 	File      string // absolute path of the topology file
 	Dir       string // the directory of File
@@ -98,7 +98,7 @@ type Ready struct {
 // Restart configures what happens when the process of a silo exits.
 type Restart struct {
 	Policy     string // no, on-failure or always
-	Max        int    // restarts within Window before the silo is failed
+	Max        int    // restarts within Window before the silo counts as failed
 	Backoff    time.Duration
 	BackoffMax time.Duration
 	Window     time.Duration

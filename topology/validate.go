@@ -18,7 +18,7 @@ import (
 type invalid struct {
 	text string // the problem
 	fix  string // the string that was probably meant, if known
-	hint string // what to do if there is no fix
+	hint string // what to do if fix is empty
 }
 
 var (

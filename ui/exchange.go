@@ -53,7 +53,7 @@ func (p *Printer) headers(all http.Header) []string {
 	return lines
 }
 
-// message returns headers, body and trailers.
+// message returns headers, body and trailers as lines.
 func (p *Printer) message(m traffic.Message) []string {
 	lines := p.headers(m.Header)
 	if m.Bytes > 0 {

@@ -20,9 +20,9 @@ type liveBlock struct {
 	lines []string // as displayed
 }
 
-// newLiveBlock returns a block and the printer that lays it out. The last column stays
-// free, because a terminal may show a character of ambiguous width in two cells
-// (Unicode Standard Annex 11).
+// newLiveBlock returns a block and the printer for its content. The last column stays
+// free, because a terminal may show a character of ambiguous width in two cells (Unicode
+// Standard Annex 11).
 func (p *Printer) newLiveBlock() (*Printer, *liveBlock) {
 	narrower := *p
 	narrower.margin = 1
@@ -59,8 +59,8 @@ func (b *liveBlock) erase() {
 	}
 }
 
-// moveToTop moves the cursor to the block's first line. If the window has become
-// narrower, the terminal has broken longer lines into several rows.
+// moveToTop moves the cursor to the block's first line. If the window has become narrower,
+// the terminal has wrapped longer lines into several rows.
 func (b *liveBlock) moveToTop() string {
 	columns, rows := b.p.width()+b.p.margin, 0
 	for _, line := range b.lines {

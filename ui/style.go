@@ -102,8 +102,8 @@ func newGlyphs(utf8 bool) glyphs {
 	return glyphs{live: "●", idle: "○", problem: "▲", arrow: "→", absent: "–", more: "…"}
 }
 
-// look returns the glyph and the style of the state of a silo, an instance, a tunnel or
-// a check. The word is always printed too, so that colour is never the only sign.
+// look returns the glyph and the style for the state of a silo, an instance, a tunnel or a
+// check. The word is always printed too, so that colour is never the only sign.
 func (p *Printer) look(word string) (glyph string, s style) {
 	switch word {
 	case "ready", "online", "ok":

@@ -25,8 +25,8 @@ type column struct {
 	// below marks text that is never cut, such as an address: if the table does not fit,
 	// it moves to a separate line below the row. At most one column has it.
 	below bool
-	// stretch gives the last column the remaining width. Its text is cut to that on a
-	// terminal.
+	// stretch gives the last column the remaining width. On a terminal its text is cut to
+	// that.
 	stretch bool
 }
 

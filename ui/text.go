@@ -56,7 +56,7 @@ func Bytes(n int64) string {
 	}
 	value := float64(n)
 	unit := -1
-	// 999.5 would be rounded to the four digits of 1000.
+	// 999.5 would be rounded to 1000, which has four digits.
 	for value >= 999.5 && unit < len("kMGTPE")-1 {
 		value /= 1000
 		unit++
@@ -68,7 +68,7 @@ func Bytes(n int64) string {
 	return strconv.FormatFloat(value, 'f', digits, 64) + " " + "kMGTPE"[unit:unit+1] + "B"
 }
 
-// count returns a number and its noun, in the plural unless it is 1.
+// count returns a number and its noun, which is plural unless the number is 1.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -55,7 +55,7 @@ func (w *Watch) Redraw() {
 	}
 }
 
-// changeKey is equal for two lists of silos that differ only in measurements.
+// changeKey returns the same key for two lists of silos that differ only in measurements.
 func changeKey(silos []state.Silo) string {
 	var key strings.Builder
 	fmt.Fprintln(&key, len(silos))
