@@ -36,6 +36,7 @@ type app struct {
 	color       string      // --color
 	selection   string      // -C and -f as given, for hints
 	quiet       bool
+	demoNoted   bool // the user knows that the demo is used
 	readOnly    bool // do not remember chosen ports
 	lossyOutput bool // output may be lost if its reader stalls or exits
 	level       int  // the lowest level of supervisor messages to print

@@ -41,6 +41,7 @@ func (a *app) completeCommand() *cli.Command {
 		Name: "__complete", Hidden: true, SkipFlagParsing: true,
 		Usage: "list completions, for the scripts of silo completion",
 		Action: func(c *cli.Context) error {
+			a.quiet = true // a shell shows stderr in the middle of the command line
 			answer := a.complete(c.App, c.Args().Slice())
 			var lines strings.Builder
 			fmt.Fprintln(&lines, answer.kind)

@@ -162,9 +162,14 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(found.Path); err == nil {
-			return found, nil
+		if _, err := os.Stat(found.Path); err != nil {
+			continue
 		}
+		if file == demo && !a.demoNoted {
+			a.demoNoted = true
+			a.note("using the demo, because there is no silo.toml in this directory or above")
+		}
+		return found, nil
 	}
 	return nil, notFound
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,6 +154,9 @@ func (a *app) showStatus(c *cli.Context, s *state.Snapshot) error {
 	}
 	if broken != nil {
 		shown.Config.InStep = nil // the warning below has more details
+	}
+	if !a.results.Terminal() { // there, the headline names the instance
+		a.note(strings.TrimPrefix(s.Name+", ", ", ") + string(s.State) + ": " + s.File)
 	}
 	a.results.Status(shown)
 	if s.Found != "" && a.results.Terminal() {
