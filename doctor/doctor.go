@@ -107,6 +107,7 @@ var checks = []check{
 	{"postgres", checkPostgres, false},
 	{"databases", checkDatabases, false},
 	{"redis", checkRedis, false},
+	{"devservices", checkDevservices, false},
 	{"watchers", checkWatchers, false},
 }
 
