@@ -112,13 +112,37 @@ func (h *HostRouter) find(host string) (http.Handler, []string) {
 	return nil, known
 }
 
+// cookieDomain returns the shortest known host that is host or contains it, if it
+// contains other known hosts, else "".
+func (h *HostRouter) cookieDomain(host string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	base, shared := host, false
+	for _, r := range h.routes {
+		for _, other := range r.hosts {
+			if strings.HasSuffix(host, "."+other) && len(other) < len(base) {
+				base, shared = other, true
+			}
+			shared = shared || strings.HasSuffix(other, "."+host)
+		}
+	}
+	if !shared {
+		return ""
+	}
+	return base
+}
+
 func (h *HostRouter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host // without a port
 	}
-	handler, known := h.find(strings.ToLower(strings.TrimSuffix(host, ".")))
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	handler, known := h.find(name)
 	if handler != nil {
+		if domain := h.cookieDomain(name); domain != "" {
+			w = &cookieWriter{w, domain}
+		}
 		handler.ServeHTTP(w, r)
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -98,6 +100,79 @@ type authCase struct {
 	auth, networks []string
 	header         http.Header
 	status         int
+}
+
+// A login at one silo counts at the others, by host name and by 127.0.0.1 alike.
+func TestHostRouterSharesCookies(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/login" {
+			for _, cookie := range []string{"session=1; Path=/; HttpOnly", "__Host-csrf=2; Path=/", "own=3; Domain=eu.acme.localhost"} {
+				w.Header().Add("Set-Cookie", cookie)
+			}
+		}
+		_, _ = io.WriteString(w, r.Header.Get("Cookie"))
+	}))
+	t.Cleanup(server.Close)
+	router, at := tunnels.NewHostRouter(), listener(t)
+	p, err := tunnels.New(tunnels.Config{Provider: tunnels.Local, HostRouter: router})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	router.Serve(t.Context(), []net.Listener{at}, func(line string) { t.Error(line) })
+	upstream := server.Listener.Addr().String
+	opened := open(t, p,
+		tunnels.Spec{Name: "control", Hosts: []string{"acme.localhost"}, Upstream: upstream},
+		tunnels.Spec{Name: "eu", Hosts: []string{"eu.acme.localhost"}, Upstream: upstream})
+
+	for _, login := range []string{"http://acme.localhost", "http://eu.acme.localhost", opened[0].URL(), opened[1].URL()} {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.Contains(address, "localhost") {
+				address = at.Addr().String()
+			}
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+		transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+		client := &http.Client{Jar: jar, Transport: transport}
+		get := func(url string) string {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = response.Body.Close() }()
+			body, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(body)
+		}
+		get(login + "/login")
+		others := []string{"http://acme.localhost/", "http://eu.acme.localhost/"}
+		if strings.Contains(login, "127.0.0.1") {
+			others = []string{opened[0].URL() + "/", opened[1].URL() + "/"}
+		}
+		for _, other := range others {
+			if got := get(other); !strings.Contains(got, "session=1") {
+				t.Errorf("logged in at %s, %s gets the cookies %q", login, other, got)
+			}
+		}
+		if got := get(login + "/"); strings.Contains(login, "acme.localhost") && !strings.Contains(got, "__Host-csrf=2") {
+			t.Errorf("%s gets back %q", login, got)
+		}
+	}
 }
 
 func TestLocalEnforcesBasicAuthAndNetworks(t *testing.T) {
