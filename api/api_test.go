@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// instance is an instance of two processes that only sleep, with its socket.
+// instance is an instance of two processes that only sleep, with its API socket.
 type instance struct {
 	*orchestrator.Instance
 	dir     *state.Dir
@@ -36,7 +36,8 @@ type instance struct {
 	server  *Server
 }
 
-// launch starts an instance at home, of silos that sleep; the caller ends it.
+// launch starts an instance in the directory home whose silos only sleep. The caller stops
+// it.
 func launch(t testing.TB, home string) instance {
 	t.Helper()
 	return launchCommand(t, home, `["sleep", "1000"]`)
@@ -52,7 +53,7 @@ func launchCommand(t testing.TB, home, command string) instance {
 		value, ok := map[string]string{"HOME": home, "SILO_STATE_DIR": filepath.Join(home, "state")}[name]
 		return value, ok
 	}
-	ctx := context.Background() // a fuzzed instance outlives the input that it was started for
+	ctx := context.Background() // a fuzzed instance outlives the input for which it was started
 	topo, err := topology.Parse(filepath.Join(home, "silo.toml"), []byte(text), nil, env)
 	must(t, err)
 	choice, err := sentry.Choose(ctx, "tuple-id", sentry.Finder{Dir: home, Env: env})
@@ -164,7 +165,7 @@ func TestWatchEndsWithTheInstance(t *testing.T) {
 	}
 }
 
-// While silos stop, updates come without a change: they have last lines.
+// While silos stop, updates are sent without a change, because they contain last lines.
 func TestWatchRepeatsLastLines(t *testing.T) {
 	t.Parallel()
 	i := launchCommand(t, t.TempDir(), `["sh", "-c", "trap '' TERM; while :; do echo alive; sleep 0.05; done"]`)

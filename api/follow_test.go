@@ -24,7 +24,7 @@ func TestFollowerReportsEachOnce(t *testing.T) {
 			id     uint64
 			state  traffic.State
 			status int
-			at     time.Duration // since began
+			at     time.Duration // since the exchange began
 			want   []uint64
 		}{
 			{1, traffic.Done, 200, 0, []uint64{1}},
@@ -69,7 +69,7 @@ func TestFollowerReportsEachOnce(t *testing.T) {
 	})
 }
 
-// An exchange that left the log while it was open never ends for a follower.
+// If the log drops an exchange that is still open, a follower never sees its end.
 func TestFollowerForgets(t *testing.T) {
 	t.Parallel()
 	const all = 5 * traffic.MaxExchanges
@@ -82,7 +82,7 @@ func TestFollowerForgets(t *testing.T) {
 	}
 	for id := uint64(all - traffic.MaxExchanges); id < all; id++ {
 		if f.open[id].State == "" {
-			t.Fatalf("%d may still end and is forgotten", id)
+			t.Fatalf("%d may still end but was forgotten", id)
 		}
 	}
 }
@@ -109,8 +109,8 @@ func TestFollowRequests(t *testing.T) {
 	}
 }
 
-// A reader that was disconnected because it was too slow gets all the rest, and
-// nothing twice.
+// A reader that was disconnected because it was too slow gets everything that it missed,
+// and nothing twice.
 func TestSlowFollowerMissesNothing(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())

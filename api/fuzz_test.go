@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// FuzzRequest sends any bytes. The server must respond or disconnect within
-// seconds, must not panic, must answer a valid request afterwards, and must keep no
-// goroutine for a client that has left.
+// FuzzRequest sends arbitrary bytes. The server must respond or disconnect within seconds,
+// must not panic, must answer a valid request afterwards, and must keep no goroutine for a
+// client that has disconnected.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []struct{ method, target, header, body string }{
 		{"GET", "/v1/snapshot", "", ""},
@@ -75,7 +75,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// rawRequest returns a request as bytes, malformed if its parts are.
+// rawRequest returns a request as bytes. It is malformed if its parts are.
 func rawRequest(method, target, header string, body []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: silo\r\n", method, target)
@@ -90,10 +90,10 @@ func rawRequest(method, target, header string, body []byte) []byte {
 	return b.Bytes()
 }
 
-// stage is one running instance for many requests. After a shutdown it is replaced.
+// stage is an instance that runs for many requests. After a shutdown it is replaced.
 type stage struct {
 	instance
-	home   string // each input's own directory is removed with it
+	home   string // a directory from t.TempDir would be removed with each input
 	server *Server
 	log    *logBuffer
 	socket string

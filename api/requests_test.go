@@ -147,8 +147,8 @@ func TestWatchRequests(t *testing.T) {
 	}
 }
 
-// A disconnected watcher continues from the version of its last line, so each line of
-// an update has its own.
+// A disconnected watcher continues from the version of its last line, so every line of an
+// update has its own version.
 func TestWatchVersions(t *testing.T) {
 	t.Parallel()
 	i := launch(t, t.TempDir())
@@ -267,11 +267,12 @@ func TestFollowLogs(t *testing.T) {
 	}
 	i.end(t)
 	if err := lines.Decode(&line); !errors.Is(err, io.EOF) {
-		t.Errorf("after the end: %+v, %v", line, err)
+		t.Errorf("after the instance has ended: %+v, %v", line, err)
 	}
 }
 
-// A client finds its answered request ended, and a long exchange delays no one.
+// If a client queries its request after the answer, the request has ended. A long exchange
+// delays no query.
 func TestWaitForRecent(t *testing.T) {
 	t.Parallel()
 	_, in, client := serve(t)

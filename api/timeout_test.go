@@ -15,7 +15,7 @@ import (
 	"silo/traffic"
 )
 
-// pipes is a listener of unbuffered connections: a write blocks until it is read.
+// pipes is a listener of unbuffered connections: a write blocks until its bytes are read.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -35,7 +35,7 @@ func (p pipes) dial() net.Conn {
 	return near
 }
 
-// The server has no supervisor, which no partial request may reach.
+// The server has no supervisor, because no partial request may reach one.
 func TestSlowClientsAreDisconnected(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -106,7 +106,7 @@ func TestStuckWatcherIsDropped(t *testing.T) {
 	must(t, i.Await(t.Context()))
 	must(t, i.client.Restart(t.Context(), "us"))
 	must(t, i.Await(t.Context(), "us"))
-	// Shutdown waits for active connections: none is left.
+	// Shutdown waits for active connections, so none is left.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	must(t, s.http.Shutdown(ctx))
@@ -114,7 +114,7 @@ func TestStuckWatcherIsDropped(t *testing.T) {
 	i.end(t)
 }
 
-// However often something changes, there is one update in each watchInterval.
+// However often something changes, there is one update per watchInterval.
 func TestRepeatLimitsTheRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -168,8 +168,8 @@ func TestHeaderLimit(t *testing.T) {
 	})
 }
 
-// silent returns a client of a supervisor that reads requests and answers none, such as
-// one that Ctrl-Z has stopped.
+// silent returns a client of a supervisor that reads requests but never answers, such as
+// one that was stopped by Ctrl-Z.
 func silent(t *testing.T) *Client {
 	t.Helper()
 	near, far := net.Pipe()
@@ -209,7 +209,7 @@ func TestSilentSupervisor(t *testing.T) {
 	}
 }
 
-// What waits for silos has the time of its context, and returns its error.
+// Calls that wait for silos are bounded by their context, and return its error.
 func TestSilentSupervisorOfLongCalls(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]func(context.Context, *Client) error{

@@ -88,7 +88,7 @@ func TestAllowedCalls(t *testing.T) {
 	for _, c := range []struct {
 		from client.Caller
 		to   string
-		want string // the refusal; empty: allowed
+		want string // text of the refusal; empty: allowed
 	}{
 		{client.Caller{}, "us", ""},
 		{client.Caller{}, "control", ""},
@@ -116,7 +116,7 @@ func TestCallerFromEnv(t *testing.T) {
 		want client.Caller
 	}{
 		{nil, client.Caller{}},
-		{map[string]string{"SENTRY_SILO_MODE": "CONTROL"}, client.Caller{}}, // Sentry is run by hand
+		{map[string]string{"SENTRY_SILO_MODE": "CONTROL"}, client.Caller{}}, // a user runs Sentry without silo
 		{map[string]string{"SILO_NAME": "us", "SILO_INSTANCE": "mine", "SENTRY_SILO_MODE": "REGION"}, client.Caller{Name: "us", Mode: state.Region}},
 		{map[string]string{"SILO_NAME": "us", "SENTRY_SILO_MODE": "CELL"}, client.Caller{Name: "us", Mode: state.Region}},
 		{map[string]string{"SILO_NAME": "us"}, client.Caller{Name: "us", Mode: state.Region}},
@@ -206,7 +206,7 @@ func TestErrors(t *testing.T) {
 		"closes":            {hangUp, false, host, "EOF"},
 		"half an answer":    {half, false, host, "unexpected EOF"},
 		"hangs":             {hang, false, timeout, "us did not answer in time at http://127.0.0.1:"},
-		"hangs in its body": {drip, false, timeout, "us did not answer in time"},
+		"hangs in the body": {drip, false, timeout, "us did not answer in time"},
 		"404":               {answers(404, "X", "y"), false, none, ""},
 		"ngrok":             {answers(404, "ngrok-error-code", "ERR_NGROK_3200"), false, tunnel, "ngrok answered instead of us at http://127.0.0.1:"},
 		"silo's tunnel":     {answers(502, proxy.ErrorHeader, "down"), false, tunnel, "silo us is down (its tunnel answered 502"},
@@ -252,7 +252,7 @@ func TestCancellationIsNoTimeout(t *testing.T) {
 	}
 }
 
-// The default timeout is for the header: a stream may go on after it.
+// The default timeout is for the header: a stream may continue after it.
 func TestDefaultTimeoutAllowsStreams(t *testing.T) {
 	t.Parallel()
 	o := instance(t, func(w http.ResponseWriter, r *http.Request) {

@@ -77,7 +77,8 @@ func TestFaultStatuses(t *testing.T) {
 	}
 }
 
-// A client that pauses within its request gets a 408, and the silo is released.
+// A client that pauses in the middle of its request gets a 408, and the connection to the
+// silo is closed.
 func TestSlowRequestBody(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
@@ -164,6 +165,6 @@ func TestProxyNeverRetries(t *testing.T) {
 		send(t, http.MethodGet, url+path, nil, nil)
 	}
 	if got.Load() != 4 {
-		t.Errorf("4 requests became %d", got.Load())
+		t.Errorf("the silo received %d requests, want 4", got.Load())
 	}
 }

@@ -93,7 +93,7 @@ func TestProxyForwardsWholeRequests(t *testing.T) {
 	t.Parallel()
 	url, silo := serveSilo(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Content-Encoding", "br") // it is not, and must not be decoded
+		w.Header().Set("Content-Encoding", "br") // despite the header it is not compressed, so decoding would fail
 		w.Header().Set("Trailer", "Sum")
 		w.Header().Set("Location", "/elsewhere")
 		w.Header().Add("Set-Cookie", "a=1")
@@ -170,7 +170,7 @@ func TestProxyCleansHeaders(t *testing.T) {
 	}
 }
 
-// zeros is a reader of as many zero bytes.
+// zeros reads as a given number of zero bytes.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -183,7 +183,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// A large body in each direction takes little memory.
+// A large body in each direction needs little memory.
 func TestProxyStreamsBodies(t *testing.T) {
 	const size, sent, bound = 1 << 30, 128 << 20, 64 << 20
 	var got atomic.Int64
@@ -238,7 +238,7 @@ func heapBytes() uint64 {
 	return m.HeapSys - m.HeapReleased
 }
 
-// Each event is sent only after the one before has arrived.
+// Each event is sent only after the previous one has arrived.
 func TestProxyDoesNotBufferEvents(t *testing.T) {
 	t.Parallel()
 	next := make(chan int)

@@ -21,7 +21,7 @@ func appWithTopology(t *testing.T, topology string) (*app, string) {
 	return &app{env: map[string]string{"SILO_STATE_DIR": filepath.Join(dir, "state"), "HOME": dir}}, dir
 }
 
-// completionLine returns a completion in one line.
+// completionLine returns a completion as one line.
 func completionLine(c completion) string {
 	words := []string{c.kind}
 	for _, w := range c.words {
@@ -59,7 +59,7 @@ func TestComplete(t *testing.T) {
 		"status --file=x":                 "files",
 		"logs -C ":                        "dirs",
 		"logs -f -C DIR ":                 "words control us eu",
-		"-C ~ logs e":                     "words", // the test sets another HOME
+		"-C ~ logs e":                     "words", // the test sets HOME to another directory
 		"-C ~/ logs e":                    "words eu",
 		"-C DIR logs -- e":                "words eu",
 		"logs -- -":                       "words",
@@ -107,7 +107,8 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestCompleteFromLastSnapshot completes silos of a topology that cannot be parsed.
+// TestCompleteFromLastSnapshot completes the names of silos when the topology cannot be
+// parsed.
 func TestCompleteFromLastSnapshot(t *testing.T) {
 	t.Parallel()
 	a, dir := appWithTopology(t, "version = ")

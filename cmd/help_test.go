@@ -25,7 +25,7 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 	eachCommand((&app{}).program(), func(path []*cli.Command) {
 		name, c := commandPath(path), path[len(path)-1]
 		if c.Usage == "" || utf8.RuneCountInString(c.Usage) >= 60 || strings.ContainsAny(c.Usage, ";|") {
-			t.Errorf("%s: the summary %q is empty, too long or not one clause", name, c.Usage)
+			t.Errorf("%s: the summary %q is empty, too long or more than one clause", name, c.Usage)
 		}
 		if c.Usage != "" && strings.ToUpper(c.Usage[:1]) != c.Usage[:1] || strings.HasSuffix(c.Usage, ".") {
 			t.Errorf("%s: the summary %q is not a capitalised line without a full stop", name, c.Usage)
@@ -53,15 +53,15 @@ func TestHelpTextMatchesCommands(t *testing.T) {
 	})
 	for name := range helpSections() {
 		if !known[name] {
-			t.Errorf("help.txtar has a section %q, which is no visible command", name)
+			t.Errorf("help.txtar has a section %q, which is not a visible command", name)
 		}
 	}
 }
 
-// shellWord matches one word of a command line, also a quoted one.
+// shellWord matches one word of a command line, quoted or not.
 var shellWord = regexp.MustCompile(`"[^"]*"|'[^']*'|[^\s"'|)&#]+`)
 
-// exampleCall matches a call of silo within an example.
+// exampleCall matches a call of silo in an example.
 var exampleCall = regexp.MustCompile(`\bsilo( ("[^"]*"|'[^']*'|[^\s"'|)&#]+))*`)
 
 func TestExamplesParse(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		given string // one a line
+		given string // one per line
 		want  http.Header
 		host  string
 		wrong string

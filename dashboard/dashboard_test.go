@@ -93,35 +93,35 @@ func TestGuard(t *testing.T) {
 		status       int
 		body         string // "": anything; "-": empty
 	}{
-		"the page":                       {"GET", "~", nil, 200, ""},
-		"its script":                     {"GET", "~app.js", nil, 200, ""},
-		"an unknown file":                {"GET", "~nosuch.js", nil, 404, "-"},
-		"out of the page":                {"GET", "~../dashboard.go", nil, 404, "-"},
-		"data":                           {"GET", "~v1/snapshot?probe=1", nil, 200, "GET /v1/snapshot?probe=1"},
-		"data, from the page":            {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200, ""},
-		"data, from another site":        {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403, ""},
-		"data, from another port":        {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "same-site"}, 403, ""},
-		"no token":                       {"GET", "/", nil, 404, "-"},
-		"no token, data":                 {"GET", "/v1/snapshot", nil, 404, "-"},
-		"another token":                  {"GET", "/AAAAAAAAAAAAAAAAAAAAAAAAAA/", nil, 404, "-"},
-		"another host":                   {"GET", "~", map[string]string{"Host": "evil.example"}, 404, "-"},
-		"another host, on this port":     {"GET", "~", map[string]string{"Host": "evil.example:PORT"}, 404, "-"},
-		"another port":                   {"GET", "~", map[string]string{"Host": "127.0.0.1:1"}, 404, "-"},
-		"localhost":                      {"GET", "~", map[string]string{"Host": "localhost:PORT"}, 200, ""},
-		"a command":                      {"POST", "~v1/stop", own, 200, "POST /v1/stop"},
-		"a command, by GET":              {"GET", "~v1/stop", nil, 405, ""},
-		"a command, by PUT":              {"PUT", "~v1/stop", own, 405, ""},
-		"a command without an origin":    {"POST", "~v1/stop", map[string]string{"Content-Type": "application/json"}, 403, ""},
-		"a command of another origin":    {"POST", "~v1/stop", but("Origin", "http://evil.example"), 403, ""},
-		"a command, origin null":         {"POST", "~v1/stop", but("Origin", "null"), 403, ""},
-		"a command, https":               {"POST", "~v1/stop", but("Origin", "https://127.0.0.1:PORT"), 403, ""},
-		"a command of another site":      {"POST", "~v1/stop", but("Sec-Fetch-Site", "same-site"), 403, ""},
-		"a command, as a form":           {"POST", "~v1/stop", but("Content-Type", "text/plain"), 403, ""},
-		"a command of an older browser":  {"POST", "~v1/stop", map[string]string{"Origin": "http://127.0.0.1:PORT", "Content-Type": "application/json; charset=utf-8"}, 200, ""},
-		"a command, to another name":     {"POST", "~v1/stop", but("Host", "localhost:PORT"), 403, ""},
-		"a command, the origin as named": {"POST", "~v1/stop", map[string]string{"Host": "localhost:PORT", "Origin": "http://localhost:PORT", "Content-Type": "application/json"}, 200, ""},
-		"a command without a token":      {"POST", "/v1/stop", own, 404, "-"},
-		"a file, by POST":                {"POST", "~", own, 405, ""},
+		"the page":                           {"GET", "~", nil, 200, ""},
+		"its script":                         {"GET", "~app.js", nil, 200, ""},
+		"an unknown file":                    {"GET", "~nosuch.js", nil, 404, "-"},
+		"path outside the page":              {"GET", "~../dashboard.go", nil, 404, "-"},
+		"data":                               {"GET", "~v1/snapshot?probe=1", nil, 200, "GET /v1/snapshot?probe=1"},
+		"data, from the page":                {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200, ""},
+		"data, from another site":            {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403, ""},
+		"data, from another port":            {"GET", "~v1/snapshot", map[string]string{"Sec-Fetch-Site": "same-site"}, 403, ""},
+		"no token":                           {"GET", "/", nil, 404, "-"},
+		"no token, data":                     {"GET", "/v1/snapshot", nil, 404, "-"},
+		"another token":                      {"GET", "/AAAAAAAAAAAAAAAAAAAAAAAAAA/", nil, 404, "-"},
+		"another host":                       {"GET", "~", map[string]string{"Host": "evil.example"}, 404, "-"},
+		"another host, on this port":         {"GET", "~", map[string]string{"Host": "evil.example:PORT"}, 404, "-"},
+		"another port":                       {"GET", "~", map[string]string{"Host": "127.0.0.1:1"}, 404, "-"},
+		"localhost":                          {"GET", "~", map[string]string{"Host": "localhost:PORT"}, 200, ""},
+		"a command":                          {"POST", "~v1/stop", own, 200, "POST /v1/stop"},
+		"a command by GET":                   {"GET", "~v1/stop", nil, 405, ""},
+		"a command by PUT":                   {"PUT", "~v1/stop", own, 405, ""},
+		"a command without an origin":        {"POST", "~v1/stop", map[string]string{"Content-Type": "application/json"}, 403, ""},
+		"a command from another origin":      {"POST", "~v1/stop", but("Origin", "http://evil.example"), 403, ""},
+		"a command, origin null":             {"POST", "~v1/stop", but("Origin", "null"), 403, ""},
+		"a command, https":                   {"POST", "~v1/stop", but("Origin", "https://127.0.0.1:PORT"), 403, ""},
+		"a command from another site":        {"POST", "~v1/stop", but("Sec-Fetch-Site", "same-site"), 403, ""},
+		"a command as a form":                {"POST", "~v1/stop", but("Content-Type", "text/plain"), 403, ""},
+		"a command from an older browser":    {"POST", "~v1/stop", map[string]string{"Origin": "http://127.0.0.1:PORT", "Content-Type": "application/json; charset=utf-8"}, 200, ""},
+		"a command with another Host":        {"POST", "~v1/stop", but("Host", "localhost:PORT"), 403, ""},
+		"a command whose origin is the Host": {"POST", "~v1/stop", map[string]string{"Host": "localhost:PORT", "Origin": "http://localhost:PORT", "Content-Type": "application/json"}, 200, ""},
+		"a command without a token":          {"POST", "/v1/stop", own, 404, "-"},
+		"a file by POST":                     {"POST", "~", own, 405, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,8 +222,8 @@ func TestCloseDoesNotWaitForClients(t *testing.T) {
 	waittest.Receive(t, done, "the end of the client")
 }
 
-// The page has all it needs and follows its content policy: nothing inline, nothing
-// from other hosts, and no markup from data.
+// All files that the page loads exist, and it follows its content policy: nothing inline,
+// nothing from other hosts, and no markup from data.
 func TestPageFollowsItsPolicy(t *testing.T) {
 	t.Parallel()
 	entries, err := files.ReadDir("page")

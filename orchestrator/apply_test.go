@@ -20,7 +20,7 @@ func region(name string, id, port int) string {
 	return fmt.Sprintf("[region.%s]\nid = %d\nport = %d\nenv = { %s = \"plain\" }\n", name, id, port, standInEnv)
 }
 
-// freePort returns a port on which nothing listens.
+// freePort returns a port without a listener.
 func freePort(t *testing.T) int {
 	t.Helper()
 	reserved, err := ports.Reserve(t.Context(), []ports.Request{{Name: "free"}})
@@ -106,7 +106,7 @@ func TestApplyGivesPortToAnotherSilo(t *testing.T) {
 	before, free := b.us(), freePort(t)
 	changes, err := b.Apply(t.Context(), b.parse(b.usPort(free)+region("eu", 2, before.Port)))
 	must(t, err)
-	must(t, b.Up()) // as `silo up` does: us was stopped first
+	must(t, b.Up()) // like `silo up`: us was stopped first
 	must(t, b.Await(t.Context()))
 	us, eu := b.us(), b.eu()
 	if us.Port != free || eu.Port != before.Port || us.URL != before.URL || us.State != state.Ready || eu.State != state.Ready {
@@ -134,7 +134,7 @@ func TestFailedApplyChangesNothing(t *testing.T) {
 	if _, err = b.Apply(t.Context(), b.parse(text)); !errors.As(err, new(ports.Conflicts)) {
 		t.Fatalf("got %v, want a conflict", err)
 	}
-	must(t, b.Await(t.Context(), "us")) // it was stopped first, and is started again
+	must(t, b.Await(t.Context(), "us")) // it was stopped first and started again
 	if us := b.us(); us.Port != before.Port || us.URL != before.URL || len(b.Snapshot().Silos) != 2 {
 		t.Errorf("before %+v, after %+v", before, us)
 	}
@@ -184,7 +184,7 @@ func TestApplyUsesRotatedSecrets(t *testing.T) {
 		t.Errorf("changes %+v, secrets %+v after %+v", changes, after, before)
 	}
 	must(t, b.dir.RotateSecrets())
-	must(t, b.Restart("us")) // one silo alone keeps the secrets of the others
+	must(t, b.Restart("us")) // restarting a single silo keeps the shared secrets
 	if got := b.placement().Run.Secrets; got != after {
 		t.Errorf("a restart of one silo changed secrets: %+v", got)
 	}

@@ -54,7 +54,7 @@ func standIn(role string) {
 	})
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
 	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) { // calls another silo on a new connection
-		client := &http.Client{Transport: &http.Transport{}} // keeps its connection, so that the caller can be found
+		client := &http.Client{Transport: &http.Transport{}} // keeps its connection open, so that the caller can be found
 		response, err := client.Get(r.FormValue("url"))
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
@@ -94,7 +94,7 @@ type fixture struct {
 	before atomic.Pointer[func()] // if set, called before each launch
 }
 
-// plan returns the plan of the topology with more lines at its end.
+// plan returns the plan of the topology with additional lines at its end.
 func (f *fixture) plan(more string) plan.Plan { return f.parse(f.text + more) }
 
 // start runs an instance of control and the region us, whose stand-in has the given
@@ -184,7 +184,7 @@ func (f *fixture) down(t *testing.T) {
 // us returns the region.
 func (f *fixture) us() state.Silo { return f.Snapshot().Silos[1] }
 
-// until waits for a snapshot that meets a condition.
+// until waits for a snapshot that satisfies a condition.
 func (f *fixture) until(t *testing.T, what string, met func() bool) {
 	t.Helper()
 	timeout := time.After(waittest.Limit)
@@ -235,7 +235,7 @@ func TestUpAndDown(t *testing.T) {
 	b.down(t)
 	for i, pid := range pids {
 		if proc.Alive(pid, times[i]) {
-			t.Errorf("process %d still runs", pid)
+			t.Errorf("process %d is still running", pid)
 		}
 	}
 	last, err := b.dir.Last()

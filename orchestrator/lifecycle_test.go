@@ -59,7 +59,7 @@ func TestBackoffDoubles(t *testing.T) {
 	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}; !slices.Equal(waits, want) {
 		t.Errorf("waited %v, want %v", waits, want)
 	}
-	// A silo that was ready again starts over.
+	// Once a silo is ready again, the wait starts from the beginning.
 	c = oneSilo(restartPolicy)
 	crash(&c, epoch)
 	crash(&c, epoch)
@@ -67,10 +67,10 @@ func TestBackoffDoubles(t *testing.T) {
 	if wait := crash(&c, epoch); wait != time.Second {
 		t.Errorf("after it was ready again, a silo waits %v", wait)
 	}
-	// A maximum that is no doubling of the first wait is reached exactly.
+	// The wait reaches a maximum exactly even if that is not a multiple of the first wait.
 	p := topology.Restart{Backoff: 500 * time.Millisecond, BackoffMax: 3 * time.Second}
 	if got := backoff(p, 3); got != 3*time.Second {
-		t.Errorf("the fourth wait is %v", got)
+		t.Errorf("fourth wait: got %v", got)
 	}
 }
 
@@ -150,7 +150,8 @@ func TestReturningSiloContinuesCounting(t *testing.T) {
 	}
 }
 
-// A first start that fails is not restarted, and a changed command counts as a first start.
+// A silo whose first start fails is not restarted. A start with a changed command counts
+// as a first start.
 func TestNoRestartBeforeReady(t *testing.T) {
 	t.Parallel()
 	c := oneSilo(restartPolicy)

@@ -10,8 +10,8 @@ import (
 	"silo/topology"
 )
 
-// world is the model that step is tested against: the processes, stops and timers that
-// exist.
+// world is the model that step is tested against. It contains the processes, stops and
+// timers that should exist.
 type world struct {
 	c         cluster
 	live      map[string]int // by silo: incarnation of its process
@@ -79,7 +79,7 @@ func (w *world) execute(a action) {
 		delete(w.watches, a.name)
 	case launchAction:
 		if _, twice := w.live[a.name]; twice {
-			w.t.Fatalf("%s is launched while a process of it lives", a.name)
+			w.t.Fatalf("%s is launched while one of its processes is alive", a.name)
 		}
 		if w.down {
 			w.t.Fatalf("%s is launched while the instance stops", a.name)
@@ -95,7 +95,7 @@ func (w *world) execute(a action) {
 		if w.down && !w.c.killing && a.name == "control" {
 			for region := range w.live {
 				if region != "control" && w.stops["control"] == 0 {
-					w.t.Fatalf("control is stopped while %s lives", region)
+					w.t.Fatalf("control is stopped while %s is alive", region)
 				}
 			}
 		}
@@ -124,7 +124,7 @@ func (w *world) check() {
 			_, lives = w.watches[s.name]
 		}
 		if s.alive != lives {
-			w.t.Fatalf("%s: alive is %v, and lives is %v", s.name, s.alive, lives)
+			w.t.Fatalf("%s: alive is %v, but the model has %v", s.name, s.alive, lives)
 		}
 		switch s.phase {
 		case state.Starting, state.Ready, state.Unready, state.Stopping:
@@ -146,12 +146,12 @@ func (w *world) check() {
 			w.t.Fatalf("the unmanaged silo %s is %s after %d restarts", s.name, s.phase, s.restarts)
 		}
 		if len(s.recent) > s.policy.Max {
-			w.t.Fatalf("%s: %d restarts within the window are above %d", s.name, len(s.recent), s.policy.Max)
+			w.t.Fatalf("%s: %d restarts within the window, more than %d", s.name, len(s.recent), s.policy.Max)
 		}
 	}
 }
 
-// end ends a process: by itself, or because of a stop.
+// end ends a process, by itself or because of a stop.
 func (w *world) end(name string, exit state.Exit) {
 	incarnation := w.live[name]
 	delete(w.live, name)
@@ -159,7 +159,7 @@ func (w *world) end(name string, exit state.Exit) {
 	delete(w.stops, name)
 	if stopped && rapid.Bool().Draw(w.t, "stop ends first") {
 		w.step(stoppedEvent{launchID{name, incarnation}, exit, rapid.Bool().Draw(w.t, "killed")})
-		w.step(exitedEvent{launchID{name, incarnation}, exit}) // reap may send its event, too
+		w.step(exitedEvent{launchID{name, incarnation}, exit}) // reap may send its event too
 		return
 	}
 	w.step(exitedEvent{launchID{name, incarnation}, exit})
@@ -177,7 +177,7 @@ func TestStepInvariants(t *testing.T) {
 	t.Logf("%d steps", steps)
 }
 
-// play makes random events happen.
+// play generates random events.
 func (w *world) play(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"control", "us", "eu"})
 	t.Repeat(map[string]func(*rapid.T){
@@ -257,7 +257,7 @@ func (w *world) checkRemoved() {
 	for name := range w.launched {
 		if w.c.named(name) == nil {
 			if w.live[name] != 0 || w.watches[name] != 0 {
-				w.t.Fatalf("%s is removed while its process lives", name)
+				w.t.Fatalf("%s is removed while its process is alive", name)
 			}
 		}
 	}
@@ -271,7 +271,7 @@ func (w *world) backoffOver(name string) {
 	}
 }
 
-// finish stops the instance: every stop ends, and then the instance does.
+// finish stops the instance: first every stop ends, and then the instance.
 func (w *world) finish() {
 	w.down = true
 	w.step(downEvent{})

@@ -38,7 +38,7 @@ func (f *fixture) call(t *testing.T, from, to string) int {
 	return response.StatusCode
 }
 
-// passed waits until the latest exchange that matches a filter has ended.
+// passed waits until the latest exchange that matches a filter has ended, and returns it.
 func (f *fixture) passed(t *testing.T, filter traffic.Filter) traffic.Exchange {
 	t.Helper()
 	timeout := time.After(waittest.Limit)
@@ -72,12 +72,12 @@ func TestCallersAreRecorded(t *testing.T) {
 			t.Errorf("%s → %s: %+v, caller %s", c.from, c.to, e, e.Caller.Name())
 		}
 	}
-	// This process is no silo.
+	// This process does not belong to a silo.
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections() // not before the caller was looked up
 	response, err := client.Get(b.us().URL + "/_health/")
 	must(t, err)
-	_, _ = io.Copy(io.Discard, response.Body) // else Close would close the connection
+	_, _ = io.Copy(io.Discard, response.Body) // otherwise Close would close the connection
 	must(t, response.Body.Close())
 	if e := b.passed(t, traffic.Filter{Path: "/_health/"}); e.Caller.Silo != nil || e.Caller.PID == nil || *e.Caller.PID != os.Getpid() || *e.Caller.Program == "" {
 		t.Errorf("this process is %+v in %+v", e.Caller, e)
@@ -111,7 +111,7 @@ func TestIsolation(t *testing.T) {
 			if e.Caller.Name() != "eu" || e.Crossing != want.crossing || e.Blocked != want.blocked {
 				t.Errorf("got %+v", e)
 			}
-			// The user sends it again, not the region.
+			// The caller of a replay is the user, not the region.
 			if again, err := b.Replay(t.Context(), e.ID, ""); err != nil || again.Status != 404 || again.Crossing {
 				t.Errorf("again: %+v, %v", again, err)
 			}
@@ -141,14 +141,14 @@ func TestCallerThatHasClosedItsConnectionIsGone(t *testing.T) {
 	waittest.Until(t, "the caller is gone", func() bool { // a child of another test may have a copy of the connection
 		return observer.caller(server.LocalAddr(), server.RemoteAddr()).Gone
 	})
-	// A caller on another machine cannot be seen, but is not gone.
+	// A caller on another machine cannot be identified, but is not gone.
 	far := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}
 	if c := observer.caller(server.LocalAddr(), far); c.Gone || c.PID != nil {
 		t.Errorf("a caller on another machine is %+v", c)
 	}
 }
 
-// A caller that does not wait for the answer may be gone before it is looked up.
+// A caller that does not wait for the answer may have exited before it is looked up.
 func TestIsolationBlocksCallerThatDoesNotWait(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", withEU("block"))

@@ -19,7 +19,7 @@ import (
 func listen(t *testing.T, addr string) (listener net.Listener) {
 	t.Helper()
 	var err error
-	waittest.Until(t, "the port is free", func() bool { // until its exec, a child of another test has a copy of the old listener
+	waittest.Until(t, "the port is free", func() bool { // until it calls exec, a child of another test has a copy of the old listener
 		listener, err = net.Listen("tcp4", addr)
 		return !errors.Is(err, syscall.EADDRINUSE)
 	})
@@ -27,8 +27,8 @@ func listen(t *testing.T, addr string) (listener net.Listener) {
 	return listener
 }
 
-// serveAs answers on a silo's port like a user's own devserver in a mode. It returns a
-// function that ends it.
+// serveAs answers on a silo's port like a devserver that a user runs in a given mode. It
+// returns a function that stops it.
 func serveAs(t *testing.T, bind, mode string) func() {
 	t.Helper()
 	listener := listen(t, bind)
@@ -53,7 +53,7 @@ func serveAs(t *testing.T, bind, mode string) func() {
 func TestUnmanagedSilos(t *testing.T) {
 	t.Parallel()
 	b := startAs(t, "plain", "", "managed = false")
-	b.until(t, "waiting", func() bool { // until its exec, a child of another test may have a copy of the listener
+	b.until(t, "waiting", func() bool { // until it calls exec, a child of another test may have a copy of the listener
 		s := b.us()
 		return s.Reason != nil && strings.Contains(*s.Reason, "nothing listens")
 	})
@@ -86,7 +86,7 @@ func TestUnmanagedSilos(t *testing.T) {
 	must(t, b.Await(t.Context()))
 	b.down(t)
 	if response, err := http.Get("http://" + control + "/_health/"); err != nil {
-		t.Errorf("Down has ended an unmanaged silo: %v", err)
+		t.Errorf("Down stopped an unmanaged silo: %v", err)
 	} else {
 		_ = response.Body.Close()
 	}
@@ -116,6 +116,6 @@ func TestNoRoleWithoutSentry(t *testing.T) {
 	must(t, b.Await(t.Context()))
 	b.Refresh(t.Context())
 	if s := b.us(); s.Role != nil {
-		t.Errorf("the stand-in is no Sentry, but its role is %s", *s.Role)
+		t.Errorf("the stand-in is not Sentry, but its role is %s", *s.Role)
 	}
 }

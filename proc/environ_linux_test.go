@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A process without environment is looked up by that of its parent.
+// For a process without an environment, the lookup returns its parent's.
 func TestLookupEnv(t *testing.T) {
 	t.Parallel()
 	tr := startTree(t, `env -i sh -c 'echo bare $$; exec sleep 100' & echo first; wait`, "SILO_A=1", "SILO_B=two=2", "SILO_C=")

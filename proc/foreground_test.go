@@ -69,7 +69,7 @@ func TestForegroundEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Without a terminal, a signal to this process is meant for the command.
+// Without a terminal, a signal to this process is passed on to the command.
 func TestForegroundForwardsSignals(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"TERM", "INT", "HUP", "USR1"} {
@@ -156,7 +156,7 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// The whole process group is killed, so that a child does not remain.
+// The whole process group is killed, so that no child remains.
 func TestOutputEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pid")
@@ -182,7 +182,8 @@ func TestOutputEndsWithItsContext(t *testing.T) {
 	waittest.Until(t, "the command's child is killed", func() bool { return !Alive(child, "") })
 }
 
-// BenchmarkStart starts a child and waits for its end. Compare it with BenchmarkBareStart.
+// BenchmarkStart starts a child and waits until it exits. Compare it with
+// BenchmarkBareStart.
 func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
 		p, err := Start(Spec{Argv: []string{"true"}, Output: io.Discard})

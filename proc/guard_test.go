@@ -69,7 +69,7 @@ func startSupervisor(t *testing.T, script string) (process *exec.Cmd, file strin
 	process = exec.Command(os.Args[0], file, script)
 	process.Env = withRole("supervisor", "MARKER="+file, "SELF="+os.Args[0])
 	process.Stdout, process.Stderr = output, os.Stderr
-	process.WaitDelay = time.Millisecond // a daemon may keep the pipe open
+	process.WaitDelay = time.Millisecond // the daemon may keep the pipe open
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestGuardianEndsTheTreesOfAKilledProcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			process, file, output := startSupervisor(t, `echo $$; `+script)
-			if name == "the leader has ended" { // the supervisor sweeps the rest itself
+			if name == "the leader has ended" { // a supervisor that is alive sweeps the rest itself
 				_ = process.Wait()
 			} else {
 				_ = process.Process.Kill()
@@ -107,7 +107,7 @@ func TestGuardianEndsTheTreesOfAKilledProcess(t *testing.T) {
 					t.Errorf("process %d is alive", pid)
 				}
 			}
-			waittest.Until(t, "no marked process is left", func() bool { return len(FindMarked("MARKER="+file)) == 0 })
+			waittest.Until(t, "all marked processes have ended", func() bool { return len(FindMarked("MARKER="+file)) == 0 })
 		})
 	}
 }
@@ -117,7 +117,7 @@ func fileExists(path string) bool {
 	return err == nil
 }
 
-// guardian returns the PID of the present guardian, or 0.
+// guardian returns the PID of the current guardian, or 0.
 func (g *Guard) guardian() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

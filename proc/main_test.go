@@ -57,7 +57,7 @@ func runRole(role string, args []string) int {
 		return runGuardian(args[0])
 	case "supervisor":
 		return runSupervisor(args)
-	case "killmarked": // from inside the marked tree
+	case "killmarked": // as a process inside the marked tree
 		killed, err := KillMarked(ctx, args[0])
 		fmt.Println(len(killed), err)
 		return 0

@@ -179,7 +179,7 @@ func testGrandchildKeepsPipe(t *testing.T, tty bool) {
 	if err := os.WriteFile(release, []byte("\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	tr.output.await(t, "late", 1) // output is still passed on
+	tr.output.await(t, "late", 1) // the output is still passed on
 	if result := tr.Sweep(t.Context()); result.Killed || result.Swept == 0 {
 		t.Errorf("%+v", result)
 	}
@@ -205,7 +205,7 @@ func TestForeignProcessKeepsThePipeOpen(t *testing.T) {
 
 func TestChildInheritsNothing(t *testing.T) {
 	t.Parallel()
-	// A descriptor without close-on-exec, such as this process may inherit.
+	// A descriptor without close-on-exec, which this process may have inherited.
 	leaky, err := unix.Dup(2)
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestChildInheritsNothing(t *testing.T) {
 func TestDeathSignal(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("the kernel offers it on Linux only")
+		t.Skip("only Linux has a parent death signal")
 	}
 	tr := startTree(t, roleKey+`=parent exec "$SELF" sh -c 'trap "echo bye >\"$FIFO\"; exit 0" TERM; echo up; while :; do sleep 0.01; done'`)
 	tr.output.await(t, "up", 1)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stubborn are trees that outlive the usual ways of stopping a process. Each prints
-// "up" once for each of its processes that a test must wait for.
+// stubborn lists trees that survive the usual ways of stopping a process. Each prints "up"
+// once for each of its processes that a test must wait for.
 var stubborn = []struct {
 	name, script string
 	up           int
@@ -35,7 +35,7 @@ var stubborn = []struct {
 	{"stopped", `echo up; kill -STOP $$; exit 0`, 1, false, false},
 	{"a stopped child", `sh -c 'echo up; kill -STOP $$' & wait`, 1, false, false},
 	{"forks without pause", `trap '' TERM; echo up; i=0; while :; do sleep 60 & sleep 0.001; done`, 1, true, true},
-	{"replaces itself by forks", `f() { (trap "" TERM; echo up; sleep 0.01; f) & }; f; exec sleep 60`, 3, false, true},
+	{"forks and exits in a loop", `f() { (trap "" TERM; echo up; sleep 0.01; f) & }; f; exec sleep 60`, 3, false, true},
 }
 
 func TestStopStubbornTrees(t *testing.T) {
@@ -164,7 +164,7 @@ func TestOwns(t *testing.T) {
 		pids := append(numbersIn(mine.output.String()), mine.PID())
 		for _, pid := range pids {
 			if !mine.Owns(pid) || other.Owns(pid) {
-				t.Errorf("subreaper=%t: Owns does not attribute %d to its tree only", subreaper, pid)
+				t.Errorf("subreaper=%t: Owns must attribute %d to its own tree only", subreaper, pid)
 			}
 		}
 		for _, pid := range []int{other.PID(), os.Getpid(), os.Getppid(), 1, 0, -1, 1 << 30} {

@@ -51,14 +51,14 @@ func TestReapTakesOnlyOrphans(t *testing.T) {
 	}
 }
 
-// An orphan is found that has left its session, its output and its marker.
+// Orphans finds an orphan that has left its session, its output and its marker.
 func TestOrphans(t *testing.T) {
 	becomeSubreaper(t)
 	tr := startTree(t, `env -i "$SETSID" sh -c 'echo up $$; exec sleep 60 >/dev/null 2>&1' & while :; do sleep 60; done`, "SETSID="+requireCommand(t, "setsid"))
 	tr.output.await(t, "up", 1)
 	pid := numbersIn(tr.output.String())[0]
 	waittest.Until(t, "the child has left the pipe", func() bool { return !slices.Contains(outputs(pid), tr.pipe) })
-	if err := unix.Kill(tr.PID(), unix.SIGKILL); err != nil { // before the tree is read for the first time
+	if err := unix.Kill(tr.PID(), unix.SIGKILL); err != nil { // before the first time that the tree is read
 		t.Fatal(err)
 	}
 	waittest.Receive(t, tr.Done(), "the end of the leader")

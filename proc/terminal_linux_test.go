@@ -12,8 +12,8 @@ import (
 	"silo/wait/waittest"
 )
 
-// The kernel sends a typed interrupt to the command, once, and this process survives
-// it to return the command's code.
+// The kernel sends a typed interrupt to the command, once. This process survives it and
+// returns the command's exit code.
 func TestForegroundOnATerminal(t *testing.T) {
 	t.Parallel()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

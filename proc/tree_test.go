@@ -23,7 +23,7 @@ func TestDescendants(t *testing.T) {
 		for pid := 1; pid <= rapid.IntRange(0, 20).Draw(rt, "processes"); pid++ {
 			all[pid] = Info{
 				PID:   pid,
-				PPID:  rapid.IntRange(0, 22).Draw(rt, "parent"), // loops are possible, since processes are read one after the other
+				PPID:  rapid.IntRange(0, 22).Draw(rt, "parent"), // cycles are possible, since processes are read one after another
 				State: rapid.SampledFrom([]string{"S", "R", "T", "Z"}).Draw(rt, "state"),
 			}
 			seeds[pid] = rapid.IntRange(0, 4).Draw(rt, "seed") == 0
@@ -65,7 +65,7 @@ func TestDescendantsOrder(t *testing.T) {
 	}
 }
 
-// A process that has the PID of an earlier member does not match.
+// A process that reuses the PID of an earlier member does not match.
 func TestMatcherDetectsReusedPIDs(t *testing.T) {
 	t.Parallel()
 	m := matcher{leaders: map[int]string{10: "1"}, known: map[int]string{20: "2"}}
@@ -117,7 +117,7 @@ func TestZombiesAreNotAlive(t *testing.T) {
 	}
 	waittest.Until(t, "the child is a zombie", func() bool { return !Alive(pid, start) })
 	if err := unix.Kill(pid, 0); err != nil {
-		t.Errorf("kill reports no zombie: %v", err)
+		t.Errorf("kill of a zombie: %v", err)
 	}
 	_ = zombie.Wait()
 	if _, err := StartTime(pid); err == nil {
@@ -150,7 +150,7 @@ func TestKillComparesStartTimes(t *testing.T) {
 func TestKillMarked(t *testing.T) {
 	t.Parallel()
 	marker := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
-	marked := startTree(t, `(`+newSession()+` -c 'echo up; exec sleep 60' &); env -u PROC_TEST_RUN sh -c 'echo up; sleep 60; exit' & wait`, marker) // the last child may not be forked yet
+	marked := startTree(t, `(`+newSession()+` -c 'echo up; exec sleep 60' &); env -u PROC_TEST_RUN sh -c 'echo up; sleep 60; exit' & wait`, marker) // the last child may not have been forked yet
 	other := startTree(t, `echo up; exec sleep 60`, marker+"0")
 	marked.output.await(t, "up", 2)
 	other.output.await(t, "up", 1)
@@ -171,8 +171,8 @@ func TestKillMarked(t *testing.T) {
 	}
 }
 
-// A group whose leader is marked is killed as a whole: a child that has just been
-// forked may have no other sign.
+// If the leader of a group is marked, the whole group is killed: a child that has just
+// been forked may not be recognizable otherwise.
 func TestKillMarkedKillsGroups(t *testing.T) {
 	t.Parallel()
 	marker := fmt.Sprintf("PROC_TEST_RUN=%d-%s", os.Getpid(), t.Name())
@@ -187,8 +187,8 @@ func TestKillMarkedKillsGroups(t *testing.T) {
 	})
 }
 
-// The caller and its shell survive, even if that shell leads a group with processes
-// that are killed, or a session.
+// The caller and its shell survive, even if that shell leads a session, or a group that
+// contains processes to kill.
 func TestKillMarkedSparesTheCaller(t *testing.T) {
 	t.Parallel()
 	const call = roleKey + `=killmarked "$SELF" "$PROC_TEST_MARKER"`

@@ -90,7 +90,8 @@ func TestAMalformedBodyIs400(t *testing.T) {
 	}
 }
 
-// A context that ended with a FaultError is answered, one that the client ended is not.
+// If a context ended with a FaultError, the client gets an answer; if the client ended it,
+// it gets none.
 func TestAnEndedRequestIsAnsweredIfItsCauseIsAFault(t *testing.T) {
 	t.Parallel()
 	hang := silo(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -117,8 +118,8 @@ func TestAnEndedRequestIsAnsweredIfItsCauseIsAFault(t *testing.T) {
 	}
 }
 
-// After an error page that came before its request's body was read, the connection is
-// usable, or announced as closing.
+// After an error page that was sent before the request's body was read, the connection is
+// reusable, or announced as closing.
 func TestConnectionsAfterAnEarlyErrorPage(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]proxy.Options{

@@ -119,8 +119,8 @@ func bareAnswer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "<html>")
 }
 
-// A silo may answer while it still reads. Each part is sent only once the one before
-// has come back.
+// A silo may answer while it is still reading. Each part is sent only after the previous
+// one has been echoed.
 func TestForwardsBodiesBothWaysAtOnce(t *testing.T) {
 	t.Parallel()
 	const part = "one part of a body\n"
@@ -240,7 +240,7 @@ func TestEventStreamsAreNotBuffered(t *testing.T) {
 	defer func() { _ = response.Body.Close() }()
 	defer close(events)
 	lines := bufio.NewReader(response.Body)
-	// Each event is sent only after the one before has arrived.
+	// Each event is sent only after the previous one has arrived.
 	for _, event := range []string{"one", "two", "three"} {
 		events <- event
 		line, err := lines.ReadString('\n')
@@ -267,7 +267,7 @@ func TestBodiesOfKnownLengthAreNotBuffered(t *testing.T) {
 	edge := serve(t, proxy.Options{Target: target})
 	for _, method := range []string{"GET", "POST"} {
 		_, reader := dial(t, edge, method+" / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-		response, err := http.ReadResponse(reader, nil) // the header has come
+		response, err := http.ReadResponse(reader, nil) // the header has arrived
 		if err != nil {
 			t.Fatal(err)
 		}

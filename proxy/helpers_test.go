@@ -65,7 +65,7 @@ func listen(t testing.TB) net.Listener {
 	return listener
 }
 
-// silo starts an HTTP server that stands for a silo, and returns a Target.
+// silo starts an HTTP server that acts as a silo, and returns a Target.
 func silo(t *testing.T, handler http.HandlerFunc) func() string {
 	t.Helper()
 	server := httptest.NewServer(handler)

@@ -16,7 +16,7 @@ import (
 	"silo/traffic"
 )
 
-// Each request and each response carries a trailer, in every combination of versions.
+// In every combination of versions, each request and each response has a trailer.
 func TestProtocolVersions(t *testing.T) {
 	t.Parallel()
 	both := func(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func TestHeadersThatConnectionNamesAreRemoved(t *testing.T) {
 	}
 }
 
-// The silo decides whether a body is sent: by its own 100, or by a final response.
+// The silo decides whether a body is sent, by its own 100 or by a final response.
 func TestExpectContinue(t *testing.T) {
 	t.Parallel()
 	target := silo(t, func(w http.ResponseWriter, r *http.Request) {
@@ -203,7 +203,7 @@ func TestHalfCloseOfAnUpgradedConnection(t *testing.T) {
 	}
 }
 
-// readUpgrade upgrades a connection, reads to the client's end and answers after it.
+// readUpgrade upgrades a connection, reads until the client ends and then answers.
 func readUpgrade(w http.ResponseWriter, _ *http.Request) {
 	conn, both, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -217,7 +217,8 @@ func readUpgrade(w http.ResponseWriter, _ *http.Request) {
 	_ = both.Flush()
 }
 
-// A client may send before it has the 101. net/http's server has buffered that.
+// A client may send data before it receives the 101. net/http's server has buffered that
+// data.
 func TestEarlyBytesOfAnUpgradedConnection(t *testing.T) {
 	t.Parallel()
 	log := traffic.NewLog(traffic.DefaultLimit)
@@ -248,7 +249,8 @@ func TestAnUpgradeToAnotherProtocolIsRefused(t *testing.T) {
 	}
 }
 
-// OPTIONS * (RFC 9110, section 9.3.7) is forwarded, recorded and blocked as any other request.
+// OPTIONS * (RFC 9110, section 9.3.7) is forwarded, recorded and blocked like any other
+// request.
 func TestOptionsOfTheServer(t *testing.T) {
 	t.Parallel()
 	target := silo(t, func(http.ResponseWriter, *http.Request) {}) // net/http answers it

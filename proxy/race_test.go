@@ -11,8 +11,8 @@ import (
 	"silo/proxy"
 )
 
-// net/http's HTTP/2 server encodes a header concurrently with its handler once the
-// client has gone. The race detector watches this test.
+// net/http's HTTP/2 server may encode a header concurrently with its handler after the
+// client has disconnected. The race detector checks this.
 func TestEarlyHintsToHTTP2ClientsThatDisconnect(t *testing.T) {
 	t.Parallel()
 	edge := serve(t, proxy.Options{Silo: "eu", Target: silo(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -22,7 +22,8 @@ import (
 	"silo/wait/waittest"
 )
 
-// ended waits until n exchanges of a log have ended, and returns all, by ID.
+// ended waits until n exchanges of a log have ended, and returns all exchanges, sorted by
+// ID.
 func ended(t *testing.T, log *traffic.Log, n int) []traffic.Exchange {
 	t.Helper()
 	for {
@@ -65,9 +66,9 @@ func TestRecords(t *testing.T) {
 	cases := map[string]struct {
 		request string
 		answer  http.HandlerFunc
-		wrong   func(e traffic.Exchange) string // "" if the exchange is right
+		wrong   func(e traffic.Exchange) string // "" if the exchange is as expected
 	}{
-		"a request as sent": {
+		"an unusual request is recorded unchanged": {
 			"GET /a%2Fb//?q=1;2&x=%zz HTTP/1.1\nHost: front.test\nX-Forwarded-For: 6.6.6.6\nTe: trailers\nCookie: a=b\nConnection: close\n\n",
 			func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("X-A", "1")
@@ -83,7 +84,7 @@ func TestRecords(t *testing.T) {
 				case e.Status != http.StatusTeapot || string(e.Response.Body) != "short" || e.Response.Bytes != 5 || e.Response.Header.Get("X-A") != "1":
 					return "the response"
 				case e.Request.Body != nil || e.Request.Truncated || e.Response.Truncated || e.Response.Trailer != nil:
-					return "something that was not sent"
+					return "a value that was not sent"
 				case *e.FirstByte <= 0 || *e.Total < *e.FirstByte || e.Started.IsZero() || e.Caller.Address == "":
 					return "times and caller"
 				}
@@ -337,7 +338,7 @@ func TestRecordsTheEndOfATunnel(t *testing.T) {
 	}
 }
 
-// A panic is silo's fault, and the record does not blame the silo.
+// A panic is silo's own fault, and the record does not blame the silo.
 func TestRecordsAPanic(t *testing.T) {
 	t.Parallel()
 	log := traffic.NewLog(traffic.DefaultLimit)
@@ -407,7 +408,7 @@ func TestCallers(t *testing.T) {
 				t.Errorf("got %+v", e)
 			}
 			if (len(asked) == 0) != e.Blocked {
-				t.Errorf("blocked: %v, and the silo was asked %d times", e.Blocked, len(asked))
+				t.Errorf("blocked: %v, and the silo received %d requests", e.Blocked, len(asked))
 			}
 		})
 	}
@@ -544,7 +545,7 @@ func TestReplay(t *testing.T) {
 		})
 	}
 	if _, err := proxy.New(proxy.Options{Target: target}).Replay(t.Context(), traffic.Exchange{}, traffic.Caller{}); err == nil {
-		t.Error("replayed although nothing is recorded")
+		t.Error("Replay succeeded without a recording")
 	}
 }
 

@@ -74,7 +74,7 @@ func TestDetectsDisconnectOfAPipeliningClient(t *testing.T) {
 	_ = conn.Close()
 	waittest.Receive(t, freed, "the end of the first request")
 	if len(arrived) != 0 {
-		t.Error("the second request of a client that has gone was forwarded")
+		t.Error("the second request of a disconnected client was forwarded")
 	}
 }
 
@@ -128,7 +128,7 @@ func TestServeCutsOffALongRequest(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	if b, err := reader.ReadByte(); err == nil {
-		t.Errorf("a request that was cut off got an answer that begins with %q", b)
+		t.Errorf("a truncated request got an answer that begins with %q", b)
 	}
 }
 
@@ -212,7 +212,8 @@ func TestRefusesAnEndlessHeader(t *testing.T) {
 	}
 }
 
-// The server reads on after its answer to reuse the connection, but not without end.
+// The server keeps reading after its answer, to reuse the connection, but only for a
+// limited time.
 func TestASlowBodyDoesNotOutliveItsResponse(t *testing.T) {
 	t.Parallel()
 	edge := serve(t, proxy.Options{Silo: "eu", Target: closedPort(t)})
@@ -251,6 +252,6 @@ func TestChanListener(t *testing.T) {
 	defer func() { _ = far.Close() }()
 	listener.Deliver(late)
 	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("a connection that came after the end: %v", err)
+		t.Errorf("a connection after Serve has ended: %v", err)
 	}
 }

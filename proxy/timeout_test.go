@@ -12,7 +12,7 @@ import (
 	"silo/wait/waittest"
 )
 
-// Connections on which nothing, or not enough, arrives are closed.
+// Connections on which too little arrives are closed.
 func TestSilentConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
 	server := newServer(http.NotFoundHandler(), nil)
@@ -34,7 +34,7 @@ func TestSilentConnectionsAreClosed(t *testing.T) {
 		_ = conn.SetDeadline(time.Now().Add(waittest.Limit))
 		fmt.Fprint(conn, sent)
 		_, err = io.Copy(io.Discard, conn)
-		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() { // a reset is an end, too
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() { // a reset counts too
 			t.Errorf("after %q: %v", sent, err)
 		}
 		_ = conn.Close()

@@ -20,7 +20,7 @@ import (
 // and counts.
 type scriptedSilo struct {
 	answers []string
-	hangUp  bool // close the connection after the last answer; else wait for the proxy's close
+	hangUp  bool // close the connection after the last answer; otherwise wait until the proxy closes it
 
 	conns, requests atomic.Int32
 }
@@ -54,7 +54,7 @@ func (s *scriptedSilo) serve(conn net.Conn) {
 			return
 		}
 		_, _ = io.Copy(io.Discard, request.Body)
-		if request.Method != "PRI" { // the beginning of HTTP/2
+		if request.Method != "PRI" { // the HTTP/2 preface
 			s.requests.Add(1)
 		}
 		_, _ = io.WriteString(conn, answer)
@@ -75,23 +75,23 @@ func TestResponseForms(t *testing.T) {
 		body   string
 		fault  proxy.Fault
 	}{
-		"length":                 {answer: ok + "Content-Length: 3\r\n\r\nabc", status: 200, body: "abc"},
-		"chunks":                 {answer: ok + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", status: 200, body: "abc"},
-		"until the end":          {answer: ok + "\r\nabc", hangUp: true, status: 200, body: "abc"},
-		"HTTP/1.0":               {answer: "HTTP/1.0 200 OK\r\n\r\nabc", hangUp: true, status: 200, body: "abc"},
-		"empty":                  {answer: ok + "Content-Length: 0\r\n\r\n", status: 200},
-		"204":                    {answer: "HTTP/1.1 204 No Content\r\n\r\n", status: 204},
-		"304 with a length":      {answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", status: 304},
-		"HEAD with a length":     {answer: ok + "Content-Length: 9\r\n\r\n", method: "HEAD", status: 200},
-		"after early hints":      {answer: "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok + "Content-Length: 1\r\n\r\na", status: 200, body: "a"},
-		"unknown status":         {answer: "HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n", status: 299},
-		"not HTTP":               {answer: "what?\r\n\r\n", status: 502, fault: proxy.Broken},
-		"no header":              {answer: "HTTP/1.1 200", hangUp: true, status: 502, fault: proxy.Broken},
-		"two lengths":            {answer: ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", status: 502, fault: proxy.Broken},
-		"an endless header":      {answer: ok + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 2000), status: 502, fault: proxy.Broken},
-		"a status below 100":     {answer: "HTTP/1.1 099 Odd\r\n\r\n", status: 502, fault: proxy.Broken},
-		"an unrequested upgrade": {answer: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", status: 502, fault: proxy.Broken},
-		"endless early hints":    {answer: strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: "+strings.Repeat("b", 1000)+"\r\n\r\n", 2000), hangUp: true, status: 502, fault: proxy.Broken},
+		"length":                   {answer: ok + "Content-Length: 3\r\n\r\nabc", status: 200, body: "abc"},
+		"chunks":                   {answer: ok + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", status: 200, body: "abc"},
+		"until the end":            {answer: ok + "\r\nabc", hangUp: true, status: 200, body: "abc"},
+		"HTTP/1.0":                 {answer: "HTTP/1.0 200 OK\r\n\r\nabc", hangUp: true, status: 200, body: "abc"},
+		"empty":                    {answer: ok + "Content-Length: 0\r\n\r\n", status: 200},
+		"204":                      {answer: "HTTP/1.1 204 No Content\r\n\r\n", status: 204},
+		"304 with Content-Length":  {answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", status: 304},
+		"HEAD with Content-Length": {answer: ok + "Content-Length: 9\r\n\r\n", method: "HEAD", status: 200},
+		"after early hints":        {answer: "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok + "Content-Length: 1\r\n\r\na", status: 200, body: "a"},
+		"unknown status":           {answer: "HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n", status: 299},
+		"not HTTP":                 {answer: "what?\r\n\r\n", status: 502, fault: proxy.Broken},
+		"no header":                {answer: "HTTP/1.1 200", hangUp: true, status: 502, fault: proxy.Broken},
+		"two lengths":              {answer: ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", status: 502, fault: proxy.Broken},
+		"an endless header":        {answer: ok + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 2000), status: 502, fault: proxy.Broken},
+		"a status below 100":       {answer: "HTTP/1.1 099 Odd\r\n\r\n", status: 502, fault: proxy.Broken},
+		"an unrequested upgrade":   {answer: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", status: 502, fault: proxy.Broken},
+		"endless early hints":      {answer: strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: "+strings.Repeat("b", 1000)+"\r\n\r\n", 2000), hangUp: true, status: 502, fault: proxy.Broken},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestResponseForms(t *testing.T) {
 	}
 }
 
-// A body that ends early must not look complete.
+// A truncated body must not look complete.
 func TestTruncatedBodiesAreErrors(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -132,8 +132,8 @@ func TestTruncatedBodiesAreErrors(t *testing.T) {
 	}
 }
 
-// uWSGI closes each connection after one answer without announcing it. No request may
-// meet that close, and none may be sent twice.
+// uWSGI closes each connection after one answer without announcing it. No request may fail
+// because of that, and none may be sent twice.
 func TestASiloMayCloseItsConnectionsUnannounced(t *testing.T) {
 	t.Parallel()
 	s := &scriptedSilo{answers: []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, hangUp: true}
@@ -153,7 +153,7 @@ func TestASiloMayCloseItsConnectionsUnannounced(t *testing.T) {
 	}
 }
 
-// A silo that closes the connection without an answer may have carried the request out.
+// A silo that closes the connection without an answer may have processed the request.
 func TestBrokenRequestsAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
@@ -166,7 +166,8 @@ func TestBrokenRequestsAreNotRepeated(t *testing.T) {
 	}
 }
 
-// What a silo sends after its response, unasked, never answers the next request.
+// Unsolicited bytes that a silo sends after its response are never taken for the next
+// response.
 func TestUnsolicitedResponsesAreDropped(t *testing.T) {
 	t.Parallel()
 	const whole = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
@@ -213,13 +214,13 @@ func TestHeaderTimeout(t *testing.T) {
 		if response := do(t, get(t, "http://"+edge)); response.status != http.StatusGatewayTimeout {
 			t.Errorf("after %q: status %d", half, response.status)
 		}
-		if n := s.requests.Load(); n > 1 { // none if this machine is busy
+		if n := s.requests.Load(); n > 1 { // 0 on a busy machine
 			t.Errorf("after %q: the silo received %d requests", half, n)
 		}
 	}
 }
 
-// A restarted silo may speak another version of HTTP at the same address.
+// After a restart, a silo may speak another version of HTTP at the same address.
 func TestAnHTTP2SiloMayBecomeAnHTTP1Silo(t *testing.T) {
 	t.Parallel()
 	start := func(listener net.Listener, protocols *http.Protocols) *httptest.Server {

@@ -32,7 +32,7 @@ func TestRenderGolden(t *testing.T) {
 			var input struct {
 				Config
 				Dialect string
-				Seen    bool // the Sentry itself was found, not only its release
+				Seen    bool // Sentry itself was found, not only a release number
 			}
 			if err := json.Unmarshal([]byte(golden[0].text), &input); err != nil {
 				t.Fatal(err)
@@ -61,7 +61,7 @@ func TestRenderGolden(t *testing.T) {
 	}
 }
 
-// Every dialect is written, and has a golden file of its own.
+// Every dialect can be rendered, and has its own golden file.
 func TestRenderKnowsEveryDialect(t *testing.T) {
 	t.Parallel()
 	for _, d := range Dialects() {
@@ -82,7 +82,7 @@ func TestRenderRefuses(t *testing.T) {
 	}
 	region.Category = "MULTI_TENANT) or evil("
 	if _, err := Render(Config{Dialect: named(t, "tuple-id"), Regions: []Region{region}}); err == nil {
-		t.Error("rendered a category that is none")
+		t.Error("Render accepts an unknown category")
 	}
 }
 

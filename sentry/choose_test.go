@@ -259,15 +259,15 @@ func TestChooseBrokenRelease(t *testing.T) {
 	}
 }
 
-// A Sentry newer than any known release, by its version or because nothing matches,
-// gets the newest dialect and a warning.
+// A Sentry that is newer than any known release, by its version or because no signature
+// matches, gets the newest dialect and a warning.
 func TestChooseUnknownIsNewest(t *testing.T) {
 	t.Parallel()
 	cells := map[string]string{"src/sentry/types/cell.py": "load(settings.SENTRY_CELLS)", "src/sentry/conf/types/cell_config.py": "class CellConfig:\n    name: str\n"}
 	for name, files := range map[string]map[string]string{
-		"by its version, with known marks": {"pyproject.toml": "version = \"28.1.0\"\n"},
-		"by its version alone":             {"pyproject.toml": "version = \"28.1.0\"\n", "src/sentry/conf/server.py": "", "src/sentry/types/cell.py": ""},
-		"by nothing":                       {"src/sentry/types/cell.py": "load(settings.SENTRY_SHARDS)"},
+		"newer version, known markers": {"pyproject.toml": "version = \"28.1.0\"\n"},
+		"newer version, no markers":    {"pyproject.toml": "version = \"28.1.0\"\n", "src/sentry/conf/server.py": "", "src/sentry/types/cell.py": ""},
+		"no version, unknown markers":  {"src/sentry/types/cell.py": "load(settings.SENTRY_SHARDS)"},
 	} {
 		dir := t.TempDir()
 		writeTree(t, dir, cells)
@@ -282,9 +282,9 @@ func TestChooseUnknownIsNewest(t *testing.T) {
 func TestChooseUnsupported(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, version, problem string }{
-		"before 22.10":              {"subdomain: str", "22.9.0", "older than 22.10.0"},
-		"before 22.10, no marks":    {"", "22.8.0", "silos exist from 22.10.0 on"},
-		"neither marks nor version": {"", "", "or incomplete"},
+		"before 22.10":                 {"subdomain: str", "22.9.0", "older than 22.10.0"},
+		"older than 22.10, no markers": {"", "22.8.0", "silos exist from 22.10.0 on"},
+		"no markers, no version":       {"", "", "or incomplete"},
 	} {
 		dir := t.TempDir()
 		writeTree(t, dir, map[string]string{"src/sentry/types/region.py": c.text, "setup.cfg": "version = " + c.version})

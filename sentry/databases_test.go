@@ -27,18 +27,18 @@ func TestProgram(t *testing.T) {
 		dir, path, active string
 		argv, python      string // no python: an error
 	}{
-		"by its name, in PATH":       {command: "sentry devserver", argv: at("path/sentry"), python: at("path/python3")},
-		"by its path":                {command: at("env/bin/sentry") + " devserver", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
-		"as a module":                {command: "python3 -m sentry devserver", argv: at("path/python3") + " -m sentry", python: at("path/python3")},
-		"a script around it":         {command: "make run", dir: "app", argv: at("app/.venv/bin/sentry"), python: "/srv/app/.venv/bin/python"},
-		"in an active environment":   {command: "make run", dir: "app", active: "env", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
-		"a script and PATH":          {command: "make run", argv: at("path/sentry"), python: at("path/python3")},
-		"a script and nothing":       {command: "make run", path: "bare"},
-		"not there":                  {command: "sentry devserver", path: "bare"},
-		"no Python's":                {command: "sentry devserver", path: "odd"},
-		"the stand-in":               {command: "silo devserver"},
-		"the stand-in, by its path":  {command: "/usr/bin/silo devserver"},
-		"no Sentry of its own named": {command: "devserver", path: "bare"},
+		"by its name, in PATH":      {command: "sentry devserver", argv: at("path/sentry"), python: at("path/python3")},
+		"by its path":               {command: at("env/bin/sentry") + " devserver", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
+		"as a module":               {command: "python3 -m sentry devserver", argv: at("path/python3") + " -m sentry", python: at("path/python3")},
+		"a wrapper script":          {command: "make run", dir: "app", argv: at("app/.venv/bin/sentry"), python: "/srv/app/.venv/bin/python"},
+		"in an active environment":  {command: "make run", dir: "app", active: "env", argv: at("env/bin/sentry"), python: "/opt/env/bin/python3.8"},
+		"a script and PATH":         {command: "make run", argv: at("path/sentry"), python: at("path/python3")},
+		"a script without Sentry":   {command: "make run", path: "bare"},
+		"not in PATH":               {command: "sentry devserver", path: "bare"},
+		"not a Python script":       {command: "sentry devserver", path: "odd"},
+		"the stand-in":              {command: "silo devserver"},
+		"the stand-in, by its path": {command: "/usr/bin/silo devserver"},
+		"another program":           {command: "devserver", path: "bare"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +55,7 @@ func TestProgram(t *testing.T) {
 			}
 			got, err := Finder{Dir: work, Command: strings.Fields(c.command), Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}.Program()
 			if argv := strings.Join(got.Argv, " "); argv != c.argv || got.Python != c.python {
-				t.Errorf("%s by %s, not %s by %s (%v)", argv, got.Python, c.argv, c.python, err)
+				t.Errorf("got %s with Python %s, want %s with %s (%v)", argv, got.Python, c.argv, c.python, err)
 			}
 			if errors.Is(err, ErrNoProgram) != (c.python == "") {
 				t.Errorf("error %v", err)
@@ -64,8 +64,8 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// naming is a Sentry of which there is but the settings, and prints what a
-// configuration makes of names, twice over.
+// naming stands in for Sentry. It applies the database part of a region config to given
+// settings, twice, and prints the resulting names.
 const naming = `
 import json, os, sys, types
 for name in "sentry", "sentry.conf", "sentry.conf.server":
@@ -118,7 +118,7 @@ func TestDatabaseNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			if cut := len(c.base)+len(c.silo) > 62; got[0] != got[1] || len(got[0]) > 63 || !cut && got[0] != c.want || cut && !strings.HasPrefix(got[0], c.want[:55]) {
-				t.Errorf("%s of %s has %q and then %q, not %s", c.silo, c.base, got[0], got[1], c.want)
+				t.Errorf("%s with base %s: got %q and then %q, want %s", c.silo, c.base, got[0], got[1], c.want)
 			}
 		}
 	}
@@ -139,13 +139,13 @@ func TestLongDatabaseNamesDiffer(t *testing.T) {
 		}
 		name := python.ask(t, string(job))
 		if other := seen[name]; other != "" {
-			t.Errorf("%s and %s are both %s", silo, other, name)
+			t.Errorf("%s and %s have the same database name %s", silo, other, name)
 		}
 		seen[name] = silo
 	}
 }
 
-// quoting has the script quote what is no name.
+// quoting prints how the script quotes each text, or the error.
 const quoting = `
 import json, sys, types
 script = types.ModuleType("script")
@@ -158,8 +158,8 @@ for line in sys.stdin:
         print(json.dumps(["refused", str(e)]), flush=True)
 `
 
-// Identifiers and constants are quoted as
-// https://www.postgresql.org/docs/15/sql-syntax-lexical.html has it.
+// Identifiers and literals are quoted as in
+// https://www.postgresql.org/docs/15/sql-syntax-lexical.html.
 func TestDatabaseQuoting(t *testing.T) {
 	t.Parallel()
 	python := startPython(t, "-c", quoting, templates.Text("python/databases.py"))
@@ -176,7 +176,7 @@ func TestDatabaseQuoting(t *testing.T) {
 		}
 		var got [2]string
 		if err := json.Unmarshal([]byte(python.ask(t, string(job))), &got); err != nil || got != want {
-			t.Errorf("%q is quoted %q, not %q (%v)", text, got, want, err)
+			t.Errorf("%q is quoted as %q, want %q (%v)", text, got, want, err)
 		}
 	}
 }
@@ -188,12 +188,12 @@ func TestParseDatabases(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	if _, err := ParseDatabases([]byte("Traceback\n")); err == nil {
-		t.Error("a traceback is taken for an answer")
+		t.Error("ParseDatabases accepts a traceback")
 	}
 }
 
-// An overlay is the configuration as it is, without silo's old block, under its
-// own name, and then the new block.
+// An overlay is the configuration without silo's old block, with its original __file__,
+// followed by the new block.
 func TestOverlay(t *testing.T) {
 	t.Parallel()
 	name, err := exec.LookPath("python3")
@@ -222,9 +222,9 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("config.yml: %q, %v", options, err)
 	}
 	if info, err := os.Stat(filepath.Join(into, "original")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the copy of a configuration: %v, %v", info, err)
+		t.Errorf("mode of the overlay: %v, %v", info, err)
 	}
 	if _, err := Overlay(into, filepath.Join(dir, "none.py"), old); !errors.Is(err, ErrMissing) {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing configuration: %v", err)
 	}
 }

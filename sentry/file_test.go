@@ -163,7 +163,7 @@ func TestWriteRefuses(t *testing.T) {
 		}
 	}
 	if _, err := Write(t.Context(), t.TempDir(), b); err == nil {
-		t.Error("wrote over a directory")
+		t.Error("Write replaced a directory")
 	}
 	broken := conf(t, "# <<< silo <<<\n")
 	if _, err := Write(t.Context(), broken, b); !errors.Is(err, ErrMarkers) || !strings.Contains(err.Error(), "line 1") {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// part is one file of a golden file: "-- name --" on a line, then its text.
+// part is one file of a golden file: a line "-- name --" followed by its text.
 type part struct{ name, text string }
 
 // readParts reads a golden file: a comment, then parts.
@@ -30,7 +30,7 @@ func readParts(t *testing.T, file string) (comment string, all []part) {
 	return comment, all
 }
 
-// writeParts writes what readParts reads.
+// writeParts writes the format that readParts reads.
 func writeParts(t *testing.T, file, comment string, all []part) {
 	t.Helper()
 	for _, p := range all {

@@ -10,7 +10,7 @@ import (
 	"silo/sentry"
 )
 
-// headers reads one "Name: value" a line; names stay as they are spelt.
+// headers parses one "Name: value" per line and keeps the spelling of names.
 func headers(text string) http.Header {
 	h := http.Header{}
 	for line := range strings.Lines(text) {
@@ -21,8 +21,8 @@ func headers(text string) http.Header {
 	return h
 }
 
-// What is kept and dropped by silo/util.py of 23.7.1 and later, and beyond it what
-// Connection names. Content-Encoding is kept: the body is handed on as it came.
+// The expected results follow silo/util.py of 23.7.1 and later, plus the headers that
+// Connection names. Content-Encoding is kept, because the body is forwarded unchanged.
 func TestHeaderRules(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -33,7 +33,7 @@ func TestHeaderRules(t *testing.T) {
 			sentry.CleanRequest, "Cookie: a=1\nAuthorization: Bearer x\nAccept: */*\nX-Forwarded-For: 1.2.3.4\nX-Forwarded-Host: a.test",
 			"Cookie: a=1\nAuthorization: Bearer x\nAccept: */*\nX-Forwarded-For: 1.2.3.4\nX-Forwarded-Host: a.test",
 		},
-		"the next request's own": {
+		"set by each request": {
 			sentry.CleanRequest, "Host: a\nX-Forwarded-Proto: https\nContent-Length: 3\nContent-Type: text/plain\nContent-Encoding: gzip",
 			"Content-Type: text/plain\nContent-Encoding: gzip",
 		},
@@ -49,7 +49,7 @@ func TestHeaderRules(t *testing.T) {
 		"signatures go out": {
 			sentry.CleanRequest, "X-Sentry-Subnet-Signature: v0=1\nX-Sentry-Subnet-Base-URL: https://a", "X-Sentry-Subnet-Signature: v0=1\nX-Sentry-Subnet-Base-URL: https://a",
 		},
-		"signatures do not come back": {
+		"signature headers in a response": {
 			sentry.CleanResponse,
 			"X-Sentry-Subnet-Organization-Integration: 1\nx-sentry-subnet-signature: v0=1\nX-Sentry-Subnet-Base-URL: https://a\nX-Sentry-Subnet-Path: p\nX-Sentry-Subnet-Timeout: 3\nX-Sentry-Subnet-Keyid: 1\nX-SENTRY-INTERNAL-PROXY-FAILURE: true\nX-Sentry-Error: 1",
 			"X-Sentry-Error: 1",
@@ -67,5 +67,5 @@ func TestHeaderRules(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	sentry.CleanRequest(nil) // a request without headers has none to clean
+	sentry.CleanRequest(nil) // a nil header
 }

@@ -163,13 +163,13 @@ func TestClassifyMode(t *testing.T) {
 		}
 	}
 	if mode, conclusive := (Dialect{}).ClassifyMode(nil); mode != "" || conclusive {
-		t.Error("a dialect without probes judges nothing")
+		t.Error("a dialect without probes classified a mode")
 	}
 }
 
 func TestHealthPort(t *testing.T) {
 	t.Parallel()
 	if HealthPort(topology.Silo{}, 8002) != 8002 || HealthPort(topology.Silo{Watchers: true}, 8002) != 8003 {
-		t.Error("health is asked of the backend: port, or port+1 behind webpack")
+		t.Error("HealthPort must be the port, or port+1 with watchers")
 	}
 }

@@ -25,7 +25,7 @@ func block(t interface{ Fatal(...any) }, instance string, ids ...int) Block {
 	return b
 }
 
-// content draws the content of a configuration file.
+// content draws a random configuration file.
 func content() *rapid.Generator[[]byte] {
 	return rapid.Custom(func(t *rapid.T) []byte {
 		line := rapid.SampledFrom([]string{"", "DEBUG = True", "\tx = 1", "# ünï", "'''", "\r", "a\rb", "\xff\xfe", "\x00", "# >>> other >>>", "x = 1 \\", "  ", "\ufeff"})
@@ -161,7 +161,7 @@ func FuzzInsertBlock(f *testing.F) {
 	f.Fuzz(func(t *testing.T, x, behind []byte, which byte) {
 		one, other := every[int(which)%len(every)], every[int(which/16)%len(every)]
 		if found, err := parseLayout(x); err != nil || found.has {
-			return // invalid, or not a file without a block
+			return // invalid, or it already contains a block
 		}
 		placed, err := insertBlock(x, one)
 		if err != nil || !bytes.HasPrefix(placed, x) {
@@ -176,7 +176,7 @@ func FuzzInsertBlock(f *testing.F) {
 		}
 		changed, err := insertBlock(whole, other)
 		if err != nil || !bytes.HasPrefix(changed, x) || !bytes.HasSuffix(changed, behind) {
-			t.Fatalf("%q before, %q behind: %v, %q", x, behind, err, changed)
+			t.Fatalf("before %q, after %q: %v, %q", x, behind, err, changed)
 		}
 		if back, err := insertBlock(changed, one); err != nil || !bytes.Equal(back, whole) {
 			t.Errorf("%q came back as %q, %v", whole, back, err)

@@ -22,7 +22,7 @@ func TestPublic(t *testing.T) {
 			},
 			hosts: ".acme.ngrok.app" + here,
 		},
-		"siblings in a domain of one's own": {
+		"siblings in a custom domain": {
 			control: "https://control.example.com", us: "https://us.example.com", eu: "https://eu.example.com",
 			want: public{
 				URLPrefix: "https://control.example.com", URLTemplate: "https://{region}.example.com", CookieDomain: ".example.com",
@@ -30,7 +30,7 @@ func TestPublic(t *testing.T) {
 			},
 			hosts: ".example.com" + here,
 		},
-		"siblings on the public suffix list": {
+		"siblings below a public suffix": {
 			control: "https://acme.ngrok.io", us: "https://us.ngrok.io", eu: "https://eu-acme.ngrok.io",
 			want: public{
 				URLPrefix: "https://acme.ngrok.io",
@@ -46,14 +46,14 @@ func TestPublic(t *testing.T) {
 			},
 			hosts: ".acme.test" + here,
 		},
-		"a port that devserver would serve https on": {
+		"https on a port above 1024": {
 			control: "https://acme.test:8443", us: "https://us.acme.test:443", eu: "https://eu.acme.test",
 			want: public{
 				Origins: []string{"https://acme.test:8443", "https://us.acme.test:443", "https://eu.acme.test"}, OriginHosts: []string{"acme.test:8443", "us.acme.test:443", "eu.acme.test"},
 			},
 			hosts: "acme.test us.acme.test eu.acme.test" + here,
 		},
-		"an address of numbers": {
+		"IP address": {
 			control: "http://192.0.2.7:8000", us: "http://192.0.2.7:8002", eu: "http://192.0.2.7:8004",
 			want: public{
 				URLPrefix: "http://192.0.2.7:8000",
@@ -61,7 +61,7 @@ func TestPublic(t *testing.T) {
 			},
 			hosts: "192.0.2.7 192.0.2.7 192.0.2.7" + here,
 		},
-		"one of them here": {
+		"one on loopback": {
 			control: "https://acme.test", us: "https://us.acme.test", eu: "http://127.0.0.1:8004",
 			want: public{
 				URLPrefix: "https://acme.test",
@@ -69,15 +69,15 @@ func TestPublic(t *testing.T) {
 			},
 			hosts: "acme.test us.acme.test" + here,
 		},
-		"all here":     {control: "http://127.0.0.1:1", us: "http://[::1]:2", eu: "http://eu.localhost:3", want: public{URLPrefix: "http://127.0.0.1:1"}},
-		"no addresses": {},
+		"all on loopback": {control: "http://127.0.0.1:1", us: "http://[::1]:2", eu: "http://eu.localhost:3", want: public{URLPrefix: "http://127.0.0.1:1"}},
+		"no addresses":    {},
 	} {
 		c.want.Hosts = strings.Fields(c.hosts)
 		got := Config{ControlURL: "http://127.0.0.1:8000", ControlPublic: c.control, Regions: []Region{
 			{Name: "us", URL: "http://127.0.0.1:8002", Public: c.us}, {Name: "eu", URL: "http://127.0.0.1:8004", Public: c.eu},
 		}}.public()
 		if name == "no addresses" {
-			c.want.URLPrefix = "http://127.0.0.1:8000" // what silos use is all there is
+			c.want.URLPrefix = "http://127.0.0.1:8000" // the address that silos use
 		}
 		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", c.want) {
 			t.Errorf("%s:\ngot  %q\nwant %q", name, got, c.want)

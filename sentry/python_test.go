@@ -16,8 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// unliteral makes Python read one literal a line, and say in hexadecimal what it
-// stands for.
+// unliteral makes Python parse one literal per line and print its value in hexadecimal.
 const unliteral = `
 import ast, sys
 for line in sys.stdin:
@@ -26,7 +25,7 @@ for line in sys.stdin:
     print(value.encode("utf-8", "surrogateescape").hex(), flush=True)
 `
 
-// python is a Python 3 that answers each line with a line.
+// python is a Python 3 process that answers each line with a line.
 type python struct {
 	in      io.Writer
 	answers *bufio.Reader
@@ -57,7 +56,7 @@ func startPython(t *testing.T, args ...string) *python {
 	return p
 }
 
-// failing is what testing.T and rapid.T have in common.
+// failing is implemented by testing.T and rapid.T.
 type failing interface {
 	Fatalf(format string, args ...any)
 }
@@ -94,23 +93,23 @@ func TestPyString(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { check(t, anyText().Draw(t, "s")) })
 }
 
-// anyText is any bytes, most of them text.
+// anyText generates arbitrary bytes, most of them text.
 func anyText() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }), rapid.SampledFrom([]string{
 		`"`, `'''`, "\n", "\r\n# <<< silo <<<\n", `\`, `{x}`, "\"); import os; (\"", "us-west", "\u2028", "{{.}}", "%s",
 	}))
 }
 
-// defined is what a region config defines; text is hexadecimal.
+// defined contains the settings that a region config defines; text is in hexadecimal.
 type defined struct {
 	Regions                                     [][]any
-	Gateway                                     []string // addresses that control forwards to, if not the regions' URLs for browsers
+	Gateway                                     []string // addresses that control forwards to, if they differ from the regions' URLs for browsers
 	Single, Snowflake                           bool
 	Control, Fallback, Prefix, Template, Cookie string
 	Hosts, Origins                              []string
 }
 
-// run has Python carry a region config out.
+// run executes a region config in Python.
 func (p *python) run(t failing, b Block, mode string, django int) defined {
 	job, err := json.Marshal(map[string]any{"text": b.Marked(), "mode": mode, "django": django})
 	if err != nil {
@@ -123,7 +122,7 @@ func (p *python) run(t failing, b Block, mode string, django int) defined {
 	return got
 }
 
-// defines is what c is to define.
+// defines returns the settings that c should define.
 func (c Config) defines(mode string, django int) defined {
 	text := func(s string) string { return hex.EncodeToString([]byte(s)) }
 	all := func(list []string) []string {
@@ -145,7 +144,7 @@ func (c Config) defines(mode string, django int) defined {
 		want.Fallback = text(c.Regions[0].Name)
 	}
 	if mode == "MONOLITH" {
-		if len(c.Dialect.Fallback) > 0 { // else Sentry reads no region
+		if len(c.Dialect.Fallback) > 0 { // otherwise Sentry reads no region
 			for _, r := range append(c.Regions, Region{Name: "--monolith--", ID: c.Regions[0].ID, Category: c.Regions[0].Category}) {
 				want.Regions = append(want.Regions, []any{text(r.Name), float64(r.ID), text(c.publicURLs()[0]), r.Category})
 			}
@@ -162,7 +161,7 @@ func (c Config) defines(mode string, django int) defined {
 	return want
 }
 
-// anyConfig has whatever names and addresses there could be, no name twice.
+// anyConfig generates a Config with arbitrary unique names and addresses.
 func anyConfig() *rapid.Generator[Config] {
 	address := rapid.OneOf(anyText(), rapid.SampledFrom([]string{"https://us.acme.ngrok.app", "https://acme.ngrok.app", "http://127.0.0.1:1", "https://a.b.example.com:8443", "http://[::1]:1"}))
 	return rapid.Custom(func(t *rapid.T) Config {
@@ -171,7 +170,7 @@ func anyConfig() *rapid.Generator[Config] {
 			ControlURL: address.Draw(t, "control"), ControlPublic: address.Draw(t, "public"),
 			Dialect: rapid.SampledFrom(Dialects()).Draw(t, "dialect"), Workers: rapid.Bool().Draw(t, "workers"), PerSilo: rapid.Bool().Draw(t, "per silo"),
 		}
-		c.Dialect.Minimal = false // the golden files have what a bare one leaves out
+		c.Dialect.Minimal = false // the golden files cover Minimal
 		c.Dialect.EarlyAuth, c.Dialect.StrictRegions = rapid.Bool().Draw(t, "early"), rapid.Bool().Draw(t, "strict")
 		c.Dialect.PublicGateway = c.Dialect.Template == "dict" && rapid.Bool().Draw(t, "gateway")
 		for i := range rapid.IntRange(1, 3).Draw(t, "regions") {
@@ -187,8 +186,8 @@ func anyConfig() *rapid.Generator[Config] {
 	})
 }
 
-// Whatever a name, an address or a file is called, it arrives in Sentry's
-// settings as it is, and nothing else does.
+// Arbitrary names, addresses and files reach Sentry's settings unchanged, and nothing else
+// is set.
 func TestRegionConfigInPython(t *testing.T) {
 	t.Parallel()
 	python := startPython(t, "testdata/block.py")
@@ -205,7 +204,7 @@ func TestRegionConfigInPython(t *testing.T) {
 	})
 }
 
-// What stands in the golden files is Python.
+// The golden files are valid Python.
 func TestGoldenFilesRun(t *testing.T) {
 	t.Parallel()
 	python := startPython(t, "testdata/block.py")

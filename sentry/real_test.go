@@ -15,7 +15,7 @@ import (
 	"silo/topology"
 )
 
-// loaded is what testdata/load.py prints.
+// loaded is the output of testdata/load.py.
 type loaded struct {
 	Mode           string
 	Regions        map[string][]any
@@ -32,8 +32,8 @@ type loaded struct {
 	ForwardsTo                   map[string]string
 }
 
-// realReleases are installed Sentrys: $REAL_SENTRY_DIR/RELEASE/venv, and a
-// configuration that `sentry init` made in RELEASE/conf.
+// realReleases returns installed releases of Sentry: $REAL_SENTRY_DIR/RELEASE/venv, with a
+// configuration made by `sentry init` in RELEASE/conf.
 func realReleases(t *testing.T) map[string]string {
 	t.Helper()
 	dir := os.Getenv("REAL_SENTRY_DIR")
@@ -52,9 +52,8 @@ func realReleases(t *testing.T) map[string]string {
 	return all
 }
 
-// realAddresses are where the silos of a test are: on this machine alone, and in
-// a domain of their own. Both regions are MULTI_TENANT, which Sentry 23.3.1 to
-// 23.6.2 would compare with a template.
+// realAddresses are the addresses of a test's silos: on loopback, and in a public domain.
+// Both regions are MULTI_TENANT, so Sentry 23.3.1 to 23.6.2 compares them with a template.
 func realAddresses() map[string]func(name string) string {
 	ports := map[string]string{"": "20000", "us-west": "20001", "eu": "20002"}
 	return map[string]func(string) string{
@@ -99,8 +98,8 @@ func TestRealSentryReadsRegionConfig(t *testing.T) {
 	}
 }
 
-// loadReal has a Python read a configuration in a silo's environment, or in none but
-// the mode.
+// loadReal loads a configuration with a release's Python, in a silo's environment or with
+// only the mode set.
 func loadReal(t *testing.T, config Config, python, path, mode string) loaded {
 	t.Helper()
 	load := exec.CommandContext(t.Context(), python, "testdata/load.py", filepath.Dir(path))
@@ -147,7 +146,7 @@ func checkLoaded(t *testing.T, config Config, python, path, mode string) {
 	if mode == "MONOLITH" {
 		wantControl = ""
 		wantRegions = map[string][]any{}
-		if len(config.Dialect.Fallback) > 0 { // every name that a mapping may have
+		if len(config.Dialect.Fallback) > 0 { // all of the names that a mapping may have
 			for _, r := range append(config.Regions, Region{Name: "--monolith--", ID: 1, Category: "MULTI_TENANT"}) {
 				wantRegions[r.Name] = []any{float64(r.ID), config.ControlURL, r.Category}
 			}
@@ -183,7 +182,7 @@ func checkLoaded(t *testing.T, config Config, python, path, mode string) {
 	checkPublic(t, config, got, mode)
 }
 
-// checkPublic holds what browsers need against what Django got.
+// checkPublic compares the settings for browsers with those that Django loaded.
 func checkPublic(t *testing.T, config Config, got loaded, mode string) {
 	t.Helper()
 	want := config.public()
@@ -191,7 +190,7 @@ func checkPublic(t *testing.T, config Config, got loaded, mode string) {
 	case mode == "MONOLITH":
 		want.URLTemplate = ""
 	case mode == "CONTROL" && config.Dialect.PublicGateway:
-		want.URLTemplate = "{region}" // it replaces this with the address
+		want.URLTemplate = "{region}" // Sentry replaces this with the address
 	}
 	origins := want.OriginHosts
 	if got.Django >= 4 {

@@ -72,8 +72,8 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// anotherSentry is as much of a Sentry, and of the clients that it brings, as the
-// question about services touches.
+// anotherSentry is a minimal Sentry, with minimal client libraries, for the script that
+// finds services.
 func anotherSentry() map[string]string {
 	return map[string]string{
 		"sentry/__init__.py":          "",
@@ -98,7 +98,7 @@ func anotherSentry() map[string]string {
 	}
 }
 
-// anotherDjango imports the settings when one of them is used.
+// anotherDjango imports the settings on first use.
 const anotherDjango = `
 import importlib, os
 class Settings:
@@ -134,7 +134,7 @@ class StrictRedis:
     def info(self, section): return {"redis_version": "7.0"}
 `
 
-// ask runs the question about services by a Python of this machine.
+// ask runs the script that finds services in a Python of this machine.
 func ask(t *testing.T, dir, conf string) (Services, string) {
 	t.Helper()
 	return askBy(t, ServicesArgv, dir, conf)
@@ -192,7 +192,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestServicesSince24_4 checks a release that loads its settings as a module of its own
+// TestServicesSince24_4 checks a release that loads its settings as a separate module
 // (24.4, sentry/runner/importer.py and default_settings.py).
 func TestServicesSince24_4(t *testing.T) {
 	t.Parallel()
@@ -260,11 +260,11 @@ func TestServicesByText(t *testing.T) {
 	if s.Redis[0].Host != "first" {
 		t.Errorf("%+v", s.Redis[0])
 	}
-	// Without a word in the configuration, Sentry's own defaults are used.
+	// If the configuration does not set them, Sentry's own defaults are used.
 	if s, printed := askBy(t, ServicesTextArgv, dir, "broken"); len(s.Brokers) != 1 || s.Brokers[0].Host != "default" || len(s.Databases) != 0 {
 		t.Errorf("%s", printed)
 	}
-	// A configuration that fails is read as text by the first command too.
+	// If the configuration fails to load, the first command reads its text too.
 	if s, printed := ask(t, dir, "text"); !strings.Contains(s.Error, "nowhere") || s.Line != 10 || !s.FromText || len(s.Databases) != 1 {
 		t.Errorf("%s", printed)
 	}

@@ -48,7 +48,7 @@ func TestWriteAndRemoveInEveryShape(t *testing.T) {
 					t.Fatalf("removed: %v, %v", removed, err)
 				}
 				if len(text) > 1<<20 {
-					return // once is enough
+					return // a single round is enough
 				}
 			}
 		})
@@ -92,7 +92,7 @@ func TestWriteRestoresABlockThatWasEdited(t *testing.T) {
 	}
 }
 
-// older is a block by an older version of silo.
+// older is the block of an older version of silo.
 const older = `# >>> silo: region config of "acme" (silo.toml); do not edit between these lines >>>
 import os
 
@@ -148,7 +148,7 @@ func TestWriteInAWorkTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	if stat := git("diff", "--numstat"); !strings.Contains(stat, "\t0\tsentry.conf.py") {
-		t.Errorf("lines were taken out: %s", stat)
+		t.Errorf("lines were removed: %s", stat)
 	}
 	if _, err := Remove(t.Context(), path); err != nil {
 		t.Fatal(err)

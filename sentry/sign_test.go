@@ -10,9 +10,9 @@ import (
 	"silo/sentry"
 )
 
-// The vectors were made by the functions that Sentry 23.7.1 ships
-// (services/hybrid_cloud/rpc.py, silo/util.py); the one with a base URL follows
-// the formula of later releases.
+// The vectors were computed by the functions that Sentry 23.7.1 ships
+// (services/hybrid_cloud/rpc.py, silo/util.py); the one with a base URL follows the
+// formula of later releases.
 func TestSignatureVectors(t *testing.T) {
 	t.Parallel()
 	const rpcSecret, subnetSecret = "a-long-value-that-is-shared-but-also-secret", "secret-subnet-signature"
@@ -31,7 +31,7 @@ func TestSignatureVectors(t *testing.T) {
 		}
 	}
 	if sentry.SubnetSignature("s", "", "p", "1", nil) != sentry.SubnetSignature("s", "", "p", "1", []byte{}) {
-		t.Error("no body is not an empty one")
+		t.Error("a missing body and an empty body have different signatures")
 	}
 }
 
@@ -65,21 +65,21 @@ func TestSign(t *testing.T) {
 		with         sentry.Signature
 		target, body string
 		header       http.Header
-		want         string // of the header that is added; empty: it cannot be signed
+		want         string // the header that is added; empty: it cannot be signed
 	}{
-		"rpc":                         {"dict", sentry.SignRPC, rpcPath, `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
-		"rpc, later":                  {"cells", sentry.SignRPC, rpcPath, `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
-		"rpc, the query is not":       {"dict", sentry.SignRPC, rpcPath + "?x=1", `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
-		"rpc, the path plain":         {"dict", sentry.SignRPC, "/api/0/internal/rpc/organization/get%5Forg_by_slug/", `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
-		"rpc, before it came":         {"tuple-id", sentry.SignRPC, rpcPath, "", http.Header{}, ""},
-		"subnet, old":                 {"dict", sentry.SignSubnet, proxied, `{"a":1}`, http.Header{sentry.HeaderIntegration: {"21"}}, old},
-		"subnet, one with a base":     {"dict", sentry.SignSubnet, proxied, `{"a":1}`, base, now},
-		"subnet, new":                 {"dict-silo", sentry.SignSubnet, proxied, `{"a":1}`, base, now},
-		"subnet, path by header":      {"dict-silo", sentry.SignSubnet, "/api/0/internal/integration-proxy/", `{"a":1}`, byPath, now},
-		"subnet, new without base":    {"cells-strict", sentry.SignSubnet, proxied, "", http.Header{sentry.HeaderIntegration: {"21"}}, ""},
-		"subnet, without integration": {"dict", sentry.SignSubnet, proxied, "", http.Header{}, ""},
-		"subnet, before it came":      {"tuple-id", sentry.SignSubnet, proxied, "", base, ""},
-		"no such signature":           {"dict", "hand", proxied, "", base, ""},
+		"rpc":                                    {"dict", sentry.SignRPC, rpcPath, `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
+		"rpc, later":                             {"cells", sentry.SignRPC, rpcPath, `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
+		"rpc, query not signed":                  {"dict", sentry.SignRPC, rpcPath + "?x=1", `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
+		"rpc, escaped path":                      {"dict", sentry.SignRPC, "/api/0/internal/rpc/organization/get%5Forg_by_slug/", `{"meta":{},"args":{"slug":"acme"}}`, http.Header{}, rpc},
+		"rpc, release without signatures":        {"tuple-id", sentry.SignRPC, rpcPath, "", http.Header{}, ""},
+		"subnet, old":                            {"dict", sentry.SignSubnet, proxied, `{"a":1}`, http.Header{sentry.HeaderIntegration: {"21"}}, old},
+		"subnet, with base URL":                  {"dict", sentry.SignSubnet, proxied, `{"a":1}`, base, now},
+		"subnet, new":                            {"dict-silo", sentry.SignSubnet, proxied, `{"a":1}`, base, now},
+		"subnet, path in header":                 {"dict-silo", sentry.SignSubnet, "/api/0/internal/integration-proxy/", `{"a":1}`, byPath, now},
+		"subnet, later release without base URL": {"cells-strict", sentry.SignSubnet, proxied, "", http.Header{sentry.HeaderIntegration: {"21"}}, ""},
+		"subnet, without integration":            {"dict", sentry.SignSubnet, proxied, "", http.Header{}, ""},
+		"subnet, release without signatures":     {"tuple-id", sentry.SignSubnet, proxied, "", base, ""},
+		"no such signature":                      {"dict", "hand", proxied, "", base, ""},
 	} {
 		header := c.header.Clone()
 		err := dialect(t, c.dialect).Sign(c.with, secrets[c.with], c.target, header, []byte(c.body))
@@ -94,8 +94,7 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// Whatever is changed, another signature comes out: one that did not cover a
-// part of its request would not change with it.
+// Changing any part of a request changes its signature.
 func TestSignaturesCoverEachPart(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

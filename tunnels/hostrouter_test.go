@@ -13,7 +13,8 @@ import (
 	"silo/tunnels"
 )
 
-// by sends a request for a host to an address, on a new connection.
+// by sends a request for a host to an address, on a new connection, and returns the
+// response.
 func by(t *testing.T, address, host string, header http.Header) reply {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", nil)
@@ -91,7 +92,7 @@ func TestHostRouterRoutesByHost(t *testing.T) {
 	late := listener(t)
 	router.Serve(t.Context(), []net.Listener{late}, nil)
 	if !closed(t, late) {
-		t.Error("a listener that was added after Close is open")
+		t.Error("a listener that was passed after Close is open")
 	}
 }
 
@@ -183,16 +184,16 @@ func TestLocalEnforcesBasicAuthAndNetworks(t *testing.T) {
 		return r.Header
 	}
 	for name, c := range map[string]authCase{
-		"open":               {nil, nil, nil, 200},
-		"no credentials":     {[]string{"ada:lovelace"}, nil, nil, 401},
-		"right ones":         {[]string{"bob:x", "ada:love:lace"}, nil, as("ada", "love:lace"), 200},
-		"wrong password":     {[]string{"ada:lovelace"}, nil, as("ada", "lovelac"), 401},
-		"wrong user":         {[]string{"ada:lovelace"}, nil, as("bob", "lovelace"), 401},
-		"another scheme":     {[]string{"ada:lovelace"}, nil, http.Header{"Authorization": {"Bearer ada:lovelace"}}, 401},
-		"the silo's own":     {nil, []string{"127.0.0.0/8"}, http.Header{"Authorization": {"Bearer token"}}, 200},
-		"near":               {nil, []string{"10.0.0.0/8", "127.0.0.0/8"}, nil, 200},
-		"far":                {nil, []string{"10.0.0.0/8", "::1/128"}, nil, 403},
-		"far, but with auth": {[]string{"ada:lovelace"}, []string{"10.0.0.0/8"}, as("ada", "lovelace"), 403},
+		"open":                         {nil, nil, nil, 200},
+		"no credentials":               {[]string{"ada:lovelace"}, nil, nil, 401},
+		"correct credentials":          {[]string{"bob:x", "ada:love:lace"}, nil, as("ada", "love:lace"), 200},
+		"wrong password":               {[]string{"ada:lovelace"}, nil, as("ada", "lovelac"), 401},
+		"wrong user":                   {[]string{"ada:lovelace"}, nil, as("bob", "lovelace"), 401},
+		"another scheme":               {[]string{"ada:lovelace"}, nil, http.Header{"Authorization": {"Bearer ada:lovelace"}}, 401},
+		"the silo's own":               {nil, []string{"127.0.0.0/8"}, http.Header{"Authorization": {"Bearer token"}}, 200},
+		"allowed network":              {nil, []string{"10.0.0.0/8", "127.0.0.0/8"}, nil, 200},
+		"other network":                {nil, []string{"10.0.0.0/8", "::1/128"}, nil, 403},
+		"other network, with password": {[]string{"ada:lovelace"}, []string{"10.0.0.0/8"}, as("ada", "lovelace"), 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,11 +22,11 @@ import (
 	"silo/tunnels/ngroktest"
 )
 
-// most is how much memory this whole process (service, client, silo and provider)
-// may use in addition while bodies of any size pass.
+// most is how much additional memory this whole process (service, client, silo and
+// provider) may use while bodies of any size are forwarded.
 const most = 64 << 20
 
-// noise returns size bytes that depend only on seed and do not compress.
+// noise returns size bytes that depend only on seed and cannot be compressed.
 func noise(seed, size int64) io.Reader {
 	var key [32]byte
 	copy(key[:], strconv.FormatInt(seed, 10))
@@ -42,8 +42,8 @@ func sum(t *testing.T, body io.Reader) string {
 	return hex.EncodeToString(digest.Sum(nil))
 }
 
-// warehouse is a silo that reads bodies and describes them, and sends noise with or
-// without a length.
+// warehouse is a silo that reads and describes request bodies, and sends noise with or
+// without a Content-Length.
 func warehouse(t *testing.T) tunnels.Spec {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -144,14 +144,14 @@ func TestNgrokPassesEveryByteConcurrently(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range int64(64) {
 		all.Go(func() {
-			p.up(t, 1<<20+i, -i%2*(1<<20+i+1)+1<<20+i) // every second one in chunks
+			p.up(t, 1<<20+i, -i%2*(1<<20+i+1)+1<<20+i) // every other one in chunks
 			p.down(t, 1<<20+i, []string{"", "&length"}[i%2])
 		})
 	}
 	all.Wait()
 }
 
-// Bodies stay compressed, whatever each end accepts.
+// Bodies stay compressed, whatever encodings each end accepts.
 func TestNgrokLeavesCompressedBodiesAlone(t *testing.T) {
 	t.Parallel()
 	p := passage(t)
@@ -174,8 +174,8 @@ func memory() uint64 {
 	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
-// highest watches memory until the function that it returns is called, which
-// returns the maximum.
+// highest samples the memory until the returned function is called, which returns the
+// maximum.
 func highest() func() uint64 {
 	stop, peak := make(chan struct{}), make(chan uint64)
 	go func() {
@@ -207,7 +207,7 @@ func TestNgrokDoesNotBufferBodies(t *testing.T) {
 	}{
 		{"up, in chunks", most, func() { p.up(t, size, -1) }},
 		{"down, with length", most, func() { p.down(t, size, "&length") }},
-		{"64 at once, both ways", 3 * most, func() { // windows of 256 KiB at each end of each stream, which are both here
+		{"64 at once, both ways", 3 * most, func() { // each end of each stream has a window of 256 KiB, and both ends are in this process
 			var all sync.WaitGroup
 			for range 32 {
 				all.Go(func() { p.up(t, size/64, -1) })

@@ -55,7 +55,7 @@ func TestNgrokReconnectsAfterAnOutage(t *testing.T) {
 	s.CloseListener()
 	s.DropSessions()
 	first := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable")
-	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt <= first.Attempt { // the end of the last connection may be reported between the two
+	if again := h.awaitCode(t, "eu", tunnels.Reconnecting, "unreachable"); again.Attempt <= first.Attempt { // the end of the previous connection may be reported between the two
 		t.Errorf("attempt %d comes after %d", again.Attempt, first.Attempt)
 	}
 	if err := s.ReopenListener(); err != nil {
@@ -72,8 +72,8 @@ func TestNgrokDetectsADeadConnectionByHeartbeat(t *testing.T) {
 	s, h := service(t, ngroktest.Options{}), newHistory()
 	open(t, provider(t, s, h, func(c *tunnels.Config) { c.Ngrok.Heartbeat = 500 * time.Millisecond }), silo(t, "eu"))
 	h.await(t, "eu", tunnels.Online)
-	// Before its first beat the SDK (v1.12.1, rawSession.Logger) has a data race
-	// between a beat that is missed and the end of the authentication.
+	// Before its first heartbeat, the SDK (v1.12.1, rawSession.Logger) has a data race
+	// between a missed heartbeat and the end of the authentication.
 	waittest.Until(t, "a heartbeat", func() bool { return s.Heartbeats() > 0 })
 	s.Freeze()
 	h.await(t, "eu", tunnels.Reconnecting)
@@ -119,8 +119,8 @@ func TestNgrokKeepsOtherEndpointsWhenOneIsRefused(t *testing.T) {
 	}
 }
 
-// This session's own last connection may hold the domain, if the service has not
-// noticed its end yet.
+// The session's previous connection may hold the domain, if the service has not noticed
+// yet that it ended.
 func TestNgrokConflictIsTransientDuringTheGrace(t *testing.T) {
 	t.Parallel()
 	s, h := service(t, ngroktest.Options{}), newHistory()
@@ -160,7 +160,7 @@ func TestNgrokLogsAccountAndWarnsOnce(t *testing.T) {
 	if logs := strings.Join(h.logs, "\n"); !strings.Contains(logs, "ngrok: connected to "+s.Addr()+", account ada (authtoken), plan free, region test") {
 		t.Errorf("logged:\n%s", logs)
 	}
-	// The service repeats its warning at each connection.
+	// The service repeats its warning on every connection.
 	if len(warned) != 1 || !strings.Contains(warned[0], "from 2031-02-03 on: upgrade silo") {
 		t.Errorf("warned of %q", warned)
 	}
@@ -196,11 +196,11 @@ func TestNgrokDoesNotRebindAStoppedEndpoint(t *testing.T) {
 		t.Errorf("control is %s", state)
 	}
 
-	// The SDK would bind it again, and not answer its clients.
+	// The SDK would bind it again, but not serve its clients.
 	s.DropSessions()
 	h.await(t, "control", tunnels.Reconnecting)
 	h.await(t, "control", tunnels.Online)
-	// The service may not have noticed the end of the last connection yet.
+	// The service may not have noticed yet that the previous connection has ended.
 	waittest.Until(t, "the stopped endpoint is offline", func() bool {
 		return ask(t, s, "eu.acme.test", nil).header.Get("Ngrok-Error-Code") == "ERR_NGROK_3200"
 	})
@@ -279,7 +279,7 @@ func TestNgrokOpenEndsWithItsContext(t *testing.T) {
 func TestNgrokBoundsOpen(t *testing.T) {
 	t.Parallel()
 	s := service(t, ngroktest.Options{})
-	// Long enough for the first one on a busy machine.
+	// Long enough for the first request on a busy machine.
 	p := provider(t, s, newHistory(), withTimeout(3*time.Second))
 	open(t, p, silo(t, "control"))
 	s.Freeze()
@@ -314,7 +314,7 @@ func TestNgrokClosesOneTunnel(t *testing.T) {
 	}
 }
 
-// A client that reads nothing of its answer blocks neither Close nor other tunnels.
+// A client that does not read its answer blocks neither Close nor other tunnels.
 func TestNgrokClosesBesideAStalledClient(t *testing.T) {
 	t.Parallel()
 	for name, asked := range map[string]string{

@@ -58,10 +58,10 @@ func (l *load) run(ctx context.Context, s *ngroktest.Service, host, want string)
 	}
 }
 
-// errNotTheSilo is an answer that did not come from the silo.
+// errNotTheSilo is returned for an answer that did not come from the silo.
 var errNotTheSilo = errors.New("not the silo's answer")
 
-// await waits until n more requests have passed.
+// await waits until n more requests have succeeded.
 func (l *load) await(t *testing.T, n int64) {
 	t.Helper()
 	before, bound := l.passed.Load(), time.After(waittest.Limit)
@@ -69,7 +69,7 @@ func (l *load) await(t *testing.T, n int64) {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-bound:
-			t.Fatalf("%d requests passed, the last failure was %v", l.passed.Load()-before, l.last.Load())
+			t.Fatalf("%d requests succeeded, the last failure was %v", l.passed.Load()-before, l.last.Load())
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestNgrokReconnectsAfterEveryDrop(t *testing.T) {
 	var dropped, away []time.Duration
 	for i := range fromEnv(t, "SILO_NGROK_DROPS", 10) {
 		outage := i%2 == 1
-		if outage { // the service is gone for a while, too
+		if outage { // the service is also unreachable for a while
 			s.CloseListener()
 		}
 		s.DropSessions()
@@ -144,10 +144,10 @@ func TestNgrokReconnectsAfterEveryDrop(t *testing.T) {
 	loading.Wait()
 	slices.Sort(dropped)
 	slices.Sort(away)
-	t.Logf("reconnected after a drop: median %v, slowest %v; after an outage: median %v, slowest %v; %d requests passed, %d failed, %d hung",
+	t.Logf("reconnected after a drop: median %v, slowest %v; after an outage: median %v, slowest %v; %d requests succeeded, %d failed, %d hung",
 		dropped[len(dropped)/2], dropped[len(dropped)-1], away[len(away)/2], away[len(away)-1], loads.passed.Load(), loads.failed.Load(), loads.hung.Load())
 	if loads.hung.Load() > 0 || loads.passed.Load() == 0 {
-		t.Errorf("%d requests hung, %d passed", loads.hung.Load(), loads.passed.Load())
+		t.Errorf("%d requests hung, %d succeeded", loads.hung.Load(), loads.passed.Load())
 	}
 	for _, name := range names {
 		if got := ask(t, s, name+".acme.test", nil).header.Get("Silo"); got != name {

@@ -28,15 +28,17 @@ import (
 const (
 	token = "2abcDEF_thetokenwhichmustneverbeshown"
 
-	// prompt is far longer than an immediate failure takes, even on a busy machine,
-	// and shorter than the 15 s and 30 s of the timeouts that it must not wait for.
+	// prompt is much longer than an immediate failure takes, even on a busy machine, and
+	// shorter than the SDK's timeouts of 15 s and 30 s, which such a failure must not wait
+	// for.
 	prompt = 10 * time.Second
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The SDK's own, which cannot be ended: its wait before another attempt (up to
-		// 30 s), and a heartbeat that notices the end of its session at the next beat.
+		// The SDK's own goroutines, which cannot be stopped: its wait before another
+		// attempt (up to 30 s), and a heartbeat that notices only at the next beat that
+		// its session has ended.
 		goleak.IgnoreAnyFunction("golang.ngrok.com/ngrok/internal/tunnel/client.(*reconnectingSession).connect"),
 		goleak.IgnoreAnyFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).requester"),
 		goleak.IgnoreAnyFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).check"),
@@ -62,7 +64,7 @@ func service(t *testing.T, options ngroktest.Options) *ngroktest.Service {
 type history struct {
 	mu   sync.Mutex // guards all below
 	all  map[string][]tunnels.Status
-	seen map[string]int // how many of all have been awaited
+	seen map[string]int // how many of them have been awaited
 	wake chan struct{}  // closed at each change, then replaced
 	logs []string
 }
@@ -203,7 +205,7 @@ func open(t *testing.T, p tunnels.Provider, specs ...tunnels.Spec) []tunnels.Tun
 	return opened
 }
 
-// reply is a response with its whole body.
+// reply is a response with its complete body.
 type reply struct {
 	status int
 	header http.Header

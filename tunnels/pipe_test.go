@@ -11,11 +11,11 @@ import (
 	"silo/wait/waittest"
 )
 
-// fakeStream is an SDK stream whose far end never reads or writes. Its Close waits
-// for a Write, as the SDK's does.
+// fakeStream is an SDK stream whose far end never reads or writes. Its Close waits for a
+// Write in progress, as the SDK's does.
 type fakeStream struct {
 	net.Conn
-	fail    error         // of Write, at once; nil: Write waits for release
+	fail    error         // returned by Write at once; nil: Write waits for release
 	writing chan []byte   // gets the bytes of each Write
 	release chan struct{} // ends a Write that waits
 	closed  chan struct{}
@@ -66,7 +66,7 @@ func TestPipedConnClosesBesideAStalledWrite(t *testing.T) {
 		t.Error(err)
 	}
 	if err := waittest.Receive(t, wrote, "the end of Write"); err == nil {
-		t.Error("Write succeeded although the stream took only a part")
+		t.Error("Write succeeded although the stream accepted only a part")
 	}
 	if err := waittest.Receive(t, read, "the end of Read"); err == nil {
 		t.Error("Read succeeded on a closed connection")
@@ -80,7 +80,7 @@ func TestPipedConnClosesBesideAStalledWrite(t *testing.T) {
 	waittest.Receive(t, stream.closed, "the stream's Close")
 }
 
-// A dead session may read what it was given to write even after Write failed.
+// A dead session may still read the buffer of a Write that has failed.
 func TestPipedConnLeavesAFailedStreamAlone(t *testing.T) {
 	t.Parallel()
 	stream := newFakeStream()

@@ -22,7 +22,7 @@ func recorder() *tunnels.Recording {
 	}
 }
 
-// only returns the only exchange of a log, once it has ended.
+// only waits until the only exchange of a log has ended, and returns it.
 func only(t *testing.T, log *traffic.Log) traffic.Exchange {
 	t.Helper()
 	limit := time.After(waittest.Limit)
@@ -96,6 +96,6 @@ func TestExternalCannotReplay(t *testing.T) {
 	t.Parallel()
 	tunnel := open(t, other(t, tunnels.External, newHistory()), tunnels.Spec{Name: "eu", URL: "https://eu.example.com"})[0]
 	if _, err := tunnel.Replay(t.Context(), traffic.Exchange{Method: http.MethodGet, Path: "/"}, traffic.Caller{}); err == nil {
-		t.Error("replayed without a proxy")
+		t.Error("Replay succeeded without a proxy")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"silo/wait/waittest"
 )
 
-// On a connection that is made earlier, the SDK may lose the service's answer.
+// If the connection is made too early, the SDK may lose the service's answer.
 func TestRedialerWaitsForTheSDK(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

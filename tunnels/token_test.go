@@ -18,14 +18,14 @@ func TestFindToken(t *testing.T) {
 		files                 map[string]string
 		token, source, fails  string
 	}{
-		"topology first":     {configured: " of-topology\n", env: "of-env", files: map[string]string{".config/ngrok/ngrok.yml": v3}, token: "of-topology", source: "tunnels.ngrok.authtoken"},
-		"then environment":   {env: "of-env", files: map[string]string{".config/ngrok/ngrok.yml": broken}, token: "of-env", source: "NGROK_AUTHTOKEN"},
-		"then agent, v3":     {goos: "linux", files: map[string]string{".config/ngrok/ngrok.yml": v3, ".ngrok2/ngrok.yml": v2}, token: "of-v3", source: ".config/ngrok/ngrok.yml"},
-		"then agent, v2":     {goos: "linux", files: map[string]string{".config/ngrok/ngrok.yml": "version: 3\nagent: {}\n", ".ngrok2/ngrok.yml": v2}, token: "of-v2", source: ".ngrok2/ngrok.yml"},
-		"agent on a mac":     {goos: "darwin", files: map[string]string{"Library/Application Support/ngrok/ngrok.yml": v2}, token: "of-v2", source: "Library/Application Support/ngrok/ngrok.yml"},
-		"no mac path on tux": {goos: "linux", files: map[string]string{"Library/Application Support/ngrok/ngrok.yml": v2}, fails: "no ngrok authtoken"},
-		"a broken agent":     {goos: "linux", files: map[string]string{".config/ngrok/ngrok.yml": broken}, fails: "is not an ngrok agent's configuration"},
-		"nowhere":            {goos: "linux", fails: "no ngrok authtoken"},
+		"topology first":      {configured: " of-topology\n", env: "of-env", files: map[string]string{".config/ngrok/ngrok.yml": v3}, token: "of-topology", source: "tunnels.ngrok.authtoken"},
+		"then environment":    {env: "of-env", files: map[string]string{".config/ngrok/ngrok.yml": broken}, token: "of-env", source: "NGROK_AUTHTOKEN"},
+		"then agent, v3":      {goos: "linux", files: map[string]string{".config/ngrok/ngrok.yml": v3, ".ngrok2/ngrok.yml": v2}, token: "of-v3", source: ".config/ngrok/ngrok.yml"},
+		"then agent, v2":      {goos: "linux", files: map[string]string{".config/ngrok/ngrok.yml": "version: 3\nagent: {}\n", ".ngrok2/ngrok.yml": v2}, token: "of-v2", source: ".ngrok2/ngrok.yml"},
+		"macOS path":          {goos: "darwin", files: map[string]string{"Library/Application Support/ngrok/ngrok.yml": v2}, token: "of-v2", source: "Library/Application Support/ngrok/ngrok.yml"},
+		"macOS path on Linux": {goos: "linux", files: map[string]string{"Library/Application Support/ngrok/ngrok.yml": v2}, fails: "no ngrok authtoken"},
+		"a broken agent":      {goos: "linux", files: map[string]string{".config/ngrok/ngrok.yml": broken}, fails: "is not an ngrok agent's configuration"},
+		"nowhere":             {goos: "linux", fails: "no ngrok authtoken"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,13 +20,13 @@ import (
 const (
 	good = "2good_authtoken"
 
-	// clientBound is how long a client may take; installing one, much longer.
+	// clientBound is how long a client may run; installing one takes much longer.
 	clientBound  = 30 * time.Second
 	installBound = 5 * time.Minute
 )
 
-// client is an implementation of the protocol that shares no code with ours:
-// both are made of ngrok's Rust one.
+// client is an implementation of the protocol that shares no code with this package: both
+// are based on ngrok's Rust client.
 type client struct {
 	install func(t *testing.T, dir string)
 	argv    func(dir string) []string
@@ -112,7 +112,7 @@ func started(t *testing.T, s *ngroktest.Service, argv []string, token, upstream 
 		defer cancel()
 		_ = input.Close()
 		_, _ = io.Copy(io.Discard, lines)
-		_ = command.Wait() // how the client exits is its own affair
+		_ = command.Wait() // the client's exit status does not matter
 	}
 }
 

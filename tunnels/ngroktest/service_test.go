@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The SDK's own, which notice their session's end some time after it.
+		// The SDK's own goroutines, which notice the end of their session only later.
 		goleak.IgnoreAnyFunction("golang.ngrok.com/ngrok/internal/tunnel/client.(*reconnectingSession).connect"),
 		goleak.IgnoreAnyFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).requester"),
 		goleak.IgnoreAnyFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).check"),
@@ -72,7 +72,7 @@ func await(t *testing.T, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-bound:
-			t.Fatal("the condition did not become true")
+			t.Fatal("not true in time")
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestRoutesByHost(t *testing.T) {
 		t.Errorf("an offline host: %+v", got)
 	}
 	if !s.StopEndpoint("a.test", "", "") || s.StopEndpoint("a.test", "", "") {
-		t.Error("an endpoint is not stopped exactly once")
+		t.Error("StopEndpoint must succeed exactly once")
 	}
 	if got := get(t, s, "a.test", "/"); got.code != "ERR_NGROK_3200" {
 		t.Errorf("a stopped host: %+v", got)
@@ -173,7 +173,7 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := get(t, s, "a.test", "/"); got.status != http.StatusForbidden {
-		t.Errorf("from outside the allowed network: %+v", got)
+		t.Errorf("from a network that is not allowed: %+v", got)
 	}
 	rival := connect(t, s)
 	for code, host := range map[string]string{"ERR_NGROK_320": "c.test", "ERR_NGROK_324": "b.test"} {
