@@ -9,9 +9,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// browses requests a host from the port that routes by host, as a browser does that
-// resolves *.localhost itself. The named silo must answer, or without a name the status
-// must be 404: browses HOST [SILO].
+// browses requests a host from the port that routes by host, like a browser that resolves
+// *.localhost itself. The named silo must answer; without a name, the status must be 404:
+// browses HOST [SILO].
 func browses(ts *testscript.TestScript, _ bool, args []string) {
 	front := snapshot(ts).Silos[0].BrowseURL
 	if front == nil {

@@ -32,7 +32,7 @@ type browser struct {
 
 	mu     sync.Mutex // guards all below
 	errors []string
-	hosts  []string // that got a request
+	hosts  []string // hosts that were requested
 }
 
 // chromium returns the path of an installed Chromium or Chrome, or an empty string.
@@ -95,14 +95,14 @@ func (b *browser) hear(event any) {
 	}
 }
 
-// limit bounds one step on a busy machine.
+// limit bounds one step. It is generous for a busy machine.
 const limit = 30 * time.Second
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	if chromedp.FromContext(b.ctx).Target == nil {
-		ctx = b.ctx // the first step starts the browser, which ends with its context
+		ctx = b.ctx // the first step starts the browser, which stops when that step's context ends
 	}
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -120,7 +120,8 @@ func (b *browser) keys(keys string) {
 	b.do(chromedp.KeyEvent(keys))
 }
 
-// choose selects an option by its value and sends the event of a user's choice.
+// choose selects an option by its value and sends the event that a user's choice would
+// send.
 func (b *browser) choose(selector, value string) {
 	b.Helper()
 	b.until(fmt.Sprintf("!!document.querySelector(%q)", selector+" option[value='"+value+"']"))

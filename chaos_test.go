@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	// chaosRounds is the number of kills in the ordinary suite. CHAOS_ROUNDS=500 sets another.
+	// chaosRounds is the default number of kills. CHAOS_ROUNDS=500 overrides it.
 	chaosRounds = 30
-	// chaosInstances is the number of instances that run side by side.
+	// chaosInstances is the number of instances that run concurrently.
 	chaosInstances = 5
 	// cleanupLimit bounds how long a process may outlive its killed supervisor. On an idle
 	// machine it takes less than a second.
@@ -87,19 +87,19 @@ func TestChaos(t *testing.T) {
 	t.Logf("%d rounds; cleanup took %v (median), %v (longest)", len(took), took[len(took)/2], took[len(took)-1])
 }
 
-// raceEnabled reports whether this program was built with the race detector, which multiplies
-// its memory.
+// raceEnabled reports whether this program was built with the race detector, which uses
+// several times the memory.
 func raceEnabled() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// testInstance is one topology in a directory of its own, with the silo program.
+// testInstance is a topology in its own directory, and the silo program.
 type testInstance struct {
 	*testing.T
 	folder string
 	random *rand.Rand
-	run    string // identifies the processes that are started
+	run    string // identifies the processes of a run
 	env    []string
 	dir    *state.Dir
 }
@@ -140,7 +140,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// name sets the mark of all processes that are started from now on.
+// name sets the marker of all processes that are started from now on.
 func (in *testInstance) name(run string) {
 	in.run = run
 	in.env = []string{
@@ -189,7 +189,7 @@ func (in *testInstance) round(n int) time.Duration {
 		}
 	}
 	time.Sleep(delay)
-	// SIGQUIT ends a Go program like a panic. `down` may have been faster.
+	// SIGQUIT ends a Go program like a panic. `down` may be faster.
 	_ = supervisor.Process.Signal([]os.Signal{syscall.SIGKILL, syscall.SIGQUIT}[in.random.IntN(2)])
 	killed, run := time.Now(), in.run
 	_ = supervisor.Wait()
@@ -201,7 +201,7 @@ func (in *testInstance) round(n int) time.Duration {
 	}
 	took := in.gone(run, killed, fmt.Sprintf("round %d: killed %v into %s", n, delay, phase))
 	if command != nil {
-		_ = command.Wait() // it fails, because the supervisor is gone
+		_ = command.Wait() // fails if the supervisor has already exited
 	}
 	in.checkConfig()
 	if phase == "impatient" {
@@ -239,7 +239,7 @@ func (in *testInstance) ready() bool {
 	return false
 }
 
-// gone waits until a run has no process left, in two consecutive checks, and returns how
+// gone waits until no process of a run is left, in two consecutive checks, and returns how
 // long that took.
 func (in *testInstance) gone(run string, killed time.Time, when string) time.Duration {
 	for {

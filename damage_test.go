@@ -70,7 +70,8 @@ func (in *testInstance) down() {
 	in.gone(in.run, time.Now(), "down")
 }
 
-// A damaged state file is replaced if that loses nothing. Otherwise the error names it.
+// A damaged state file is replaced if nothing of value is lost. Otherwise the error names
+// it.
 func TestDamagedState(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

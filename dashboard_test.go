@@ -385,9 +385,9 @@ func (w *watched) down() {
 	w.silo("down")
 }
 
-// TestBrowserGetsATicket checks the argument of the program that opens a browser,
+// TestBrowserGetsOneTimeURL checks the argument of the program that opens a browser,
 // which every user of the machine can read: it must not contain the token.
-func TestBrowserGetsATicket(t *testing.T) {
+func TestBrowserGetsOneTimeURL(t *testing.T) {
 	t.Parallel()
 	l := newTestInstance(t)
 	l.topology(strings.ReplaceAll(dashboardTopology, "port = 0", "port = 0\nready = false"))

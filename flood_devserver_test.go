@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// loud is a devserver that writes lines without end between GET /loud and GET /quiet. GET
-// /written returns the number of lines that it has written.
+// loud is a devserver that writes lines continuously between GET /loud and GET /quiet. GET
+// /written returns the number of lines written.
 func loud() int {
 	var written atomic.Int64
 	var flooding atomic.Bool
@@ -82,7 +82,7 @@ func (in *testInstance) get(path string) (answers []string) {
 	return answers
 }
 
-// awaitLines waits until each silo has written that many more lines.
+// awaitLines waits until each silo has written that many further lines.
 func (in *testInstance) awaitLines(lines int) {
 	in.Helper()
 	before := in.get("/written")
@@ -97,7 +97,7 @@ func (in *testInstance) awaitLines(lines int) {
 	})
 }
 
-// until polls done and fails the test if it stays false.
+// until polls done and fails the test if it does not become true.
 func (in *testInstance) until(what string, done func() bool) {
 	in.Helper()
 	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {

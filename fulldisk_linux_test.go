@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespace is set when the test binary runs a test again where it can mount.
+// inNamespace is set when the test binary re-executes a test in a namespace in which it
+// can mount.
 const inNamespace = "SILO_TEST_IN_NAMESPACE"
 
-// mountable reports whether this process can mount. If not, it runs the test again in a
+// mountable reports whether this process can mount. If not, it re-executes the test in a
 // new user and mount namespace.
 func mountable(t *testing.T) bool {
 	t.Helper()
@@ -59,7 +60,8 @@ func tmpfs(t *testing.T, dir, size string) {
 	})
 }
 
-// If the disk fills up while an instance runs, only the output written meanwhile is lost.
+// If the disk fills up while an instance runs, only the output written in the meantime is
+// lost.
 func TestFullDisk(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
 		t.Parallel()
@@ -136,7 +138,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// With a full disk an instance can be stopped and started again. A first start fails.
+// On a full disk an instance can be stopped and started again, but a first start fails.
 func TestUpAndDownOnAFullDisk(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
 		t.Parallel()
@@ -173,7 +175,7 @@ func TestUpAndDownOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	does(0, "up", "-d")
-	for range 2 { // the second start is on the full disk
+	for range 2 { // the disk is full for the second start
 		fill()
 		does(0, "down")
 		in.gone(in.run, time.Now(), "down")

@@ -19,7 +19,7 @@ func killGuarded(ts *testscript.TestScript, _ bool, _ []string) {
 	if s.PID == nil {
 		ts.Fatalf("the instance is not running")
 	}
-	ts.Check(syscall.Kill(*s.PID, syscall.SIGSTOP)) // or it would start another guardian
+	ts.Check(syscall.Kill(*s.PID, syscall.SIGSTOP)) // otherwise it would start another guardian
 	children, err := exec.Command("pgrep", "-P", strconv.Itoa(*s.PID)).Output()
 	ts.Check(err)
 	for word := range strings.FieldsSeq(string(children)) {

@@ -25,13 +25,13 @@ import (
 	"silo/tunnels/ngroktest"
 )
 
-// parallelTests is the least number of tests that run side by side. Most of a test's time
-// passes while it waits for processes and timeouts.
+// parallelTests is the minimum number of tests that run in parallel. Most tests spend
+// their time waiting for processes and timeouts.
 const parallelTests = 8
 
 func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(max(parallelTests, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err) // the command line still sets another number
+		panic(err) // the command line can still override it
 	}
 	testscript.Main(m, map[string]func(){
 		"silo": func() { os.Exit(run()) },
@@ -142,8 +142,8 @@ func scriptCommand(ts *testscript.TestScript, args []string) *exec.Cmd {
 	return cmd
 }
 
-// hang is a devserver that accepts requests and never answers. It creates the file asked
-// with the first request.
+// hang is a devserver that accepts requests and never answers. On the first request it
+// creates the file "asked".
 func hang() int {
 	err := http.ListenAndServe(os.Getenv("SENTRY_DEVSERVER_BIND"), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if err := os.WriteFile("asked", nil, 0o600); err != nil {
@@ -155,8 +155,8 @@ func hang() int {
 	return 1
 }
 
-// unread runs a command whose reader closes after the first line, as | head -1 does. It
-// expects the command to exit with 0 and without a message: unread CMD….
+// unread runs a command whose reader exits after the first line, like | head -1. It
+// expects exit code 0 and no message: unread CMD….
 func unread(ts *testscript.TestScript, _ bool, args []string) {
 	reader, writer, err := os.Pipe()
 	ts.Check(err)
@@ -184,7 +184,7 @@ func unread(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// blockIn expects a file to contain another one: block-in FILE BLOCK.
+// blockIn expects a file to contain the content of another one: block-in FILE BLOCK.
 func blockIn(ts *testscript.TestScript, _ bool, args []string) {
 	file, block := ts.ReadFile(args[0]), ts.ReadFile(args[1])
 	if block == "" || !strings.Contains(file, block) {
@@ -205,7 +205,7 @@ func waitReady(ts *testscript.TestScript, _ bool, _ []string) {
 	awaitSnapshot(ts, "ready", func(s state.Snapshot) bool { return s.State == state.InstanceReady })
 }
 
-// await waits up to 30 s for a condition. what names it in the failure.
+// await waits up to 30 s for a condition. what is its description in the failure message.
 func await(ts *testscript.TestScript, what string, done func() bool) {
 	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -214,7 +214,7 @@ func await(ts *testscript.TestScript, what string, done func() bool) {
 	}
 }
 
-// portOf replaces @PORT@ in a file by a running silo's port: port-of TOPOLOGY SILO FILE.
+// portOf replaces @PORT@ in a file with a running silo's port: port-of TOPOLOGY SILO FILE.
 func portOf(ts *testscript.TestScript, _ bool, args []string) {
 	for _, s := range snapshot(ts, "-f", args[0]).Silos {
 		if s.Name == args[1] {
@@ -248,7 +248,7 @@ func signalSupervisor(ts *testscript.TestScript, signal syscall.Signal) {
 	ts.Check(syscall.Kill(*s.PID, signal))
 }
 
-// killSupervisor kills the supervisor and waits until it is gone.
+// killSupervisor kills the supervisor and waits until it has exited.
 func killSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
 	signalSupervisor(ts, syscall.SIGKILL)
 	await(ts, "killed", func() bool { return snapshot(ts).State == state.InstanceStopped })
@@ -270,7 +270,7 @@ func same(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// dead expects the remembered processes to be gone: dead SILO….
+// dead expects the remembered processes to have exited: dead SILO….
 func dead(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		pid, err := strconv.Atoi(ts.Getenv("PID_" + name))

@@ -24,12 +24,12 @@ name, users, migrations = cursor.fetchone()
 print("\n%s %d %s" % (name, users, migrations > 100))
 `
 
-// realCreateUser creates a user.
+// realCreateUser creates a user in a silo's database.
 const realCreateUser = `
 from sentry.runner import configure
 configure()
 from sentry.models import User
-User.objects.bulk_create([User(username="resident", email="resident@example.com")])  # no signals: some make what belongs to a region
+User.objects.bulk_create([User(username="resident", email="resident@example.com")])  # no signals: some create objects of a region
 `
 
 // realSweep drops leftover databases, realMark sets a database's comment.
@@ -57,7 +57,7 @@ connection.cursor().execute('COMMENT ON DATABASE "%s" IS %%s' % connection.setti
 )
 
 // TestRealDatabases runs each release of TestRealSentry with per-silo databases, which
-// takes some minutes. It leaves the Postgres that the configuration names unchanged.
+// takes several minutes. It leaves the configured Postgres unchanged.
 func TestRealDatabases(t *testing.T) {
 	root := os.Getenv("REAL_SENTRY_DIR")
 	if root == "" {
@@ -154,7 +154,7 @@ func (e *engineer) expect(code int, words string, args ...string) string {
 	return all
 }
 
-// doctor checks that the output of silo doctor contains words.
+// doctor checks that the output of silo doctor contains the given words.
 func (e *engineer) doctor(words string) {
 	e.Helper()
 	started := time.Now()

@@ -49,7 +49,7 @@ port = 0
 `
 
 // realChainConf and realChain are a prefix for sentry.conf.py and a module next to it. The
-// module's view in control calls the view of each region, which calls control's.
+// module's view in control calls the view in each region, which calls the one in control.
 const (
 	realChainConf = `import os, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -192,7 +192,7 @@ func TestRealSentry(t *testing.T) {
 	}
 }
 
-// engineer is a test with an environment of a checkout, a topology and the program.
+// engineer is a test with the environment of a checkout, a topology and the silo program.
 type engineer struct {
 	*testing.T
 	silo, dir, runtime string
@@ -326,7 +326,7 @@ func (e *engineer) up() state.Snapshot {
 	return s
 }
 
-// day runs the usual commands of a day.
+// day runs the commands that are used every day.
 func (e *engineer) day() {
 	s := e.up()
 	e.holdsConfig()
@@ -343,7 +343,7 @@ func (e *engineer) day() {
 	e.down()
 }
 
-// far uses addresses that are unreachable here: silos become ready without them.
+// far uses addresses that cannot be reached from here: silos become ready without them.
 func (e *engineer) far() {
 	s := e.up()
 	e.holdsConfig()
@@ -382,7 +382,8 @@ func (e *engineer) chain() {
 	e.down()
 }
 
-// monolith runs one devserver before and after the silos, without an edit in between.
+// monolith runs one devserver before and after the silos, without editing the topology in
+// between.
 func (e *engineer) monolith() {
 	one := func() {
 		e.run(0, "up", "-d", "--mode", "monolith")
@@ -415,7 +416,7 @@ func (e *engineer) monolith() {
 	}
 }
 
-// refused checks a release that cannot run as silos: up fails at once.
+// refused checks a release that cannot run as silos: up must fail at once.
 func (e *engineer) refused() {
 	started := time.Now()
 	_, code, all := e.try("", "up", "-d")
@@ -430,7 +431,7 @@ func (e *engineer) refused() {
 	e.run(0, "config", "remove")
 }
 
-// kill kills the supervisor before down.
+// kill kills the supervisor before it runs down.
 func (e *engineer) kill() {
 	s := e.up()
 	left := e.tree(*s.PID)
@@ -469,7 +470,7 @@ func (e *engineer) holdsConfig() {
 	e.run(0, "config", "check")
 }
 
-// answers checks the role of a silo at each address.
+// answers checks the mode of a silo at each address.
 func (e *engineer) answers(s state.Silo, at ...string) {
 	e.Helper()
 	roles := map[state.Mode][2]int{state.Control: {404, 401}, state.Region: {401, 404}}
@@ -533,13 +534,13 @@ func (e *engineer) loads(s state.Snapshot, name, address string) {
 		}
 	}
 	reached := slices.Repeat([]any{200.0}, others)
-	hasClient := e.choice.Release > "23" // 22.10 has none, and 22.11's fails on each request
+	hasClient := e.choice.Release > "23" // 22.10 has no silo clients, and those of 22.11 fail on each request
 	if hasClient && (address != "" || e.choice.Dialect.SplitAddresses) && !slices.Equal(got.Answers, reached) {
 		e.Errorf("silo clients in %s get %v, want %v", name, got.Answers, reached)
 	}
 }
 
-// reload breaks and rewrites the block while the silos run. They must reload it without a
+// reload breaks and restores the block while the silos run. They must reload it without a
 // restart.
 func (e *engineer) reload(before state.Snapshot) {
 	e.Helper()
@@ -609,8 +610,8 @@ func (e *engineer) tree(root int) []process {
 	return tree
 }
 
-// left returns the processes of ran that still live, and on Linux all others that have
-// this instance's environment.
+// left returns those of the processes in ran that are alive, and on Linux all others that
+// have this instance's environment.
 func (e *engineer) left(ran []process) []string {
 	e.Helper()
 	all, lines := e.processes(), []string{}
@@ -630,7 +631,7 @@ func (e *engineer) left(ran []process) []string {
 	return lines
 }
 
-// nothing checks that an instance has left only its state files.
+// nothing checks that only state files of an instance are left.
 func (e *engineer) nothing(s state.Snapshot, ran []process) {
 	e.Helper()
 	for _, line := range e.left(ran) {

@@ -15,7 +15,7 @@ import (
 	"silo/state"
 )
 
-// nobody is the user for the cases without root, if the tests run as root.
+// nobody is the user for tests without root privileges if the tests run as root.
 const nobody = 65534
 
 // stepDown runs the rest of the test as a user without root privileges.
@@ -38,7 +38,7 @@ func (e *engineer) stepDown(release string) {
 			e.Fatal(err)
 		}
 	}
-	// Other users cannot enter the test's directories and the program's.
+	// Other users cannot access the directories of the test and of the program.
 	for _, inner := range []string{e.dir, filepath.Dir(e.silo)} {
 		if err := os.Chmod(filepath.Dir(inner), 0o711); err != nil {
 			e.Fatal(err)
@@ -47,8 +47,7 @@ func (e *engineer) stepDown(release string) {
 	e.reaches(release)
 }
 
-// reaches skips a release that only root can run, because its interpreter is in root's
-// home.
+// reaches skips a release whose interpreter is in root's home, where only root can run it.
 func (e *engineer) reaches(release string) {
 	e.Helper()
 	program := filepath.Join(release, "venv", "bin", "sentry")
@@ -64,7 +63,8 @@ func (e *engineer) reaches(release string) {
 	}
 }
 
-// as returns attributes that run a program as the engineer's user, without other groups.
+// as returns the attributes to run a program as the engineer's user, without supplementary
+// groups.
 func (e *engineer) as() *syscall.SysProcAttr {
 	if e.uid == os.Getuid() {
 		return nil

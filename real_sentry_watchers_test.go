@@ -60,7 +60,7 @@ ThreadingHTTPServer(address, Webpack).serve_forever()
 `
 )
 
-// watch makes devserver run a watcher, so each silo needs two ports.
+// watch makes devserver run a watcher, so that each silo needs two ports.
 func (e *engineer) watch() {
 	e.Helper()
 	e.original = append(e.original, realWebpackConf...)
@@ -88,8 +88,8 @@ func (e *engineer) pairs() {
 	e.down()
 }
 
-// pair checks that a silo's watcher has its port and its backend the next one, that both
-// belong to its process tree, and that it answers on both and at its address.
+// pair checks that a silo's watcher listens on its port and its backend on the next one,
+// that both belong to its process tree, and that it answers on both and at its address.
 func (e *engineer) pair(s state.Silo) {
 	e.Helper()
 	port, backend := "http://"+s.Bind, "http://"+backendOf(s)
@@ -117,7 +117,8 @@ func (e *engineer) pair(s state.Silo) {
 	}
 }
 
-// backendOf returns the address of a silo's backend: its port, or with watchers the next.
+// backendOf returns the address of a silo's backend, which is on the next port if there
+// are watchers.
 func backendOf(s state.Silo) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.HealthPort))
 }

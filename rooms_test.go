@@ -13,7 +13,7 @@ import (
 )
 
 // room is a row of the table in ARCHITECTURE.md: the rooms that a package may import, and
-// the outside packages that only it may import.
+// the external packages that only this room may import.
 type room struct {
 	rooms []string
 	alone []string
@@ -48,7 +48,7 @@ var house = map[string]room{
 	"ui":                {rooms: []string{"state", "topology", "traffic"}, alone: []string{"github.com/charmbracelet/lipgloss"}},
 }
 
-// excused lists single files with an import that the table forbids, and the reason.
+// excused lists single files with imports that the table forbids, and the reason.
 var excused = map[string][]string{
 	"main.go":                 {"syscall"},                          // signal names
 	"devserver/signals.go":    {"syscall"},                          // SIGHUP has no name elsewhere

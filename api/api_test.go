@@ -184,7 +184,7 @@ func TestWatchRepeatsLastLines(t *testing.T) {
 	}))
 }
 
-func TestErrorsPassTheSocket(t *testing.T) {
+func TestErrorsOverTheSocket(t *testing.T) {
 	t.Parallel()
 	for _, want := range []error{
 		&plan.UnknownSiloError{Name: "nosuch", Known: []string{"control", "us"}},

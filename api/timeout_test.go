@@ -210,7 +210,7 @@ func TestSilentSupervisor(t *testing.T) {
 }
 
 // Calls that wait for silos are bounded by their context, and return its error.
-func TestSilentSupervisorOfLongCalls(t *testing.T) {
+func TestLongCallsToASilentSupervisor(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]func(context.Context, *Client) error{
 		"Up":     func(ctx context.Context, c *Client) error { _, err := c.Up(ctx, false); return err },

@@ -235,7 +235,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestCancellationIsNoTimeout(t *testing.T) {
+func TestCancellationIsNotATimeout(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{})
 	c := us(t, instance(t, func(_ http.ResponseWriter, r *http.Request) { close(arrived); <-r.Context().Done() }))

@@ -53,8 +53,8 @@ func (b *fixture) file(name, text string, mode os.FileMode) {
 	}
 }
 
-// set returns the databases of the named silos, or of all. If separate, each region
-// has an environment of its own.
+// set returns the databases of the named silos, or of all. If separate is set, each region
+// has its own environment.
 func (b *fixture) set(separate bool, names ...string) *Set {
 	b.Helper()
 	vars := map[string]string{"PATH": filepath.Join(b.dir, "bin") + ":" + os.Getenv("PATH"), "SILO_STATE_DIR": filepath.Join(b.dir, "state"), "HOME": b.dir}

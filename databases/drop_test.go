@@ -10,7 +10,8 @@ import (
 	"silo/state"
 )
 
-// TestDrop checks that Drop drops all databases or none, and only those that silo created.
+// TestDrop checks that Drop drops either all databases or none, and only those that silo
+// created.
 func TestDrop(t *testing.T) {
 	t.Parallel()
 	const (
@@ -30,7 +31,7 @@ func TestDrop(t *testing.T) {
 		answer      error           // of confirm
 		asked       []string        // the argument of confirm; nil if it must not be called
 		dropped     bool
-		want        string // part of the error or of the results
+		want        string // expected in the error or in the results
 	}{
 		{name: "all", asked: []string{"acme_control", "acme_us_west", "acme_eu"}, dropped: true},
 		{name: "only existing ones", found: absent, asked: []string{"acme_control", "acme_us_west"}, dropped: true},
@@ -40,7 +41,7 @@ func TestDrop(t *testing.T) {
 		{name: "of another instance", found: another, want: "belongs to another instance (silo other-1 eu)"},
 		{name: "Postgres is down", found: down, want: "refused"},
 		{name: "one runs", before: runs, want: "database of a running silo: eu"},
-		{name: "one starts while the user is asked", after: runs, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, want: "database of a running silo: eu"},
+		{name: "a silo starts during the confirmation", after: runs, asked: []string{"acme_control", "acme_us_west", "acme_eu"}, want: "database of a running silo: eu"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

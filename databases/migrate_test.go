@@ -73,7 +73,7 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// Migrations run as a monolith: no variable may name a region.
+// Migrations run as a monolith: no variable may contain a region's name.
 func TestMigrationsHaveNoRegion(t *testing.T) {
 	t.Parallel()
 	for dialect, variable := range map[string]string{"dict": "SENTRY_REGION=eu", "cells-strict": "SENTRY_LOCAL_CELL=eu"} {

@@ -57,7 +57,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestCallFaults calls silos that do not answer, or answer badly.
+// TestCallFaults calls silos that do not answer, or return invalid answers.
 func TestCallFaults(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -99,7 +99,7 @@ func TestCallFaults(t *testing.T) {
 	}
 }
 
-// TestCallTimeout expects a 504 once the client times out.
+// TestCallTimeout expects a 504 after the client's timeout.
 func TestCallTimeout(t *testing.T) {
 	t.Parallel()
 	open := make(chan struct{})

@@ -21,7 +21,7 @@ func pair(t *testing.T, env environ, args ...string) *silo {
 			return s
 		}
 	}
-	t.Fatal("no two ports in a row")
+	t.Fatal("no two consecutive ports")
 	return nil
 }
 

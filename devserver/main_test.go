@@ -12,7 +12,7 @@ import (
 )
 
 // asChild makes the test binary run as a devserver: the effect of a signal on a process
-// can only be tested on a process.
+// can only be tested with a separate process.
 const asChild = "SILO_TEST_DEVSERVER"
 
 func TestMain(m *testing.M) {

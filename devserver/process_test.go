@@ -44,7 +44,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestHangup checks that SIGHUP reloads and does not end the process, even if other code waits for it too.
+// TestHangup checks that SIGHUP reloads the config and does not end the process, even if
+// other code handles it too.
 func TestHangup(t *testing.T) {
 	t.Parallel()
 	command, s := process(t)

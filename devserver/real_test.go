@@ -70,7 +70,7 @@ func TestRefusalsAgainstReal(t *testing.T) {
 		}
 	}
 	if release == "" {
-		t.Skip("23.7.1, whose words the stand-in uses, is not among the releases of REAL_SENTRY_DIR")
+		t.Skip("REAL_SENTRY_DIR does not contain 23.7.1, whose messages the stand-in prints")
 	}
 	cases := refusals()
 	holder, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func TestRefusalsAgainstReal(t *testing.T) {
 		if !r.real {
 			continue
 		}
-		t.Run(r.name, func(t *testing.T) { // one at a time: each takes a core for seconds
+		t.Run(r.name, func(t *testing.T) { // one at a time: each uses a core for seconds
 			var out, err bytes.Buffer
 			command := realCommand(t.Context(), release, environ{"SENTRY_CONF": realConf(t, release, r.conf)}.with(r.env), r.args...)
 			command.Stdout, command.Stderr = &out, &err
@@ -142,8 +142,8 @@ func compare(t *testing.T, path string, theirs, ours reply) {
 	}
 }
 
-// TestEndsAgainstReal compares exit statuses with those of Sentry.
-func TestEndsAgainstReal(t *testing.T) {
+// TestExitStatusAgainstReal compares exit statuses with those of Sentry.
+func TestExitStatusAgainstReal(t *testing.T) {
 	for _, release := range realReleases(t) {
 		t.Run(filepath.Base(release), func(t *testing.T) {
 			dir := realConf(t, release, "")

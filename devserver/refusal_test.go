@@ -51,7 +51,7 @@ func refusals() []refusal {
 		{name: "bind without port", env: environ{"SENTRY_DEVSERVER_BIND": "localhost"}, code: 1, last: "expected <host>:<port>, got localhost", real: true},
 		{name: "argument wins", args: []string{"nohost"}, env: environ{"SENTRY_DEVSERVER_BIND": "127.0.0.1:0"}, code: 1, last: "expected <host>:<port>, got nohost", real: true},
 		{name: "bind to IPv6", env: environ{"SENTRY_DEVSERVER_BIND": "[::1]:8102"}, code: 1, last: "ValueError: invalid literal for int() with base 10: ':1]:8102'", real: true},
-		{name: "port is no number", env: environ{"SENTRY_DEVSERVER_BIND": "127.0.0.1:abc"}, code: 1, last: "ValueError: invalid literal for int() with base 10: 'abc'", real: true},
+		{name: "port is not a number", env: environ{"SENTRY_DEVSERVER_BIND": "127.0.0.1:abc"}, code: 1, last: "ValueError: invalid literal for int() with base 10: 'abc'", real: true},
 		{name: "port too large", env: environ{"SENTRY_DEVSERVER_BIND": "127.0.0.1:65536"}, code: 1, last: "OverflowError: port must be 0-65535, got 65536"},
 	}
 }

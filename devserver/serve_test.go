@@ -50,7 +50,7 @@ func TestRoles(t *testing.T) {
 				}
 			}
 			if got := s.get("/_health/").header; got.Get("Content-Type") != "text/plain" || got.Get("X-Silo-Name") != "" {
-				t.Errorf("health has more than its type: %v", got)
+				t.Errorf("unexpected headers of the health check: %v", got)
 			}
 			s.err.wait(t, `^\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] GET 404 /api/0/nosuch/ HTTP/1\.1 \d+$`)
 		})
@@ -124,7 +124,7 @@ SENTRY_CONTROL_ADDRESS = "http://127.0.0.1:1"
 	}
 }
 
-// TestEcho receives the first half of the body before it sends the second.
+// TestEcho receives the first half of the body before it sends the second half.
 func TestEcho(t *testing.T) {
 	t.Parallel()
 	s := ready(t, environ{"SENTRY_CONF": conf(t, "")})
@@ -262,7 +262,7 @@ func TestLogEvery(t *testing.T) {
 	s.out.wait(t, `^\d\d:\d\d:\d\d \[INFO\] monolith: line 3$`)
 }
 
-// TestAddresses tries the valid forms of an address.
+// TestAddresses tries all valid forms of an address.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	dir := conf(t, "")

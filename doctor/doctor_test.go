@@ -36,7 +36,7 @@ const answered = `{"python": "3.8.18", "honcho": true, "seconds": 1.25, "node": 
 // head is the start of the topologies of these tests.
 const head = "version = 1\n[sentry]\ncommand = [\"venv/bin/sentry\", \"devserver\"]\nconfig = \"sentry.conf.py\"\n"
 
-// tail is their end, without fixed ports.
+// tail is the end of those topologies, without fixed ports.
 const tail = "[control]\nport = 0\n[region.us]\nid = 1\nport = 0\n"
 
 func newFixture(t *testing.T, text, answer string) *fixture {

@@ -13,7 +13,7 @@ func TestServices(t *testing.T) {
 	t.Parallel()
 	const database = `"version": "15.1", "migrated": true}`
 	for _, test := range []struct {
-		name, old, now string // old is replaced by now in the answer
+		name, old, now string // old is replaced with now in the answer
 		check          string
 		state          State
 		words          []string
@@ -56,13 +56,13 @@ func TestWorkersNeedTheQueue(t *testing.T) {
 	wantCheck(t, b.check("watchers"), OK, "honcho")
 }
 
-func TestServicesCannotBeAsked(t *testing.T) {
+func TestServicesFail(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t, head+tail, answered)
 	b.Exec = func(context.Context, []string, string, []string) ([]byte, error) {
 		return nil, errors.New("exit status 1")
 	}
-	wantCheck(t, b.check("postgres"), Skip, "not known")
+	wantCheck(t, b.check("postgres"), Skip, "are unknown")
 	wantCheck(t, b.check("settings"), Warn, "exit status 1")
 	b = newFixture(t, head+tail, "no JSON")
 	wantCheck(t, b.check("settings"), Warn, "parse the services")
@@ -70,7 +70,7 @@ func TestServicesCannotBeAsked(t *testing.T) {
 	wantCheck(t, b.check("watchers"), Skip)
 }
 
-// TestServicesByText checks that Postgres and Redis are tried by the words of the
+// TestServicesByText checks that Postgres and Redis are found in the text of the
 // configuration if the settings cannot be loaded.
 func TestServicesByText(t *testing.T) {
 	t.Parallel()
@@ -97,7 +97,8 @@ func TestServicesByText(t *testing.T) {
 	wantCheck(t, b.check("redis"), OK, "Redis 7.0")
 }
 
-// TestPerSilo needs no database of the settings' own name.
+// TestPerSilo checks that the database in the settings is not needed if each silo has its
+// own.
 func TestPerSilo(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t, perSilo, answered)

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// block returns as much as a pipe holds: 64 KiB of 100-byte lines, cut anywhere.
+// block returns as much as a pipe holds: 64 KiB of 100-byte lines, cut at arbitrary
+// points.
 func block() []byte {
 	line := strings.Repeat("x", 99) + "\n"
 	return []byte(strings.Repeat(line, 700))[37 : 37+64<<10]

@@ -16,7 +16,7 @@ import (
 	"silo/wait/waittest"
 )
 
-// following is a Read with Follow in a synctest bubble. stop ends it.
+// following is a Read with Follow in a synctest bubble. stop stops it.
 type following struct {
 	mu    sync.Mutex // guards lines
 	lines []readLine
@@ -47,7 +47,7 @@ func follow(t *testing.T, dir string, q Query) *following {
 	return f
 }
 
-// next lets the reader look once more, and returns the lines that it has emitted since.
+// next lets the reader poll once more, and returns the lines that it has emitted since.
 func (f *following) next() []string {
 	time.Sleep(2 * followInterval)
 	synctest.Wait()
@@ -148,7 +148,7 @@ func TestFollowTruncatedAndRemovedFiles(t *testing.T) {
 	})
 }
 
-// The writer rotates all the time.
+// The writer rotates continuously.
 func TestFollowMissesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -264,7 +264,7 @@ func TestPiecesOfALineAreConsecutive(t *testing.T) {
 	})
 }
 
-// Bytes may be written between the reader's last look and the rotation.
+// Bytes may be written between the reader's last read and the rotation.
 func TestFollowReadsARotatedFileToItsEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -13,7 +13,7 @@ import (
 	"silo/wait/waittest"
 )
 
-// A file system is filled and emptied again.
+// The disk fills up and then has free space again.
 func TestRealFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -63,7 +63,7 @@ func TestRealFullDisk(t *testing.T) {
 	}
 	closeWriter(t, w)
 	whole := bytes.Join(rawFiles(t, dir), nil)
-	// Kept and lost bytes add up; each gap may have added a newline.
+	// The kept and the lost bytes add up; each gap may have added a newline.
 	if extra := int64(len(whole)) + reports[1].Bytes - int64(written); !reports[1].Over || extra < 0 || extra > 100 {
 		t.Fatalf("%d bytes kept and %d lost of %d", len(whole), reports[1].Bytes, written)
 	}

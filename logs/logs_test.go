@@ -178,8 +178,8 @@ func lines(text []byte) []readLine {
 	return all
 }
 
-// choose is the reference for Query: the last n lines that match, each with all its
-// pieces.
+// choose is the reference for Query: it returns the last n matching lines, each with all
+// its pieces.
 func choose(all []readLine, n int, grep *regexp.Regexp) []readLine {
 	var chosen [][]readLine
 	within := false

@@ -61,7 +61,7 @@ func TestLossyWriterDoesNotWaitForAStalledReader(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("1000 writes took %v, want 1 s", took)
 		}
-		// The reader continues: it gets what was kept and what is written next.
+		// Once the reader continues, it gets what was buffered and what is written next.
 		received := make(chan string)
 		go func() { text, _ := io.ReadAll(reader); received <- string(text) }()
 		synctest.Wait()

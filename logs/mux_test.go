@@ -28,7 +28,7 @@ type sink struct {
 	delay   time.Duration // for each write
 	stalled chan struct{} // if set, writes block until it is closed
 	fail    error
-	takes   int // bytes of a write that fails
+	takes   int // bytes that a failing write accepts
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -187,7 +187,7 @@ func TestMuxWaitsForASlowWriter(t *testing.T) {
 		flush(t, m)
 		equal(t, "lines", strings.Count(out.take(), " | "+strings.Repeat("x", 999)+"\n"), 3000)
 		if passed := time.Since(begin); passed < 40*time.Second {
-			t.Errorf("3 MB at 64 KiB in 0.9 s each took only %v", passed)
+			t.Errorf("3 MB took only %v, at 0.9 s per 64 KiB", passed)
 		}
 	})
 }
@@ -233,7 +233,7 @@ func TestMuxDropsLinesForAStalledWriter(t *testing.T) {
 	})
 }
 
-// A writer that takes blocks too seldom blocks a silo once, not once a block.
+// A writer that is almost stalled blocks a silo once, not once per block.
 func TestMuxWithAVerySlowWriter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestMuxWithAFailingWriter(t *testing.T) {
 	equal(t, "after it", out.take(), "\nsilo: 3 lines are not shown here: no space left on device (the log files have them)\nus | kept\n")
 }
 
-// Clean does not get prefix and newline.
+// Clean gets neither prefix nor newline.
 func TestMuxClean(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

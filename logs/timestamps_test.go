@@ -119,7 +119,7 @@ func TestTornSidecar(t *testing.T) {
 				after = append(after, line.at.Sub(begin)/time.Second)
 			}
 			two, three := time.Duration(2), time.Duration(3)
-			if cut > 0 { // a line without a record has the time of the one before
+			if cut > 0 { // a line without a record has the time of the previous record
 				three = two
 			}
 			if cut > timestampSize {
@@ -173,7 +173,7 @@ func TestSidecarStaysSmall(t *testing.T) {
 	})
 }
 
-// Reading any sidecar ends, and returns the time of a valid record or the fallback.
+// Reading any sidecar terminates, and returns the time of a valid record or the fallback.
 func FuzzTimestampReader(f *testing.F) {
 	var valid []byte
 	for i := range int64(5) {
@@ -226,7 +226,7 @@ func TestTimestampEncoding(t *testing.T) {
 	}
 }
 
-// Records of bytes that the raw file does not have are removed.
+// Records for bytes that the raw file does not contain are removed.
 func TestOpenTimestampsTrims(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "times")

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// If the wall clock is set while silos write, all lines remain, in the order in which
-// they were written, each with the time of the clock, and Since uses that time.
+// If the wall clock is set while silos write, all lines remain, in the order in which they
+// were written and with the clock's time, and Since uses that time.
 func TestWallClockIsSet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
@@ -55,7 +55,7 @@ func TestWallClockIsSetBetweenFiles(t *testing.T) {
 		w.writeAt(fmt.Appendf(nil, "line %d\n", i), now)
 	}
 	closeWriter(t, w)
-	for back := range 20 { // Since that many seconds ago, by the present clock
+	for back := range 20 { // Since that many seconds ago, by the current clock
 		have := texts(read(t, dir, Query{N: -1, Since: now.Add(-time.Duration(back) * time.Second)}))
 		for i := 59 - back; i < 60; i++ {
 			if !slices.Contains(have, fmt.Sprintf("line %d", i)) {
@@ -85,7 +85,7 @@ func TestFailureEndsByTheMonotonicClock(t *testing.T) {
 	}
 }
 
-// A dropped file is followed by the newest, even if the clock was set back.
+// After a dropped file, the newest one is read, even if the clock was set back.
 func TestFollowAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	f := files{dir: t.TempDir(), silo: "us"}

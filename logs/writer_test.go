@@ -21,7 +21,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// anyText generates output, short and long, with newlines and without.
+// anyText generates short and long output, with and without newlines.
 func anyText() *rapid.Generator[[]byte] {
 	piece := rapid.OneOf(
 		rapid.SliceOfN(rapid.Byte(), 0, 40),
@@ -115,8 +115,8 @@ func TestRotationAfterALine(t *testing.T) {
 	equal(t, "more than there are", w.Tail(5000), want[1000-len(w.Tail(5000)):])
 }
 
-// A rotation is interrupted after each of its steps. The next Open must lose nothing,
-// and each file must keep its own times.
+// A rotation is interrupted after each of its steps. The next Open must lose nothing, and
+// each file must keep its own times.
 func TestInterruptedRotation(t *testing.T) {
 	t.Parallel()
 	const keep = 4
@@ -235,9 +235,9 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("reports %v, want one", reports)
 		}
 		if info, err := os.Stat(w.files.times(0)); err != nil || info.Size() != timestampSize {
-			t.Fatalf("a time must be written before its bytes, and be replaced by the next: %v, %v", info, err)
+			t.Fatalf("a time must be written before its bytes, and replaced by the next one: %v, %v", info, err)
 		}
-		if err := os.Remove(path); err != nil { // there is space again
+		if err := os.Remove(path); err != nil { // there is free space again
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
@@ -275,7 +275,7 @@ func TestIntermittentFailureIsReportedOnce(t *testing.T) {
 	})
 }
 
-// Two halves must not look like one line.
+// The two parts around a gap must not look like one line.
 func TestGapEndsTheLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

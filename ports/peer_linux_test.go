@@ -30,7 +30,8 @@ func connect(t testing.TB, address string) (near, far net.Conn) {
 	return near, far
 }
 
-// Not parallel: until its exec, a child that another test forks holds the connections too.
+// Not parallel: a child that another test forks also has the connections until it calls
+// exec.
 func TestPeer(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.2:0"} {
 		near, far := connect(t, address)
@@ -49,7 +50,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// Of several processes that share the far end, first decides.
+// If several processes share the far end, first decides which is returned.
 func TestPeerPrefersTheFirst(t *testing.T) {
 	t.Parallel()
 	near, far := connect(t, "127.0.0.1:0")
@@ -76,7 +77,7 @@ func TestPeerPrefersTheFirst(t *testing.T) {
 	}
 }
 
-// A connection to an address of this machine need not pass loopback addresses. Not
+// A connection to an address of this machine does not have to use loopback addresses. Not
 // parallel, like TestPeer.
 func TestPeerOnAnExternalAddress(t *testing.T) {
 	addresses, err := net.InterfaceAddrs()

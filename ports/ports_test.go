@@ -31,7 +31,7 @@ func occupy(t testing.TB, network, host string) int {
 	return portOf(l)
 }
 
-// free returns a port that was free a moment ago, as was the next one.
+// free returns a port that was free a moment ago, and so was the next one.
 func free(t testing.TB) int {
 	t.Helper()
 	r, err := Reserve(context.Background(), []Request{{Name: "x", Span: 2}})
@@ -143,7 +143,7 @@ func TestReservedPortsAreHeldOnBothAddresses(t *testing.T) {
 	if err := errors.Join(r.Release("pair"), r.Release("pair"), r.Close(), r.Close()); err != nil {
 		t.Error(err)
 	}
-	// Another process may have taken one by now, but this process must not hold it.
+	// Another process may have taken one by now, but this process must not have it.
 	for _, port := range []int{r.Port("pair"), r.Port("pair") + 1} {
 		if !bindable("127.0.0.1", port) && slices.ContainsFunc(Holders(port), func(h Holder) bool { return h.PID == os.Getpid() }) {
 			t.Errorf("port %d is still held", port)
@@ -206,7 +206,7 @@ func TestInvalidRequests(t *testing.T) {
 	}
 }
 
-// Ports are not shared, spans do not overlap, and moves are in steps of the span.
+// Ports are not shared, spans do not overlap, and a request moves in steps of its span.
 func TestPlacement(t *testing.T) {
 	t.Parallel()
 	base := free(t)
@@ -240,8 +240,8 @@ func TestPlacement(t *testing.T) {
 	})
 }
 
-// Other processes may take or free a port meanwhile, but not in every round.
-func TestPlacementIsTheSameAgain(t *testing.T) {
+// Other processes may take or free a port in the meantime, but not in every round.
+func TestPlacementIsDeterministic(t *testing.T) {
 	t.Parallel()
 	base := free(t)
 	var requests []Request

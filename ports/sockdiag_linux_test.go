@@ -42,7 +42,7 @@ func TestListensOnAnyAddressThatAcceptsLoopback(t *testing.T) {
 	}
 }
 
-// A connection's own end is found by its addresses.
+// findSocket finds a connection's own end by its addresses.
 func TestFindSocketOfAConnection(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

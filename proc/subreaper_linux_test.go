@@ -29,7 +29,7 @@ func becomeSubreaper(t *testing.T) {
 	})
 }
 
-func TestReapTakesOnlyOrphans(t *testing.T) {
+func TestReapReapsOnlyOrphans(t *testing.T) {
 	becomeSubreaper(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var reaper sync.WaitGroup

@@ -134,7 +134,7 @@ func TestTruncatedBodiesAreErrors(t *testing.T) {
 
 // uWSGI closes each connection after one answer without announcing it. No request may fail
 // because of that, and none may be sent twice.
-func TestASiloMayCloseItsConnectionsUnannounced(t *testing.T) {
+func TestSiloClosesConnectionsWithoutNotice(t *testing.T) {
 	t.Parallel()
 	s := &scriptedSilo{answers: []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, hangUp: true}
 	edge := serve(t, proxy.Options{Silo: "eu", Target: s.start(t)})

@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
-// Each archive holds an agent's configuration, ngrok.yml, and what is read of
-// it: read, and where it can be read also as it is written in both versions.
+// Each archive contains an agent's configuration, ngrok.yml, and the result of reading it,
+// read. If it can be read, the archive also contains the files written for both versions.
 func TestAgentFileGolden(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "agent", "*.txtar"))
@@ -55,7 +55,7 @@ func reread(t *testing.T, config []byte) []txtar.File {
 	file, err := ReadAgentFile(path)
 	if err != nil {
 		if strings.Contains(err.Error(), "secret") {
-			t.Errorf("content is shown: %v", err)
+			t.Errorf("the error shows the file's content: %v", err)
 		}
 		return []txtar.File{{Name: "error", Data: []byte(strings.ReplaceAll(err.Error(), path, "ngrok.yml") + "\n")}}
 	}
@@ -121,10 +121,10 @@ func TestAgentConfigRoundTrip(t *testing.T) {
 			if err != nil || got.HasAuthtoken || len(got.Skipped) > 0 {
 				t.Fatalf("%s: %+v, %v\n%s", format, got, err, written)
 			}
-			if format == NgrokV3 { // where options are a policy's actions, which are read as a policy
+			if format == NgrokV3 { // in version 3, options are actions of a policy, so they are read as a policy
 				for i, one := range got.Tunnels {
 					if asked := len(want[i].HostHeader) + len(want[i].BasicAuth) + len(want[i].AllowCIDRs); (asked > 0) != (one.TrafficPolicy != "") {
-						t.Fatalf("%+v became the policy %q", want[i], one.TrafficPolicy)
+						t.Fatalf("%+v was written as the policy %q", want[i], one.TrafficPolicy)
 					}
 					got.Tunnels[i].TrafficPolicy = ""
 					got.Tunnels[i].HostHeader, got.Tunnels[i].BasicAuth, got.Tunnels[i].AllowCIDRs = want[i].HostHeader, want[i].BasicAuth, want[i].AllowCIDRs
@@ -149,7 +149,7 @@ func TestAgentFileVersion(t *testing.T) {
 		}
 		file, err := ReadAgentFile(path)
 		if err != nil || file.Version != want {
-			t.Errorf("%q is of version %q, not %q: %v", text, file.Version, want, err)
+			t.Errorf("%q: got version %q, want %q: %v", text, file.Version, want, err)
 		}
 	}
 }

@@ -19,7 +19,7 @@ func parse(text string) (map[string]any, error) {
 	return got, nil
 }
 
-// at is the value at a dotted key, or nil.
+// at returns the value at a dotted key, or nil.
 func at(table map[string]any, key string) any {
 	var value any = table
 	for name := range strings.SplitSeq(key, ".") {
@@ -32,7 +32,7 @@ func at(table map[string]any, key string) any {
 	return value
 }
 
-func TestTopologyAsInitLeavesIt(t *testing.T) {
+func TestTopologyOfInit(t *testing.T) {
 	t.Parallel()
 	text, err := Topology{Regions: []Region{{Name: "us", ID: 1}}}.Text()
 	if err != nil {
@@ -47,7 +47,7 @@ func TestTopologyAsInitLeavesIt(t *testing.T) {
 	}
 }
 
-func TestTopologySaysWhatIsKnown(t *testing.T) {
+func TestTopologyContainsKnownValues(t *testing.T) {
 	t.Parallel()
 	text, err := Topology{
 		Schema: true, Name: "acme", Command: []string{"sentry", "devserver", "--workers"}, Config: "~/c.py",
@@ -75,7 +75,7 @@ func TestTopologySaysWhatIsKnown(t *testing.T) {
 
 var example = regexp.MustCompile(`(?m)^# (\[[a-z.-]+\]|[a-z_]+ *= )`)
 
-func TestTopologyExplainsEveryKey(t *testing.T) {
+func TestTopologyDocumentsEveryKey(t *testing.T) {
 	t.Parallel()
 	text, err := Topology{Regions: []Region{{Name: "us", ID: 1}}}.Text()
 	if err != nil {
@@ -99,7 +99,7 @@ func TestTopologyExplainsEveryKey(t *testing.T) {
 	}
 }
 
-func TestTopologyIsTOMLWhateverItHolds(t *testing.T) {
+func TestTopologyIsValidTOML(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z"\\\n\r\t\x00#\]=']{1,9}`))

@@ -13,7 +13,7 @@ import (
 )
 
 // Inserting and removing the block of any dialect leaves every kind of file unchanged.
-func TestWriteAndRemoveInEveryShape(t *testing.T) {
+func TestWriteAndRemoveRestoreAnyFile(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"empty":            "",

@@ -40,7 +40,7 @@ func readArchive(t *testing.T, file string) archive {
 	return a
 }
 
-// get gives a file's bytes, nil where there is none of that name.
+// get returns a file's bytes, or nil if there is no such file.
 func (a archive) get(name string) []byte {
 	for _, e := range a.files {
 		if e.name == name {

@@ -16,7 +16,7 @@ import (
 )
 
 // FuzzParse checks that any input gives the same result twice, without a panic, with
-// positions inside the files, and in agreement with go-toml.
+// positions inside the files, and consistent with go-toml.
 func FuzzParse(f *testing.F) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -65,8 +65,8 @@ func positions(t *testing.T, problems []topology.Problem, data, local []byte) {
 	}
 }
 
-// agree compares with go-toml's own decoder: a file that it accepts must not be
-// reported as invalid TOML, and one that it refuses has a problem.
+// agree compares with go-toml's own decoder: a file that it accepts must not be reported
+// as invalid TOML, and a file that it rejects must have a problem.
 func agree(t *testing.T, problems topology.Problems, data []byte) {
 	t.Helper()
 	var own topology.Problems
@@ -88,8 +88,8 @@ func agree(t *testing.T, problems topology.Problems, data []byte) {
 	}
 }
 
-// TestHostileFiles checks that no file takes very long. Each of these takes quadratic
-// time in a naive parser.
+// TestHostileFiles checks that no file takes very long to parse. Each of these takes
+// quadratic time in a naive parser.
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 16

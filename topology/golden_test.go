@@ -121,7 +121,7 @@ func format(t *testing.T, read *topology.Topology, err error, all bool) string {
 
 var anyRegion = regexp.MustCompile(`^Regions\[\d+\]`)
 
-// plain returns the lines of the minimal topology, in the directory acme in tmp.
+// plain returns the lines of the minimal topology in the directory acme of tmp.
 func plain(t *testing.T, tmp string) map[string]bool {
 	t.Helper()
 	env := lookup(map[string]string{"HOME": filepath.Join(tmp, "home")})

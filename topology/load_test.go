@@ -13,7 +13,7 @@ import (
 
 const least = "version = 1\n[region.us]\nid = 1\n"
 
-// realDir is a temporary directory without symbolic links in its path.
+// realDir returns a temporary directory without symbolic links in its path.
 func realDir(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -127,7 +127,7 @@ func TestParsePolicyTooLarge(t *testing.T) {
 	}
 }
 
-// TestNameOfDirectory covers directories other than acme, the one of golden files.
+// TestNameOfDirectory covers directories other than acme, which the golden files use.
 func TestNameOfDirectory(t *testing.T) {
 	t.Parallel()
 	for dir, want := range map[string]string{
@@ -161,7 +161,7 @@ func TestSilosControlFirst(t *testing.T) {
 	}
 }
 
-// TestNoSecrets checks that no problem with a secret shows it.
+// TestNoSecrets checks that no problem about a secret shows it.
 func TestNoSecrets(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"

@@ -37,15 +37,15 @@ func TestSchemaFile(t *testing.T) {
 	}
 }
 
-// TestSchemaAgrees checks that the schema accepts every valid archive, and refuses
-// the others except for reasons that a schema cannot express.
+// TestSchemaAgrees checks that the schema accepts every valid archive, and rejects the
+// others unless the reason is one that a schema cannot express.
 func TestSchemaAgrees(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
 	if err := json.Unmarshal(topology.Schema(), &schema); err != nil {
 		t.Fatal(err)
 	}
-	// Refused because of several keys or the environment, or too complex for a pattern.
+	// Invalid because of several keys or the environment, or too complex for a pattern.
 	beyond := regexp.MustCompile(`^(toml-|backoff|id-duplicate|port-duplicate|port-pairs|domain-duplicate|domain-too-long|url-duplicate|` +
 		`external-|password-short|home-missing|variables|watchers-contradicted|policy|dialect-|logs|server-addr-url)`)
 	archives, err := filepath.Glob("testdata/*.txtar")
@@ -56,7 +56,7 @@ func TestSchemaAgrees(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 		a := readArchive(t, file)
 		if a.get(topology.LocalFileName) != nil {
-			continue // only both together are a topology
+			continue // a topology only if merged
 		}
 		var document map[string]any
 		if err := toml.Unmarshal([]byte(strings.TrimPrefix(string(a.get(topology.FileName)), "\uFEFF")), &document); err != nil {
@@ -73,7 +73,7 @@ func TestSchemaAgrees(t *testing.T) {
 	}
 }
 
-// complain returns why a schema refuses a value, or "". It fails the test for keywords
+// complain returns why a schema rejects a value, or "". It fails the test for keywords
 // that Schema does not use.
 func complain(t *testing.T, schema map[string]any, value any, at string) string {
 	t.Helper()

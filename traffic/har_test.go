@@ -55,8 +55,8 @@ func exchanges(t *testing.T, secret string) []Exchange {
 	return []Exchange{ordinary, zipped, binary, cut, open, blocked, broken, absolute}
 }
 
-// The required fields of HAR 1.2 are present. The JSON schema of har-schema 2.0.0 accepts
-// the same file.
+// The required fields of HAR 1.2 are present. The JSON schema of har-schema 2.0.0 also
+// accepts this file.
 func TestHARHasTheRequiredFields(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -98,7 +98,7 @@ func TestHARHasTheRequiredFields(t *testing.T) {
 	}
 }
 
-// has checks that an object has these fields, not null.
+// has checks that an object has these fields and that none is null.
 func has(t *testing.T, at string, object any, fields ...string) map[string]any {
 	t.Helper()
 	o, _ := object.(map[string]any)

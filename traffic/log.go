@@ -12,7 +12,7 @@ const (
 	DefaultLimit = 32 << 20
 
 	// Overhead of an exchange in addition to its texts and bodies, and of a header field
-	// in addition to its name and values, in bytes. TestAFullLogTakesItsLimit measures
+	// in addition to its name and values, in bytes. TestFullLogUsesItsLimit measures
 	// them.
 	exchangeSize, fieldSize, valueSize = 512, 64, 16
 )

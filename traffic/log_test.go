@@ -14,7 +14,7 @@ import (
 )
 
 // Whatever begins and ends, the latest exchanges are kept, within the limit, and each
-// that has ended is counted.
+// exchange that has ended is counted.
 func TestLogKeepsTheLatestWithinItsLimit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -50,7 +50,7 @@ func TestLogKeepsTheLatestWithinItsLimit(t *testing.T) {
 			for i, e := range list {
 				total += size(&e)
 				if want := begun - uint64(len(list)) + uint64(i) + 1; e.ID != want {
-					t.Fatalf("exchange %d is in the place of %d", e.ID, want)
+					t.Fatalf("got exchange %d, want %d", e.ID, want)
 				}
 				if len(e.Request.Body) != sent[e.ID] {
 					t.Fatalf("exchange %d has a request of %d bytes, want %d", e.ID, len(e.Request.Body), sent[e.ID])
@@ -76,8 +76,8 @@ func TestLogKeepsTheLatestWithinItsLimit(t *testing.T) {
 	})
 }
 
-// The estimated size of exchanges is about what they take.
-func TestAFullLogTakesItsLimit(t *testing.T) {
+// The estimated size of exchanges is close to the memory that they use.
+func TestFullLogUsesItsLimit(t *testing.T) {
 	for name, fields := range map[string]int{"no headers": 0, "usual headers": 12, "many headers": 400} {
 		l := NewLog(DefaultLimit)
 		before := heap()
@@ -92,7 +92,7 @@ func TestAFullLogTakesItsLimit(t *testing.T) {
 			e.State, e.Response.Body = Done, make([]byte, 100)
 			l.End(&e)
 			if len(l.kept) < n/2 {
-				break // it is full
+				break // the log is full
 			}
 		}
 		took := float64(heap()-before) / DefaultLimit
@@ -152,7 +152,7 @@ func TestLogReportsChanges(t *testing.T) {
 	}
 }
 
-// The log returns what it was given, and changes nothing that it has returned.
+// The log returns what it was given, and does not change what it has returned.
 func TestLogKeepsCopies(t *testing.T) {
 	t.Parallel()
 	l := NewLog(DefaultLimit)

@@ -96,7 +96,7 @@ func TestMasksURLsAndJSON(t *testing.T) {
 }
 
 // Each word hides the value of a header that contains it. The list is repeated here, so
-// that a word cannot be lost.
+// that no word can be lost.
 func TestMasksEachSecretWord(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{"auth", "cookie", "token", "secret", "signature", "password", "passwd", "session", "credential", "jwt", "api-key", "api_key", "apikey", "private"} {

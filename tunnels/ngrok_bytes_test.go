@@ -152,7 +152,7 @@ func TestNgrokPassesEveryByteConcurrently(t *testing.T) {
 }
 
 // Bodies stay compressed, whatever encodings each end accepts.
-func TestNgrokLeavesCompressedBodiesAlone(t *testing.T) {
+func TestNgrokKeepsCompressedBodies(t *testing.T) {
 	t.Parallel()
 	p := passage(t)
 	var packed bytes.Buffer

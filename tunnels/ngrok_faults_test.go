@@ -315,7 +315,7 @@ func TestNgrokClosesOneTunnel(t *testing.T) {
 }
 
 // A client that does not read its answer blocks neither Close nor other tunnels.
-func TestNgrokClosesBesideAStalledClient(t *testing.T) {
+func TestNgrokClosesDespiteAStalledClient(t *testing.T) {
 	t.Parallel()
 	for name, asked := range map[string]string{
 		"plain":     "GET / HTTP/1.1\r\nHost: eu.acme.test\r\n\r\n",

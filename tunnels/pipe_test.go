@@ -51,7 +51,7 @@ func (s *fakeStream) Close() error {
 
 func spawnForTest(f func()) bool { go f(); return true }
 
-func TestPipedConnClosesBesideAStalledWrite(t *testing.T) {
+func TestPipedConnClosesDuringAStalledWrite(t *testing.T) {
 	t.Parallel()
 	stream := newFakeStream()
 	conn := pipeStream(stream, spawnForTest)
@@ -81,7 +81,7 @@ func TestPipedConnClosesBesideAStalledWrite(t *testing.T) {
 }
 
 // A dead session may still read the buffer of a Write that has failed.
-func TestPipedConnLeavesAFailedStreamAlone(t *testing.T) {
+func TestPipedConnDoesNotCloseAFailedStream(t *testing.T) {
 	t.Parallel()
 	stream := newFakeStream()
 	stream.fail = errors.New("the session has died")

@@ -45,7 +45,7 @@ func TestCancelStopsLookingForTheReader(t *testing.T) {
 	}
 }
 
-func TestAFileIsNeverClosed(t *testing.T) {
+func TestOutputFileIsNotClosed(t *testing.T) {
 	t.Parallel()
 	file, err := os.Create(t.TempDir() + "/out")
 	if err != nil {
@@ -53,7 +53,7 @@ func TestAFileIsNeverClosed(t *testing.T) {
 	}
 	defer func() { _ = file.Close() }()
 	if ui.New(file, ui.Options{}).ReaderClosed() {
-		t.Error("a file counts as closed by its reader")
+		t.Error("ReaderClosed is true for a file")
 	}
 }
 

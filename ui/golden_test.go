@@ -27,7 +27,7 @@ type golden struct {
 	View      string             `json:"view"`
 	Now       time.Time          `json:"now"`
 	Snapshot  state.Snapshot     `json:"snapshot"`
-	Many      int                `json:"many"` // the last silo, so many times
+	Many      int                `json:"many"` // how often to repeat the last silo
 	Snapshots []state.Snapshot   `json:"snapshots"`
 	Problems  []topology.Problem `json:"problems"`
 	Plan      ui.Plan            `json:"plan"`
@@ -49,7 +49,7 @@ type frame struct {
 	LastLine map[string]string   `json:"last_line"`
 }
 
-// surroundings are the writers that each view is printed to.
+// surroundings are the writers to which each view is printed.
 func surroundings() []surrounding {
 	return []surrounding{
 		{name: "pipe"},
@@ -118,7 +118,7 @@ func compare(t *testing.T, file, got string) {
 	}
 }
 
-// checkLines checks what must hold for all output.
+// checkLines checks rules that all output must follow.
 func checkLines(t *testing.T, s surrounding, text string) {
 	t.Helper()
 	if colorless := s.columns == 0 || s.env["NO_COLOR"] != ""; colorless && strings.Contains(text, "␛") {

@@ -22,7 +22,7 @@ func TestIssuesAreLimited(t *testing.T) {
 	}
 }
 
-// The exit of an earlier process is no reason of a ready silo.
+// The exit of an earlier process is not a reason of a ready silo.
 func TestReadySiloHasNoReason(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

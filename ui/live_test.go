@@ -59,8 +59,8 @@ func TestProgressErasesItsBlock(t *testing.T) {
 		columns, rows, now := rapid.IntRange(20, 130).Draw(t, "columns"), rapid.IntRange(4, 50).Draw(t, "rows"), time.Unix(1e9, 0)
 		var w writes
 		p := terminal(&w, &columns, &rows, &now)
-		// No program can erase lines that a narrower window has pushed off its top, so
-		// the screen is higher than the printer's.
+		// No program can erase lines that a narrower window has pushed off its top, so the
+		// screen is taller than the printer's.
 		show := newScreen(columns, 3*rows)
 		progress := p.Progress()
 		for range rapid.IntRange(1, 8).Draw(t, "frames") {

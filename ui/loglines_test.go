@@ -61,7 +61,7 @@ func TestSanitizeLine(t *testing.T) {
 	}
 }
 
-// Whatever a silo writes, a sanitized line has no effect on the terminal but text.
+// Whatever a silo writes, a sanitized line contains only text and colour.
 func TestSanitizeLineLeavesOnlyTextAndColor(t *testing.T) {
 	t.Parallel()
 	terminal, pipe := printer("always", true), printer("never", false)

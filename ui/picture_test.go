@@ -12,8 +12,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// TestPicture keeps docs/status.svg equal to what a terminal of 120 columns
-// shows in the golden file of the same view.
+// TestPicture checks that docs/status.svg equals the golden file of the same view on a
+// terminal with 120 columns.
 func TestPicture(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "status-ready.txtar"))
@@ -30,9 +30,9 @@ func TestPicture(t *testing.T) {
 
 const cellWidth, lineHeight, margin = 8.4, 20, 20
 
-// svgStyle maps the terminal's colours to ones that suit the page behind them,
-// which the reader's colour scheme chooses. It has no CSS variables, because not
-// every image viewer supports them.
+// svgStyle maps the terminal's colours to colours that suit the page's background, which
+// follows the reader's colour scheme. It has no CSS variables, because not every image
+// viewer supports them.
 const svgStyle = `<style>
 text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#1f2328}.b{font-weight:600}
 rect{fill:#f6f8fa;stroke:#d1d9e0}.c244{fill:#6e7781}.c28{fill:#1a7f37}.c31{fill:#0a6a94}.c136{fill:#9a6700}.c32{fill:#0969da}.c196{fill:#cf222e}

@@ -13,8 +13,8 @@ import (
 	"silo/ui"
 )
 
-// A pseudo-terminal is detected, its size is used, and it gets no query, on which
-// a terminal without an answer would stall.
+// A pseudo-terminal is detected, its size is used, and no query is sent to it: a terminal
+// that does not answer would stall the program.
 func TestRealTerminal(t *testing.T) {
 	t.Parallel()
 	master, terminal := openTerminal(t, 60, 20)

@@ -8,8 +8,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// screen emulates what the views use of a terminal: it breaks lines at its width,
-// scrolls, and understands the ECMA-48 sequences of a frame. Anything else panics.
+// screen emulates the features of a terminal that the views use: it breaks lines at its
+// width, scrolls, and understands the ECMA-48 sequences of a frame. It panics on anything
+// else.
 type screen struct {
 	columns, rows int
 	lines         [][]string // cells, each with its style
@@ -92,7 +93,7 @@ func (s *screen) control(parameters string, final byte) {
 	}
 }
 
-// String returns all lines, also those that have scrolled off.
+// String returns all lines, including those that have scrolled off.
 func (s *screen) String() string {
 	var b strings.Builder
 	for i, line := range s.lines {
@@ -103,8 +104,8 @@ func (s *screen) String() string {
 	return b.String()
 }
 
-// narrow breaks each line that is too long for a narrower window, as terminals
-// do, and keeps the cursor at the text where it was: the end.
+// narrow breaks each line that is too long for a narrower window, as terminals do, and
+// keeps the cursor at the end of the text.
 func (s *screen) narrow(columns int) {
 	var lines [][]string
 	for _, line := range s.lines {

@@ -24,7 +24,7 @@ func TestTasksInAPipe(t *testing.T) {
 	view := ui.New(&out, ui.Options{Now: func() time.Time { return at }}).Tasks()
 	for _, all := range work(at) {
 		view.Update(all)
-		view.Update(all) // prints nothing twice
+		view.Update(all) // must print nothing twice
 	}
 	view.Done()
 	want := "control  migrating\nus-west  migrating\ncontrol  migrated after 1m2s\nus-west  failed after 1.0s\neu       migrating\n"

@@ -88,7 +88,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// untrusted draws text that a silo may write.
+// untrusted generates text that a silo may write.
 func untrusted() *rapid.Generator[string] {
 	return rapid.StringOf(rapid.OneOf(
 		rapid.Rune(),
@@ -136,7 +136,7 @@ func TestWrapLosesNoWord(t *testing.T) {
 }
 
 // The relative luminance and the contrast are those of WCAG 2.1.
-func TestPaletteReadsOnDarkAndLight(t *testing.T) {
+func TestPaletteContrast(t *testing.T) {
 	t.Parallel()
 	for _, s := range palette() {
 		index, err := strconv.Atoi(s.fixed)

@@ -104,8 +104,8 @@ func TestWidthOfATerminalWithoutASize(t *testing.T) {
 	}
 }
 
-// At any width each silo keeps its name, state and whole address, and only lines
-// with addresses or names are wider than the terminal.
+// At any width each silo keeps its name, state and whole address, and only lines with
+// addresses or names exceed the terminal's width.
 func TestStatusFitsAnyWidth(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -142,7 +142,7 @@ func TestRoutesByHost(t *testing.T) {
 	}
 }
 
-func TestPublicTLSMintsForTheNameAsked(t *testing.T) {
+func TestPublicTLSSignsForTheServerName(t *testing.T) {
 	t.Parallel()
 	s := start(t, ngroktest.Options{})
 	if err := serve(t, connect(t, s), config.WithDomain("a.test")); err != nil {
