@@ -319,7 +319,7 @@ func (w *watched) logs() {
 	w.until(`document.querySelectorAll(".line").length === 1`)
 	w.keys("(")
 	w.until(`document.querySelector("#log-grep").getAttribute("aria-invalid") === "true"`)
-	w.forgive("/v1/logs?") // the browser logs the status 400, too
+	w.forgive("/v1/logs?") // the browser also logs the status 400
 }
 
 // secrets looks for the planted secret and the page's token where neither belongs.

@@ -177,7 +177,7 @@ func unread(ts *testscript.TestScript, _ bool, args []string) {
 	case <-time.After(30 * time.Second):
 		_ = cmd.Process.Kill()
 		<-ended
-		ts.Fatalf("%s continues although its reader is gone", strings.Join(args, " "))
+		ts.Fatalf("%s continues although its reader has exited", strings.Join(args, " "))
 	}
 	if stderr.Len() > 0 {
 		ts.Fatalf("%s prints %s", strings.Join(args, " "), &stderr)

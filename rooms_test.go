@@ -118,6 +118,6 @@ func TestRooms(t *testing.T) {
 		t.Fatal(err)
 	}
 	for excuse := range unused {
-		t.Errorf("excused, but no longer true: %s", excuse)
+		t.Errorf("this exception is no longer needed: %s", excuse)
 	}
 }

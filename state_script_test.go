@@ -55,9 +55,7 @@ func watchSnapshots(ts *testscript.TestScript, end time.Time, done func(state.Sn
 	}
 }
 
-// freePort sets variables to free ports, each returned only once: free-port NAME…. It
-// dials a port instead of listening on it, because a child that another script starts at
-// that moment would inherit the listener until it calls exec.
+// awaitSilo waits for a state of a silo: await-silo SILO STATE.
 func awaitSilo(ts *testscript.TestScript, _ bool, args []string) {
 	await(ts, args[0]+" "+args[1], func() bool {
 		for _, s := range snapshot(ts).Silos {

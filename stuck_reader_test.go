@@ -59,7 +59,7 @@ func TestStuckReaders(t *testing.T) {
 				}
 			case <-time.After(30 * time.Second):
 				_ = up.Process.Kill()
-				t.Fatalf("up still runs 30 s after an interrupt: %s", output)
+				t.Fatalf("up is still running 30 s after an interrupt: %s", output)
 			}
 			in.gone(in.run, time.Now(), "after the interrupt")
 		})

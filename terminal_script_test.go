@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// shows runs a command on a terminal until what it has written there matches, then
-// interrupts it, and wants it to end well: shows PATTERN CMD….
+// shows runs a command on a terminal until its output matches, then interrupts it and
+// expects it to succeed: shows PATTERN CMD….
 func shows(ts *testscript.TestScript, _ bool, args []string) {
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)

@@ -179,7 +179,7 @@ func TestWatchVersions(t *testing.T) {
 		}
 	}
 	cancel()
-	_ = response.Body.Close() // the stream goes on
+	_ = response.Body.Close() // the stream continues
 	must(t, s.Close(context.Background()))
 }
 

@@ -25,7 +25,7 @@ type tools struct{ silo, other, hivemind, gofan, goproxy, stub, backend string }
 func build(ctx context.Context, dir, silo, other string) (tools, error) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	t := tools{silo: at("silo"), other: other, gofan: at("gofan"), goproxy: at("goproxy"), stub: at("stub"), backend: at("backend")}
-	t.hivemind, _ = exec.LookPath("hivemind") // without it, hivemind takes no part
+	t.hivemind, _ = exec.LookPath("hivemind") // without it, hivemind is left out
 	err := errors.Join(
 		os.WriteFile(t.stub+".c", stubSource, 0o600),
 		compile(ctx, "cc", "-O2", "-Wall", "-o", t.stub, t.stub+".c"),

@@ -53,7 +53,7 @@ type bench struct {
 	settings
 	tools    tools
 	out      io.Writer // tables
-	progress io.Writer // what is going on
+	progress io.Writer // progress messages
 	seed     uint64
 	rng      *rand.Rand
 }

@@ -59,7 +59,7 @@ func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, unresponsive
 		select {
 		case <-second:
 			second = nil
-			_ = proc.SendSignal(*last.PID, last.ProcessTime, "TERM") // it may have ended meanwhile
+			_ = proc.SendSignal(*last.PID, last.ProcessTime, "TERM") // it may already have ended
 		default:
 		}
 		wait.Sleep(ctx, frameInterval/10)
@@ -78,7 +78,7 @@ func (a *app) awaitDown(ctx context.Context, client *api.Client, dir *state.Dir,
 	go func() {
 		select {
 		case <-a.SecondSignal:
-			_ = client.Down(ctx, true) // it may have ended meanwhile
+			_ = client.Down(ctx, true) // it may already have ended
 		case <-done:
 		}
 	}()

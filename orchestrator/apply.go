@@ -107,7 +107,7 @@ func (p *placement) keep(ctx context.Context, old *placement) error {
 	return nil
 }
 
-// openAdded gives added silos their ports, tunnels and logs.
+// openAdded opens ports, tunnels and logs for added silos.
 func (s *Supervisor) openAdded(ctx context.Context, next *placement, changes *plan.Changes) error {
 	added := slices.DeleteFunc(slices.Clone(next.Silos), func(silo plan.Silo) bool { return !slices.Contains(changes.Added, silo.Name) })
 	opened, err := next.openSilos(ctx, added)
@@ -209,7 +209,7 @@ func (p *placement) closeUnused(ctx context.Context, next *placement) error {
 	return errors.Join(errs...)
 }
 
-// renewSecrets gives the rotated secrets to processes that start from now on.
+// renewSecrets makes processes that start from now on use the rotated secrets.
 func (s *Supervisor) renewSecrets() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()

@@ -12,7 +12,7 @@ import (
 	"silo/tunnels"
 )
 
-// closers undo what was set up, in reverse order.
+// closers undo the setup in reverse order.
 type closers []func() error
 
 func (c *closers) push(undo func() error) { *c = append(*c, undo) }
@@ -76,7 +76,7 @@ func (in *Instance) prepare(ctx context.Context, p plan.Plan, host Host, lines *
 	if in.Change, err = placement.writeConfig(ctx); err != nil {
 		return err
 	}
-	// Saved before any launch: a stopped snapshot proves that its run ended in order.
+	// Saved before any launch: a stopped snapshot proves that its run was shut down cleanly.
 	if err := host.Dir.Save(in.Snapshot()); err != nil {
 		host.Warn("if this process is killed, its silos will not be found: " + err.Error())
 	}

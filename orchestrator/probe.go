@@ -229,7 +229,7 @@ func getStatus(ctx context.Context, timeout time.Duration, addr, path string) (i
 
 // errNoAnswer is returned for a port that accepts a request but does not answer in
 // time.
-var errNoAnswer = errors.New("takes requests but does not answer yet")
+var errNoAnswer = errors.New("accepts requests but does not answer yet")
 
 // describeNoAnswer explains briefly why there was no answer.
 func describeNoAnswer(addr string, err error) error {

@@ -45,7 +45,7 @@ type Supervisor struct {
 
 	startedAt   time.Time
 	dashboard   *string         // address of the page, without its token; may be nil
-	processTime string          // start time of this process, as the kernel gives it
+	processTime string          // start time of this process, as reported by the kernel
 	jobs        map[string]*job // the latest incarnation of each silo; owned by Run
 }
 

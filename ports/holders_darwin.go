@@ -66,7 +66,7 @@ func listeners(ctx context.Context, port, pid int) (found []int) {
 
 func describe(ctx context.Context, pid int) Holder {
 	p := &process.Process{Pid: int32(pid)} //nolint:gosec // G115: a PID is 32 bits
-	name, _ := p.NameWithContext(ctx)      // empty if it has ended meanwhile
+	name, _ := p.NameWithContext(ctx)      // empty if it has ended
 	args, _ := p.CmdlineWithContext(ctx)
 	return Holder{PID: pid, Program: name, Args: truncate(args)}
 }

@@ -86,7 +86,7 @@ func hasOpen(pid int, sockets ...string) bool {
 		return false
 	}
 	defer func() { _ = folder.Close() }()
-	names, _ := folder.Readdirnames(-1) // the process may end meanwhile
+	names, _ := folder.Readdirnames(-1) // the process may have ended
 	target := make([]byte, 64)
 	for _, name := range names {
 		n, err := unix.Readlinkat(int(folder.Fd()), name, target)
@@ -99,7 +99,7 @@ func hasOpen(pid int, sockets ...string) bool {
 
 func describe(pid int) Holder {
 	folder := "/proc/" + strconv.Itoa(pid)
-	name, _ := os.ReadFile(folder + "/comm") // empty if it has ended meanwhile
+	name, _ := os.ReadFile(folder + "/comm") // empty if it has ended
 	args, _ := os.ReadFile(folder + "/cmdline")
 	return Holder{
 		PID:     pid,

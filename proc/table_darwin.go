@@ -16,7 +16,7 @@ const (
 	zombie  = 5 // SZOMB
 )
 
-// readTree reads all processes, which takes one call.
+// readTree reads all processes with one call.
 func readTree(int) table { return readAll(1) }
 
 // readOrphans returns nothing: orphans go to launchd.
@@ -69,7 +69,7 @@ func infoOf(k *unix.KinfoProc) Info {
 	return info
 }
 
-// measure sets CPU time and memory, which takes calls for each process.
+// measure sets CPU time and memory, with separate calls for each process.
 func measure(processes []Info) {
 	for i := range processes {
 		handle := &process.Process{Pid: int32(processes[i].PID)} //nolint:gosec // G115: a PID is 32 bits

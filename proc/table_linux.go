@@ -225,7 +225,7 @@ func numbers(path string) []int {
 		return nil
 	}
 	defer func() { _ = directory.Close() }()
-	names, _ := directory.Readdirnames(-1) // a process may end meanwhile
+	names, _ := directory.Readdirnames(-1) // a process may have ended
 	return parseNumbers(names)
 }
 

@@ -19,7 +19,7 @@ func NewChanListener(addr net.Addr) *ChanListener {
 	return &ChanListener{addr: addr, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Deliver blocks until Accept takes conn. Once the listener is closed, it closes conn.
+// Deliver blocks until Accept returns conn. Once the listener is closed, it closes conn.
 func (l *ChanListener) Deliver(conn net.Conn) {
 	select {
 	case l.conns <- conn:

@@ -81,7 +81,7 @@ type Snapshot struct {
 	Found    string `json:"found"`    // the Sentry release that the dialect is for, and how it was detected
 	RunID    string `json:"run_id"`   // SILO_RUN_ID of every process of this run
 
-	ProcessTime string `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
+	ProcessTime string `json:"process_time"` // start time of PID, as reported by the kernel; detects a reused PID
 
 	Reason *string `json:"reason"` // why it stopped without a command
 }
@@ -116,7 +116,7 @@ type Silo struct {
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // the port that probes use; Port+1 with watchers
-	ProcessTime *string    `json:"process_time"` // start time of PID, as the kernel gives it; detects a reused PID
+	ProcessTime *string    `json:"process_time"` // start time of PID, as reported by the kernel; detects a reused PID
 	BrowseURL   *string    `json:"browse_url"`   // address for browsers, below .localhost; only with provider local
 }
 

@@ -127,7 +127,7 @@ func (c classifier) fromNetwork(err error) *Error {
 	}
 	return &Error{
 		Code: codeLost, Class: Transient, Text: "lost the connection to the ngrok service: " + c.clean(rootCause(err).Error()),
-		Hint: "silo reconnects by itself once the network allows it",
+		Hint: "silo reconnects automatically once the network works again",
 	}
 }
 

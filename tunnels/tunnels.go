@@ -1,4 +1,4 @@
-// Package tunnels gives each silo an address for other silos and people, and keeps it
+// Package tunnels gives each silo an address that other silos and people can use, and keeps it
 // until closed.
 //
 // It must not know topologies, processes, or what a silo serves. No other package
