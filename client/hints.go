@@ -107,7 +107,7 @@ func (p *probe) networkHint(step string, err error) string {
 // stateHint returns a hint for making a silo ready.
 func (p *probe) stateHint() string {
 	name := p.silo.Name
-	if !p.snapshot.IsManaged() {
+	if !p.snapshot.Manages(p.silo) {
 		return "silo run " + name + " -- CMD… starts it in your terminal"
 	}
 	switch p.silo.State {

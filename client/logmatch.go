@@ -26,10 +26,13 @@ const logDelay = 250 * time.Millisecond
 
 func openLogs(dir string, snapshot *state.Snapshot) siloLogs {
 	l := siloLogs{dir: dir, sizes: map[string]int64{}}
-	if dir == "" || !snapshot.IsManaged() {
+	if dir == "" {
 		return l
 	}
 	for _, s := range snapshot.Silos {
+		if !snapshot.Manages(s) {
+			continue // it writes to the user's terminal
+		}
 		l.sizes[s.Name] = 0
 		if info, err := os.Stat(l.path(s.Name)); err == nil {
 			l.sizes[s.Name] = info.Size()

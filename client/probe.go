@@ -41,7 +41,7 @@ func (p *probe) run(ctx context.Context) {
 	if p.options.HealthCheck != nil {
 		p.health = p.options.HealthCheck(p.silo.Name)
 	}
-	if p.way.Via == Direct && p.snapshot.IsManaged() && p.silo.PID == nil {
+	if p.way.Via == Direct && p.snapshot.Manages(p.silo) && p.silo.PID == nil {
 		// The supervisor may still hold the port with a listener that never answers.
 		p.fail(Connect, began, fmt.Errorf("%s is %s", p.silo.Name, p.silo.State))
 		return

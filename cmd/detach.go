@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,8 +211,11 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	if err != nil {
 		return err
 	}
-	if restart := changes.Restarted; !r.plan.Topology.Sentry.Managed && len(restart) > 0 {
-		changes.Restarted = nil
+	unmanaged := func(name string) bool {
+		return slices.ContainsFunc(r.plan.Silos, func(s plan.Silo) bool { return s.Name == name && !s.Managed })
+	}
+	if restart := slices.DeleteFunc(slices.Clone(changes.Restarted), func(name string) bool { return !unmanaged(name) }); len(restart) > 0 {
+		changes.Restarted = slices.DeleteFunc(changes.Restarted, unmanaged)
 		a.warn("the environment or the command changed: "+strings.Join(restart, ", "), "stop these silos and start them again: "+runHint(restart[0]))
 	}
 	a.note(changeLines(changes, "")...)

@@ -38,6 +38,11 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 	}
 	defer client.Close()
 	names := c.Args().Slice()
+	if len(names) == 0 {
+		if names, err = managedNames(ctx, client); err != nil {
+			return err
+		}
+	}
 	request := map[string]func(context.Context, ...string) error{
 		"start": client.Start, "stop": client.Stop, "restart": client.Restart,
 	}[verb]
@@ -48,7 +53,7 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 	if verb == "stop" {
 		err = a.awaitStopped(ctx, client, names)
 	} else {
-		err = a.awaitStarted(ctx, client, names)
+		_, err = a.awaitReady(ctx, client, names)
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -59,22 +64,21 @@ func (a *app) lifecycle(c *cli.Context, verb string) error {
 	return err
 }
 
-// awaitStarted waits until the named silos are ready, or all if none is named.
-func (a *app) awaitStarted(ctx context.Context, client *api.Client, names []string) error {
-	if len(names) == 0 { // including silos that were stopped
-		snapshot, err := client.Snapshot(ctx, false)
-		if err != nil {
-			return err
-		}
-		for _, s := range snapshot.Silos {
+// managedNames returns the silos that the supervisor starts and stops.
+func managedNames(ctx context.Context, client *api.Client) (names []string, err error) {
+	snapshot, err := client.Snapshot(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range snapshot.Silos {
+		if snapshot.Manages(s) {
 			names = append(names, s.Name)
 		}
 	}
-	_, err := a.awaitReady(ctx, client, names)
-	return err
+	return names, nil
 }
 
-// awaitStopped shows silos until they have stopped.
+// awaitStopped shows silos until those named have stopped.
 func (a *app) awaitStopped(ctx context.Context, client *api.Client, names []string) error {
 	view := a.progress(names...)
 	var running []string
@@ -82,7 +86,7 @@ func (a *app) awaitStopped(ctx context.Context, client *api.Client, names []stri
 		view.Update(*u.Snapshot, u.LastLines)
 		running = nil
 		for _, s := range u.Snapshot.Silos {
-			if (len(names) == 0 || slices.Contains(names, s.Name)) && s.State != state.Stopped && s.State != state.Failed {
+			if slices.Contains(names, s.Name) && s.State != state.Stopped && s.State != state.Failed {
 				running = append(running, s.Name+" ("+string(s.State)+")")
 			}
 		}

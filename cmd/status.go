@@ -131,13 +131,14 @@ func (a *app) plannedSnapshot(dir *state.Dir) (*state.Snapshot, error) {
 		return s, err
 	}
 	s.Name, s.Provider, s.Dialect = t.Name, t.Tunnels.Provider, t.Sentry.Dialect
-	s.Config.Path, s.Managed = t.Sentry.Config, &t.Sentry.Managed
+	s.Config.Path = t.Sentry.Config
 	for _, silo := range t.Silos() {
-		v := state.Silo{Name: silo.Name, Mode: state.Control, State: state.Stopped, Port: silo.Port, Tunnel: state.Tunnel{State: state.TunnelNone}}
+		v := state.Silo{Name: silo.Name, Mode: state.Control, State: state.Stopped, Port: silo.Port, Managed: &silo.Managed, Tunnel: state.Tunnel{State: state.TunnelNone}}
 		if !silo.IsControl() {
 			v.Mode, v.RegionID, v.Category = state.Region, &silo.ID, &silo.Category
 		}
 		s.Silos = append(s.Silos, v)
+		s.Managed = new(silo.Managed || s.Managed != nil && *s.Managed)
 	}
 	return s, nil
 }

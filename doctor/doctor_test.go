@@ -277,7 +277,7 @@ func TestPorts(t *testing.T) {
 	wantCheck(t, b.check("ports"), Fail, "port "+port+" of control is taken by", "(pid "+strconv.Itoa(os.Getpid())+")", "change port of control", "any (us)")
 
 	b.topology(strings.Replace(head, "[sentry]\n", "[sentry]\nmanaged = false\n", 1) + fixed)
-	wantCheck(t, b.check("ports"), OK, "you start the devservers yourself")
+	wantCheck(t, b.check("ports"), OK, "you start the devserver yourself")
 
 	b.topology(head + tail)
 	number, _ := strconv.Atoi(port)

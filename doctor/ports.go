@@ -44,8 +44,8 @@ func checkPorts(ctx context.Context, e *examination, c *Check) {
 			c.add(Fail, err.Error(), "change port of "+s.Name+" in silo.toml")
 		case running && e.ownsPort(s.Name, port):
 			c.add(OK, label+": used by this instance, which runs")
-		case !e.Topology.Sentry.Managed:
-			c.add(OK, conflicts.Error()+"; managed = false, so you start the devservers yourself")
+		case !s.Managed:
+			c.add(OK, conflicts.Error()+"; managed = false, so you start the devserver yourself")
 		default:
 			e.addConflicts(s, conflicts, c)
 		}

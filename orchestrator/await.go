@@ -13,7 +13,7 @@ import (
 type FailedError struct {
 	Silos     []Failure
 	TimedOut  bool // all of them were not ready in time
-	Unmanaged bool // managed = false: silo did not start them
+	Unmanaged bool // silo did not start any of them
 }
 
 // Failure is one silo that failed or is not ready.
@@ -33,7 +33,7 @@ func (e *FailedError) Error() string {
 // NotReadyError names the silos that were not ready in time.
 type NotReadyError struct {
 	Silos     []Failure
-	Unmanaged bool // managed = false: silo does not start them
+	Unmanaged bool // silo does not start any of them
 }
 
 func (e *NotReadyError) Error() string {
@@ -93,9 +93,10 @@ type tailFunc func(name string, n int) []string
 
 // NewFailedError describes failed silos of a snapshot.
 func NewFailedError(s *state.Snapshot, failed []state.Silo, tail tailFunc) *FailedError {
-	e := &FailedError{TimedOut: true, Unmanaged: !s.IsManaged()}
+	e := &FailedError{TimedOut: true, Unmanaged: true}
 	for _, silo := range failed {
 		e.TimedOut = e.TimedOut && silo.TimedOut
+		e.Unmanaged = e.Unmanaged && !s.Manages(silo)
 		e.Silos = append(e.Silos, newFailure(silo, tail))
 	}
 	return e
@@ -104,9 +105,10 @@ func NewFailedError(s *state.Snapshot, failed []state.Silo, tail tailFunc) *Fail
 // NewNotReadyError describes the silos that are not ready, among names or, without names, among
 // all.
 func NewNotReadyError(s *state.Snapshot, names []string, tail tailFunc) *NotReadyError {
-	e := &NotReadyError{Unmanaged: !s.IsManaged()}
+	e := &NotReadyError{Unmanaged: true}
 	for _, silo := range s.Silos {
 		if done, _ := Outcome(&state.Snapshot{Silos: []state.Silo{silo}}, names); !done {
+			e.Unmanaged = e.Unmanaged && !s.Manages(silo)
 			e.Silos = append(e.Silos, newFailure(silo, tail))
 		}
 	}

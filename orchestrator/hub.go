@@ -63,7 +63,7 @@ func (h *snapshotHub) upstream(name string) string {
 	if silo == nil {
 		return ""
 	}
-	unmanaged := !h.latest.Load().snapshot.IsManaged()
+	unmanaged := !h.latest.Load().snapshot.Manages(*silo)
 	if silo.PID != nil || unmanaged && silo.State != state.Planned && silo.State != state.Stopped {
 		return silo.Bind
 	}

@@ -220,7 +220,7 @@ func clusterSilos(p plan.Plan) []silo {
 		if s.Wanted {
 			phase = state.Planned
 		}
-		silos[i] = silo{name: s.Name, control: s.IsControl(), unmanaged: !p.Managed(), policy: s.Restart, grace: s.Stop.Grace, phase: phase}
+		silos[i] = silo{name: s.Name, control: s.IsControl(), unmanaged: !s.Managed, policy: s.Restart, grace: s.Stop.Grace, phase: phase}
 	}
 	return silos
 }

@@ -99,10 +99,11 @@ func reserve(ctx context.Context, p plan.Plan, host Host, silos []plan.Silo, edg
 
 // reserveOrFind also returns the ports, by name, of unmanaged silos that already run.
 func reserveOrFind(ctx context.Context, p plan.Plan, host Host, silos []plan.Silo, wants, edges []ports.Request) (*ports.Reservation, map[string]int, error) {
-	for retry := !p.Managed(); ; retry = false {
+	unmanaged := func(s plan.Silo) bool { return !s.Managed }
+	for retry := slices.ContainsFunc(silos, unmanaged); ; retry = false {
 		free, running := slices.Clone(wants), map[string]int{}
-		for i := len(silos) - 1; i >= 0 && !p.Managed(); i-- {
-			if port := wants[i].Port; port != 0 && alreadyRuns(ctx, p, host, silos[i].At(port)) {
+		for i, silo := range slices.Backward(silos) {
+			if port := wants[i].Port; unmanaged(silo) && port != 0 && alreadyRuns(ctx, p, host, silos[i].At(port)) {
 				running[silos[i].Name] = port
 				free = slices.Delete(free, i, i+1)
 			}

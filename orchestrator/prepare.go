@@ -95,10 +95,8 @@ func Preflight(ctx context.Context, p plan.Plan, host Host) error {
 	if _, err := sentry.ReadFile(p.Topology.Sentry.Config); err != nil {
 		return err
 	}
-	if p.Managed() { // the PATH in the user's own terminal may differ
-		if err := findPrograms(p, host); err != nil {
-			return err
-		}
+	if err := findPrograms(p, host); err != nil {
+		return err
 	}
 	config, err := tunnelConfig(p, host)
 	if err != nil {
@@ -122,9 +120,14 @@ func (e *ProgramError) Error() string { return e.Silo + " cannot be started: " +
 
 func (e *ProgramError) Unwrap() error { return e.Err }
 
+// findPrograms returns an error if a silo's command does not exist. It skips unmanaged
+// silos: the PATH in the user's own terminal may differ.
 func findPrograms(p plan.Plan, host Host) error {
 	run := host.NewRun()
 	for _, s := range p.Silos {
+		if !s.Managed {
+			continue
+		}
 		if _, err := proc.Find(s.Argv[0], s.Dir, p.PartialEnviron(run, s)); err != nil {
 			return &ProgramError{Silo: s.Name, Err: err}
 		}

@@ -227,12 +227,12 @@ func (e *UnmanagedError) Error() string {
 	if len(e.Names) > 1 {
 		verb = "are"
 	}
-	return fmt.Sprintf("%s %s not managed by silo: sentry.managed = false", strings.Join(e.Names, ", "), verb)
+	return fmt.Sprintf("%s %s not managed by silo: managed = false", strings.Join(e.Names, ", "), verb)
 }
 
 // Start starts the named silos, or all. It returns once a snapshot shows the change;
-// Await waits until they are ready. Start, Stop and Restart return an *UnmanagedError
-// for unmanaged silos.
+// Await waits until they are ready. For unmanaged silos, Start, Stop and Restart return an
+// *UnmanagedError; without names they leave these out, if other silos exist.
 func (s *Supervisor) Start(names ...string) error { return s.manage(commandStart, names, false) }
 
 // Stop stops silos, which keep their tunnels and addresses.
@@ -259,18 +259,41 @@ func (s *Supervisor) Down(kill bool) { s.send(downEvent{kill}) }
 
 // manage sends a command to silos, including unmanaged ones if allowed.
 func (s *Supervisor) manage(c command, names []string, unmanaged bool) error {
+	all := len(names) == 0
 	names, err := s.resolve(names)
-	managed := s.placement().Managed()
-	if err == nil && !managed && !unmanaged {
-		err = &UnmanagedError{names}
+	if err != nil {
+		return err
 	}
-	if err == nil && managed && c != commandStop {
-		err = s.checkPorts(s.notRunning(names)...)
+	managed, others := s.divide(names)
+	switch {
+	case unmanaged:
+	case len(others) > 0 && (!all || len(managed) == 0):
+		return &UnmanagedError{others}
+	default:
+		names = managed
 	}
-	if err == nil {
-		s.sendCommand(c, names)
+	if c != commandStop {
+		if err := s.checkPorts(s.notRunning(managed)...); err != nil {
+			return err
+		}
 	}
-	return err
+	s.sendCommand(c, names)
+	return nil
+}
+
+// divide returns the managed and the unmanaged silos among names.
+func (s *Supervisor) divide(names []string) (managed, unmanaged []string) {
+	snapshot := s.Snapshot()
+	for _, silo := range snapshot.Silos {
+		switch {
+		case !slices.Contains(names, silo.Name):
+		case snapshot.Manages(silo):
+			managed = append(managed, silo.Name)
+		default:
+			unmanaged = append(unmanaged, silo.Name)
+		}
+	}
+	return managed, unmanaged
 }
 
 // sendCommand sends a command and waits until a snapshot shows it, or until the end.

@@ -10,7 +10,7 @@ import (
 	"silo/wait"
 )
 
-// A user starts and stops unmanaged silos (sentry.managed = false) in other terminals.
+// A user starts and stops unmanaged silos (managed = false) in other terminals.
 // The supervisor gives them ports and addresses, and waits until they answer. It never
 // signals their processes.
 

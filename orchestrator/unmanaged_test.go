@@ -69,7 +69,7 @@ func TestUnmanagedSilos(t *testing.T) {
 		return s.State == state.InstanceReady && s.Silos[0].Role != nil && s.Silos[1].Role != nil
 	})
 	s := b.us()
-	if *s.Role != "REGION" || s.PID == nil || s.ProcessTime != nil || s.ReadyAt == nil || b.Snapshot().IsManaged() {
+	if *s.Role != "REGION" || s.PID == nil || s.ProcessTime != nil || s.ReadyAt == nil || *s.Managed || *b.Snapshot().Managed {
 		t.Errorf("once it answers: %+v", s)
 	}
 	var unmanaged *UnmanagedError

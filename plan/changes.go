@@ -94,7 +94,6 @@ func (l *Layout) immutable(plan Plan) (settings []string) {
 	note("name", old.Name == next.Name)
 	note("the dialect", l.Choice.Dialect.Name == plan.Choice.Dialect.Name)
 	note("sentry.config", old.Sentry.Config == next.Sentry.Config)
-	note("sentry.managed", old.Sentry.Managed == next.Sentry.Managed)
 	note("sentry.databases", old.Sentry.Databases == next.Sentry.Databases)
 	note("sentry.addresses", old.Sentry.Addresses == next.Sentry.Addresses)
 	note("tunnels.provider", old.Tunnels.Provider == next.Tunnels.Provider)
@@ -102,6 +101,7 @@ func (l *Layout) immutable(plan Plan) (settings []string) {
 	note("logs", old.Logs == next.Logs)
 	for _, s := range plan.Silos {
 		if o, known := l.Find(s.Name); known {
+			note("managed of "+s.Name, o.Managed == s.Managed)
 			note("the tunnel of "+s.Name, sameTunnel(o.Silo.Silo, s.Silo))
 		}
 	}
@@ -126,11 +126,8 @@ func NeedsPorts(old Placed, next Silo) bool {
 }
 
 // stopFirst returns the silos that are removed or move, and whose ports go to another
-// silo. It omits a silo that keeps its ports: that is a conflict.
+// silo. It omits a silo that keeps its ports, which is a conflict, and unmanaged silos.
 func (l *Layout) stopFirst(next Plan) (names []string) {
-	if !next.Managed() {
-		return nil
-	}
 	var requested []int // ports of silos that are added or move
 	for _, s := range next.Silos {
 		if old, known := l.Find(s.Name); s.PortFixed && (!known || NeedsPorts(old, s)) {
@@ -140,7 +137,7 @@ func (l *Layout) stopFirst(next Plan) (names []string) {
 		}
 	}
 	for _, old := range l.Placed {
-		if i := slices.Index(next.Names(), old.Name); i >= 0 && !NeedsPorts(old, next.Silos[i]) {
+		if i := slices.Index(next.Names(), old.Name); !old.Managed || i >= 0 && !NeedsPorts(old, next.Silos[i]) {
 			continue
 		}
 		for n := range old.PortCount() {

@@ -68,7 +68,7 @@ func TestCompareRefusesImmutableSettings(t *testing.T) {
 	for name, test := range map[string]struct{ old, changed, want string }{
 		"name":       {`name = "acme"`, `name = "other"`, "name"},
 		"config":     {"/conf/", "/other/", "sentry.config"},
-		"managed":    {"[sentry]", "[sentry]\nmanaged = false", "sentry.managed"},
+		"managed":    {"id = 1", "id = 1\nmanaged = false", "managed of us"},
 		"databases":  {"[sentry]", "[sentry]\ndatabases = \"per-silo\"", "sentry.databases"},
 		"addresses":  {"[sentry]", "[sentry]\naddresses = \"public\"", "sentry.addresses"},
 		"ngrok":      {`metadata = "m"`, `metadata = "n"`, "tunnels.ngrok"},

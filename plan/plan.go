@@ -83,8 +83,10 @@ func (p Plan) Runnable() error {
 	return p.Choice.Runnable()
 }
 
-// Managed reports whether silo starts and stops the silos itself.
-func (p Plan) Managed() bool { return p.Topology.Sentry.Managed }
+// Managed reports whether silo starts and stops any of the silos itself.
+func (p Plan) Managed() bool {
+	return slices.ContainsFunc(p.Silos, func(s Silo) bool { return s.Managed })
+}
 
 // PerSilo reports whether each silo has its own database. A monolith always has the
 // shared one.

@@ -56,9 +56,9 @@ func FindByPort(env Lookup, pid, port int) (instance Snapshot, found bool) {
 			continue
 		}
 		silo := func(silo Silo) bool {
-			return same(silo.PID, pid) || silo.PID != nil && (silo.Port == port || silo.HealthPort == port)
+			return s.Manages(silo) && silo.PID != nil && (*silo.PID == pid || silo.Port == port || silo.HealthPort == port)
 		}
-		if same(s.PID, pid) || s.IsManaged() && slices.ContainsFunc(s.Silos, silo) {
+		if same(s.PID, pid) || slices.ContainsFunc(s.Silos, silo) {
 			return s, true
 		}
 	}
@@ -80,7 +80,7 @@ func (s *Snapshot) AsFound() *Snapshot {
 	}
 	left.Reason = new(killed)
 	for i := range left.Silos {
-		if silo := &left.Silos[i]; s.IsManaged() && s.Silos[i].PID != nil && silo.State == Stopped {
+		if silo := &left.Silos[i]; s.Manages(*silo) && s.Silos[i].PID != nil && silo.State == Stopped {
 			silo.Reason, silo.Exit = new(killed), nil
 		}
 	}

@@ -75,7 +75,7 @@ type Snapshot struct {
 	Silos         []Silo        `json:"silos"` // control, then regions by ID
 
 	Mode     string `json:"mode"`     // "silos" or "monolith"
-	Managed  *bool  `json:"managed"`  // false: the user starts and stops the silos; null (written by an old silo) means true
+	Managed  *bool  `json:"managed"`  // false: the user starts and stops all silos; null (written by an old silo) means true
 	Topology string `json:"topology"` // fingerprint of the topology that runs
 	Version  string `json:"version"`  // of the supervisor's program
 	Found    string `json:"found"`    // the Sentry release that the dialect is for, and how it was detected
@@ -111,6 +111,7 @@ type Silo struct {
 	CPUPercent *float64   `json:"cpu_percent"` // of the whole process tree
 	RSSBytes   *int64     `json:"rss_bytes"`
 
+	Managed     *bool      `json:"managed"`      // false: the user starts and stops it; null (written by an old silo) means as the instance
 	Role        *string    `json:"role"`         // mode that its answers prove, CONTROL or REGION; null if unknown
 	Reason      *string    `json:"reason"`       // why it is unready, failed or exited on its own, or the problem of a ready silo; one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
@@ -120,8 +121,13 @@ type Silo struct {
 	BrowseURL   *string    `json:"browse_url"`   // address for browsers, below .localhost; only with provider local
 }
 
-// IsManaged reports whether the supervisor starts and stops the silos.
-func (s *Snapshot) IsManaged() bool { return s.Managed == nil || *s.Managed }
+// Manages reports whether the supervisor starts and stops a silo.
+func (s *Snapshot) Manages(silo Silo) bool {
+	if silo.Managed != nil {
+		return *silo.Managed
+	}
+	return s.Managed == nil || *s.Managed
+}
 
 // Tunnel gives a silo its address.
 type Tunnel struct {

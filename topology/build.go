@@ -65,7 +65,7 @@ func (b *builder) build() *Topology {
 func (b *builder) sentry(dir string, s *node) Sentry {
 	return Sentry{
 		Dir: within(dir, s.string("dir")), Command: s.list("command"), Config: b.config(dir, s), Dialect: b.dialect(s),
-		Addresses: s.string("addresses"), Databases: s.string("databases"), Managed: s.boolean("managed"), Env: s.stringMap("env"),
+		Addresses: s.string("addresses"), Databases: s.string("databases"), Env: s.stringMap("env"),
 	}
 }
 
@@ -163,7 +163,7 @@ func (b *builder) silo(dir, name string, own *node, fields []field, sentry, doma
 	s := &parsedSilo{own: own, keys: keys, Silo: Silo{
 		Name: name, URL: strings.ToLower(keys.string("url")), HostHeader: keys.string("host_header"),
 		BasicAuth: keys.list("basic_auth"), AllowCIDRs: keys.list("allow_cidrs"), TrafficPolicy: b.policy(dir, own.get("traffic_policy")),
-		Dir: within(dir, keys.string("dir")), Command: keys.list("command"), Env: own.stringMap("env"), TTY: keys.boolean("tty"),
+		Dir: within(dir, keys.string("dir")), Command: keys.list("command"), Env: own.stringMap("env"), TTY: keys.boolean("tty"), Managed: keys.boolean("managed"),
 		Ready:   ready(defaults.get("ready"), keys.get("ready")),
 		Restart: b.restart(keys.get("restart")),
 		Stop:    Stop{Signal: strings.TrimPrefix(keys.get("stop").string("signal"), "SIG"), Grace: duration(keys.get("stop"), "grace")},

@@ -90,8 +90,7 @@ func sentryKeys() []field {
 		{name: "dialect", kind: kindString, check: checkDialect, enum: append([]string{"auto"}, dialects()...), pattern: releasePattern, preset: "auto", doc: `The format of the region config and of the devserver's environment: detected (auto), by a release such as "22.10.0", or by name.`},
 		{name: "addresses", kind: kindString, enum: []string{"public", "loopback", "auto"}, preset: "auto", doc: "The addresses that silos use to call one another: their tunnels' (public), or their own ports (loopback). auto: loopback if the provider is ngrok or external and Sentry supports separate addresses (from 23.7.0 on), else public."},
 		{name: "databases", kind: kindString, enum: []string{"shared", "per-silo"}, preset: "shared", doc: "Whether all silos share one database or each silo has its own."},
-		{name: "managed", kind: kindBoolean, preset: true, doc: "false: you start the devservers yourself. silo does the rest and prints the environment of each."},
-	}, commonKeys(".", []string{"sentry", "devserver"}, "auto", false, "Environment variables of every silo.")...)
+	}, commonKeys(".", []string{"sentry", "devserver"}, "auto", false, true, "Environment variables of every silo.")...)
 }
 
 func tunnelKeys() []field {
@@ -128,17 +127,18 @@ func siloKeys() []field {
 		{name: "basic_auth", kind: kindList, secret: true, check: checkCredentials, pattern: `^[^:]+:.+$`, preset: []string{}, doc: `The credentials that the tunnel accepts, each "user:password". ngrok requires passwords of at least 8 characters. For providers ngrok and local.`},
 		{name: "allow_cidrs", kind: kindList, check: checkCIDR, pattern: `^[0-9A-Fa-f.:]+/[0-9]+$`, preset: []string{}, doc: "The networks that may use the tunnel. For providers ngrok and local."},
 		{name: "traffic_policy", kind: kindString, allowEmpty: true, secret: true, foreign: true, doc: "An ngrok traffic policy: its text (YAML or JSON), or the path of a file."},
-	}, commonKeys(nil, nil, nil, nil, "Environment variables of the silo, which override those of [sentry].")...)
+	}, commonKeys(nil, nil, nil, nil, nil, "Environment variables of the silo, which override those of [sentry].")...)
 }
 
 // commonKeys are the keys that [sentry] sets for all silos and each silo overrides.
 // Only [sentry] has their defaults.
-func commonKeys(dir, command, watchers, tty any, envDoc string) []field {
+func commonKeys(dir, command, watchers, tty, managed any, envDoc string) []field {
 	return append([]field{
 		{name: "dir", kind: kindString, preset: dir, doc: "The working directory of devservers."},
 		{name: "command", kind: kindList, preset: command, doc: "The program and its arguments."},
 		{name: "watchers", kind: kindString, enum: []string{"auto"}, alternatives: []any{true, false}, preset: watchers, doc: "Whether the devserver runs webpack on PORT and its backend on PORT+1. auto: only for sentry devserver without --no-watchers."},
 		{name: "tty", kind: kindBoolean, preset: tty, doc: "Whether the devserver writes to a pseudo-terminal instead of a pipe, for programs that use colors or flush their output only there."},
+		{name: "managed", kind: kindBoolean, preset: managed, doc: "false: you start the devserver yourself. silo does the rest, and silo env prints the environment."},
 		{name: "env", kind: kindStringMap, secret: true, checkName: checkVariableName, check: checkVariableValue, doc: envDoc},
 	}, lifecycleKeys()...)
 }

@@ -52,7 +52,6 @@ func drawTopology(t *rapid.T) *topology.Topology {
 			Dialect:   rapid.SampledFrom([]string{"auto", "22.10.0", "24.1.0", "list", "cells"}).Draw(t, "dialect"),
 			Addresses: rapid.SampledFrom([]string{"public", "loopback", "auto"}).Draw(t, "addresses"),
 			Databases: rapid.SampledFrom([]string{"shared", "per-silo"}).Draw(t, "databases"),
-			Managed:   rapid.Bool().Draw(t, "managed"), Env: drawEnv(t),
 		},
 		Tunnels: topology.Tunnels{
 			Provider: rapid.SampledFrom([]string{"local", "ngrok", "none"}).Draw(t, "provider"),
@@ -79,7 +78,7 @@ func drawTopology(t *rapid.T) *topology.Topology {
 
 func drawSilo(t *rapid.T, within *topology.Topology, name string, i int) topology.Silo {
 	silo := topology.Silo{
-		Name: name, Port: 8000 + 2*i, Watchers: rapid.Bool().Draw(t, "watchers"), TTY: rapid.Bool().Draw(t, "tty"), Domain: within.Tunnels.Domain,
+		Name: name, Port: 8000 + 2*i, Watchers: rapid.Bool().Draw(t, "watchers"), TTY: rapid.Bool().Draw(t, "tty"), Managed: rapid.Bool().Draw(t, "managed"), Domain: within.Tunnels.Domain,
 		HostHeader: rapid.SampledFrom([]string{"preserve", "rewrite", "sentry.test"}).Draw(t, "host_header"),
 		BasicAuth:  rapid.SliceOfN(rapid.Just("ada:correct horse"), 0, 2).Draw(t, "basic_auth"),
 		AllowCIDRs: rapid.SliceOfN(rapid.SampledFrom([]string{"10.0.0.0/8", "::/0"}), 0, 2).Draw(t, "allow_cidrs"),
@@ -145,7 +144,6 @@ func render(t *rapid.T, want *topology.Topology) string {
 	line("dialect", want.Sentry.Dialect)
 	line("addresses", want.Sentry.Addresses)
 	line("databases", want.Sentry.Databases)
-	line("managed", want.Sentry.Managed)
 	line("env", want.Sentry.Env)
 	out.WriteString("[tunnels]\n")
 	line("provider", want.Tunnels.Provider)
@@ -174,6 +172,7 @@ func renderSilo(line func(string, any), silo topology.Silo) {
 	}
 	line("watchers", silo.Watchers)
 	line("tty", silo.TTY)
+	line("managed", silo.Managed)
 	line("host_header", silo.HostHeader)
 	line("basic_auth", silo.BasicAuth)
 	line("allow_cidrs", silo.AllowCIDRs)

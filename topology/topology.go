@@ -30,7 +30,6 @@ type Sentry struct {
 	Dialect   string // auto, a release with all three parts ("22.10.0"), or a dialect's name
 	Addresses string // public, loopback or auto
 	Databases string // shared or per-silo
-	Managed   bool
 	Env       map[string]string // never nil
 }
 
@@ -77,6 +76,7 @@ type Silo struct {
 	Command []string          // argv, as in the file
 	Env     map[string]string // the silo's own variables without those of sentry.env; never nil
 	TTY     bool              // it writes to a pseudo-terminal
+	Managed bool              // false: the user starts and stops it
 
 	Ready   Ready
 	Restart Restart

@@ -71,11 +71,11 @@ func (p *Printer) issue(i issue) []string {
 
 func (p *Printer) siloIssue(s state.Snapshot, silo state.Silo) (issue, bool) {
 	i := issue{state: string(silo.State), head: clean(silo.Name) + " " + string(silo.State), text: p.ending(silo)}
-	logs := "silo logs " + silo.Name
+	logs, managed := "silo logs "+silo.Name, s.Manages(silo)
 	switch silo.State {
 	case state.Failed:
 		switch {
-		case !s.IsManaged():
+		case !managed:
 			i.hint = "stop the process that answers there, then silo up looks for the silo again"
 		case s.State == state.InstanceStopped:
 			i.hint = logs
@@ -84,17 +84,17 @@ func (p *Printer) siloIssue(s state.Snapshot, silo state.Silo) (issue, bool) {
 		}
 	case state.Unready:
 		i.hint = "silo logs -f " + silo.Name
-		if !s.IsManaged() {
+		if !managed {
 			i.hint = "silo run " + clean(silo.Name) + " -- CMD… starts it in your terminal"
 		}
 	case state.Backoff:
 		i.hint = logs
 	case state.Ready: // with a reason, such as a full disk
-		return i, silo.Reason != nil && s.IsManaged()
+		return i, silo.Reason != nil && managed
 	default:
 		return i, false
 	}
-	return i, s.IsManaged() || silo.State != state.Backoff
+	return i, managed || silo.State != state.Backoff
 }
 
 func tunnelIssue(silo state.Silo) (issue, bool) {

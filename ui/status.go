@@ -14,7 +14,7 @@ import (
 // On a terminal: a headline, one row per silo, and each problem with a hint. Columns that
 // do not fit are dropped, the least important first; an address is never cut. In a pipe:
 // only the table, with upper-case heads and one row per silo. All columns are present, in a
-// fixed order. Each is one word, "-" if absent, except the last, the reason, which may
+// fixed order; MANAGED only if a silo is unmanaged. Each is one word, "-" if absent, except the last, the reason, which may
 // contain spaces.
 func (p *Printer) Status(s state.Snapshot) { p.print(p.status(s, p.newTable())) }
 
@@ -140,13 +140,16 @@ func startTime(s state.Snapshot) string {
 
 // siloRows sets the columns of the silos' table and returns its rows.
 func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
-	restarts, tunnel := 7, hidden
+	restarts, tunnel, managed := 7, hidden, hidden
 	if !p.terminal {
 		tunnel = pipeOnly
 	}
 	rows := make([][]cell, len(s.Silos))
 	for i, silo := range s.Silos {
-		rows[i] = p.siloRow(silo)
+		rows[i] = p.siloRow(s, silo)
+		if !s.Manages(silo) {
+			managed = 0
+		}
 		if silo.Restarts > 0 {
 			restarts = 1 // users need these
 		}
@@ -173,14 +176,18 @@ func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
 		{head: "CPU", drop: 10, right: true},
 		{head: "MEM", drop: 9, right: true},
 		{head: "RESTARTS", drop: restarts, right: true},
+		{head: "MANAGED", drop: 2, only: managed},
 		{head: "TUNNEL", drop: 2, only: tunnel},
 		{head: "REASON", only: pipeOnly},
 	}
 	return rows
 }
 
-func (p *Printer) siloRow(silo state.Silo) []cell {
-	uptime, cpu, memory, restarts := "", "", "", muted
+func (p *Printer) siloRow(s state.Snapshot, silo state.Silo) []cell {
+	uptime, cpu, memory, managed, restarts := "", "", "", "yes", muted
+	if !s.Manages(silo) {
+		managed = "no"
+	}
 	if silo.StartedAt != nil && silo.PID != nil {
 		uptime = Duration(p.now().Sub(*silo.StartedAt))
 	}
@@ -205,6 +212,7 @@ func (p *Printer) siloRow(silo state.Silo) []cell {
 		p.known(cpu, muted),
 		p.known(memory, muted),
 		{text: strconv.Itoa(silo.Restarts), style: restarts},
+		{text: managed, style: muted},
 		p.state(string(silo.Tunnel.State)),
 		p.known(p.reason(silo), plain),
 	}
