@@ -46,6 +46,14 @@ type Spec struct {
 	// closed. It does not identify descendants to a guardian, which outlives it.
 	TTY bool
 
+	// Input gives the child a standard input, for Process.Input, instead of /dev/null.
+	Input bool
+
+	// Console, with Input, makes one terminal of this size the child's standard input,
+	// output and error. Unlike that of TTY it is cooked and controls the session: it
+	// echoes, and turns typed keys into signals. Nil: pipes.
+	Console *Size
+
 	// DeathSignal is the signal ("TERM") that the kernel sends the leader if this
 	// process dies first. Linux only; empty: none.
 	DeathSignal string
@@ -64,6 +72,7 @@ type Process struct {
 	// as members are searched for: once it is closed, the kernel may give its name to
 	// another terminal, perhaps the user's.
 	terminal *os.File
+	input    *Input // nil without Spec.Input
 
 	exited chan struct{} // closed once the leader is reaped
 	done   chan struct{} // closed once it is reaped and its output passed on
@@ -92,11 +101,20 @@ func Start(spec Spec) (*Process, error) {
 	if err := setDeathSignal(cmd.SysProcAttr, spec.DeathSignal); err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
-	reader, writer, err := outputPipe(spec.TTY)
+	reader, writer, err := outputPipe(spec)
 	if err != nil {
 		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
 	}
 	cmd.Stdout, cmd.Stderr = writer, writer
+	input, stdin, err := openInput(spec, reader, writer)
+	if err != nil {
+		_, _ = reader.Close(), writer.Close()
+		return nil, fmt.Errorf("start %q: %w", spec.Argv[0], err)
+	}
+	if stdin != nil {
+		cmd.Stdin = stdin
+		cmd.SysProcAttr.Setctty = spec.Console != nil // of descriptor 0
+	}
 	p := &Process{
 		marker:    spec.Marker,
 		pipe:      outputOf(writer),
@@ -105,17 +123,23 @@ func Start(spec Spec) (*Process, error) {
 		done:      make(chan struct{}),
 		skipGrace: make(chan struct{}),
 		stopped:   make(chan struct{}),
+		input:     input,
 	}
-	if spec.TTY {
+	if spec.TTY || spec.Console != nil {
 		p.terminal = writer
 	}
 	closeOnExec()
-	if err := p.launch(cmd); err != nil {
+	err = p.launch(cmd)
+	if stdin != nil && stdin != writer {
+		_ = stdin.Close() // only the child keeps the pipe open
+	}
+	if err != nil {
 		_, _ = reader.Close(), writer.Close()
+		_ = input.Close()
 		return nil, startError(cmd, spec.Argv[0], err)
 	}
 	if p.terminal == nil {
-		_ = writer.Close() // the child must be the only one to keep the pipe open
+		_ = writer.Close()
 	}
 	go p.pump.run()
 	go p.wait()
@@ -156,6 +180,9 @@ func (p *Process) wait() {
 
 // PID returns the leader's PID, which is also its session and process group.
 func (p *Process) PID() int { return p.pid }
+
+// Input returns the child's standard input; nil without Spec.Input.
+func (p *Process) Input() *Input { return p.input }
 
 // StartTime returns when the leader started. Together with PID it identifies a process
 // for as long as the machine is up. Compare it only with what the function StartTime

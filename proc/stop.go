@@ -46,6 +46,7 @@ func (p *Process) Stop(ctx context.Context, signal string, grace time.Duration, 
 	p.killRest(context.WithoutCancel(ctx))
 	waitClosed(p.done, drainTimeout)
 	p.pump.finish(drainTimeout)
+	_ = p.input.Close()
 	if p.terminal != nil {
 		_ = p.terminal.Close()
 	}

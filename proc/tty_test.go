@@ -102,7 +102,7 @@ func TestJournalOmitsTerminals(t *testing.T) {
 // Children expect a write to block until it is read.
 func TestTTYIsBlocking(t *testing.T) {
 	t.Parallel()
-	near, far, err := outputPipe(true)
+	near, far, err := outputPipe(Spec{TTY: true})
 	if err != nil {
 		t.Fatal(err)
 	}
