@@ -42,6 +42,9 @@ func (s *Supervisor) Apply(ctx context.Context, p plan.Plan) (plan.Changes, erro
 	if err != nil {
 		return changes, err
 	}
+	if busy := s.debugged(slices.Concat(changes.Restarted, changes.Removed, changes.StopFirst)); len(busy) > 0 {
+		return changes, &UnmanagedError{Names: busy, Debugged: true}
+	}
 	down := s.notRunning(changes.StopFirst)
 	if err := s.vacatePorts(ctx, old, changes.StopFirst); err != nil {
 		return changes, err

@@ -36,6 +36,16 @@ type (
 		silos     []silo // all silos in order; for known ones, only the policies are used
 		restart   []string
 	}
+	// debugEvent launches a debug session instead of the supervised process.
+	debugEvent struct {
+		name    string
+		session *DebugSession
+	}
+	// clientGoneEvent reports that nothing is connected to a debug session anymore.
+	clientGoneEvent struct {
+		name    string
+		session *DebugSession
+	}
 	// downEvent stops the instance, immediately if kill is set.
 	downEvent struct{ kill bool }
 	// launchedEvent reports a new process.
@@ -109,7 +119,11 @@ type action any
 type (
 	launchAction struct {
 		launchID
+
+		debug *DebugSession // what to launch instead of the silo's own command; may be nil
 	}
+	// endDebugAction reports the end of a debug session to its client.
+	endDebugAction struct{ session *DebugSession }
 	// stopAction stops a process tree. With kill, it also cuts short the grace period
 	// of a stop in progress.
 	stopAction struct {

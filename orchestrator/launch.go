@@ -22,6 +22,7 @@ type job struct {
 
 	portError error // from releasePorts, which precedes the launch
 
+	debug    *DebugSession // what it runs instead of the silo's own command; may be nil
 	launched chan struct{} // closed when the launch has succeeded or failed
 	process  *proc.Process // nil if there is none; valid once launched is closed
 	stop     topology.Stop // as launched; valid once launched is closed
@@ -48,6 +49,7 @@ func (s *Supervisor) execute(ctx context.Context, actions []action) {
 		switch a := a.(type) {
 		case launchAction:
 			j := newJob(ctx, a.launchID)
+			j.debug = a.debug
 			s.jobs[a.name] = j
 			launches = append(launches, j)
 		case watchAction:
@@ -57,6 +59,8 @@ func (s *Supervisor) execute(ctx context.Context, actions []action) {
 			s.goroutines.Go(func() { s.watch(j) })
 		case unwatchAction:
 			s.unwatch(a.name)
+		case endDebugAction:
+			close(a.session.over)
 		case stopAction:
 			s.stop(ctx, a)
 		case backoffAction:
@@ -88,13 +92,21 @@ func (s *Supervisor) launchAll(ctx context.Context, jobs []*job) {
 // launch starts a silo's process and the goroutines that watch it.
 func (s *Supervisor) launch(ctx context.Context, j *job) {
 	defer close(j.launched)
-	if err := s.startProcess(j); err != nil {
+	err := s.startProcess(j)
+	if j.debug != nil {
+		j.debug.begin(j.process, err)
+	}
+	if err != nil {
 		s.send(launchFailedEvent{j.launchID, err.Error()})
 		return
 	}
 	j.started = time.Now()
 	s.send(launchedEvent{j.launchID, j.process.PID(), j.process.StartTime(), j.started})
 	s.goroutines.Go(func() { s.reap(ctx, j) })
+	if j.debug != nil {
+		s.goroutines.Go(func() { s.probeDebugged(j) }) //nolint:contextcheck // ends with the job's context
+		return
+	}
 	s.goroutines.Go(func() { s.probeUntilReady(j) }) //nolint:contextcheck // ends with the job's context
 }
 
@@ -113,10 +125,16 @@ func (s *Supervisor) startProcess(j *job) error {
 	}
 	r.output.reset()
 	marker := fmt.Sprintf("SILO_PROCESS=%s/%s/%d", p.Run.ID, j.name, j.incarnation) // inherited by its whole process tree
-	process, err := proc.Start(proc.Spec{
-		Argv: placed.Argv, Dir: placed.Dir, Env: append(p.Layout.Environ(j.name), instanceMarker(p.Dir), marker),
-		Marker: marker, Output: r.output, DeathSignal: "TERM", TTY: placed.TTY,
-	})
+	spec := proc.Spec{
+		Argv: placed.Argv, Dir: placed.Dir, Marker: marker, Output: r.output, DeathSignal: "TERM", TTY: placed.TTY,
+	}
+	env := p.Layout.Environ(j.name)
+	if j.debug != nil {
+		j.debug.attach(&spec)
+		env = p.debugEnviron(j.name, j.debug.spec)
+	}
+	spec.Env = append(env, instanceMarker(p.Dir), marker)
+	process, err := proc.Start(spec)
 	if err == nil {
 		j.process, j.stop = process, placed.Stop
 	}

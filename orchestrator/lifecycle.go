@@ -27,6 +27,9 @@ type silo struct {
 	attempt  int         // backoffs since it was last ready
 	backoff  int         // number of the latest backoff timer
 
+	debug     *DebugSession // runs the silo, or is about to; nil: the supervised process does
+	debugging bool          // the current launch is that of debug
+
 	pid         int
 	processTime string
 	startedAt   time.Time
@@ -70,7 +73,7 @@ func (s *silo) react(e event, now time.Time, instanceStopping bool) []action {
 			s.role = e.role
 		}
 	case readyTimeoutEvent:
-		if s.phase == state.Starting && !instanceStopping {
+		if s.phase == state.Starting && !instanceStopping && !s.debugging {
 			s.timedOut = true
 			return s.fail(timeoutReason(s.reason))
 		}
@@ -113,7 +116,43 @@ func (s *silo) launch() action {
 	if s.unmanaged {
 		return watchAction{s.id()}
 	}
-	return launchAction{s.id()}
+	s.debugging = s.debug != nil
+	return launchAction{s.id(), s.debug}
+}
+
+// lend stops the supervised process, and then launches that of a debug session.
+func (s *silo) lend(session *DebugSession) []action {
+	if s.unmanaged || s.debug != nil {
+		return []action{endDebugAction{session}}
+	}
+	s.debug = session
+	return s.obey(commandRestart)
+}
+
+// takeBack ends a debug session whose client is gone.
+func (s *silo) takeBack(session *DebugSession) (actions []action) {
+	if s.debug != session {
+		return nil
+	}
+	if !s.debugging { // the supervised process is being stopped
+		s.wanted = s.wanted && !session.spec.Stop
+		return s.endDebug()
+	}
+	if s.phase != state.Stopping {
+		actions = s.end(false)
+		s.wanted = !session.spec.Stop
+	}
+	return actions
+}
+
+// endDebug ends the debug session, if there is one. Its process has ended.
+func (s *silo) endDebug() []action {
+	if s.debug == nil {
+		return nil
+	}
+	over := endDebugAction{s.debug}
+	s.debug, s.debugging = nil, false
+	return []action{over}
 }
 
 // end stops a live silo, or keeps a dead one stopped.
@@ -137,17 +176,20 @@ func (s *silo) end(kill bool) []action {
 }
 
 // stopped handles the end of a stop.
-func (s *silo) stopped(killed bool) []action {
+func (s *silo) stopped(killed bool) (actions []action) {
 	s.phase = state.Stopped
+	if s.debugging || !s.wanted {
+		actions = s.endDebug()
+	}
 	switch {
 	case s.wanted:
-		return []action{s.launch()}
+		return append(actions, s.launch())
 	case s.failing:
 		s.phase = state.Failed
 	case killed:
 		s.reason = "had to be killed"
 	}
-	return nil
+	return actions
 }
 
 // exited handles the end of a process that was not stopped. The restart policy decides
@@ -158,6 +200,8 @@ func (s *silo) exited(now time.Time, reason string, failed, instanceStopping boo
 	}
 	s.reason, s.wanted = reason, false
 	switch {
+	case s.debugging:
+		return s.debugged(instanceStopping)
 	case instanceStopping: // control, while the regions stop
 		s.phase = state.Stopped
 		return nil
@@ -172,6 +216,18 @@ func (s *silo) exited(now time.Time, reason string, failed, instanceStopping boo
 		return nil
 	}
 	return s.backOff(now)
+}
+
+// debugged handles the end of a debug session's process: the supervised one is launched
+// again.
+func (s *silo) debugged(instanceStopping bool) []action {
+	again := !s.debug.spec.Stop && !instanceStopping
+	actions := s.endDebug()
+	s.phase, s.reason = state.Stopped, ""
+	if again {
+		actions = append(actions, s.launch())
+	}
+	return actions
 }
 
 // backOff waits before an automatic restart, or gives up after too many of them.
@@ -251,6 +307,10 @@ func (s *silo) setKillAt(now time.Time) {
 
 // fail stops a process that cannot become ready.
 func (s *silo) fail(reason string) []action {
+	if s.debugging { // its user decides
+		s.reason = reason
+		return nil
+	}
 	actions := s.end(false)
 	s.reason, s.failing = reason, true
 	if s.unmanaged { // there is no process to stop

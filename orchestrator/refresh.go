@@ -87,7 +87,7 @@ func (s *Supervisor) running(ctx context.Context, c cluster) refreshReply {
 			continue
 		}
 		r := runningSilo{job: s.jobs[silo.name], ready: silo.phase == state.Ready, pid: silo.pid}
-		if askModes && r.ready && r.askedMode != r.pid {
+		if askModes && r.ready && r.askedMode != r.pid && r.debug == nil {
 			r.askedMode = r.pid
 			asked := make(chan struct{})
 			r.mode = asked

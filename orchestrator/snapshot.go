@@ -64,7 +64,7 @@ func siloSnapshot(p plan.Placed, r resources, s silo) state.Silo {
 		Tunnel: tunnelSnapshot(r.tunnel), Restarts: s.restarts, Exit: s.exit, HealthPort: p.HealthPort,
 		StartedAt: nonZero(s.startedAt), ReadyAt: nonZero(s.readyAt), TimedOut: s.timedOut, KillAt: nonZero(s.killAt),
 		BrowseURL: nonZero(p.BrowseURL), Role: nonZero(s.role), Reason: nonZero(cmp.Or(s.reason, r.output.problem())),
-		PID: nonZero(s.pid), Managed: new(!s.unmanaged),
+		PID: nonZero(s.pid), Managed: new(!s.unmanaged && s.debug == nil), Debug: s.debug != nil,
 	}
 	if !p.IsControl() {
 		v.RegionID, v.Category = &p.ID, &p.Category

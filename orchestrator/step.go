@@ -37,6 +37,15 @@ func (c *cluster) react(e event, now time.Time) (actions []action) {
 				actions = append(actions, c.silos[i].obey(e.command)...)
 			}
 		}
+	case debugEvent:
+		if s := c.named(e.name); s != nil && !c.stopping {
+			return s.lend(e.session)
+		}
+		return []action{endDebugAction{e.session}}
+	case clientGoneEvent:
+		if s := c.named(e.name); s != nil && !c.stopping { // drain stops it in its turn
+			return s.takeBack(e.session)
+		}
 	case applyEvent:
 		return c.apply(e)
 	case downEvent:

@@ -22,6 +22,7 @@ type world struct {
 	down      bool
 	unmanaged bool           // the silos are unmanaged
 	watches   map[string]int // by silo: incarnation that is watched
+	debugs    debugWorld
 	steps     *int           // of all worlds
 	t         *rapid.T
 }
@@ -35,6 +36,7 @@ func newWorld(t *rapid.T, steps *int) *world {
 	w := &world{steps: steps, live: map[string]int{}, stops: map[string]int{}, timers: map[string]int{}, launched: map[string]int{}, now: epoch, t: t}
 	policies := []string{"no", "on-failure", "always"}
 	w.unmanaged, w.watches = rapid.Bool().Draw(t, "unmanaged"), map[string]int{}
+	w.debugs = debugWorld{processes: map[string]*DebugSession{}, latest: map[string]*DebugSession{}, over: map[*DebugSession]bool{}}
 	for i, name := range []string{"control", "us", "eu"} {
 		w.c.silos = append(w.c.silos, silo{
 			unmanaged: w.unmanaged, name: name, control: i == 0, phase: state.Planned,
@@ -60,10 +62,15 @@ func (w *world) step(e event) {
 	}
 	w.checkRemoved()
 	w.check()
+	w.checkDebugs()
 }
 
 // execute applies an action to the model, and fails on forbidden ones.
 func (w *world) execute(a action) {
+	if over, ends := a.(endDebugAction); ends {
+		w.endDebug(over.session)
+		return
+	}
 	if _, watches := a.(watchAction); w.unmanaged != watches {
 		if _, unwatches := a.(unwatchAction); w.unmanaged != unwatches {
 			w.t.Fatalf("%T for silos with unmanaged = %v", a, w.unmanaged)
@@ -88,6 +95,7 @@ func (w *world) execute(a action) {
 			w.t.Fatalf("%s: incarnation %d follows %d", a.name, a.incarnation, w.launched[a.name])
 		}
 		w.launched[a.name], w.live[a.name] = a.incarnation, a.incarnation
+		w.launchDebug(a)
 	case stopAction:
 		if a.incarnation != w.live[a.name] {
 			w.t.Fatalf("%s: a stop of incarnation %d, which has no process", a.name, a.incarnation)
@@ -157,6 +165,7 @@ func (w *world) end(name string, exit state.Exit) {
 	delete(w.live, name)
 	stopped := w.stops[name] == incarnation && incarnation != 0
 	delete(w.stops, name)
+	defer w.checkReturn(name, stopped, w.debugs.processes[name])
 	if stopped && rapid.Bool().Draw(w.t, "stop ends first") {
 		w.step(stoppedEvent{launchID{name, incarnation}, exit, rapid.Bool().Draw(w.t, "killed")})
 		w.step(exitedEvent{launchID{name, incarnation}, exit}) // reap may send its event too
@@ -196,6 +205,7 @@ func (w *world) play(t *rapid.T) {
 				inc := w.live[n]
 				delete(w.live, n)
 				delete(w.stops, n)
+				defer w.checkReturn(n, s.phase == state.Stopping, w.debugs.processes[n])
 				w.step(launchFailedEvent{launchID{n, inc}, "no such program"})
 			}
 		},
@@ -216,6 +226,19 @@ func (w *world) play(t *rapid.T) {
 				}
 			}
 			w.step(applyEvent{silos: order, restart: rapid.SliceOf(name).Draw(t, "again")})
+		},
+		"debug": func(t *rapid.T) {
+			n := name.Draw(t, "silo")
+			session := &DebugSession{spec: DebugSpec{Stop: rapid.Bool().Draw(t, "stop")}}
+			w.step(debugEvent{n, session})
+			if !w.debugs.over[session] {
+				w.debugs.latest[n] = session
+			}
+		},
+		"client gone": func(t *rapid.T) {
+			if n := name.Draw(t, "silo"); w.debugs.latest[n] != nil {
+				w.step(clientGoneEvent{n, w.debugs.latest[n]})
+			}
 		},
 		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.step(readyTimeoutEvent{launchID{n, w.launched[n]}}) },
 		"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
@@ -284,6 +307,11 @@ func (w *world) finish() {
 	}
 	if !w.c.done() {
 		w.t.Fatalf("the instance does not end: %+v", w.c)
+	}
+	for name, session := range w.debugs.latest {
+		if !w.debugs.over[session] {
+			w.t.Fatalf("the debug session of %s never ends", name)
+		}
 	}
 	for _, s := range w.c.silos {
 		if s.phase != state.Stopped && s.phase != state.Failed {

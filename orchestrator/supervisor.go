@@ -220,12 +220,18 @@ func (s *Supervisor) resolve(names []string) ([]string, error) {
 }
 
 // UnmanagedError is returned instead of starting or stopping unmanaged silos.
-type UnmanagedError struct{ Names []string }
+type UnmanagedError struct {
+	Names    []string
+	Debugged bool // silo debug runs some of them
+}
 
 func (e *UnmanagedError) Error() string {
 	verb := "is"
 	if len(e.Names) > 1 {
 		verb = "are"
+	}
+	if e.Debugged {
+		return fmt.Sprintf("%s %s run by silo debug in a terminal", strings.Join(e.Names, ", "), verb)
 	}
 	return fmt.Sprintf("%s %s not managed by silo: managed = false", strings.Join(e.Names, ", "), verb)
 }
@@ -242,7 +248,8 @@ func (s *Supervisor) Stop(names ...string) error { return s.manage(commandStop, 
 // rotated secrets.
 func (s *Supervisor) Restart(names ...string) error {
 	p := s.placement()
-	if all, err := s.resolve(names); err == nil && p.renewsSecrets() && len(all) == len(p.Silos) {
+	all, _ := s.resolve(names) // manage returns its error
+	if managed, _ := s.divide(all); p.renewsSecrets() && len(managed) == len(p.Silos) {
 		if err := s.renewSecrets(); err != nil {
 			return err
 		}
@@ -268,7 +275,7 @@ func (s *Supervisor) manage(c command, names []string, unmanaged bool) error {
 	switch {
 	case unmanaged:
 	case len(others) > 0 && (!all || len(managed) == 0):
-		return &UnmanagedError{others}
+		return s.checkManaged(others...)
 	default:
 		names = managed
 	}

@@ -112,6 +112,7 @@ type Silo struct {
 	RSSBytes   *int64     `json:"rss_bytes"`
 
 	Managed     *bool      `json:"managed"`      // false: the user starts and stops it; null (written by an old silo) means as the instance
+	Debug       bool       `json:"debug"`        // silo debug runs it
 	Role        *string    `json:"role"`         // mode that its answers prove, CONTROL or REGION; null if unknown
 	Reason      *string    `json:"reason"`       // why it is unready, failed or exited on its own, or the problem of a ready silo; one line
 	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time

@@ -1,0 +1,55 @@
+package orchestrator
+
+// debugWorld is the part of a world that debug sessions concern.
+type debugWorld struct {
+	processes map[string]*DebugSession // by silo: whose process lives; nil: the supervised one
+	latest    map[string]*DebugSession // by silo
+	over      map[*DebugSession]bool
+}
+
+// launchDebug records whose process a launch starts.
+func (w *world) launchDebug(a launchAction) {
+	if a.debug != nil && w.debugs.over[a.debug] {
+		w.t.Fatalf("%s is launched for a debug session that is over", a.name)
+	}
+	w.debugs.processes[a.name] = a.debug
+}
+
+// endDebug ends a session: once, and after its process.
+func (w *world) endDebug(session *DebugSession) {
+	if w.debugs.over[session] {
+		w.t.Fatal("a debug session ends twice")
+	}
+	for name, of := range w.debugs.processes {
+		if of == session && w.live[name] != 0 {
+			w.t.Fatalf("the debug session of %s ends before its process", name)
+		}
+	}
+	w.debugs.over[session] = true
+}
+
+// checkDebugs checks the invariants of debugged silos.
+func (w *world) checkDebugs() {
+	for _, s := range w.c.silos {
+		switch of := w.debugs.processes[s.name]; {
+		case s.debug != nil && (!s.alive || w.debugs.over[s.debug]):
+			w.t.Fatalf("%s has a debug session without a process", s.name)
+		case s.debugging != (s.debug != nil && s.alive && of == s.debug):
+			w.t.Fatalf("%s: debugging is %v", s.name, s.debugging)
+		case w.live[s.name] != 0 && (of != nil) != s.debugging:
+			w.t.Fatalf("%s: its process is that of %v", s.name, of)
+		}
+	}
+}
+
+// checkReturn checks that the supervised process returns once that of a debug session has
+// ended on its own.
+func (w *world) checkReturn(name string, stopping bool, of *DebugSession) {
+	s := w.c.named(name)
+	if of == nil || stopping || w.down || s == nil {
+		return
+	}
+	if returned := s.alive && !s.debugging; returned == of.spec.Stop || !w.debugs.over[of] {
+		w.t.Fatalf("%s is %s after its debug session with stop = %v", name, s.phase, of.spec.Stop)
+	}
+}
