@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "interrupted": interrupted, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "stop-supervisor": stopSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
-			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
+			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "kill-silo": killSilo, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
 			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread, "shows": shows,
 		},
 	})

@@ -45,6 +45,7 @@ var house = map[string]room{
 	"dashboard":         {rooms: []string{"state"}},
 	"wait":              {},
 	"wait/waittest":     {},
+	"console":           {},
 	"ui":                {rooms: []string{"state", "topology", "traffic"}, alone: []string{"github.com/charmbracelet/lipgloss"}},
 }
 
@@ -58,6 +59,7 @@ var excused = map[string][]string{
 	"proxy/idle.go":           {"golang.org/x/sys/unix", "syscall"}, // peeks at idle connections without blocking
 	"ports/holders_linux.go":  {"golang.org/x/sys/unix"},            // readlinkat, to find a socket before its client closes it
 	"sentry/owner.go":         {"syscall"},                          // only Stat_t has a file's owner
+	"console/console.go":      {"golang.org/x/sys/unix"},            // the terminal's foreground group and SIGWINCH
 	"ui/closed.go":            {"golang.org/x/sys/unix"},            // polls a pipe for a closed reader
 }
 

@@ -60,11 +60,20 @@ func awaitSilo(ts *testscript.TestScript, _ bool, args []string) {
 	await(ts, args[0]+" "+args[1], func() bool {
 		for _, s := range snapshot(ts).Silos {
 			if s.Name == args[0] && s.State == state.Phase(args[1]) {
-				return true
+				return len(args) == 2 || *s.Managed == (args[2] == "managed")
 			}
 		}
 		return false
 	})
+}
+
+// killSilo kills the process of a silo: kill-silo SILO.
+func killSilo(ts *testscript.TestScript, _ bool, args []string) {
+	for _, text := range pids(ts, args) {
+		pid, err := strconv.Atoi(text)
+		ts.Check(err)
+		ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+	}
 }
 
 // end interrupts the processes of silos and waits until they have exited: end SILO….

@@ -41,7 +41,7 @@ func writeError(w http.ResponseWriter, err error) {
 	case errors.As(err, &unrepeatable):
 		body.Request, body.Why = unrepeatable.ID, unrepeatable.Why
 	case errors.As(err, &unmanaged):
-		body.Unmanaged = unmanaged.Names
+		body.Unmanaged, body.Debugged = unmanaged.Names, unmanaged.Debugged
 	case errors.As(err, &unknown):
 		status, body.Silo, body.Known = http.StatusNotFound, unknown.Name, unknown.Known
 	case errors.As(err, &body.Conflicts):
@@ -72,7 +72,7 @@ func decodeError(response *http.Response) error {
 	case e.Why != "":
 		return &orchestrator.UnrepeatableError{ID: e.Request, Why: e.Why}
 	case len(e.Unmanaged) > 0:
-		return &orchestrator.UnmanagedError{Names: e.Unmanaged}
+		return &orchestrator.UnmanagedError{Names: e.Unmanaged, Debugged: e.Debugged}
 	case len(e.Conflicts) > 0:
 		return e.Conflicts
 	case len(e.Whole) > 0:

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"silo/orchestrator"
@@ -57,6 +58,7 @@ type Server struct {
 	timeouts   timeouts
 	http       *http.Server
 	served     chan struct{}
+	debugging  sync.WaitGroup // debug sessions, whose connections http does not know
 }
 
 // Serve creates the instance's socket with mode 0600 and serves the API there
@@ -88,6 +90,7 @@ func newServer(supervisor *orchestrator.Supervisor, options Options, logDir stri
 	mux.HandleFunc("GET /v1/config", s.config)
 	mux.HandleFunc("GET /v1/tail", s.tail)
 	mux.HandleFunc("POST /v1/up", s.up)
+	mux.HandleFunc("POST /v1/debug", s.debug)
 	mux.HandleFunc("GET /v1/dashboard", s.dashboard)
 	mux.HandleFunc("POST /v1/dashboard", s.dashboard)
 	s.http = &http.Server{Handler: s.bound(mux), ReadHeaderTimeout: t.read, WriteTimeout: t.write, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader}
@@ -112,6 +115,12 @@ func (s *Server) Close(ctx context.Context) error {
 		err = s.http.Close()
 	}
 	<-s.served
+	idle := make(chan struct{})
+	go func() { s.debugging.Wait(); close(idle) }()
+	select {
+	case <-idle: // the sessions have ended with the supervisor
+	case <-ctx.Done():
+	}
 	return err
 }
 

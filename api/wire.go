@@ -82,6 +82,7 @@ type errorBody struct {
 	Silo      string   `json:"silo,omitempty"`      // the unknown name
 	Known     []string `json:"known,omitempty"`     // the valid names
 	Unmanaged []string `json:"unmanaged,omitempty"` // silos that the user starts and stops
+	Debugged  bool     `json:"debugged,omitempty"`  // silo debug runs some of Unmanaged
 	Whole     []string `json:"whole,omitempty"`     // settings that cannot change while the instance runs
 	NotKept   bool     `json:"not_kept,omitempty"`  // orchestrator.ErrNotKept
 	Request   uint64   `json:"request,omitempty"`   // ID of a request that cannot be replayed

@@ -120,7 +120,12 @@ func (l *commandLine) command() *cli.Command {
 }
 
 // argsUsage returns the arguments of the verb, such as SILO, -- and CMD….
-func (l *commandLine) argsUsage() []string { return strings.Fields(l.command().ArgsUsage) }
+func (l *commandLine) argsUsage() []string {
+	return strings.Fields(strings.Replace(l.command().ArgsUsage, optionalCommand, "-- CMD…", 1))
+}
+
+// optionalCommand is the end of the arguments of a verb that may run another program.
+const optionalCommand = "[-- CMD…]"
 
 // takesCommand reports whether the verb runs another program, as run and exec do.
 func (l *commandLine) takesCommand() bool { return slices.Contains(l.argsUsage(), "CMD…") }

@@ -121,6 +121,7 @@ func (a *app) program() *cli.App {
 			{Name: "down", Category: categoryStart, Action: a.down},
 			a.lifecycleCommand("start"), a.lifecycleCommand("stop"), a.lifecycleCommand("restart"),
 			{Name: "run", ArgsUsage: "SILO -- CMD…", Category: categoryStart, Action: a.run},
+			a.debugCommand(),
 			a.execCommand(),
 			a.statusCommand(), a.logsCommand(), a.tunnelsCommand(), a.checkCommand(), a.dashboardCommand(), a.envCommand(),
 			a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(),

@@ -128,11 +128,17 @@ func (a *app) environmentOf(layout *plan.Layout, name string) ([]sentry.Var, err
 	return vars, nil
 }
 
-func (a *app) run(c *cli.Context) error {
-	words := c.Args().Slice()
-	if len(words) > 1 && words[1] == "--" {
-		words = append(words[:1], words[2:]...)
+// environOf returns variables as NAME=value entries.
+func environOf(vars []sentry.Var) []string {
+	env := make([]string, len(vars))
+	for i, v := range vars {
+		env[i] = v.Name + "=" + v.Value
 	}
+	return env
+}
+
+func (a *app) run(c *cli.Context) error {
+	words := append(c.Args().Slice()[:min(c.NArg(), 1)], commandWords(c)...)
 	if len(words) < 2 {
 		return &usageError{text: "silo run needs a silo and a command", hint: "silo run control -- sentry shell"}
 	}
@@ -144,10 +150,7 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	env := make([]string, len(vars))
-	for i, v := range vars {
-		env[i] = v.Name + "=" + v.Value
-	}
+	env := environOf(vars)
 	silo, _ := layout.Find(words[0])
 	code, err := proc.Foreground(context.WithoutCancel(c.Context), words[1:], silo.Dir, env, a.Stdin, a.Stdout, a.Stderr)
 	if err != nil {

@@ -262,6 +262,9 @@ func (a *app) holdingInstance(c ports.Conflict) (state.Snapshot, bool) {
 
 func notReady(err error) *exitStatus {
 	if e, ok := errors.AsType[*orchestrator.UnmanagedError](err); ok {
+		if e.Debugged {
+			return exitWith(exitConflict, e.Error(), "end it there")
+		}
 		return exitWith(exitFailed, e.Error(), runHint(e.Names[0])+", or end it there")
 	}
 	if e, ok := errors.AsType[*orchestrator.FailedError](err); ok {

@@ -158,13 +158,19 @@ func synopsis(path []*cli.Command) string {
 	if len(c.Subcommands) > 0 {
 		return strings.Join(append(words, "COMMAND [flags]"), " ")
 	}
-	names, command, hasCommand := strings.Cut(c.ArgsUsage, "-- ")
+	names, command := c.ArgsUsage, ""
+	for _, end := range []string{optionalCommand, "-- CMD…"} {
+		if before, found := strings.CutSuffix(names, end); found {
+			names, command = before, end
+			break
+		}
+	}
 	if names = strings.TrimSpace(names); names != "" {
 		words = append(words, names)
 	}
 	words = append(words, "[flags]")
-	if hasCommand {
-		words = append(words, "-- "+command)
+	if command != "" {
+		words = append(words, command)
 	}
 	return strings.Join(words, " ")
 }

@@ -13,13 +13,16 @@ import (
 	"silo/wait"
 )
 
+// ConsoleSize is the size of a terminal in characters.
+type ConsoleSize = proc.Size
+
 // DebugSpec describes a process that runs a silo on a user's terminal.
 type DebugSpec struct {
-	Argv    []string   // empty: the silo's own command
-	Environ []string   // the terminal's, as os.Environ returns it
-	Console *proc.Size // of the terminal; nil: standard input and output are pipes
-	Output  io.Writer  // receives what the process writes. It may block for a while but not forever
-	Stop    bool       // leave the silo stopped at the end
+	Argv    []string     // empty: the silo's own command
+	Environ []string     // the terminal's, as os.Environ returns it
+	Console *ConsoleSize // nil: standard input and output are pipes
+	Output  io.Writer    // receives what the process writes. It may block for a while but not forever
+	Stop    bool         // leave the silo stopped at the end
 }
 
 // DebugSession is a debugged silo: its process is started by a user, in a terminal, instead
@@ -66,6 +69,9 @@ func (p *placement) debugEnviron(name string, spec DebugSpec) []string {
 	layout.Run.Environ, layout.Run.Color = spec.Environ, false
 	return layout.Environ(name)
 }
+
+// Sync returns once a snapshot shows all that has happened before the call.
+func (s *Supervisor) Sync() { s.sendCommand(commandNone, nil) }
 
 // Started is closed once the process runs.
 func (d *DebugSession) Started() <-chan struct{} { return d.started }

@@ -23,7 +23,7 @@ type world struct {
 	unmanaged bool           // the silos are unmanaged
 	watches   map[string]int // by silo: incarnation that is watched
 	debugs    debugWorld
-	steps     *int           // of all worlds
+	steps     *int // of all worlds
 	t         *rapid.T
 }
 

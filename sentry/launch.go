@@ -91,6 +91,8 @@ func (l Launch) override(all map[string]string, d Dialect) {
 		all["SILO_DATABASE"] = l.Database
 	}
 	setDefault(all, "PYTHONUNBUFFERED", "1")
+	// uWSGI otherwise replaces standard input by /dev/null, and a debugger reads its end.
+	setDefault(all, "UWSGI_HONOUR_STDIN", "1")
 	if l.Mode != "MONOLITH" {
 		// This prevents a deadlock of silos that call one another: devserver starts uWSGI
 		// with one worker of two threads (sentry/services/http.py), and a call from control

@@ -26,10 +26,10 @@ type Topology struct {
 type Sentry struct {
 	Dir       string // absolute
 	Command   []string
-	Config    string // absolute path of the sentry.conf.py (a file, never a directory)
-	Dialect   string // auto, a release with all three parts ("22.10.0"), or a dialect's name
-	Addresses string // public, loopback or auto
-	Databases string // shared or per-silo
+	Config    string            // absolute path of the sentry.conf.py (a file, never a directory)
+	Dialect   string            // auto, a release with all three parts ("22.10.0"), or a dialect's name
+	Addresses string            // public, loopback or auto
+	Databases string            // shared or per-silo
 	Env       map[string]string // never nil
 }
 

@@ -185,7 +185,10 @@ func (p *Printer) siloRows(s state.Snapshot, t *table) [][]cell {
 
 func (p *Printer) siloRow(s state.Snapshot, silo state.Silo) []cell {
 	uptime, cpu, memory, managed, restarts := "", "", "", "yes", muted
-	if !s.Manages(silo) {
+	switch {
+	case silo.Debug:
+		managed = "debug"
+	case !s.Manages(silo):
 		managed = "no"
 	}
 	if silo.StartedAt != nil && silo.PID != nil {
