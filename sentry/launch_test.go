@@ -36,7 +36,7 @@ func TestEnviron(t *testing.T) {
 	got := Environ(base, l, named(t, "tuple-id"))
 	want := "A=sentry B=silo KEEP=again PATH=/bin PYTHONUNBUFFERED=1 SENTRY_CONF=/home/me/.sentry SENTRY_DEVSERVER_BIND=127.0.0.1:8000 " +
 		"SENTRY_SILO_MODE=CONTROL SILO_FILE=x SILO_INSTANCE=i SILO_NAME=control SILO_RUN_ID=r SILO_STATE_DIR=/s " +
-		"SILO_URL_CONTROL=http://c SILO_URL_US_WEST=http://u UWSGI_THREADS=16 UWSGI_WORKERS=2"
+		"SILO_URL_CONTROL=http://c SILO_URL_US_WEST=http://u UWSGI_HONOUR_STDIN=1 UWSGI_THREADS=16 UWSGI_WORKERS=2"
 	var words []string
 	for _, v := range got {
 		words = append(words, v.Name+"="+v.Value)
