@@ -88,7 +88,7 @@ func number(w http.ResponseWriter, r *http.Request, name string, otherwise int) 
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		badRequest(w, name+" is not a number of 0 or more")
+		badRequest(w, name+" is not a non-negative number")
 		return 0, false
 	}
 	return n, true

@@ -17,7 +17,7 @@ const turns = 15
 type call struct {
 	name string
 	argv []string
-	in   *trial // the trial that it asks; nil: none
+	in   *trial // the trial that it queries; nil: none
 	exit int
 }
 

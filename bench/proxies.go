@@ -35,7 +35,7 @@ type proxyKind struct {
 	argv    func(b *bench, dir, at, target string) ([]string, error)
 }
 
-// proxyKinds returns the proxies besides silo.
+// proxyKinds returns the proxies that silo is compared with.
 func proxyKinds() []proxyKind {
 	ours := func(name, which string) proxyKind {
 		return proxyKind{name: name, argv: func(b *bench, _, at, target string) ([]string, error) {

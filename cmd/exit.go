@@ -65,7 +65,7 @@ func (a *app) exit(err error) int {
 		a.messages.Problems(v.Problems)
 	}
 	for _, line := range v.Detail {
-		_, _ = fmt.Fprintln(a.Stderr, line) // an error of stderr cannot be reported
+		_, _ = fmt.Fprintln(a.Stderr, line) // a failed write to stderr cannot be reported
 	}
 	if v.Text != "" {
 		a.messages.Error(v.Text, a.pastable(v.Hints)...)

@@ -60,7 +60,7 @@ func parseSection(text string) (summary, description, examples string) {
 // The categories of verbs.
 const (
 	categoryStart     = "Start and stop"
-	categoryLook      = "Look"
+	categoryLook      = "Inspect"
 	categoryRequests  = "Requests"
 	categoryConfig    = "Region config"
 	categoryDatabases = "Databases"

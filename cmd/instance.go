@@ -174,7 +174,7 @@ func (a *app) instanceDir(c *cli.Context) (*state.Dir, error) {
 	return nil, notFound
 }
 
-// host returns what an instance needs from its surroundings.
+// host returns the environment and the rights that an instance runs with.
 func (a *app) host(dir *state.Dir) orchestrator.Host {
 	return orchestrator.Host{
 		Dir: dir, Environ: a.Environ, Env: a.lookup, Version: release(), Guard: guardArgs(dir),

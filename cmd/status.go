@@ -206,7 +206,7 @@ func (a *app) watchStatus(c *cli.Context, dir *state.Dir) error {
 	ctx, cancel := a.results.CancelWhenClosed(c.Context)
 	var mu sync.Mutex // guards screen
 	var redrawing sync.WaitGroup
-	redrawing.Go(func() { // elapsed times: the supervisor sends only changes
+	redrawing.Go(func() { // updates elapsed times: the supervisor sends only changes
 		for wait.Sleep(ctx, time.Second) {
 			mu.Lock()
 			screen.Redraw()

@@ -177,7 +177,7 @@ func conf(t *testing.T, text string) string {
 	return dir
 }
 
-// rewrite replaces a config file as an editor does: a rename over it.
+// rewrite replaces a config file by renaming a new one over it, as editors do.
 func rewrite(t *testing.T, dir, text string) {
 	t.Helper()
 	fresh := filepath.Join(dir, ".fresh")

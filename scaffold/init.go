@@ -114,7 +114,7 @@ func (o Options) draft() (Draft, error) {
 	return draft, nil
 }
 
-// agentNote says whether an ngrok agent's configuration was found.
+// agentNote returns a note about whether an ngrok agent's configuration was found.
 func (o Options) agentNote() string {
 	paths := o.agentPaths()
 	for _, path := range paths {

@@ -32,7 +32,7 @@ type Database struct {
 	Name     string   `json:"name"`
 	Exists   bool     `json:"exists"`
 	Comment  string   `json:"mark"`     // its comment in PostgreSQL
-	Owned    bool     `json:"ours"`     // silo created it, for this silo of this instance
+	Owned    bool     `json:"ours"`     // created by silo for this silo of this instance
 	Migrated bool     `json:"migrated"` // a migration has been run on it; only set by DatabaseInspect
 	Result   string   `json:"result"`   // created, present, dropped or absent
 	Error    string   `json:"error"`    // may be empty

@@ -48,7 +48,7 @@ const (
 type Service struct {
 	options   Options
 	authority *authority
-	addr      string // of the agents' listener, kept across Refuse
+	addr      string // of the agents' listener; ReopenListener reuses it
 	caFile    string
 
 	public, publicTLS net.Listener
