@@ -212,8 +212,8 @@ func TestPublicHandler(t *testing.T) {
 	}{
 		"/v1/snapshot":                     {200, `"run_id"`},
 		"/v1/requests":                     {200, `"version":2,"requests":[{"id":1,`},
-		"/v1/requests?n=x":                 {400, `n is not a number`},
-		"/v1/requests?n=-1":                {400, `n is not a number`},
+		"/v1/requests?n=x":                 {400, `n is not a non-negative number`},
+		"/v1/requests?n=-1":                {400, `n is not a non-negative number`},
 		"/v1/requests?status=5":            {400, `a class like 5xx`},
 		"/v1/requests?silo=nosuch":         {404, `"silo":"nosuch"`},
 		"/v1/requests/1":                   {200, `"body":"YWJj"`},
@@ -228,10 +228,10 @@ func TestPublicHandler(t *testing.T) {
 		"/v1/logs?silo=gone":               {200, `{"silo":"gone"`},
 		"/v1/logs?silo=nosuch":             {404, `"silo":"nosuch"`},
 		"/v1/logs?grep=%28":                {400, `grep: `},
-		"/v1/logs?n=many":                  {400, `n is not a number`},
+		"/v1/logs?n=many":                  {400, `n is not a non-negative number`},
 		"/v1/config":                       {404, ``},
 		"/v1/tail?n=1&silo=us":             {404, ``},
-		"/v1/requests/watch?since=-1":      {400, `since is not a number`},
+		"/v1/requests/watch?since=-1":      {400, `since is not a non-negative number`},
 		"/v1/requests/watch?silo=nosuch":   {404, `"silo":"nosuch"`},
 		"/v1/requests/watch?status=server": {400, `server`},
 	} {
