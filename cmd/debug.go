@@ -71,7 +71,7 @@ func (a *app) debug(c *cli.Context) error {
 	return exitQuietly(code)
 }
 
-// afterDebug describes what has become of a silo at the end of its debug session.
+// afterDebug describes the state of a silo after its debug session.
 func afterDebug(ctx context.Context, client *api.Client, name string) string {
 	snapshot, err := client.Snapshot(ctx, false)
 	if err != nil || snapshot.State == state.InstanceStopping {
@@ -94,8 +94,8 @@ func commandWords(c *cli.Context) []string {
 	return words
 }
 
-// findDebugged fails if a command does not exist, with the exit code of a shell. Nothing
-// has been stopped yet.
+// findDebugged fails with a shell's exit code if a command does not exist. At this point
+// nothing has been stopped.
 func (a *app) findDebugged(c *cli.Context, name string, argv []string) error {
 	layout, err := a.siloLayout(c)
 	if err != nil {
@@ -120,7 +120,7 @@ func consoleSize(t *console.Console) *orchestrator.ConsoleSize {
 	return &orchestrator.ConsoleSize{Rows: rows, Columns: columns}
 }
 
-// attach connects this terminal, or standard input and output if tty is nil, with the
+// attach connects this terminal, or standard input and output if tty is nil, to the
 // process of a debug session until that ends.
 func (a *app) attach(ctx context.Context, session *api.Debugger, tty *console.Console) (code int, err error) {
 	restore := func() {}
@@ -144,7 +144,7 @@ func (a *app) attach(ctx context.Context, session *api.Debugger, tty *console.Co
 				_ = session.EndInput()
 			}()
 		default:
-			_, _ = a.Stdout.Write(event.Output) // the process continues without its reader
+			_, _ = a.Stdout.Write(event.Output) // the process continues without a reader
 		}
 	}
 }

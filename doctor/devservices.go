@@ -12,7 +12,7 @@ import (
 )
 
 // checkDevservices checks the containers in which a checkout runs Postgres, Redis and the
-// other servers of development. Servers that run otherwise need no Docker.
+// other development servers. Docker is not needed if these run in another way.
 func checkDevservices(ctx context.Context, e *examination, c *Check) {
 	finder := e.finder(ctx)
 	root, isCheckout := sentry.Checkout(e.Topology.Control.Dir)
@@ -38,7 +38,7 @@ func checkDevservices(ctx context.Context, e *examination, c *Check) {
 	}
 }
 
-// need is whether a server that the settings name does not answer.
+// need says whether a server in the settings does not answer: Fail, Warn or OK.
 type need State
 
 // missingServers returns Fail if a server does not answer, Warn if that is unknown, and OK
@@ -78,7 +78,7 @@ func (n need) hints(hint string) []string {
 	return []string{hint}
 }
 
-// addContainers reports what devservices runs, and containers that do not work.
+// addContainers reports what devservices runs, and which containers do not work.
 func (e *examination) addContainers(ctx context.Context, up string, all []sentry.Container, needed need, c *Check) {
 	var running []string
 	for _, container := range all {
@@ -108,7 +108,7 @@ func (e *examination) startedModes(ctx context.Context, up string) string {
 	}
 	output, err := e.Exec(ctx, sentry.StartedServicesArgv(python), "", e.Environ)
 	if err != nil {
-		return "" // the containers are more important than the names of modes
+		return "" // the containers matter more than the names of modes
 	}
 	var started []string
 	for _, s := range sentry.ParseStartedServices(output) {

@@ -21,12 +21,12 @@ type DebugSpec struct {
 	Argv    []string     // empty: the silo's own command
 	Environ []string     // the terminal's, as os.Environ returns it
 	Console *ConsoleSize // nil: standard input and output are pipes
-	Output  io.Writer    // receives what the process writes. It may block for a while but not forever
+	Output  io.Writer    // receives the output of the process. It may block for a while but not forever
 	Stop    bool         // leave the silo stopped at the end
 }
 
-// DebugSession is a debugged silo: its process is started by a user, in a terminal, instead
-// of the supervised one.
+// DebugSession is a silo that is being debugged: a user starts its process in a terminal,
+// instead of the supervised one.
 type DebugSession struct {
 	spec       DebugSpec
 	name       string
@@ -38,10 +38,10 @@ type DebugSession struct {
 	err     error         // why there is no process; valid once over is closed
 }
 
-// Debug stops a silo's supervised process and launches that of spec. It returns once a
-// snapshot shows the silo as debugged; Started is closed later. It fails with an
-// *UnmanagedError if the silo is unmanaged or debugged already, and with proc.ErrNotFound
-// or proc.ErrNotExecutable before anything has changed.
+// Debug stops a silo's supervised process and launches the process of spec. It returns
+// once a snapshot shows the silo as debugged; Started is closed later. It fails with an
+// *UnmanagedError if the silo is unmanaged or already being debugged, and with
+// proc.ErrNotFound or proc.ErrNotExecutable before anything has changed.
 func (s *Supervisor) Debug(name string, spec DebugSpec) (*DebugSession, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -70,7 +70,7 @@ func (p *placement) debugEnviron(name string, spec DebugSpec) []string {
 	return layout.Environ(name)
 }
 
-// Sync returns once a snapshot shows all that has happened before the call.
+// Sync returns once a snapshot shows everything that happened before the call.
 func (s *Supervisor) Sync() { s.sendCommand(commandNone, nil) }
 
 // Started is closed once the process runs.
@@ -90,14 +90,14 @@ func (d *DebugSession) Input() *proc.Input {
 	}
 }
 
-// Release ends the session, because its client is gone. It does not wait.
+// Release ends the session because its client has disconnected. It does not wait.
 func (d *DebugSession) Release() { d.supervisor.send(clientGoneEvent{d.name, d}) }
 
 // errPreempted is returned if another command stopped the silo before the process started.
 var errPreempted = errors.New("the silo was stopped by another command")
 
-// Exit blocks until the session is over, and returns how its process ended, or why there
-// was none.
+// Exit blocks until the session is over, and returns how its process ended, or why no
+// process was started.
 func (d *DebugSession) Exit() (proc.Exit, error) {
 	select {
 	case <-d.over:
@@ -114,7 +114,7 @@ func (d *DebugSession) Exit() (proc.Exit, error) {
 	return proc.Exit{}, errPreempted
 }
 
-// attach adds what a debug session changes about a launch.
+// attach configures a launch for a debug session.
 func (d *DebugSession) attach(spec *proc.Spec) {
 	spec.Argv, spec.TTY = d.spec.Argv, false
 	spec.Input, spec.Console = true, d.spec.Console
@@ -132,18 +132,18 @@ func (d *DebugSession) begin(process *proc.Process, err error) {
 type tee struct{ log, terminal io.Writer }
 
 func (t tee) Write(block []byte) (int, error) {
-	_, _ = t.terminal.Write(block) // its client may be gone
+	_, _ = t.terminal.Write(block) // the client may have disconnected
 	_, _ = t.log.Write(bytes.ReplaceAll(block, []byte("\r\n"), []byte("\n")))
 	return len(block), nil
 }
 
-// debugProbeTimeout bounds the health check of a debugged silo. The request may wait at a
-// breakpoint, and another one would stop there too.
+// debugProbeTimeout bounds the health check of a debugged silo. The request may stop at a
+// breakpoint, and so would another one.
 const debugProbeTimeout = 10 * time.Minute
 
 // probeDebugged requests the health page of a debugged silo until it answers. There is no
-// timeout: its user may read at a prompt. Its mode is not checked, since those requests may
-// reach a breakpoint.
+// timeout, because the user may be at a debugger's prompt. The mode is not checked,
+// because those requests may reach a breakpoint.
 func (s *Supervisor) probeDebugged(j *job) {
 	placed, _ := s.placement().Find(j.name)
 	last := probedEvent{}

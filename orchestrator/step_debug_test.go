@@ -1,13 +1,13 @@
 package orchestrator
 
-// debugWorld is the part of a world that debug sessions concern.
+// debugWorld is the part of world that concerns debug sessions.
 type debugWorld struct {
-	processes map[string]*DebugSession // by silo: whose process lives; nil: the supervised one
+	processes map[string]*DebugSession // by silo: the session of its process; nil: the supervised process
 	latest    map[string]*DebugSession // by silo
 	over      map[*DebugSession]bool
 }
 
-// launchDebug records whose process a launch starts.
+// launchDebug records which session a launch belongs to.
 func (w *world) launchDebug(a launchAction) {
 	if a.debug != nil && w.debugs.over[a.debug] {
 		w.t.Fatalf("%s is launched for a debug session that is over", a.name)
@@ -15,7 +15,7 @@ func (w *world) launchDebug(a launchAction) {
 	w.debugs.processes[a.name] = a.debug
 }
 
-// endDebug ends a session: once, and after its process.
+// endDebug ends a session. It must be called once, after the session's process has ended.
 func (w *world) endDebug(session *DebugSession) {
 	if w.debugs.over[session] {
 		w.t.Fatal("a debug session ends twice")
@@ -37,13 +37,13 @@ func (w *world) checkDebugs() {
 		case s.debugging != (s.debug != nil && s.alive && of == s.debug):
 			w.t.Fatalf("%s: debugging is %v", s.name, s.debugging)
 		case w.live[s.name] != 0 && (of != nil) != s.debugging:
-			w.t.Fatalf("%s: its process is that of %v", s.name, of)
+			w.t.Fatalf("%s: the process belongs to %v", s.name, of)
 		}
 	}
 }
 
-// checkReturn checks that the supervised process returns once that of a debug session has
-// ended on its own.
+// checkReturn checks that the supervised process is started again after the process of a
+// debug session has exited on its own.
 func (w *world) checkReturn(name string, stopping bool, of *DebugSession) {
 	s := w.c.named(name)
 	if of == nil || stopping || w.down || s == nil {
