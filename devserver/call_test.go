@@ -20,6 +20,9 @@ func TestCalls(t *testing.T) {
 		"eu":      ready(t, asRegion(dir, "eu")),
 	}
 	rewrite(t, dir, regionConfig(silos["control"].port, silos["us-west"].port, silos["eu"].port))
+	for _, s := range silos {
+		s.reloaded()
+	}
 	for _, c := range []struct {
 		from, to string
 		status   int
@@ -108,7 +111,7 @@ func TestCallTimeout(t *testing.T) {
 	s := newServer(Options{Stdout: newTap(), Stderr: newTap()}, arguments{}, identity{mode: modeControl, name: controlName})
 	s.client.Timeout = 20 * time.Millisecond
 	s.conf.current.Store(&config{regions: []region{{Name: "us", ID: new(1), Category: multiTenant, Address: hung.URL}}})
-	close(s.loaded)
+	close(*s.loaded.Load())
 	w := httptest.NewRecorder()
 	s.app(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/call/us", nil))
 	if e := decode[call](t, w.Body.String()); w.Code != 504 || e.Error != "ApiTimeoutError" {

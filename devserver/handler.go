@@ -18,26 +18,22 @@ func (s *server) handler(webpack bool) http.Handler {
 // webpack forwards every request to the app, and answers 504 until the app is loaded.
 func (s *server) webpack(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Powered-By", "webpack-dev-server (stand-in)")
-	select {
-	case <-s.loaded:
+	if s.isLoaded() {
 		s.app(w, r)
-	default:
-		http.Error(w, "Error occurred while trying to proxy: "+r.Host+r.URL.RequestURI(), http.StatusGatewayTimeout)
+		return
 	}
+	http.Error(w, "Error occurred while trying to proxy: "+r.Host+r.URL.RequestURI(), http.StatusGatewayTimeout)
 }
 
 // app answers and logs one request. uWSGI listens before the app is loaded, so an early
 // request waits.
 func (s *server) app(w http.ResponseWriter, r *http.Request) {
 	select {
-	case <-s.loaded:
+	case <-*s.loaded.Load():
 	case <-r.Context().Done():
 		panic(http.ErrAbortHandler)
 	}
-	if err := s.reloadIfChanged(); err != nil {
-		s.fail(err)
-		panic(http.ErrAbortHandler) // the client sees a reset, as from uWSGI
-	}
+	s.noticeChange()
 	counted := &counter{ResponseWriter: w, status: http.StatusOK}
 	defer func() { s.log.request(r.Method, counted.status, r.RequestURI, r.Proto, counted.size) }()
 	s.route(counted, r)

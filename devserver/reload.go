@@ -1,9 +1,25 @@
 package devserver
 
 import (
+	"context"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"silo/wait"
+)
+
+const (
+	// lookInterval is how often the file is checked (devserver.py: py-autoreload = 1).
+	lookInterval = time.Second
+	// closedTime is how long the app's port is closed during a reload. uWSGI closes it
+	// when it executes itself.
+	closedTime = 50 * time.Millisecond
+	// reloadTime is how long the app needs after that before it answers, unless --delay is
+	// longer.
+	reloadTime = 150 * time.Millisecond
 )
 
 // reloader holds the current config and reloads it.
@@ -11,37 +27,46 @@ type reloader struct {
 	path    string
 	current atomic.Pointer[config]
 
-	mu     sync.Mutex // guards loaded, and serializes reloads
+	mu     sync.Mutex // guards loaded
 	loaded os.FileInfo
 }
 
-// reloadIfChanged loads the config again if the file has changed. uWSGI's py-autoreload
-// checks every second; this checks before each request. An error ends the process.
-func (s *server) reloadIfChanged() error {
-	if !s.args.reload {
-		return nil
-	}
+// confChanged reports whether sentry.conf.py differs from the one that was loaded. A
+// missing file does not: some editors remove it before they write it again.
+func (s *server) confChanged() bool {
 	s.conf.mu.Lock()
 	defer s.conf.mu.Unlock()
 	now := statConf(s.conf.path)
-	if now == nil || sameFile(now, s.conf.loaded) {
+	return s.args.reload && now != nil && !sameFile(now, s.conf.loaded)
+}
+
+// noticeChange makes the process reload if the file has changed. The request that notices
+// the change is still answered with the old config.
+func (s *server) noticeChange() {
+	if s.confChanged() {
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// reload does what uWSGI does: it closes the app's port and all its connections, restarts
+// under the same PID, and opens the port again. Requests then wait until the app is
+// loaded. uWSGI exits with 22 if it cannot load the app (need-app).
+func (s *server) reload(ctx context.Context) error {
+	now := statConf(s.conf.path)
+	if s.confChanged() {
+		s.log.uwsgi("[uwsgi-python-reloader] module/file %s has been modified", s.conf.path)
+	}
+	s.log.uwsgi("...gracefully killing workers...")
+	s.loaded.Store(new(make(chan struct{})))
+	last := len(s.servers) - 1
+	closeAll(ctx, []*http.Server{s.servers[last]})
+	s.servers = s.servers[:last]
+	if !wait.Sleep(ctx, closedTime) {
 		return nil
 	}
-	s.log.uwsgi("[uwsgi-python-reloader] module/file %s has been modified", s.conf.path)
-	return s.load(now)
-}
-
-// reload loads the config whether or not it has changed, as uWSGI does on SIGHUP.
-func (s *server) reload() error {
-	s.conf.mu.Lock()
-	defer s.conf.mu.Unlock()
-	return s.load(statConf(s.conf.path))
-}
-
-// load requires conf.mu. uWSGI restarts under the same PID and exits with 22 if it
-// cannot load the app (need-app).
-func (s *server) load(now os.FileInfo) error {
-	s.log.uwsgi("...gracefully killing workers...")
 	s.log.uwsgi("binary reloading uWSGI...")
 	fresh, err := loadConf(s.conf.path)
 	if err == nil {
@@ -51,8 +76,13 @@ func (s *server) load(now os.FileInfo) error {
 		return &ExitError{Code: exitNoApp, Text: err.Error() +
 			"\nunable to load app 0 (mountpoint='') (callable not found or import error)\n*** no app loaded. GAME OVER ***"}
 	}
+	s.conf.mu.Lock()
 	s.conf.loaded = now
+	s.conf.mu.Unlock()
 	s.conf.current.Store(fresh)
-	s.log.ready(0)
-	return nil
+	listener, err := listen(ctx, address{s.bind.host, s.backend})
+	if err == nil {
+		s.answer(ctx, listener, false)
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,10 +25,14 @@ type server struct {
 	client *http.Client
 
 	started time.Time
-	bind    address       // the requested host with the actual port
-	backend int           // the port of the app
-	loaded  chan struct{} // closed once the app answers
-	failed  chan error    // a failure that ends the process; buffers one
+	bind    address                       // the requested host with the actual port
+	backend int                           // the port of the app
+	loaded  atomic.Pointer[chan struct{}] // closed once the app answers; another one for each reload
+	failed  chan error                    // a failure that ends the process; buffers one
+	changed chan struct{}                 // sentry.conf.py has changed; buffers one
+
+	servers []*http.Server // the app's is the last one; owned by serve
+	running sync.WaitGroup // their goroutines
 }
 
 // callTimeout is the timeout of Sentry's silo client (BaseApiClient.timeout in
@@ -35,7 +40,7 @@ type server struct {
 const callTimeout = 30 * time.Second
 
 func newServer(o Options, args arguments, id identity) *server {
-	return &server{
+	s := &server{
 		id: id, env: o.Env, args: args, log: newLogger(o, args),
 		client: &http.Client{
 			Timeout: callTimeout,
@@ -44,9 +49,11 @@ func newServer(o Options, args arguments, id identity) *server {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		started: time.Now(),
-		loaded:  make(chan struct{}),
 		failed:  make(chan error, 1),
+		changed: make(chan struct{}, 1),
 	}
+	s.loaded.Store(new(make(chan struct{})))
+	return s
 }
 
 // serve listens and answers until ctx ends or the process fails.
@@ -60,30 +67,33 @@ func (s *server) serve(ctx context.Context, bind address) error {
 	// Waiting and streaming requests end with the process, whatever the cause.
 	answering, stop := context.WithCancel(ctx)
 	defer stop()
-	var servers []*http.Server
-	var running sync.WaitGroup
 	for i, listener := range listeners {
-		h := &http.Server{
-			Handler:           s.handler(i == 0 && s.args.watchers),
-			BaseContext:       func(net.Listener) context.Context { return answering },
-			ReadHeaderTimeout: time.Minute,
-			ErrorLog:          log.New(io.Discard, "", 0), // uWSGI logs no connection errors
-		}
-		servers = append(servers, h)
-		running.Go(func() {
-			if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				s.fail(refuse("serve on %s: %s", listener.Addr(), err))
-			}
-		})
+		s.answer(answering, listener, i == 0 && s.args.watchers)
 	}
 	s.announce()
-	err = s.loop(ctx, hangup)
+	err = s.loop(answering, hangup)
 	stop()
 	s.log.uwsgi("SIGINT/SIGTERM received...killing workers...")
-	closeAll(context.WithoutCancel(ctx), servers)
-	running.Wait()
+	closeAll(context.WithoutCancel(ctx), s.servers)
+	s.running.Wait()
 	s.log.uwsgi("goodbye to uWSGI.")
 	return err
+}
+
+// answer serves a listener until its server is closed.
+func (s *server) answer(ctx context.Context, listener net.Listener, webpack bool) {
+	h := &http.Server{
+		Handler:           s.handler(webpack),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0), // uWSGI logs no connection errors
+	}
+	s.servers = append(s.servers, h)
+	s.running.Go(func() {
+		if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.fail(refuse("serve on %s: %s", listener.Addr(), err))
+		}
+	})
 }
 
 // listen opens the port, and with watchers the next one for the backend.
@@ -159,18 +169,29 @@ func (s *server) announce() {
 }
 
 // ready releases the requests that wait for the app.
-func (s *server) ready() {
-	close(s.loaded)
-	s.log.ready(time.Since(s.started))
+func (s *server) ready(since time.Time) {
+	close(*s.loaded.Load())
+	s.log.ready(time.Since(since))
 }
 
-// loop handles events until the process ends. Without timing arguments it runs no timer.
+// isLoaded reports whether the app answers.
+func (s *server) isLoaded() bool {
+	select {
+	case <-*s.loaded.Load():
+		return true
+	default:
+		return false
+	}
+}
+
+// loop handles events until the process ends.
 func (s *server) loop(ctx context.Context, hangup <-chan os.Signal) error {
-	var load, exit, tick <-chan time.Time
+	var load, exit, tick, look <-chan time.Time
+	began := s.started
 	if s.args.delay > 0 {
 		load = time.After(s.args.delay)
 	} else {
-		s.ready()
+		s.ready(began)
 	}
 	if s.args.exitAfter > 0 {
 		exit = time.After(s.args.exitAfter - time.Since(s.started))
@@ -180,7 +201,13 @@ func (s *server) loop(ctx context.Context, hangup <-chan os.Signal) error {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
+	if s.args.reload {
+		ticker := time.NewTicker(lookInterval)
+		defer ticker.Stop()
+		look = ticker.C
+	}
 	for n := 1; ; {
+		reload := false
 		select {
 		case <-ctx.Done():
 			return nil
@@ -192,14 +219,23 @@ func (s *server) loop(ctx context.Context, hangup <-chan os.Signal) error {
 			}
 			return &ExitError{Code: s.args.exitCode, Text: fmt.Sprintf("exit by --exit-after %s with status %d", s.args.exitAfter, s.args.exitCode)}
 		case <-load:
-			s.ready()
+			s.ready(began)
+			load = nil
 		case <-hangup:
-			if err := s.reload(); err != nil {
-				return err
-			}
+			reload = true
+		case <-s.changed:
+			reload = s.confChanged()
+		case <-look:
+			reload = s.isLoaded() && s.confChanged()
 		case <-tick:
 			s.log.app("%s [INFO] %s: line %d", time.Now().Format("15:04:05"), s.id.name, n)
 			n++
+		}
+		if reload {
+			if err := s.reload(ctx); err != nil {
+				return err
+			}
+			began, load = time.Now(), time.After(max(s.args.delay, reloadTime))
 		}
 	}
 }

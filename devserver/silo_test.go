@@ -177,6 +177,12 @@ func conf(t *testing.T, text string) string {
 	return dir
 }
 
+// reloaded waits until the silo has loaded its app for the second time.
+func (s *silo) reloaded() {
+	s.t.Helper()
+	s.err.wait(s.t, `^WSGI app 0 .*\n(?:.*\n)*WSGI app 0 `)
+}
+
 // rewrite replaces a config file by renaming a new one over it, as editors do.
 func rewrite(t *testing.T, dir, text string) {
 	t.Helper()
