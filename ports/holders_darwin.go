@@ -51,6 +51,9 @@ func Listens(port, pid int) bool {
 	return len(listeners(ctx, port, pid)) > 0
 }
 
+// Socket returns "": macOS does not name sockets.
+func Socket(int) string { return "" }
+
 // listeners returns the processes that listen on a port, in order; with a pid other
 // than 0, only that process.
 func listeners(ctx context.Context, port, pid int) (found []int) {

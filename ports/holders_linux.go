@@ -42,9 +42,19 @@ func Holders(port int) []Holder {
 // 127.0.0.1:port would reach. It is fast, and returns false if the kernel refuses the
 // query; Holders is slower and finds every listener.
 func Listens(port, pid int) bool {
+	socket := Socket(port)
+	return socket != "" && hasOpen(pid, socket)
+}
+
+// Socket returns the kernel's name of the socket that a connection to 127.0.0.1:port
+// would reach, or "" if there is none or the kernel refuses the query.
+func Socket(port int) string {
 	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)) //nolint:gosec // G115: a port is 16 bits
 	s, err := findSocket(local, netip.AddrPort{})                                     // only a listener has no remote address
-	return err == nil && hasOpen(pid, s.link())
+	if err != nil {
+		return ""
+	}
+	return s.link()
 }
 
 // listeningSockets returns the sockets in state LISTEN on a port, by their names in

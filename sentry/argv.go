@@ -37,6 +37,39 @@ func Workers(command []string) bool {
 	return ok && (lastOf(flags, "--workers", "--no-workers", false) || lastOf(flags, "--ingest", "--no-ingest", false))
 }
 
+// Reloading tells whether a command reloads the region config when the file changes.
+type Reloading int
+
+// The values of Reloading.
+const (
+	ReloadsUnknown Reloading = iota // not a devserver, or one in a script
+	ReloadsNever
+	ReloadsAlways
+)
+
+// Reloads reports whether a command reloads the region config: `sentry devserver` does
+// unless it has --no-reload (sentry/runner/commands/devserver.py, py-autoreload), and so
+// does silo's stand-in. Words before it, such as `poetry run`, do not matter.
+func Reloads(command []string) Reloading {
+	i := slices.Index(command, "devserver")
+	if i < 1 {
+		return ReloadsUnknown
+	}
+	if name := filepath.Base(command[i-1]); name != "sentry" && name != "silo" {
+		if _, direct := devserverFlags(command); !direct { // with flags in between
+			return ReloadsUnknown
+		}
+	}
+	flags := command[i+1:]
+	if end := slices.Index(flags, "--"); end >= 0 {
+		flags = flags[:end]
+	}
+	if lastOf(flags, "--reload", "--no-reload", true) {
+		return ReloadsAlways
+	}
+	return ReloadsNever
+}
+
 // devserverFlags returns the arguments of `sentry devserver` or `python -m sentry
 // devserver` up to "--", and false for any other command.
 func devserverFlags(command []string) ([]string, bool) {

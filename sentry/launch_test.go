@@ -173,3 +173,24 @@ func TestHealthPort(t *testing.T) {
 		t.Error("HealthPort must be the port, or port+1 with watchers")
 	}
 }
+
+func TestReloads(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]Reloading{
+		"sentry devserver": ReloadsAlways,
+		"/venv/bin/sentry devserver --workers 0.0.0.0:8000": ReloadsAlways,
+		"python3 -m sentry devserver":                       ReloadsAlways,
+		"poetry run sentry devserver --no-reload --reload":  ReloadsAlways,
+		"silo devserver -- --no-reload":                     ReloadsAlways,
+		"sentry --config /etc/sentry devserver":             ReloadsAlways,
+		"sentry devserver --no-reload":                      ReloadsNever,
+		"poetry run sentry devserver --no-reload":           ReloadsNever,
+		"sh run.sh":       ReloadsUnknown,
+		"rails devserver": ReloadsUnknown,
+		"devserver":       ReloadsUnknown,
+	} {
+		if got := Reloads(strings.Fields(command)); got != want {
+			t.Errorf("%s: got %v, want %v", command, got, want)
+		}
+	}
+}
