@@ -80,6 +80,12 @@ func (c *Client) Config(ctx context.Context) (text, marked string, err error) {
 	return body.Text, body.Marked, err
 }
 
+// WriteConfig makes the supervisor write the region config again. Silos that reload it
+// are unready from then on.
+func (c *Client) WriteConfig(ctx context.Context) (Written, error) {
+	return call[Written](ctx, c, http.MethodPost, "/v1/config", nil)
+}
+
 // Tail returns the last n lines of a silo's current or last process.
 func (c *Client) Tail(ctx context.Context, silo string, n int) ([]string, error) {
 	body, err := call[tailBody](ctx, c, http.MethodGet, "/v1/tail?n="+strconv.Itoa(n)+"&silo="+url.QueryEscape(silo), nil)
@@ -152,20 +158,21 @@ func (c *Client) command(ctx context.Context, path string, body commandBody) err
 	return err
 }
 
-// call makes one request and decodes the response. A GET queries the current state: it fails with
-// ErrHung if no response begins in time.
+// call makes one request and decodes the response. A GET queries the current state: it
+// fails with ErrHung if no response begins in time, or if none ends in that time again.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (value T, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(answerTimeout, func() { cancel(ErrHung) })
+	defer timer.Stop()
 	if method != http.MethodGet {
 		timer.Stop()
 	}
 	response, err := c.do(ctx, method, path, body)
-	timer.Stop()
 	if err != nil {
 		return value, err
 	}
+	timer.Reset(answerTimeout)
 	defer func() { _ = response.Body.Close() }() // already read
 	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
 		return value, c.requestError(ctx, errOtherVersion)

@@ -25,6 +25,16 @@ func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, configBody{block.Text(), block.Marked()})
 }
 
+// writeConfig writes the region config again.
+func (s *Server) writeConfig(w http.ResponseWriter, r *http.Request) {
+	change, reloading, err := s.supervisor.WriteConfig(context.WithoutCancel(r.Context()))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusAccepted, Written{change.Changed, change.Replaced, change.Backup, reloading})
+}
+
 func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
 	if n, ok := number(w, r, "n", 0); ok {
 		writeJSON(w, http.StatusOK, tailBody{s.supervisor.Tail(r.URL.Query().Get("silo"), n)})

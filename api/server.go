@@ -88,6 +88,7 @@ func newServer(supervisor *orchestrator.Supervisor, options Options, logDir stri
 	s := &Server{supervisor: supervisor, options: options, logDir: logDir, timeouts: t, served: make(chan struct{})}
 	mux := s.publicRoutes()
 	mux.HandleFunc("GET /v1/config", s.config)
+	mux.HandleFunc("POST /v1/config", s.writeConfig)
 	mux.HandleFunc("GET /v1/tail", s.tail)
 	mux.HandleFunc("POST /v1/up", s.up)
 	mux.HandleFunc("POST /v1/debug", s.debug)

@@ -35,6 +35,14 @@ type configBody struct {
 	Marked string `json:"marked"` // with them
 }
 
+// Written is the result of writing the region config.
+type Written struct {
+	Changed   bool     `json:"changed"`
+	Replaced  string   `json:"replaced,omitempty"` // the other instance whose block was replaced
+	Backup    string   `json:"backup,omitempty"`   // the copy of the original file, if it was just made
+	Reloading []string `json:"reloading"`          // silos that reload it
+}
+
 // tailBody holds a silo's last lines.
 type tailBody struct {
 	Lines []string `json:"lines"`

@@ -172,24 +172,22 @@ func (a *app) configWrite(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	release, err := a.claim(c, r.path)
-	if err != nil {
-		return err
+	written, err := a.writeRunning(c, r)
+	if errors.Is(err, api.ErrNotRunning) {
+		written, err = a.writeStopped(c, r)
 	}
-	defer release()
-	change, err := sentry.Write(c.Context, r.path, r.Block)
 	if err != nil {
 		return err
 	}
 	a.warnOverrides(r.path)
-	if change.Replaced != "" {
-		a.note(fmt.Sprintf("replaced the region config of %q", change.Replaced))
+	if written.Replaced != "" {
+		a.note(fmt.Sprintf("replaced the region config of %q", written.Replaced))
 	}
-	if change.Backup != "" {
-		a.note("saved the original file as " + change.Backup)
+	if written.Backup != "" {
+		a.note("saved the original file as " + written.Backup)
 	}
 	switch {
-	case change.Changed:
+	case written.Changed:
 		a.note("wrote " + r.path)
 	case edited == nil:
 		a.note(r.path + " is in step already")
@@ -198,7 +196,52 @@ func (a *app) configWrite(c *cli.Context) error {
 		a.note(r.path + " has the region config of the running instance")
 		a.note(edited.changed() + "; apply it with: " + edited.apply())
 	}
-	return nil
+	return a.awaitReloaded(c, written.Reloading)
+}
+
+// writeRunning makes a running supervisor write its region config, so that it knows which
+// silos reload it.
+func (a *app) writeRunning(c *cli.Context, r regionConfig) (api.Written, error) {
+	dir, err := a.instanceDir(c)
+	if err != nil {
+		return api.Written{}, err
+	}
+	client, err := api.Dial(c.Context, dir)
+	if err != nil {
+		return api.Written{}, err
+	}
+	defer client.Close()
+	return client.WriteConfig(c.Context)
+}
+
+// writeStopped writes a region config that no running instance uses.
+func (a *app) writeStopped(c *cli.Context, r regionConfig) (api.Written, error) {
+	release, err := a.claim(c, r.path)
+	if err != nil {
+		return api.Written{}, err
+	}
+	defer release()
+	change, err := sentry.Write(c.Context, r.path, r.Block)
+	return api.Written{Changed: change.Changed, Replaced: change.Replaced, Backup: change.Backup}, err
+}
+
+// awaitReloaded waits until silos that reload the region config are ready.
+func (a *app) awaitReloaded(c *cli.Context, reloading []string) error {
+	if len(reloading) == 0 {
+		return nil
+	}
+	dir, err := a.instanceDir(c)
+	if err != nil {
+		return err
+	}
+	client, err := api.Dial(c.Context, dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	a.note("reloading: " + strings.Join(reloading, ", "))
+	_, err = a.awaitReady(c.Context, client, reloading)
+	return err
 }
 
 func (a *app) configRemove(c *cli.Context) error {

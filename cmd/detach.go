@@ -91,20 +91,48 @@ func (a *app) detach(ctx context.Context, r *upRequest) error {
 		return v
 	}
 	a.note(v.Notes...)
-	client, err := api.Dial(ctx, r.dir)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return a.showRunning(ctx, client, r)
+	return a.showStarted(ctx, r)
 }
 
-func (a *app) showRunning(ctx context.Context, client *api.Client, r *upRequest) error {
-	snapshot, err := client.Snapshot(ctx, true)
+// showStarted prints the result of up -d. The silos have been ready.
+func (a *app) showStarted(ctx context.Context, r *upRequest) error {
+	client, err := api.Dial(ctx, r.dir)
+	var snapshot *state.Snapshot
+	if err == nil {
+		defer client.Close()
+		snapshot, err = client.Snapshot(ctx, true)
+	}
+	switch {
+	case errors.Is(err, api.ErrNotRunning):
+		ended := exitWith(exitFailed, "the supervisor ended just after the silos were ready", "cat "+r.dir.SupervisorLog())
+		ended.Detail = lastWords(r.dir)
+		return ended
+	case errors.Is(err, api.ErrUnresponsive): // a busy machine: the silos are ready, only the table is missing
+		snapshot, err = r.dir.Last()
+	}
 	if err == nil {
 		a.showReady(r, snapshot)
 	}
 	return err
+}
+
+// lastWords returns the last lines of a detached supervisor's log.
+func lastWords(dir *state.Dir) []string {
+	const lines, size = 20, 8 << 10
+	log, err := os.Open(dir.SupervisorLog())
+	if err != nil {
+		return nil // the hint names the file
+	}
+	defer func() { _ = log.Close() }()
+	if info, err := log.Stat(); err == nil {
+		_, _ = log.Seek(max(0, info.Size()-size), io.SeekStart)
+	}
+	text, _ := io.ReadAll(io.LimitReader(log, size))
+	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	if len(all) == 1 && all[0] == "" {
+		return nil
+	}
+	return all[max(0, len(all)-lines):]
 }
 
 // spawn starts the supervisor and returns the read end of its report pipe.
@@ -220,10 +248,32 @@ func (a *app) join(ctx context.Context, r *upRequest) error {
 	}
 	a.note(changeLines(changes, "")...)
 	a.printUnmanaged(r.plan, r.program, running)
-	if _, err := a.awaitReady(ctx, client, names); err != nil {
-		return err
+	snapshot, err := a.awaitProbed(ctx, client, append(names, changes.Reloading...))
+	if err == nil {
+		a.showReady(r, snapshot)
 	}
-	return a.showRunning(ctx, client, r)
+	return err
+}
+
+// awaitProbed is awaitReady, and then probes the silos once more: a silo that does not
+// know of a change may have become unready without a probe.
+func (a *app) awaitProbed(ctx context.Context, client *api.Client, names []string) (*state.Snapshot, error) {
+	for {
+		last, err := a.awaitReady(ctx, client, names)
+		if err != nil {
+			return last, err
+		}
+		snapshot, err := client.Snapshot(ctx, true)
+		if errors.Is(err, api.ErrUnresponsive) { // a busy machine: what was seen last holds
+			return last, nil
+		}
+		if err != nil {
+			return last, err
+		}
+		if ready, _ := orchestrator.Outcome(snapshot, names); ready {
+			return snapshot, nil
+		}
+	}
 }
 
 // requireMode returns the running instance, or an error if it runs in another mode.

@@ -159,16 +159,22 @@ func previewNotes(running *state.Snapshot, r *upRequest, c plan.Changes) []strin
 
 // changeLines describes the changes of a topology. Each line begins with prefix.
 func changeLines(c plan.Changes, prefix string) (list []string) {
+	reload := "reloading"
+	if prefix != "" {
+		reload = "reloaded"
+	}
 	for _, kind := range []struct {
 		verb  string
 		names []string
-	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}} {
+	}{{"added", c.Added}, {"removed", c.Removed}, {"started again", c.Restarted}, {"applied", c.Applied}, {reload, c.Reloading}} {
 		if len(kind.names) > 0 {
 			list = append(list, prefix+kind.verb+": "+strings.Join(kind.names, ", "))
 		}
 	}
 	if c.Any() && len(c.Kept) > 0 {
 		list = append(list, "not touched: "+strings.Join(c.Kept, ", "))
+	}
+	if len(c.Kept)+len(c.Reloading) > 0 {
 		for _, name := range c.Added {
 			list = append(list, "run silo restart to add "+sentry.URLVariable(name)+" to their environment")
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -320,8 +321,9 @@ func (a *app) awaitEnd(ctx context.Context, in *orchestrator.Instance, keepGoing
 			return nil
 		}
 		log.Update(snapshot)
-		if _, failed := orchestrator.Outcome(snapshot, nil); len(failed) > 0 && !keepGoing {
-			return in.Await(context.WithoutCancel(ctx), failed[0].Name) // returns the failure with its last lines
+		failed := slices.IndexFunc(snapshot.Silos, func(s state.Silo) bool { return s.State == state.Failed })
+		if failed >= 0 && !keepGoing {
+			return in.Await(context.WithoutCancel(ctx), snapshot.Silos[failed].Name) // returns the failure with its last lines
 		}
 		select {
 		case <-replaced:

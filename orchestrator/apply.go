@@ -9,13 +9,24 @@ import (
 
 	"silo/plan"
 	"silo/proc"
+	"silo/sentry"
 	"silo/state"
 )
 
 // Preview returns what Apply would change now. It does not check whether ports and
 // tunnels are available.
 func (s *Supervisor) Preview(next plan.Plan) (plan.Changes, error) {
-	return preview(s.placement(), next)
+	current := s.placement()
+	changes, err := preview(current, next)
+	if err == nil && changes.RewritesConfig {
+		for _, placed := range current.Placed {
+			if sentry.Reloads(placed.Argv) == sentry.ReloadsAlways {
+				changes.Reloading = append(changes.Reloading, placed.Name)
+			}
+		}
+		changes.KeepReloading()
+	}
+	return changes, err
 }
 
 func preview(current *placement, next plan.Plan) (plan.Changes, error) {
@@ -55,6 +66,7 @@ func (s *Supervisor) Apply(ctx context.Context, p plan.Plan) (plan.Changes, erro
 		s.sendCommand(commandStart, again)
 		return changes, err
 	}
+	changes.KeepReloading()
 	if err := s.stopAndWait(ctx, changes.Removed); err != nil {
 		return changes, errors.Join(err, next.closeNew(ctx, old))
 	}
@@ -78,11 +90,11 @@ func (s *Supervisor) replace(ctx context.Context, old *placement, p plan.Plan, c
 	if err == nil {
 		err = next.complete()
 	}
-	if err == nil {
-		_, err = next.writeConfig(ctx)
-	}
 	if err == nil && old.renewsSecrets() {
 		next.Run.Secrets, err = old.Dir.RenewSecrets()
+	}
+	if err == nil { // the last step: silos reload the file at once
+		_, changes.Reloading, err = s.rewrite(ctx, next)
 	}
 	if err != nil {
 		return nil, errors.Join(err, next.closeNew(ctx, old))

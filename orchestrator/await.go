@@ -44,8 +44,8 @@ func (e *NotReadyError) Error() string {
 	return "not ready in time: " + strings.Join(parts, ", ")
 }
 
-// Outcome returns the failed silos of a snapshot, and reports whether all silos are ready. It
-// considers the named silos or, without names, all that are not stopped.
+// Outcome returns the silos of a snapshot that have failed or are overdue, and reports whether
+// all silos are ready. It considers the named silos or, without names, all that are not stopped.
 func Outcome(s *state.Snapshot, names []string) (ready bool, failed []state.Silo) {
 	ready = true
 	for _, silo := range s.Silos {
@@ -58,7 +58,12 @@ func Outcome(s *state.Snapshot, names []string) (ready bool, failed []state.Silo
 		case state.Ready:
 		case state.Stopped:
 			ready = ready && len(names) == 0
-		case state.Planned, state.Starting, state.Unready, state.Backoff, state.Stopping:
+		case state.Unready:
+			ready = false
+			if silo.TimedOut { // it is no longer probed
+				failed = append(failed, silo)
+			}
+		case state.Planned, state.Starting, state.Backoff, state.Stopping:
 			ready = false
 		}
 	}

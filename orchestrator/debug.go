@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -144,26 +145,26 @@ const debugProbeTimeout = 10 * time.Minute
 // probeDebugged requests the health page of a debugged silo until it answers. There is no
 // timeout, because the user may be at a debugger's prompt. The mode is not checked,
 // because those requests may reach a breakpoint.
-func (s *Supervisor) probeDebugged(j *job) {
+func (s *Supervisor) probeDebugged(ctx context.Context, j *job, round int) {
 	placed, _ := s.placement().Find(j.name)
 	last := probedEvent{}
 	for interval := firstInterval; ; interval = min(2*interval, maxWatchInterval) {
-		result := probedEvent{launchID: j.launchID}
-		if err := checkDebugged(j, placed); err != nil {
+		result := probedEvent{launchID: j.launchID, round: round}
+		if err := checkDebugged(ctx, j, placed); err != nil {
 			result.reason = err.Error()
 		}
 		result.ready, result.at = result.reason == "", time.Now()
-		if j.ctx.Err() != nil || s.sendIfNew(result, &last) || !wait.Sleep(j.ctx, interval) {
+		if ctx.Err() != nil || s.sendIfNew(result, &last) || !wait.Sleep(ctx, interval) {
 			return
 		}
 	}
 }
 
-func checkDebugged(j *job, placed plan.Placed) error {
+func checkDebugged(ctx context.Context, j *job, placed plan.Placed) error {
 	if placed.Ready.Off {
 		return nil
 	}
-	status, err := getStatus(j.ctx, debugProbeTimeout, placed.HealthAddr(), placed.Ready.Path)
+	status, err := getStatus(ctx, debugProbeTimeout, placed.HealthAddr(), placed.Ready.Path)
 	switch {
 	case err != nil:
 		return err

@@ -80,6 +80,7 @@ type (
 	probedEvent struct {
 		launchID
 
+		round     int // of probing; onlyOnce outside a round
 		ready     bool
 		wrongMode bool   // the answers prove that it runs in another mode
 		role      string // the proven mode
@@ -93,9 +94,20 @@ type (
 
 		role string
 	}
-	// readyTimeoutEvent reports that ready.timeout has passed.
+	// readyTimeoutEvent reports that ready.timeout has passed in a round of probing.
 	readyTimeoutEvent struct {
 		launchID
+
+		round int
+	}
+	// rewrittenEvent reports that the region config was rewritten. before is what served
+	// the ports of the silos that reload it, by name.
+	rewrittenEvent struct{ before map[string]*serving }
+	// notReloadedEvent reports that a silo did not reload the region config in time.
+	notReloadedEvent struct {
+		launchID
+
+		round int
 	}
 	// backoffOverEvent reports the end of a backoff.
 	backoffOverEvent struct {
@@ -103,6 +115,10 @@ type (
 		backoff int
 	}
 )
+
+// onlyOnce is the round of a single probe, such as that of `silo status`. Such a result
+// does not end a round.
+const onlyOnce = -1
 
 type command int
 
@@ -131,9 +147,20 @@ type (
 
 		kill bool
 	}
-	// watchAction probes an unmanaged silo until it is ready, and replaces any earlier watch.
+	// probeAction starts a round of probing, which ends when the silo is ready or its
+	// ready.timeout has passed. It replaces the earlier round.
+	probeAction struct {
+		launchID
+
+		round  int
+		before *serving // the round first waits until something else serves the port; may be nil
+	}
+	// watchAction probes an unmanaged silo until it is ready, and replaces any earlier
+	// watch. See probeAction about before.
 	watchAction struct {
 		launchID
+
+		before *serving
 	}
 	unwatchAction struct{ name string }
 	// backoffAction sends a backoffOverEvent after a wait.

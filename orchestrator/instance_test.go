@@ -294,6 +294,22 @@ func TestRefreshNoticesHealth(t *testing.T) {
 	}
 }
 
+// An unready silo is probed until it is ready, although no one asks.
+func TestUnreadyBecomesReadyUnasked(t *testing.T) {
+	t.Parallel()
+	b := start(t, "plain", "")
+	must(t, b.Await(t.Context()))
+	toggle := func() {
+		response, err := http.Get("http://" + b.us().Bind + "/toggle-health")
+		must(t, err)
+		must(t, response.Body.Close())
+	}
+	toggle()
+	b.until(t, "unready", func() bool { return b.Refresh(t.Context()).Silos[1].State == state.Unready })
+	toggle()
+	b.until(t, "ready", func() bool { return b.us().State == state.Ready })
+}
+
 func TestRefreshDoesNotWaitForSlowMeasurement(t *testing.T) {
 	t.Parallel()
 	b := start(t, "plain", "")

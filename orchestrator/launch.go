@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +32,9 @@ type job struct {
 	ctx       context.Context //nolint:containedctx // the scope of the job's goroutines: ends when a stop begins
 	cancel    context.CancelFunc
 	stopping  bool               // owned by Run
+	reprobing atomic.Bool        // a single probe is under way
 	skipGrace context.CancelFunc // owned by Run; valid while stopping
+	endRound  context.CancelFunc // owned by Run: of the latest round of probing after the first; may be nil
 	askedMode int                // owned by Run: PID of the process that was asked for its mode, or 0
 }
 
@@ -56,7 +59,9 @@ func (s *Supervisor) execute(ctx context.Context, actions []action) {
 			s.unwatch(a.name)
 			j := newJob(ctx, a.launchID)
 			s.jobs[a.name] = j
-			s.goroutines.Go(func() { s.watch(j) })
+			s.goroutines.Go(func() { s.watch(j, a.before) })
+		case probeAction:
+			s.probeAgain(a)
 		case unwatchAction:
 			s.unwatch(a.name)
 		case endDebugAction:
@@ -104,10 +109,28 @@ func (s *Supervisor) launch(ctx context.Context, j *job) {
 	s.send(launchedEvent{j.launchID, j.process.PID(), j.process.StartTime(), j.started})
 	s.goroutines.Go(func() { s.reap(ctx, j) })
 	if j.debug != nil {
-		s.goroutines.Go(func() { s.probeDebugged(j) }) //nolint:contextcheck // ends with the job's context
+		s.goroutines.Go(func() { s.probeDebugged(j.ctx, j, 0) }) //nolint:contextcheck // ends with the job's context
 		return
 	}
-	s.goroutines.Go(func() { s.probeUntilReady(j) }) //nolint:contextcheck // ends with the job's context
+	s.goroutines.Go(func() { s.probeUntilReady(j.ctx, j, 0, nil) }) //nolint:contextcheck // ends with the job's context
+}
+
+// probeAgain starts a round of probing, and ends the round before.
+func (s *Supervisor) probeAgain(a probeAction) {
+	j := s.jobs[a.name]
+	if j == nil || j.launchID != a.launchID {
+		return
+	}
+	if j.endRound != nil {
+		j.endRound()
+	}
+	var round context.Context
+	round, j.endRound = context.WithCancel(j.ctx)
+	if j.debug != nil {
+		s.goroutines.Go(func() { s.probeDebugged(round, j, a.round) })
+		return
+	}
+	s.goroutines.Go(func() { s.probeUntilReady(round, j, a.round, a.before) })
 }
 
 func (s *Supervisor) startProcess(j *job) error {

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -29,6 +30,10 @@ type silo struct {
 
 	debug     *DebugSession // runs the silo, or is about to; nil: the supervised process does
 	debugging bool          // the current launch is that of debug
+
+	round     int      // number of the latest round of probing of this process
+	probing   bool     // a round is under way
+	rewritten *serving // the region config was rewritten while it started: see probeAction.before
 
 	pid         int
 	processTime string
@@ -73,9 +78,12 @@ func (s *silo) react(e event, now time.Time, instanceStopping bool) []action {
 			s.role = e.role
 		}
 	case readyTimeoutEvent:
-		if s.phase == state.Starting && !instanceStopping && !s.debugging {
-			s.timedOut = true
-			return s.fail(timeoutReason(s.reason))
+		if !instanceStopping && e.round == s.round && !s.debugging {
+			return s.overdue()
+		}
+	case notReloadedEvent:
+		if !instanceStopping && e.round == s.round && s.phase == state.Unready && !s.debugging {
+			return s.obey(commandRestart)
 		}
 	}
 	return nil
@@ -100,6 +108,9 @@ func (s *silo) obey(c command) []action {
 			s.attempt, s.recent = 0, nil
 			return []action{s.launch()}
 		}
+		if s.phase == state.Unready && !s.unmanaged && !s.probing {
+			return s.probeAgain(s.reason, nil)
+		}
 	}
 	return nil
 }
@@ -113,8 +124,9 @@ func (s *silo) launch() action {
 	s.startedAt, s.readyAt = time.Time{}, time.Time{}
 	s.reason, s.quit, s.failing, s.timedOut = "", false, false, false
 	s.role = ""
+	s.round, s.probing, s.rewritten = 0, !s.unmanaged, nil
 	if s.unmanaged {
-		return watchAction{s.id()}
+		return watchAction{launchID: s.id()}
 	}
 	s.debugging = s.debug != nil
 	return launchAction{s.id(), s.debug}
@@ -262,27 +274,76 @@ func backoff(p topology.Restart, attempt int) time.Duration {
 // probed handles the result of a probe.
 func (s *silo) probed(e probedEvent) []action {
 	switch {
-	case s.phase == state.Stopping, !s.alive:
+	case s.phase == state.Stopping, !s.alive, e.round != s.round && e.round != onlyOnce:
 	case e.wrongMode:
 		s.role = e.role
 		return s.fail(wrongModeReason(e.role))
+	case e.round == onlyOnce && s.probing: // the round decides
 	case e.ready && (s.phase == state.Starting || s.phase == state.Unready):
-		if s.readyAt.IsZero() {
-			s.readyAt = e.at
-		}
-		s.phase, s.everReady, s.reason, s.attempt = state.Ready, true, "", 0
-		s.setUnmanagedProcess(e)
+		return s.becomeReady(e)
 	case e.ready && s.unmanaged && e.pid != s.pid:
 		s.setUnmanagedProcess(e)
-	case !e.ready && s.phase == state.Ready && s.unmanaged: // its watch ended when it became ready
-		watch := s.launch()
-		s.phase, s.reason = state.Unready, e.reason
-		return []action{watch}
+	case !e.ready && s.phase == state.Ready:
+		return s.probeAgain(e.reason, nil)
 	case !e.ready:
-		if s.phase == state.Ready {
-			s.phase = state.Unready
-		}
 		s.reason = e.reason
+	}
+	return nil
+}
+
+// becomeReady makes a silo ready, unless it has to load a region config that was
+// rewritten while it started.
+func (s *silo) becomeReady(e probedEvent) []action {
+	if s.readyAt.IsZero() {
+		s.readyAt = e.at
+	}
+	s.phase, s.everReady, s.reason, s.attempt = state.Ready, true, "", 0
+	s.probing, s.timedOut = false, false
+	s.setUnmanagedProcess(e)
+	if before := s.rewritten; before != nil {
+		s.rewritten = nil
+		return s.probeAgain(reloadingReason, before)
+	}
+	return nil
+}
+
+// probeAgain makes a silo unready, and probes it until it is ready. See probeAction
+// about before.
+func (s *silo) probeAgain(reason string, before *serving) []action {
+	if s.unmanaged { // each watch is an incarnation
+		s.launch()
+		s.phase, s.reason = state.Unready, reason
+		return []action{watchAction{s.id(), before}}
+	}
+	s.phase, s.reason, s.timedOut = state.Unready, reason, false
+	s.round++
+	s.probing = true
+	return []action{probeAction{s.id(), s.round, before}}
+}
+
+// reload waits until a silo has reloaded the rewritten region config.
+func (s *silo) reload(before *serving) []action {
+	switch {
+	case !s.alive, s.debugging: // a debugger may hold its process
+	case s.phase == state.Ready, s.phase == state.Unready:
+		return s.probeAgain(reloadingReason, before)
+	case s.phase == state.Starting: // it may have read the file before
+		s.rewritten = cmp.Or(s.rewritten, before)
+	}
+	return nil
+}
+
+// overdue handles a silo that was not ready in time. One that has never been ready is
+// stopped; another one may still recover.
+func (s *silo) overdue() []action {
+	switch s.phase {
+	case state.Starting:
+		s.timedOut = true
+		return s.fail(timeoutReason(s.reason))
+	case state.Unready:
+		s.timedOut, s.probing = true, false
+		s.reason = timeoutReason(s.reason)
+	case state.Planned, state.Ready, state.Backoff, state.Stopping, state.Stopped, state.Failed:
 	}
 	return nil
 }

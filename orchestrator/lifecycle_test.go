@@ -174,7 +174,7 @@ func TestTimeoutKeepsReason(t *testing.T) {
 		{stoppedEvent{launchID{"us", 1}, exit, true}, exitedEvent{launchID{"us", 1}, exit}},
 	} {
 		c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
-		for _, e := range append([]event{commandEvent{names: []string{"us"}, command: commandStart}, readyTimeoutEvent{launchID{"us", 1}}}, order...) {
+		for _, e := range append([]event{commandEvent{names: []string{"us"}, command: commandStart}, readyTimeoutEvent{launchID{"us", 1}, 0}}, order...) {
 			c, _ = step(c, epoch, e)
 		}
 		if s := c.silos[0]; s.phase != state.Failed || s.reason != "not ready in time" || !s.timedOut {
@@ -242,6 +242,82 @@ func TestInstanceState(t *testing.T) {
 	for tunnel, degraded := range map[state.TunnelState]bool{state.TunnelOnline: false, state.TunnelLost: true, state.TunnelReconnecting: true} {
 		if isDegraded(state.Silo{Tunnel: state.Tunnel{State: tunnel}}, silo{phase: state.Ready}) != degraded {
 			t.Errorf("a tunnel that is %s", tunnel)
+		}
+	}
+}
+
+// A silo that does not reload a rewritten region config in time is restarted.
+func TestNotReloadedIsRestarted(t *testing.T) {
+	t.Parallel()
+	c := oneSilo(restartPolicy)
+	before := &serving{socket: "socket:[1]"}
+	c, actions := step(c, epoch, rewrittenEvent{map[string]*serving{"us": before}})
+	if want := []action{probeAction{launchID{"us", 1}, 1, before}}; c.silos[0].phase != state.Unready || !slices.Equal(actions, want) {
+		t.Fatalf("the silo is %s, with %v", c.silos[0].phase, actions)
+	}
+	c, _ = step(c, epoch, probedEvent{launchID: launchID{"us", 1}, ready: true}) // of the round before
+	if c.silos[0].phase != state.Unready {
+		t.Fatalf("the silo is %s by a probe from before the write", c.silos[0].phase)
+	}
+	c, actions = step(c, epoch, notReloadedEvent{launchID{"us", 1}, 1})
+	if want := []action{stopAction{launchID{"us", 1}, false}}; !slices.Equal(actions, want) || !c.silos[0].wanted || c.silos[0].restarts != 0 {
+		t.Fatalf("the silo gets %v: %+v", actions, c.silos[0])
+	}
+}
+
+// A silo that was starting while the region config was rewritten may have read the old
+// one: its first ready is not enough.
+func TestRewriteWhileStarting(t *testing.T) {
+	t.Parallel()
+	c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
+	before := &serving{}
+	for _, e := range []event{
+		commandEvent{names: []string{"us"}, command: commandStart}, rewrittenEvent{map[string]*serving{"us": before}},
+		probedEvent{launchID: launchID{"us", 1}, ready: true, at: epoch},
+	} {
+		c, _ = step(c, epoch, e)
+	}
+	if s := c.silos[0]; s.phase != state.Unready || !s.everReady {
+		t.Fatalf("the silo is %s", s.phase)
+	}
+	c, _ = step(c, epoch, probedEvent{launchID: launchID{"us", 1}, round: 1, ready: true, at: epoch})
+	if s := c.silos[0]; s.phase != state.Ready {
+		t.Fatalf("the silo is %s", s.phase)
+	}
+}
+
+// A silo that has been ready and stays unready too long is overdue, and probed again by
+// the next start.
+func TestUnreadyTooLong(t *testing.T) {
+	t.Parallel()
+	c := oneSilo(restartPolicy)
+	c, _ = step(c, epoch, probedEvent{launchID: launchID{"us", 1}, round: onlyOnce, reason: "r"})
+	c, _ = step(c, epoch, readyTimeoutEvent{launchID{"us", 1}, 1})
+	if s := c.silos[0]; s.phase != state.Unready || !s.timedOut || s.reason != "not ready in time: r" {
+		t.Fatalf("got %+v", s)
+	}
+	c, actions := step(c, epoch, commandEvent{names: []string{"us"}, command: commandStart})
+	if want := []action{probeAction{launchID{"us", 1}, 2, nil}}; !slices.Equal(actions, want) || c.silos[0].timedOut {
+		t.Fatalf("got %v: %+v", actions, c.silos[0])
+	}
+}
+
+func TestReplacedBy(t *testing.T) {
+	t.Parallel()
+	old := &serving{"socket:[1]", map[int]string{10: "1", 11: "2"}}
+	for name, test := range map[string]struct {
+		now  serving
+		want bool
+	}{
+		"the same":        {serving{"socket:[1]", map[int]string{10: "1", 11: "2"}}, false},
+		"a worker ended":  {serving{"socket:[1]", map[int]string{10: "1"}}, false},
+		"nothing":         {serving{"", map[int]string{}}, false},
+		"another socket":  {serving{"socket:[2]", map[int]string{10: "1"}}, true},
+		"another process": {serving{"", map[int]string{10: "1", 12: "3"}}, true},
+		"a reused PID":    {serving{"socket:[1]", map[int]string{10: "1", 11: "9"}}, true},
+	} {
+		if got := old.replacedBy(&test.now); got != test.want {
+			t.Errorf("%s: got %v", name, got)
 		}
 	}
 }

@@ -26,8 +26,9 @@ const (
 	intervalShare = 50
 	// probeTimeout bounds one request. uWSGI accepts requests seconds before the app is loaded,
 	// and answers them once it is: a probe should wait for that, but a lost one must not delay
-	// the next for long.
-	probeTimeout = time.Second
+	// the next for long. See nextTimeout.
+	probeTimeout    = time.Second
+	maxProbeTimeout = 8 * time.Second
 )
 
 // probeInterval returns the wait before the next probe, given the time since the
@@ -36,32 +37,56 @@ func probeInterval(sinceLaunch, configured time.Duration, silos int) time.Durati
 	return min(configured, max(firstInterval, time.Duration(silos)*time.Second/probesPerSecond, sinceLaunch/intervalShare))
 }
 
-// probeUntilReady probes a silo until it is ready, then stops.
-func (s *Supervisor) probeUntilReady(j *job) {
-	placed, _ := s.placement().Find(j.name)
-	if placed.Ready.Off {
-		s.send(probedEvent{launchID: j.launchID, ready: true, at: time.Now()})
-		return
+// probeUntilReady is one round of probing: it probes a silo until it is ready, has ended,
+// or ready.timeout has passed. See probeAction about before.
+func (s *Supervisor) probeUntilReady(ctx context.Context, j *job, round int, before *serving) {
+	placed, known := s.placement().Find(j.name)
+	if !known {
+		return // it is being stopped
 	}
-	ctx, cancel := context.WithTimeout(j.ctx, placed.Ready.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, placed.Ready.Timeout)
 	defer cancel()
-	last := probedEvent{launchID: j.launchID, reason: errNotListening(placed.HealthAddr()).Error()}
-	s.send(last)
-	for launched := time.Now(); ; {
-		result := s.probe(ctx, j, placed)
-		if ctx.Err() != nil {
-			break
-		}
-		if s.sendIfNew(result, &last) {
-			return
-		}
-		if !wait.Sleep(ctx, probeInterval(time.Since(launched), placed.Ready.Interval, len(s.placement().Placed))) {
-			break
-		}
+	if before == nil || s.loadRewritten(ctx, j, placed, round, before) {
+		s.probeRepeatedly(ctx, j, placed, round)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		s.send(readyTimeoutEvent{j.launchID})
+		s.send(readyTimeoutEvent{j.launchID, round})
 	}
+}
+
+// probeRepeatedly probes a silo until it is ready or ctx ends.
+func (s *Supervisor) probeRepeatedly(ctx context.Context, j *job, placed plan.Placed, round int) {
+	if placed.Ready.Off {
+		s.send(probedEvent{launchID: j.launchID, round: round, ready: true, at: time.Now()})
+		return
+	}
+	last := probedEvent{launchID: j.launchID, round: round}
+	if round == 0 {
+		last.reason = errNotListening(placed.HealthAddr()).Error()
+		s.send(last)
+	}
+	timeout := probeTimeout
+	for began := time.Now(); ; {
+		result, err := s.probe(ctx, j, placed, round == 0, timeout)
+		result.round = round
+		if ctx.Err() != nil || s.sendIfNew(result, &last) {
+			return
+		}
+		timeout = nextTimeout(timeout, err)
+		if !wait.Sleep(ctx, probeInterval(time.Since(began), placed.Ready.Interval, len(s.placement().Placed))) {
+			return
+		}
+	}
+}
+
+// nextTimeout returns the timeout of the next probe. It grows while a silo accepts
+// requests without answering them: uWSGI keeps those that silo has given up in its queue,
+// and logs a warning for each further connection once it is full.
+func nextTimeout(last time.Duration, err error) time.Duration {
+	if errors.Is(err, errNoAnswer) {
+		return min(2*last, maxProbeTimeout)
+	}
+	return probeTimeout
 }
 
 // sendIfNew sends a result if it differs from the last one, and reports whether it is final.
@@ -74,10 +99,11 @@ func (s *Supervisor) sendIfNew(result probedEvent, last *probedEvent) (final boo
 	return final
 }
 
-// probe requests a silo's health page, and checks its mode and, unless it is unmanaged,
-// that its own process tree answers.
-func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) probedEvent {
-	err := checkHealth(ctx, placed)
+// probe requests a silo's health page. It checks that the silo's own process tree
+// answers, unless it is unmanaged, and with checkMode also its mode. It returns the error
+// that is the reason of a result that is not ready.
+func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed, checkMode bool, timeout time.Duration) (probedEvent, error) {
+	err := checkHealth(ctx, placed, timeout)
 	result := probedEvent{launchID: j.launchID, at: time.Now()}
 	if err == nil && j.process != nil {
 		err = checkOwner(j, placed)
@@ -87,23 +113,25 @@ func (s *Supervisor) probe(ctx context.Context, j *job, placed plan.Placed) prob
 	}
 	if err != nil {
 		result.reason = err.Error()
-		return result
+		return result, err
 	}
-	result.role = wrongMode(ctx, s.placement().Choice.Dialect, placed)
+	if checkMode {
+		result.role = wrongMode(ctx, s.placement().Choice.Dialect, placed)
+	}
 	result.wrongMode = result.role != ""
 	result.ready = !result.wrongMode
 	if result.ready && j.process == nil {
 		result.pid = holder(placed.HealthPort)
 	}
-	return result
+	return result, nil
 }
 
 // checkHealth requests the health page. With ready = false, an open port is enough.
-func checkHealth(ctx context.Context, placed plan.Placed) error {
+func checkHealth(ctx context.Context, placed plan.Placed, timeout time.Duration) error {
 	if placed.Ready.Off {
 		return dial(ctx, placed.HealthAddr())
 	}
-	status, err := getStatus(ctx, probeTimeout, placed.HealthAddr(), placed.Ready.Path)
+	status, err := getStatus(ctx, timeout, placed.HealthAddr(), placed.Ready.Path)
 	switch {
 	case err != nil:
 		return err

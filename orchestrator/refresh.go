@@ -35,9 +35,10 @@ type refreshReply struct {
 type runningSilo struct {
 	*job
 
-	ready bool
-	pid   int
-	mode  <-chan struct{} // closed when the request for its mode has ended; nil if there is no request
+	ready   bool
+	probing bool // a round of probing is under way: a second probe would learn nothing
+	pid     int
+	mode    <-chan struct{} // closed when the request for its mode has ended; nil if there is no request
 }
 
 // Refresh probes every silo once and measures what the process trees use, for 250 ms at
@@ -51,30 +52,56 @@ func (s *Supervisor) Refresh(ctx context.Context) *state.Snapshot {
 func (s *Supervisor) Measure() *state.Snapshot { return s.refresh(context.Background(), false) }
 
 func (s *Supervisor) refresh(ctx context.Context, probe bool) *state.Snapshot {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
 	reply := make(chan refreshReply, 1)
 	select {
 	case s.refreshes <- refresh{reply}:
 	case <-s.ended:
 		return s.Snapshot()
+	case <-ctx.Done():
+		return s.Snapshot()
 	}
 	running := <-reply
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	var probes sync.WaitGroup
-	for _, r := range running.silos {
-		if placed, known := s.placement().Find(r.name); probe && known && (!placed.Ready.Off || r.process == nil) {
-			probes.Go(func() { s.reprobe(ctx, r, placed) })
+	// The slowest of these must not delay the rest: they may go on for a while.
+	probed := make(chan struct{})
+	go func() {
+		defer close(probed)
+		if probe {
+			s.reprobeAll(running.silos) //nolint:contextcheck // each silo has its own
+		}
+	}()
+	compared := make(chan struct{})
+	var inStep *bool // valid once compared is closed
+	go func() {
+		defer close(compared)
+		inStep = s.inStep()
+	}()
+	for _, done := range []<-chan struct{}{running.usage.done, probed, compared} {
+		select {
+		case <-done:
+		case <-ctx.Done():
 		}
 	}
-	var usages map[string]usage
+	snapshot := s.withUsage(running.usage)
 	select {
-	case <-running.usage.done:
-		usages = running.usage.silos
-	case <-ctx.Done(): // they stay unknown
+	case <-compared:
+		snapshot.Config.InStep = inStep
+	default: // unknown
+	}
+	return snapshot
+}
+
+// reprobeAll probes silos once, and returns when the results are in a snapshot.
+func (s *Supervisor) reprobeAll(silos []runningSilo) {
+	var probes sync.WaitGroup
+	for _, r := range silos {
+		if placed, known := s.placement().Find(r.name); known && (!placed.Ready.Off || r.process == nil) {
+			probes.Go(func() { s.reprobe(r, placed) })
+		}
 	}
 	probes.Wait()
-	s.sendCommand(commandNone, nil) // by then, the results of the probes are in a snapshot
-	return s.withUsage(usages)
+	s.sendCommand(commandNone, nil)
 }
 
 // running replies to a refresh. It asks each process for its mode once, after control is ready:
@@ -86,7 +113,7 @@ func (s *Supervisor) running(ctx context.Context, c cluster) refreshReply {
 		if silo.phase != state.Ready && silo.phase != state.Unready {
 			continue
 		}
-		r := runningSilo{job: s.jobs[silo.name], ready: silo.phase == state.Ready, pid: silo.pid}
+		r := runningSilo{job: s.jobs[silo.name], ready: silo.phase == state.Ready, probing: silo.probing, pid: silo.pid}
 		if askModes && r.ready && r.askedMode != r.pid && r.debug == nil {
 			r.askedMode = r.pid
 			asked := make(chan struct{})
@@ -111,29 +138,33 @@ func (s *Supervisor) learnMode(ctx context.Context, j *job) {
 	}
 }
 
-// reprobe sends an event if a silo's health has changed.
-func (s *Supervisor) reprobe(ctx context.Context, r runningSilo, placed plan.Placed) {
+// reprobe sends an event if a silo's health has changed. A silo has one probe at a time:
+// a second one would wait for the same answer.
+func (s *Supervisor) reprobe(r runningSilo, placed plan.Placed) {
+	if r.probing || !r.reprobing.CompareAndSwap(false, true) {
+		return
+	}
+	defer r.reprobing.Store(false)
 	var result probedEvent
 	var changed bool
 	if r.process == nil {
-		result = s.probe(ctx, r.job, placed)
+		result, _ = s.probe(r.ctx, r.job, placed, true, probeTimeout)
 		changed = result.wrongMode || result.ready != r.ready || result.ready && result.pid != r.pid
 	} else {
-		err := checkHealth(ctx, placed)
-		result = probedEvent{launchID: r.launchID, ready: err == nil, at: time.Now()}
+		err := checkHealth(r.ctx, placed, probeTimeout)
+		result = probedEvent{launchID: r.launchID, round: onlyOnce, ready: err == nil, at: time.Now()}
 		if err != nil {
 			result.reason = err.Error()
 		}
 		changed = result.ready != r.ready
 	}
-	if changed {
+	if changed && r.ctx.Err() == nil {
 		s.send(result)
 	}
 	if r.mode != nil {
 		select {
 		case <-r.mode:
 		case <-time.After(modeWait):
-		case <-ctx.Done():
 		}
 	}
 }
@@ -191,16 +222,21 @@ func (s *Supervisor) startMeasurement(silos []runningSilo) *measurement {
 	return m
 }
 
-// withUsage returns a copy of the latest snapshot with usages and Config.InStep.
-func (s *Supervisor) withUsage(usages map[string]usage) *state.Snapshot {
+// withUsage returns a copy of the latest snapshot with the usage of the silos, if it has
+// been measured.
+func (s *Supervisor) withUsage(m *measurement) *state.Snapshot {
 	measured := *s.Snapshot()
 	measured.Silos = slices.Clone(measured.Silos)
+	select {
+	case <-m.done:
+	default:
+		return &measured
+	}
 	for i := range measured.Silos {
 		silo := &measured.Silos[i]
-		if u, known := usages[silo.Name]; known && silo.PID != nil {
+		if u, known := m.silos[silo.Name]; known && silo.PID != nil {
 			silo.CPUPercent, silo.RSSBytes = &u.cpu, &u.rss
 		}
 	}
-	measured.Config.InStep = s.inStep()
 	return &measured
 }

@@ -48,6 +48,12 @@ func (c *cluster) react(e event, now time.Time) (actions []action) {
 		}
 	case applyEvent:
 		return c.apply(e)
+	case rewrittenEvent:
+		for i := range c.silos {
+			if before := e.before[c.silos[i].name]; before != nil && !c.stopping {
+				actions = append(actions, c.silos[i].reload(before)...)
+			}
+		}
 	case downEvent:
 		return c.goDown(e.kill)
 	case interface{ id() launchID }:

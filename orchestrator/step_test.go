@@ -23,7 +23,8 @@ type world struct {
 	unmanaged bool           // the silos are unmanaged
 	watches   map[string]int // by silo: incarnation that is watched
 	debugs    debugWorld
-	steps     *int // of all worlds
+	rounds    map[string]int // by silo: round of probing that is under way
+	steps     *int           // of all worlds
 	t         *rapid.T
 }
 
@@ -33,7 +34,7 @@ const minSteps = 100_000
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newWorld(t *rapid.T, steps *int) *world {
-	w := &world{steps: steps, live: map[string]int{}, stops: map[string]int{}, timers: map[string]int{}, launched: map[string]int{}, now: epoch, t: t}
+	w := &world{steps: steps, live: map[string]int{}, stops: map[string]int{}, timers: map[string]int{}, launched: map[string]int{}, rounds: map[string]int{}, now: epoch, t: t}
 	policies := []string{"no", "on-failure", "always"}
 	w.unmanaged, w.watches = rapid.Bool().Draw(t, "unmanaged"), map[string]int{}
 	w.debugs = debugWorld{processes: map[string]*DebugSession{}, latest: map[string]*DebugSession{}, over: map[*DebugSession]bool{}}
@@ -96,6 +97,12 @@ func (w *world) execute(a action) {
 		}
 		w.launched[a.name], w.live[a.name] = a.incarnation, a.incarnation
 		w.launchDebug(a)
+		w.rounds[a.name] = 0 // it begins with the process
+	case probeAction:
+		if a.incarnation != w.live[a.name] {
+			w.t.Fatalf("%s: incarnation %d is probed and has no process", a.name, a.incarnation)
+		}
+		w.rounds[a.name] = a.round
 	case stopAction:
 		if a.incarnation != w.live[a.name] {
 			w.t.Fatalf("%s: a stop of incarnation %d, which has no process", a.name, a.incarnation)
@@ -144,6 +151,10 @@ func (w *world) check() {
 				w.t.Fatalf("%s is %s with a process", s.name, s.phase)
 			}
 		}
+		waits := s.phase == state.Starting || s.phase == state.Unready && !s.timedOut
+		if round, probed := w.rounds[s.name]; waits && !s.unmanaged && !w.down && (!probed || round != s.round) {
+			w.t.Fatalf("%s is %s in round %d of probing, and round %d is under way (%v)", s.name, s.phase, s.round, round, probed)
+		}
 		if s.phase == state.Stopping && w.stops[s.name] != s.incarnation {
 			w.t.Fatalf("%s is stopping without a stop", s.name)
 		}
@@ -163,6 +174,7 @@ func (w *world) check() {
 func (w *world) end(name string, exit state.Exit) {
 	incarnation := w.live[name]
 	delete(w.live, name)
+	delete(w.rounds, name)
 	stopped := w.stops[name] == incarnation && incarnation != 0
 	delete(w.stops, name)
 	defer w.checkReturn(name, stopped, w.debugs.processes[name])
@@ -205,6 +217,7 @@ func (w *world) play(t *rapid.T) {
 				inc := w.live[n]
 				delete(w.live, n)
 				delete(w.stops, n)
+				delete(w.rounds, n)
 				defer w.checkReturn(n, s.phase == state.Stopping, w.debugs.processes[n])
 				w.step(launchFailedEvent{launchID{n, inc}, "no such program"})
 			}
@@ -215,8 +228,22 @@ func (w *world) play(t *rapid.T) {
 			}
 		},
 		"probe": func(t *rapid.T) {
+			round, ready := rapid.IntRange(onlyOnce, 3).Draw(t, "round"), rapid.Bool().Draw(t, "ready")
+			w.probe(name.Draw(t, "silo"), probedEvent{round: round, ready: ready, wrongMode: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, pid: rapid.IntRange(1, 3).Draw(t, "pid")})
+		},
+		"rewritten": func(t *rapid.T) {
+			before := map[string]*serving{}
+			for _, n := range rapid.SliceOf(name).Draw(t, "reloading") {
+				before[n] = &serving{}
+			}
+			w.step(rewrittenEvent{before})
+		},
+		"not reloaded": func(t *rapid.T) {
 			n := name.Draw(t, "silo")
-			w.step(probedEvent{launchID: launchID{n, w.launched[n]}, ready: rapid.Bool().Draw(t, "ready"), wrongMode: rapid.IntRange(0, 9).Draw(t, "fatal") == 0, reason: "r", at: w.now, pid: rapid.IntRange(1, 3).Draw(t, "pid")})
+			if round, probed := w.rounds[n]; probed && round > 0 && w.debugs.processes[n] == nil {
+				delete(w.rounds, n)
+				w.step(notReloadedEvent{launchID{n, w.live[n]}, round})
+			}
 		},
 		"apply": func(t *rapid.T) {
 			var order []silo
@@ -240,7 +267,8 @@ func (w *world) play(t *rapid.T) {
 				w.step(clientGoneEvent{n, w.debugs.latest[n]})
 			}
 		},
-		"overdue":      func(t *rapid.T) { n := name.Draw(t, "silo"); w.step(readyTimeoutEvent{launchID{n, w.launched[n]}}) },
+		"overdue":      func(t *rapid.T) { w.overdue(name.Draw(t, "silo")) },
+		"wait":         func(*rapid.T) { w.awaitReady() },
 		"stale":        func(t *rapid.T) { n := name.Draw(t, "silo"); w.stale(n) },
 		"backoff over": func(t *rapid.T) { w.backoffOver(name.Draw(t, "silo")) },
 		"time passes":  func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "s")) * time.Second) },
@@ -252,6 +280,63 @@ func (w *world) play(t *rapid.T) {
 		},
 	})
 	w.finish()
+}
+
+// probe sends the result of a probe. It ends the round of which it is a final result.
+func (w *world) probe(name string, e probedEvent) {
+	e.launchID = launchID{name, w.launched[name]}
+	round, probed := w.rounds[name]
+	e.wrongMode = e.wrongMode && w.debugs.processes[name] == nil // its mode is not checked
+	switch {
+	case w.unmanaged:
+		e.round = 0 // each watch is an incarnation
+	case e.round == onlyOnce:
+		e.wrongMode = false // only a round checks the mode
+	case probed && e.round == round && (e.ready || e.wrongMode):
+		delete(w.rounds, name)
+	case !probed || e.round > round:
+		return // there is no such round yet
+	}
+	w.step(e)
+}
+
+// overdue ends a round of probing by its timeout.
+func (w *world) overdue(name string) {
+	if round, probed := w.rounds[name]; probed && w.debugs.processes[name] == nil { // a debug session has no timeout
+		delete(w.rounds, name)
+		w.step(readyTimeoutEvent{launchID{name, w.live[name]}, round})
+	}
+}
+
+// awaitReady checks that a wait for ready ends: once all that is under way has happened,
+// and every round of probing has succeeded or timed out, all silos are ready or have
+// failed, or the user stopped them.
+func (w *world) awaitReady() {
+	if w.down {
+		return // nothing waits for ready any more
+	}
+	for range 30 {
+		for _, s := range w.c.silos {
+			switch round, probed := w.rounds[s.name]; {
+			case s.phase == state.Backoff:
+				w.backoffOver(s.name)
+			case s.phase == state.Stopping:
+				w.end(s.name, exitCode(0))
+			case s.unmanaged && s.alive && s.phase != state.Ready:
+				w.probe(s.name, probedEvent{ready: true, at: w.now, pid: 1})
+			case probed && (w.debugs.processes[s.name] != nil || rapid.Bool().Draw(w.t, "in time")):
+				w.probe(s.name, probedEvent{round: round, ready: true, at: w.now})
+			case probed:
+				w.overdue(s.name)
+			}
+		}
+	}
+	for _, s := range w.c.silos {
+		waits := s.phase == state.Starting || s.phase == state.Backoff || s.phase == state.Stopping || s.phase == state.Unready && !s.timedOut
+		if waits {
+			w.t.Fatalf("%s stays %s: %+v", s.name, s.phase, s)
+		}
+	}
 }
 
 // stale sends outdated events: they must have no effect.

@@ -37,6 +37,7 @@ type Supervisor struct {
 
 	events     chan event
 	refreshes  chan refresh
+	queries    chan func(cluster)                 // called by Run
 	usage      *measurement                       // the latest; owned by Run
 	measure    func([]*proc.Process) []proc.Usage // proc.Measure, except in tests
 	unshown    []chan<- struct{}                  // closed after the next snapshot; owned by Run
@@ -52,7 +53,7 @@ type Supervisor struct {
 // newSupervisor opens the silos' logs. Nothing runs before Run.
 func newSupervisor(p *placement, lines *logs.Mux) (*Supervisor, error) {
 	s := &Supervisor{
-		hub: p.hub, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh), measure: proc.Measure,
+		hub: p.hub, mux: lines, events: make(chan event, eventBuffer), refreshes: make(chan refresh), queries: make(chan func(cluster)), measure: proc.Measure,
 		ended: make(chan struct{}), startedAt: time.Now(), jobs: map[string]*job{},
 	}
 	s.processTime, _ = proc.StartTime(os.Getpid()) // only helps to detect a reused PID
@@ -111,6 +112,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			}
 		case r := <-s.refreshes:
 			r.reply <- s.running(work, c)
+			continue
+		case query := <-s.queries:
+			query(c)
 			continue
 		case <-s.hub.nudges:
 		case <-interrupted:

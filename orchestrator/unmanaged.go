@@ -24,8 +24,9 @@ func (s *Supervisor) unwatch(name string) {
 	}
 }
 
-// watch releases an unmanaged silo's port, and probes it until it is ready.
-func (s *Supervisor) watch(j *job) {
+// watch releases an unmanaged silo's port, and probes it until it is ready. See
+// probeAction about before.
+func (s *Supervisor) watch(j *job, before *serving) {
 	close(j.launched)
 	p := s.placement()
 	placed, known := p.Find(j.name)
@@ -37,9 +38,12 @@ func (s *Supervisor) watch(j *job) {
 			p.Warn(err.Error())
 		}
 	}
+	if before != nil && !s.loadRewritten(j.ctx, j, placed, 0, before) {
+		return
+	}
 	last := probedEvent{}
 	for interval := firstInterval; ; interval = min(2*interval, maxWatchInterval) {
-		result := s.probe(j.ctx, j, placed)
+		result, _ := s.probe(j.ctx, j, placed, true, probeTimeout)
 		if j.ctx.Err() != nil || s.sendIfNew(result, &last) || !wait.Sleep(j.ctx, interval) {
 			return
 		}
@@ -65,7 +69,7 @@ func alreadyRuns(ctx context.Context, p plan.Plan, host Host, placed plan.Placed
 	if !placed.PortFixed && siloOf(holder(placed.HealthPort), host.Dir.Key) != placed.Name {
 		return false
 	}
-	err := checkHealth(ctx, placed)
+	err := checkHealth(ctx, placed, probeTimeout)
 	if err == nil {
 		err = checkWebpack(ctx, placed)
 	}

@@ -15,14 +15,24 @@ type Changes struct {
 	Added     []string `json:"added"`
 	Removed   []string `json:"removed"`
 	Restarted []string `json:"restarted"`
+	Reloading []string `json:"reloading"` // their processes reload the region config
 	Kept      []string `json:"kept"`      // their processes are not touched
 	Applied   []string `json:"applied"`   // descriptions of changes that affect no process
 	Displaced []string `json:"displaced"` // added silos that did not get their preferred port, described
 	StopFirst []string `json:"yielding"`  // silos that are stopped first, because others get their ports
+
+	RewritesConfig bool `json:"-"` // the region config changes
 }
 
 // Any reports whether a silo starts or stops.
 func (c Changes) Any() bool { return len(c.Added)+len(c.Removed)+len(c.Restarted) > 0 }
+
+// KeepReloading limits Reloading to silos that are otherwise kept, and removes them from
+// Kept.
+func (c *Changes) KeepReloading() {
+	c.Reloading = slices.DeleteFunc(c.Reloading, func(name string) bool { return !slices.Contains(c.Kept, name) })
+	c.Kept = slices.DeleteFunc(c.Kept, func(name string) bool { return slices.Contains(c.Reloading, name) })
+}
 
 // ImmutableError lists changed settings that cannot be applied to a running instance.
 type ImmutableError struct{ Settings []string }
@@ -56,7 +66,16 @@ func (l *Layout) Compare(next Plan) (Changes, error) {
 		}
 	}
 	c.Applied, c.StopFirst = l.applied(next), l.stopFirst(next)
+	c.RewritesConfig = !next.Monolith && l.rewritesConfig(next, c)
 	return c, nil
+}
+
+// rewritesConfig reports whether the list of regions changes.
+func (l *Layout) rewritesConfig(next Plan, c Changes) bool {
+	return len(c.Added)+len(c.Removed) > 0 || slices.ContainsFunc(next.Silos, func(s Silo) bool {
+		old, known := l.Find(s.Name)
+		return known && (old.ID != s.ID || old.Category != s.Category)
+	})
 }
 
 // applied describes the changes to the region config, to probes and to policies.

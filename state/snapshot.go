@@ -115,7 +115,7 @@ type Silo struct {
 	Debug       bool       `json:"debug"`        // silo debug runs it
 	Role        *string    `json:"role"`         // mode that its answers prove, CONTROL or REGION; null if unknown
 	Reason      *string    `json:"reason"`       // why it is unready, failed or exited on its own, or the problem of a ready silo; one line
-	TimedOut    bool       `json:"timed_out"`    // it failed because it was not ready in time
+	TimedOut    bool       `json:"timed_out"`    // it was not ready in time: failed, or unready and no longer probed
 	KillAt      *time.Time `json:"kill_at"`      // when a silo that is stopping will be killed
 	HealthPort  int        `json:"health_port"`  // the port that probes use; Port+1 with watchers
 	ProcessTime *string    `json:"process_time"` // start time of PID, as reported by the kernel; detects a reused PID
