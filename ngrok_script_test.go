@@ -73,7 +73,7 @@ func (all *services) ngrok(ts *testscript.TestScript, _ bool, args []string) {
 		_, err = io.WriteString(ts.Stdout(), response.Status+"\n"+string(body))
 		ts.Check(err)
 	case "empty":
-		// The service notices the end of a session a moment later.
+		// The service notices only a moment later that a session has ended.
 		await(ts, "empty", func() bool { return len(s.Endpoints()) == 0 })
 	default:
 		ts.Fatalf("unknown command: ngrok %s", strings.Join(args, " "))

@@ -10,7 +10,7 @@ import (
 	"silo/traffic"
 )
 
-// defaultLimit is how many exchanges are listed if the query has no number.
+// defaultLimit is how many exchanges are listed if the query has no limit.
 const defaultLimit = 100
 
 // encodeFilter returns the query of a filter and of a number of exchanges. With n 0, the server's

@@ -90,7 +90,7 @@ func (l *siloLogs) matchNew(silos []CheckedSilo, began time.Time) bool {
 	return done
 }
 
-// newText returns what was added to a silo's log, up to maxRead.
+// newText returns the text that was added to a silo's log, up to maxRead bytes.
 func (l *siloLogs) newText(silo string) []byte {
 	file, err := os.Open(l.path(silo))
 	if err != nil {

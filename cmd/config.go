@@ -34,7 +34,7 @@ func (a *app) configCommand() *cli.Command {
 	})
 }
 
-// regionConfig is a region config and what it was rendered for.
+// regionConfig is a rendered region config and its inputs.
 type regionConfig struct {
 	sentry.Block
 

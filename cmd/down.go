@@ -134,7 +134,7 @@ func (a *app) printDown(last *state.Snapshot) error {
 	return nil
 }
 
-// cleanUp ends what a killed supervisor left running.
+// cleanUp ends the processes that a killed supervisor left running.
 func (a *app) cleanUp(ctx context.Context, dir *state.Dir) error {
 	last, err := dir.Last()
 	if errors.Is(err, fs.ErrNotExist) {

@@ -83,7 +83,7 @@ func (a *app) tunnelTable(c *cli.Context) error {
 	return err
 }
 
-// address is the address of a silo as --json prints it.
+// address is a silo's address as --json prints it.
 type address struct {
 	Name     string        `json:"name"`
 	Mode     state.Mode    `json:"mode"`

@@ -160,7 +160,7 @@ func TestSentry(t *testing.T) {
 	b := newFixture(t, strings.Replace(head, "venv/bin/sentry", "sentry", 1)+tail, answered)
 	wantCheck(t, b.check("sentry"), Fail, "source "+b.dir+"/venv/bin/activate", "sentry.command")
 	wantCheck(t, b.check("command"), Skip)
-	wantCheck(t, b.check("postgres"), Skip, "Python of Sentry was not found")
+	wantCheck(t, b.check("postgres"), Skip, "Sentry's Python was not found")
 
 	b = newFixture(t, head+tail, answered)
 	site := filepath.Join(b.dir, "venv/lib/python3.8/site-packages")

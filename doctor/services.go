@@ -25,7 +25,7 @@ func (e *examination) findServices(ctx context.Context) services {
 	case !finder.IsSentry():
 		return services{skipped: strings.Join(finder.Command, " ") + " is not Sentry's own command"}
 	case !ok:
-		return services{skipped: "the Python of Sentry was not found"}
+		return services{skipped: "Sentry's Python was not found"}
 	case !exists(e.Topology.Sentry.Config):
 		return services{skipped: e.Topology.Sentry.Config + " does not exist"}
 	}

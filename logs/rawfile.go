@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// attempts bounds how often a reader retries because rotation moved a file meanwhile. An attempt
+// attempts bounds how often a reader retries because rotation moved a file in the meantime. An attempt
 // takes about 50 µs, and so does a rotation.
 const attempts = 1000
 

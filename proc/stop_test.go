@@ -261,7 +261,7 @@ func TestChaos(t *testing.T) {
 func stopRandomTree(t *testing.T, rng *rand.Rand) {
 	count := 1
 	tr := startTree(t, randomNode(rng, 3).script(t, t.TempDir(), &count))
-	tr.output.await(t, "up", rng.IntN(count+1)) // at a moment between the first and the last fork
+	tr.output.await(t, "up", rng.IntN(count+1)) // between the first and the last fork
 	if rng.IntN(2) == 0 {
 		_ = unix.Kill(tr.PID(), unix.SIGKILL)
 	}

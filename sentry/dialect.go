@@ -73,7 +73,7 @@ type Dialect struct {
 	Broken string
 
 	signatures []signature // any of them identifies a source tree
-	traits     []trait     // possible differences of a source tree from the defaults above
+	traits     []trait     // how a source tree may differ from the defaults above
 }
 
 // Exception overrides a dialect for some of its releases.

@@ -36,8 +36,8 @@ func (f Finder) installed() (source, bool) {
 }
 
 // MissingNodePackages returns the directory of the Node packages that devserver's
-// watchers run (conf/server.py, NODE_MODULES_ROOT, all releases), and true if a Sentry was
-// found that has no such directory.
+// watchers run (conf/server.py, NODE_MODULES_ROOT, all releases), and reports whether a
+// Sentry was found but that directory does not exist.
 func (f Finder) MissingNodePackages() (dir string, missing bool) {
 	s, ok := f.installed()
 	if !ok {

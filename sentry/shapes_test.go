@@ -124,7 +124,7 @@ func TestWriteReplacesOtherBlocks(t *testing.T) {
 	}
 }
 
-// In a work tree git shows only the block, and no change after it is removed.
+// In a Git work tree, git diff shows only the block, and nothing after it is removed.
 func TestWriteInAWorkTree(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("git"); err != nil {

@@ -72,7 +72,7 @@ func keys() *field {
 			{name: "sentry", kind: kindTable, fields: sentryKeys(), doc: "The Sentry that all silos run."},
 			{name: "tunnels", kind: kindTable, fields: tunnelKeys(), doc: "The tunnels that give each silo its address."},
 			{name: "isolation", kind: kindTable, doc: "Isolation of regions from one another.", fields: []field{
-				{name: "regions", kind: kindString, enum: []string{"off", "warn", "block"}, preset: "warn", doc: "The action on a request from one region to another."},
+				{name: "regions", kind: kindString, enum: []string{"off", "warn", "block"}, preset: "warn", doc: "What to do with a request from one region to another."},
 			}},
 			{name: "logs", kind: kindTable, doc: "The log files of the silos.", fields: []field{
 				{name: "max", kind: kindSize, check: checkSize, pattern: sizePattern, min: 1, preset: "64MiB", doc: `The size at which a log file is rotated, such as "64MiB" or "10MB", or a number of bytes.`},
@@ -158,7 +158,7 @@ func lifecycleKeys() []field {
 			duration("timeout", "180s", "How long the silo may take to become ready."),
 			duration("interval", "100ms", "The pause between the first probes."),
 		}},
-		{name: "restart", kind: kindTable, shorthand: "policy", doc: "What happens when the process of the silo exits.", fields: []field{
+		{name: "restart", kind: kindTable, shorthand: "policy", doc: "What happens when the silo's process exits.", fields: []field{
 			{name: "policy", kind: kindString, enum: []string{"no", "on-failure", "always"}, preset: "on-failure", doc: "Whether the process is restarted."},
 			{name: "max", kind: kindInteger, min: 0, max: 1000000, preset: 5, doc: "The number of restarts within window after which the silo has failed."},
 			duration("backoff", "500ms", "The pause before the first restart. It doubles with each restart."),

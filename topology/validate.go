@@ -70,7 +70,7 @@ func checkVariableName(name string) *invalid {
 
 func checkVariableValue(value string) *invalid {
 	if strings.ContainsRune(value, 0) {
-		return &invalid{text: "contains a NUL character, which is not possible in an environment variable"}
+		return &invalid{text: "contains a NUL character, which an environment variable cannot contain"}
 	}
 	return nil
 }

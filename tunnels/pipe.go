@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// pipeBuffer is how much is read or written at once. For each Read on an SDK stream,
+// pipeBuffer is the maximum size of one read or write. For each Read on an SDK stream,
 // the SDK sends a frame that extends the service's window.
 const pipeBuffer = 32 << 10
 

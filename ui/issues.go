@@ -137,8 +137,8 @@ func (p *Printer) ending(silo state.Silo) string {
 	return ""
 }
 
-// reason returns the text of the last column in a pipe: why the silo is not ready, or a
-// ready silo's problem, else the error of its tunnel.
+// reason returns the text of the last column in a pipe: why the silo is not ready, a ready
+// silo's problem, or the error of its tunnel.
 func (p *Printer) reason(silo state.Silo) string {
 	if silo.State == state.Ready {
 		silo.Exit = nil // of an earlier process

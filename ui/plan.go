@@ -90,7 +90,7 @@ func shellWords(arguments []string) string {
 	return strings.Join(words, " ")
 }
 
-// ShellWord quotes a word if necessary; of NAME=value it quotes only the value.
+// ShellWord quotes a word if necessary. For NAME=value it quotes only the value.
 func ShellWord(word string) string {
 	const harmless = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
 	if word != "" && strings.Trim(word, harmless) == "" {

@@ -14,7 +14,7 @@ type Watch struct {
 	p     *Printer
 	table *table
 	block *liveBlock
-	key   string          // of what was printed last in a pipe
+	key   string          // of the table last printed to a pipe
 	last  *state.Snapshot // shown on a terminal
 }
 
