@@ -34,7 +34,7 @@ func (t *Console) Foreground() bool {
 func (t *Console) Size() (rows, columns int) {
 	columns, rows, err := term.GetSize(int(t.out.Fd()))
 	if err != nil || columns == 0 || rows == 0 {
-		return 24, 80 // a serial line does not know
+		return 24, 80 // unknown on a serial line
 	}
 	return rows, columns
 }

@@ -47,7 +47,7 @@ type Writer struct {
 	failure  error // why output is being lost; nil while it is kept
 	failedAt time.Time
 	lost     int64 // bytes lost in this failure
-	gap      bool  // bytes were lost since bytes were last kept
+	gap      bool  // bytes were lost after the last kept ones
 	timesErr error // why the current block has no arrival time
 }
 

@@ -20,7 +20,8 @@ func describeExit(e state.Exit) string {
 // isFailure reports whether an exit that was not requested counts as a failure.
 func isFailure(e state.Exit) bool { return e.Signal != nil || e.Code == nil || *e.Code != 0 }
 
-// reloadingReason is the reason of a silo that has not loaded a rewritten region config yet.
+// reloadingReason is the reason shown for a silo that has not loaded the rewritten region
+// config yet.
 const reloadingReason = "reloading the region config"
 
 // timeoutReason explains a ready timeout by the last result of the probes.

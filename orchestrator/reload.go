@@ -28,18 +28,17 @@ const (
 	reloadTimeout = 10 * time.Second
 	// observeTime is how long silo watches a process that may or may not reload.
 	observeTime = 3 * time.Second
-	// reloadInterval is the wait between two looks at what serves a port.
+	// reloadInterval is the interval between two checks of what serves a port.
 	reloadInterval = 50 * time.Millisecond
 )
 
-// serving is what serves a silo's port.
+// serving identifies the process and the socket that serve a silo's port.
 type serving struct {
 	socket    string         // the kernel's name of the listening socket; empty if unknown
-	processes map[int]string // start times of the processes that have it open, by PID
+	processes map[int]string // start times of the processes that have the socket open, by PID
 }
 
-// replacedBy reports whether a later observation shows another socket, or a process that
-// was not there before.
+// replacedBy reports whether a later observation shows another socket or a new process.
 func (v *serving) replacedBy(now *serving) bool {
 	if now.socket != "" && now.socket != v.socket {
 		return true
@@ -52,13 +51,13 @@ func (v *serving) replacedBy(now *serving) bool {
 	return false
 }
 
-// observe returns what serves a silo's port now.
+// observe returns the socket and the processes that currently serve a silo's port.
 func observe(j *job, port int) *serving {
 	v := &serving{socket: ports.Socket(port), processes: map[int]string{}}
 	select {
 	case <-j.launched:
 	default:
-		return v // nothing runs yet
+		return v // no process yet
 	}
 	if j.process == nil {
 		for _, holder := range ports.Holders(port) {
@@ -137,8 +136,8 @@ func (s *Supervisor) liveJobs() map[string]*job {
 	}
 }
 
-// awaitReload waits until something else than before serves a silo's port, or nothing
-// does. It returns false if ctx ends or the time is over.
+// awaitReload waits until another process or socket serves a silo's port than before, or
+// none does. It returns false if ctx ends or the time is over.
 func awaitReload(ctx context.Context, j *job, placed plan.Placed, before *serving, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

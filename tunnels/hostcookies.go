@@ -28,8 +28,8 @@ func (w *cookieWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// mayShare reports whether a cookie has no domain and can have one: a browser rejects a
-// __Host- cookie that has.
+// mayShare reports whether a cookie has no domain and may get one. A browser rejects a
+// __Host- cookie with a domain.
 func mayShare(cookie string) bool {
 	pair, attributes, _ := strings.Cut(cookie, ";")
 	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(pair)), "__host-") {
