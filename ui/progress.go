@@ -184,7 +184,7 @@ func (g *Progress) detail(silo state.Silo, lastLine string) cell {
 
 func countdown(left time.Duration) string {
 	if left <= 0 {
-		return "out of time, killed"
+		return "killed after grace"
 	}
 	return fmt.Sprintf("%.0fs left", math.Ceil(left.Seconds()))
 }
