@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "interrupted": interrupted, "block-in": blockIn, "wait-ready": waitReady,
 			"port-of": portOf, "edit": edit, "kill-supervisor": killSupervisor, "stop-supervisor": stopSupervisor, "kill-guarded": killGuarded, "ngrok": ngrok.ngrok,
 			"await-state": awaitState, "await-silo": awaitSilo, "end": end, "kill-silo": killSilo, "alive": alive, "free-port": freePort, "answers": answers, "await-tunnel": awaitTunnel,
-			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread, "shows": shows,
+			"browses": browses, "remember": remember, "same": same, "other": other, "dead": dead, "unread": unread, "shows": shows, "types": types,
 		},
 	})
 }

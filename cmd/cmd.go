@@ -132,7 +132,7 @@ func (a *app) program() *cli.App {
 			a.forgetCommand(),
 			a.completionCommand(),
 			{Name: "version", Category: categoryMachine, Action: a.version},
-			a.devserverCommand(), a.guardCommand(), a.completeCommand(), a.manCommand(),
+			a.devserverCommand(), a.guardCommand(), a.restoreTerminalCommand(), a.completeCommand(), a.manCommand(),
 		},
 	}
 	program.OnUsageError = onUsageError

@@ -31,6 +31,7 @@ var flagValues = map[string][]string{
 	" log-level":     logLevels,
 	"up mode":        {"silos", "monolith"},
 	"exec mode":      {"silos", "monolith"},
+	"env format":     {"shell", "dotenv", "vscode", "pycharm"},
 	"request via":    {"address", "direct"},
 	"request sign":   {"rpc", "subnet"},
 	"proxy via":      {"address", "direct"},

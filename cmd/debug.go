@@ -133,7 +133,7 @@ func (a *app) attach(ctx context.Context, session *api.Debugger, tty *console.Co
 		case event.Ended:
 			return event.Code, event.Err
 		case event.Started && tty != nil:
-			if restore, err = tty.Raw(); err != nil {
+			if restore, err = a.rawTerminal(tty); err != nil {
 				return 0, err
 			}
 			go a.followSize(ctx, session, tty)

@@ -21,6 +21,7 @@ func (a *app) envCommand() *cli.Command {
 		Name: "env", ArgsUsage: "[SILO]", Category: categoryLook,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "export", Usage: "print export and unset statements for eval"},
+			&cli.StringFlag{Name: "format", DefaultText: "none", Usage: "print one silo's in `FORMAT`: shell, dotenv, vscode or pycharm"},
 			&cli.BoolFlag{Name: "show-secrets", Usage: "print the values of secrets"},
 		},
 		Action: a.printEnv,
@@ -45,8 +46,15 @@ func (a *app) printEnv(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return &usageError{text: "silo env takes one silo"}
 	}
-	if c.Bool("export") && (c.NArg() == 0 || c.Bool("json")) {
-		return &usageError{text: "silo env --export needs one silo, and excludes --json", hint: "silo env control --export"}
+	format := c.String("format")
+	if c.Bool("export") && format == "" {
+		format = "shell"
+	}
+	switch {
+	case format != "" && c.Bool("json"), c.Bool("export") && format != "shell":
+		return &usageError{text: "--export, --format and --json exclude one another"}
+	case format != "" && c.NArg() == 0:
+		return &usageError{text: "silo env needs one silo with --export or --format", hint: "silo env control --format " + format}
 	}
 	layout, err := a.siloLayout(c)
 	if err != nil {
@@ -56,12 +64,8 @@ func (a *app) printEnv(c *cli.Context) error {
 	if c.NArg() == 1 {
 		names = c.Args().Slice()
 	}
-	if c.Bool("export") {
-		vars, err := a.environmentOf(layout, names[0])
-		if err != nil {
-			return err
-		}
-		return a.export(vars, c.Bool("show-secrets"))
+	if format != "" {
+		return a.printEnvFor(c, layout, names[0], format)
 	}
 	var text strings.Builder
 	whole := map[string]map[string]string{}

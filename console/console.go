@@ -47,12 +47,19 @@ func Resized() (changed <-chan os.Signal, stop func()) {
 	return signals, func() { signal.Stop(signals) }
 }
 
+// Output returns the file that the terminal is written to.
+func (t *Console) Output() *os.File { return t.out }
+
 // Raw passes every key to this process unchanged, and writes output unchanged. restore
 // undoes that. It may be called again.
-func (t *Console) Raw() (restore func(), err error) {
+func (t *Console) Raw() (restore func(), m Modes, err error) {
+	if m.Before, err = modesOf(t.in); err != nil {
+		return nil, m, err
+	}
 	saved, err := term.MakeRaw(int(t.in.Fd()))
 	if err != nil {
-		return nil, err
+		return nil, m, err
 	}
-	return func() { _ = term.Restore(int(t.in.Fd()), saved) }, nil // it may be closed
+	m.After, err = modesOf(t.in)
+	return func() { _ = term.Restore(int(t.in.Fd()), saved) }, m, err // it may be closed
 }
