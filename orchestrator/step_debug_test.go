@@ -1,5 +1,12 @@
 package orchestrator
 
+import (
+	"slices"
+	"testing"
+
+	"silo/state"
+)
+
 // debugWorld is the part of world that concerns debug sessions.
 type debugWorld struct {
 	processes map[string]*DebugSession // by silo: the session of its process; nil: the supervised process
@@ -52,4 +59,26 @@ func (w *world) checkReturn(name string, stopping bool, of *DebugSession) {
 	if returned := s.alive && !s.debugging; returned == of.spec.Stop || !w.debugs.over[of] {
 		w.t.Fatalf("%s is %s after its debug session with stop = %v", name, s.phase, of.spec.Stop)
 	}
+}
+
+// A session gets its process once the supervised one has ended, and then gives way again.
+func TestDebugTakesTurns(t *testing.T) {
+	t.Parallel()
+	c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
+	next := func(e event, want ...action) {
+		t.Helper()
+		var got []action
+		if c, got = step(c, epoch, e); !slices.Equal(got, want) {
+			t.Fatalf("after %T: got %v, want %v", e, got, want)
+		}
+	}
+	session := &DebugSession{}
+	first, second, third := launchID{"us", 1}, launchID{"us", 2}, launchID{"us", 3}
+	next(commandEvent{names: []string{"us"}, command: commandStart}, launchAction{first, nil})
+	next(launchedEvent{launchID: first, pid: 7})
+	next(debugEvent{"us", session}, stopAction{first, false})
+	next(stoppedEvent{launchID: first}, launchAction{second, session})
+	next(launchedEvent{launchID: second, pid: 8})
+	next(exitedEvent{second, exitCode(1)}, endDebugAction{session}, launchAction{third, nil})
+	next(clientGoneEvent{"us", session})
 }
