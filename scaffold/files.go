@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"silo/files"
 	"silo/topology"
 )
 
@@ -33,7 +34,7 @@ func hiddenBy(file string) string {
 // keepOld copies a topology before it is overwritten, since databases contain its ids.
 // It keeps all earlier copies: the first one may be handwritten.
 func keepOld(file string) (note string, err error) {
-	text, err := os.ReadFile(file)
+	text, err := files.Read(file)
 	if err != nil {
 		return "", fmt.Errorf("keep the old topology: %w", err)
 	}

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
+	"silo/files"
 	"silo/sentry"
 	"silo/topology"
 	"silo/tunnels"
@@ -94,7 +94,7 @@ func Init(o Options) (notes, warnings []string, err error) {
 // Sentry's own file, else an example.
 func (o Options) draft() (Draft, error) {
 	config := o.sentryConfig()
-	text, readErr := os.ReadFile(config)
+	text, readErr := files.Read(config)
 	written := o.writtenRegions(string(text))
 	if o.FromNgrok {
 		return o.fromNgrok(written)

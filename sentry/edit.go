@@ -12,6 +12,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
+
+	"silo/files"
 )
 
 const (
@@ -67,7 +69,7 @@ func (e fileEdit) attempt(ctx context.Context) (changed bool, backup string, err
 	if err != nil {
 		return false, "", err
 	}
-	content, err := os.ReadFile(resolved)
+	content, err := files.Read(resolved)
 	if err != nil {
 		return false, "", err
 	}
@@ -108,14 +110,14 @@ func (e fileEdit) replace(resolved string, was fs.FileInfo, content, next []byte
 
 // resolve follows the symbolic links in path to a regular file.
 func resolve(path string) (string, error) {
-	resolved, err := filepath.EvalSymlinks(path)
+	resolved, err := resolveLinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%s: %w", path, ErrMissing)
 	}
 	if err != nil {
 		return "", err
 	}
-	info, err := os.Stat(resolved)
+	info, err := files.Within(path, func() (fs.FileInfo, error) { return os.Stat(resolved) })
 	if err != nil {
 		return "", err
 	}
@@ -132,7 +134,7 @@ func compareFile(path string, was fs.FileInfo, content []byte) error {
 	if err != nil || !os.SameFile(was, now) || now.Mode() != was.Mode() {
 		return fmt.Errorf("%s: %w", path, errChanged)
 	}
-	again, err := os.ReadFile(path)
+	again, err := files.Read(path)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"silo/files"
 )
 
 // ErrMissing is wrapped by the error about a sentry.conf.py that does not exist.
@@ -109,8 +110,8 @@ func Diff(path string, b Block) (unified string, inStep bool, err error) {
 
 // readResolved reads the file that path leads to.
 func readResolved(path string) (resolved string, content []byte, err error) {
-	if resolved, err = filepath.EvalSymlinks(path); err == nil {
-		content, err = os.ReadFile(resolved)
+	if resolved, err = resolveLinks(path); err == nil {
+		content, err = files.Read(resolved)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,4 +120,8 @@ func readResolved(path string) (resolved string, content []byte, err error) {
 		return "", nil, fmt.Errorf("read region config: %w", err)
 	}
 	return resolved, content, nil
+}
+
+func resolveLinks(path string) (string, error) {
+	return files.Within(path, func() (string, error) { return filepath.EvalSymlinks(path) })
 }

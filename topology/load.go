@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"silo/files"
 )
 
 const (
@@ -37,33 +37,23 @@ func Load(file string, env func(string) (string, bool)) (*Topology, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(absolute))
+	dir, err := files.Within(absolute, func() (string, error) { return filepath.EvalSymlinks(filepath.Dir(absolute)) })
 	if err != nil {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
 	absolute = filepath.Join(dir, filepath.Base(absolute))
-	data, err := readFile(absolute, maxSize)
+	data, err := files.ReadUpTo(absolute, maxSize+1)
 	if err != nil {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
 	var local []byte
 	if path := filepath.Join(dir, LocalFileName); path != absolute {
-		local, err = readFile(path, maxSize)
+		local, err = files.ReadUpTo(path, maxSize+1)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read topology: %w", err)
 		}
 	}
 	return Parse(absolute, data, local, env)
-}
-
-// readFile reads a file, but at most one byte more than limit.
-func readFile(file string, limit int64) (data []byte, err error) {
-	opened, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	return io.ReadAll(io.LimitReader(opened, limit+1))
 }
 
 // Parse is like Load, but takes bytes: file is the path of the topology, to whose

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"silo/files"
 )
 
 // maxPolicy bounds the file of a traffic policy, in bytes.
@@ -32,7 +34,7 @@ func (b *builder) policy(dir string, n *node) string {
 // policy itself.
 func readPolicy(dir, text string) (policy string, err error) {
 	path := within(dir, text)
-	info, err := os.Stat(path)
+	info, err := files.Within(path, func() (fs.FileInfo, error) { return os.Stat(path) })
 	switch isText := strings.ContainsAny(text, "\n{\x00"); {
 	case isText && !isMapping(text):
 		return "", errors.New("is not a traffic policy in YAML or JSON")
@@ -45,7 +47,7 @@ func readPolicy(dir, text string) (policy string, err error) {
 	case !info.Mode().IsRegular():
 		return "", errors.New("does not name a regular file: " + quote(path))
 	}
-	content, err := readFile(path, maxPolicy)
+	content, err := files.ReadUpTo(path, maxPolicy+1)
 	switch {
 	case err == nil && len(content) > maxPolicy:
 		err = fmt.Errorf("names a file larger than %d bytes", maxPolicy)

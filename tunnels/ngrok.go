@@ -6,13 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.ngrok.com/ngrok/config"
+
+	"silo/files"
 )
 
 const (
@@ -53,7 +54,7 @@ func newNgrok(config Config) (Provider, error) {
 	invalid := func(text string) error {
 		return &Error{Code: codeRootCAs, Class: Fatal, Text: "tunnels.ngrok.root_cas: " + text, Hint: "set it to a PEM file with the CA's certificate, or remove it"}
 	}
-	pem, err := os.ReadFile(c.RootCAs)
+	pem, err := files.Read(c.RootCAs)
 	if err != nil {
 		return nil, invalid(err.Error())
 	}

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"silo/files"
 )
 
 // FindToken finds the ngrok authtoken: configured (the topology's), then
@@ -55,7 +56,7 @@ var yamlLine = regexp.MustCompile(`line \d+`)
 // If the file does not exist, the error wraps fs.ErrNotExist; if it cannot be decoded,
 // the error is an *Error without any of the file's content.
 func DecodeAgentFile(path string, v any) error {
-	raw, err := os.ReadFile(path)
+	raw, err := files.Read(path)
 	if err != nil {
 		return fmt.Errorf("read the ngrok agent's configuration: %w", err)
 	}
