@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -70,9 +71,38 @@ func Main(ctx context.Context, in Invocation) int {
 	case line.help:
 		err = writeHelp(a.Stdout, program, line.path)
 	default:
-		err = program.RunContext(ctx, append([]string{"silo"}, line.reordered()...))
+		args := append([]string{"silo"}, line.reordered()...)
+		err = untilInterrupted(ctx, line.path, func() error { return program.RunContext(ctx, args) })
 	}
 	return a.exit(err)
+}
+
+// orderly lists the verbs that end what they have started after a signal. They take their
+// time.
+var orderly = []string{"up", "down", "exec", "run", "debug", "db", "seed", "devserver", "guard"}
+
+// interruptGrace is how long other verbs may take to end after a signal.
+const interruptGrace = 2 * time.Second
+
+// untilInterrupted runs a verb. If it does not end after a signal, since a system call
+// hangs, it is left behind: the process is about to exit.
+func untilInterrupted(ctx context.Context, path []*cli.Command, run func() error) error {
+	if len(path) > 0 && slices.Contains(orderly, path[0].Name) {
+		return run()
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- run() }()
+	select {
+	case err := <-ran:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ran:
+		return err
+	case <-time.After(interruptGrace):
+		return ctx.Err()
+	}
 }
 
 // lookup returns an environment variable of the invocation.

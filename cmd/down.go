@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -40,32 +41,63 @@ func (a *app) down(c *cli.Context) error {
 	return a.awaitDown(c.Context, client, dir, before)
 }
 
+// Times after which a supervisor that ignores SIGTERM is killed: one that has no snapshot
+// has started no silo, another one stops its silos first.
+const (
+	emptyPatience = 5 * time.Second
+	stopPatience  = time.Minute
+)
+
 // downUnresponsive ends a supervisor that does not answer on its socket. It sends SIGTERM,
-// and sends it again after a second Ctrl-C.
+// and SIGKILL after a while or after a second Ctrl-C; the guardian then ends the silos.
 func (a *app) downUnresponsive(ctx context.Context, dir *state.Dir, unresponsive error) error {
-	last, err := dir.Last()
-	if err != nil || last.PID == nil || last.ProcessTime == "" || !proc.Alive(*last.PID, last.ProcessTime) {
+	holder, patience, err := unresponsiveHolder(dir)
+	if err != nil {
 		return errors.Join(unresponsive, err) // there is no process to signal
 	}
-	a.warn(fmt.Sprintf("%v: sending it SIGTERM (pid %d)", unresponsive, *last.PID))
+	a.warn(fmt.Sprintf("%v: sending it SIGTERM (pid %d)", unresponsive, holder.PID))
 	for _, signal := range []string{"TERM", "CONT"} { // a stopped process handles TERM only after CONT
-		if err := proc.SendSignal(*last.PID, last.ProcessTime, signal); err != nil {
+		if err := proc.SendSignal(holder.PID, holder.ProcessTime, signal); err != nil {
 			return err
 		}
 	}
-	second := a.SecondSignal
 	ctx = context.WithoutCancel(ctx)
-	for dir.Running() || proc.Alive(*last.PID, last.ProcessTime) {
+	second, late, killed := a.SecondSignal, time.After(patience), false
+	for dir.Running() || proc.Alive(holder.PID, holder.ProcessTime) {
 		select {
 		case <-second:
-			second = nil
-			_ = proc.SendSignal(*last.PID, last.ProcessTime, "TERM") // it may already have ended
+			second, killed = nil, true
+		case <-late:
+			late, killed = nil, true
 		default:
+			wait.Sleep(ctx, frameInterval/10)
+			continue
 		}
-		wait.Sleep(ctx, frameInterval/10)
+		if err := proc.SendSignal(holder.PID, holder.ProcessTime, "KILL"); err != nil {
+			return err
+		}
 	}
-	last, _ = dir.Last() // missing if the supervisor could not save it, for example on a full disk
+	if killed {
+		a.warn(fmt.Sprintf("the supervisor did not end and was killed (pid %d)", holder.PID))
+		return a.cleanUp(ctx, dir)
+	}
+	last, _ := dir.Last() // missing if the supervisor could not save it, for example on a full disk
 	return a.printDown(last)
+}
+
+// unresponsiveHolder returns the process that holds the instance's lock, and how long it
+// may take to end.
+func unresponsiveHolder(dir *state.Dir) (state.Holder, time.Duration, error) {
+	holder, err := dir.Holder()
+	patience := emptyPatience
+	last, lastErr := dir.Last()
+	if lastErr == nil && last.PID != nil && (err != nil || *last.PID == holder.PID) {
+		holder, patience, err = state.Holder{PID: *last.PID, ProcessTime: last.ProcessTime}, stopPatience, nil
+	}
+	if err == nil && (holder.ProcessTime == "" || !proc.Alive(holder.PID, holder.ProcessTime)) {
+		err = fmt.Errorf("process %d, which held the lock, has ended", holder.PID)
+	}
+	return holder, patience, err
 }
 
 // awaitDown shows an instance while it ends. The first Ctrl-C is ignored, since the

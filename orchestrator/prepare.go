@@ -3,12 +3,14 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 
 	"silo/logs"
 	"silo/plan"
 	"silo/proc"
 	"silo/sentry"
+	"silo/state"
 	"silo/tunnels"
 )
 
@@ -55,6 +57,10 @@ func (in *Instance) prepare(ctx context.Context, p plan.Plan, host Host, lines *
 		return err
 	}
 	in.undo.push(host.Dir.Release)
+	processTime, _ := proc.StartTime(os.Getpid()) // without it, the record is of no use and of no harm
+	if err := host.Dir.RecordHolder(state.Holder{PID: os.Getpid(), ProcessTime: processTime}); err != nil {
+		host.Warn("if this process hangs, silo down cannot end it: " + err.Error())
+	}
 	if _, err := Clean(ctx, host.Dir); err != nil {
 		return err
 	}

@@ -138,6 +138,7 @@ func (d *Dir) Acquire(ctx context.Context) error {
 	}
 	d.lock = lock
 	d.removeTempFiles()
+	d.removeHolder()
 	return nil
 }
 
@@ -159,6 +160,7 @@ func (d *Dir) Release() error {
 	}
 	lock := d.lock
 	d.lock = nil
+	d.removeHolder()
 	return lock.Unlock()
 }
 
