@@ -33,7 +33,6 @@ func (s *server) app(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		panic(http.ErrAbortHandler)
 	}
-	s.noticeChange()
 	counted := &counter{ResponseWriter: w, status: http.StatusOK}
 	defer func() { s.log.request(r.Method, counted.status, r.RequestURI, r.Proto, counted.size) }()
 	s.route(counted, r)

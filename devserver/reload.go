@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,29 +25,14 @@ const (
 type reloader struct {
 	path    string
 	current atomic.Pointer[config]
-
-	mu     sync.Mutex // guards loaded
-	loaded os.FileInfo
+	loaded  os.FileInfo // owned by the server's loop
 }
 
 // confChanged reports whether sentry.conf.py differs from the one that was loaded. A
 // missing file does not: some editors remove it before they write it again.
 func (s *server) confChanged() bool {
-	s.conf.mu.Lock()
-	defer s.conf.mu.Unlock()
 	now := statConf(s.conf.path)
 	return s.args.reload && now != nil && !sameFile(now, s.conf.loaded)
-}
-
-// noticeChange makes the process reload if the file has changed. The request that notices
-// the change is still answered with the old config.
-func (s *server) noticeChange() {
-	if s.confChanged() {
-		select {
-		case s.changed <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // reload does what uWSGI does: it closes the app's port and all its connections, restarts
@@ -76,9 +60,7 @@ func (s *server) reload(ctx context.Context) error {
 		return &ExitError{Code: exitNoApp, Text: err.Error() +
 			"\nunable to load app 0 (mountpoint='') (callable not found or import error)\n*** no app loaded. GAME OVER ***"}
 	}
-	s.conf.mu.Lock()
 	s.conf.loaded = now
-	s.conf.mu.Unlock()
 	s.conf.current.Store(fresh)
 	listener, err := listen(ctx, address{s.bind.host, s.backend})
 	if err == nil {

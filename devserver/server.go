@@ -29,7 +29,6 @@ type server struct {
 	backend int                           // the port of the app
 	loaded  atomic.Pointer[chan struct{}] // closed once the app answers; another one for each reload
 	failed  chan error                    // a failure that ends the process; buffers one
-	changed chan struct{}                 // sentry.conf.py has changed; buffers one
 
 	servers []*http.Server // the app's is the last one; owned by serve
 	running sync.WaitGroup // their goroutines
@@ -50,7 +49,6 @@ func newServer(o Options, args arguments, id identity) *server {
 		},
 		started: time.Now(),
 		failed:  make(chan error, 1),
-		changed: make(chan struct{}, 1),
 	}
 	s.loaded.Store(new(make(chan struct{})))
 	return s
@@ -223,8 +221,6 @@ func (s *server) loop(ctx context.Context, hangup <-chan os.Signal) error {
 			load = nil
 		case <-hangup:
 			reload = true
-		case <-s.changed:
-			reload = s.confChanged()
 		case <-look:
 			reload = s.isLoaded() && s.confChanged()
 		case <-tick:
