@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -24,7 +25,7 @@ func types(ts *testscript.TestScript, _ bool, args []string) {
 		at--
 	}
 	cmd := scriptCommand(ts, args[1:at])
-	cmd.Env = append(cmd.Env, "TERM=xterm")
+	cmd.Env = append(cmd.Env, "TERM="+cmp.Or(ts.Getenv("TERM"), "xterm"), "BROWSER=none", "NO_COLOR=1")
 	terminal, screen, err := pty.Open()
 	ts.Check(err)
 	defer func() { _, _ = terminal.Close(), screen.Close() }()
@@ -39,7 +40,7 @@ func types(ts *testscript.TestScript, _ bool, args []string) {
 	read := make(chan []byte)
 	go func() { defer close(read); readAll(terminal, read) }()
 	var text []byte
-	for rest := args[at+1:]; len(rest) > 1; rest = rest[2:] {
+	for rest := append(args[at+1:], ""); len(rest) > 1; rest = rest[2:] {
 		pattern, err := regexp.Compile("(?s)" + rest[0])
 		ts.Check(err)
 		for !pattern.Match(text) {

@@ -107,6 +107,9 @@ func (p *probe) networkHint(step string, err error) string {
 // stateHint returns a hint for making a silo ready.
 func (p *probe) stateHint() string {
 	name := p.silo.Name
+	if p.silo.Debug {
+		return "see the terminal of silo debug " + name
+	}
 	if !p.snapshot.Manages(p.silo) {
 		return "silo run " + name + " -- CMD… starts it in your terminal"
 	}

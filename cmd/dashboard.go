@@ -47,6 +47,16 @@ func (a *app) dashboard(c *cli.Context) error {
 // openBrowser opens the dashboard if there is a desktop. The URL has been printed, so a
 // failure is ignored.
 func (a *app) openBrowser(ctx context.Context, client *api.Client) {
+	if a.opener(runtime.GOOS) == "" {
+		return
+	}
+	if address, err := client.OneTimeDashboardURL(ctx); err == nil {
+		a.openAddress(address)
+	}
+}
+
+// openAddress opens an address in a browser, if there is a desktop.
+func (a *app) openAddress(address string) {
 	opener := a.opener(runtime.GOOS)
 	if opener == "" {
 		return
@@ -56,10 +66,6 @@ func (a *app) openBrowser(ctx context.Context, client *api.Client) {
 		return
 	}
 	if _, err := proc.Find(opener, wd, a.Environ); err != nil {
-		return
-	}
-	address, err := client.OneTimeDashboardURL(ctx)
-	if err != nil {
 		return
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)

@@ -26,10 +26,20 @@ func restoreTerminal(c *cli.Context) error {
 	return console.RestoreAfter(pipe, os.Stdout, console.Modes{Before: c.Args().Get(0), After: c.Args().Get(1)})
 }
 
-// rawTerminal passes every key on this terminal to this process. A second process restores
-// the terminal if this one is killed. restore may be called again.
+// rawTerminal is tty.Raw, and restores the terminal even if this process is killed.
 func (a *app) rawTerminal(tty *console.Console) (restore func(), err error) {
-	undo, modes, err := tty.Raw()
+	return a.guardTerminal(tty, tty.Raw)
+}
+
+// keyTerminal is tty.Keys, and restores the terminal even if this process is killed.
+func (a *app) keyTerminal(tty *console.Console) (restore func(), err error) {
+	return a.guardTerminal(tty, tty.Keys)
+}
+
+// guardTerminal changes the modes of a terminal. A second process restores them if this one
+// is killed. restore may be called again.
+func (a *app) guardTerminal(tty *console.Console, change func() (func(), console.Modes, error)) (restore func(), err error) {
+	undo, modes, err := change()
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func (a *app) upCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and change nothing"},
 			&cli.StringFlag{Name: "mode", Value: "silos", Usage: "run in `MODE`: silos, or monolith for one devserver without regions"},
 			&cli.BoolFlag{Name: "demo", Usage: "run a stand-in for Sentry, without a topology file or an account"},
+			&cli.BoolFlag{Name: "attach", Usage: "show a running instance, and take keys"},
 			&cli.BoolFlag{Name: "supervise", Hidden: true, Usage: "be the supervisor of a detached instance and report on descriptor 3"},
 		},
 		Action: a.up,
@@ -52,6 +53,9 @@ type upRequest struct {
 }
 
 func (a *app) up(c *cli.Context) error {
+	if c.Bool("attach") {
+		return a.attachRunning(c)
+	}
 	ctx, cancel := withTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	r, err := a.upRequest(ctx, c, c.Args().Slice())

@@ -84,7 +84,9 @@ func (p *Printer) siloIssue(s state.Snapshot, silo state.Silo) (issue, bool) {
 		}
 	case state.Unready:
 		i.hint = "silo logs -f " + silo.Name
-		if !managed {
+		if silo.Debug {
+			i.hint = "see the terminal of silo debug " + clean(silo.Name)
+		} else if !managed {
 			i.hint = "silo run " + clean(silo.Name) + " -- CMD… starts it in your terminal"
 		}
 	case state.Backoff:

@@ -60,7 +60,7 @@ func changeKey(silos []state.Silo) string {
 	var key strings.Builder
 	fmt.Fprintln(&key, len(silos))
 	for _, s := range silos {
-		fmt.Fprintln(&key, s.Name, s.State, s.URL, s.Port, s.Restarts, s.Tunnel.State, value(s.PID), value(s.Reason))
+		fmt.Fprintln(&key, s.Name, s.State, s.URL, s.Port, s.Restarts, s.Tunnel.State, value(s.PID), value(s.Reason), s.Managed == nil || *s.Managed, s.Debug)
 	}
 	return key.String()
 }
