@@ -77,5 +77,16 @@ func Suspensions() (typed <-chan os.Signal, stop func()) {
 	return signals, func() { signal.Stop(signals) }
 }
 
-// Suspend stops this process until the shell continues it.
-func Suspend() { _ = unix.Kill(os.Getpid(), unix.SIGSTOP) }
+// Suspend stops this process until the shell continues it. It does nothing without a parent
+// in this session, which alone could do that.
+func Suspend() {
+	own, err := unix.Getsid(0)
+	if parent, parentErr := unix.Getsid(os.Getppid()); err != nil || parentErr != nil || parent != own {
+		return
+	}
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, unix.SIGCONT)
+	defer signal.Stop(continued)
+	_ = unix.Kill(os.Getpid(), unix.SIGSTOP) // this thread may run on for a moment
+	<-continued
+}
