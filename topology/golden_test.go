@@ -3,7 +3,6 @@ package topology_test
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -20,7 +19,7 @@ import (
 	"silo/topology"
 )
 
-var update = flag.Bool("update", false, "update the golden files")
+var update = topology.Update
 
 // lookup returns the environment of a map.
 func lookup(env map[string]string) func(string) (string, bool) {
