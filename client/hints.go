@@ -97,11 +97,21 @@ func (p *probe) networkHint(step string, err error) string {
 		return "check the name: " + what
 	case TLS:
 		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-			return "SSL_CERT_FILE names the authorities that silo trusts; Sentry's requests use REQUESTS_CA_BUNDLE"
+			return "SSL_CERT_FILE names the authorities that silo trusts; " + authoritiesOf(p.snapshot.Dialect)
 		}
 		return "check whether the server there speaks TLS for that name: " + what
 	}
 	return "check " + what
+}
+
+// authoritiesOf returns which authorities Sentry's silo clients trust. Later clients send a
+// prepared request, for which the requests library ignores its environment variables
+// (shared_integrations/client/base.py, 23.3.0 and 23.5.2).
+func authoritiesOf(dialect string) string {
+	if dialect == "tuple-id" {
+		return "Sentry's requests use REQUESTS_CA_BUNDLE"
+	}
+	return "Sentry's silo clients trust only the file that python -m certifi prints, in Sentry's environment"
 }
 
 // stateHint returns a hint for making a silo ready.
