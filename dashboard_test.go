@@ -71,6 +71,7 @@ func TestDashboard(t *testing.T) {
 		see  func()
 	}{
 		{"silos", w.silos},
+		{"links of a silo", w.siloLinks},
 		{"tunnels", w.tunnels},
 		{"requests", w.requests},
 		{"replay", w.replay},
@@ -177,6 +178,8 @@ func (w *watched) silos() {
 	w.shows(row("us-west"), "MB") // of a probe
 	w.shows(".facts", "in step")
 	w.everyLook("silos")
+	w.js(`window.heard = [], new MutationObserver(() => heard.push(document.querySelector("#live").textContent)).observe(
+		document.querySelector("#live"), { childList: true, characterData: true, subtree: true }), true`)
 	for _, keyboard := range []bool{false, true} {
 		for _, step := range []struct{ button, label, after string }{
 			{":nth-child(2)", "Stop", "stopped"},
@@ -187,20 +190,38 @@ func (w *watched) silos() {
 			element := fmt.Sprintf("document.querySelector(%q)", button)
 			w.shows(button, step.label)
 			w.until(element + ".ariaDisabled !== 'true'") // until its last request has ended
-			w.js("document.querySelector('#live').textContent = '', true")
+			w.js("heard = [], true")
 			if keyboard {
 				w.js(element + ".focus(), true")
 				w.keys(kb.Enter)
 			} else {
 				w.click(button)
 			}
-			w.shows("#live", "customer-1 is "+step.after)
+			w.until(fmt.Sprintf("heard.some((text) => text.includes(%q))", "customer-1 is "+step.after)) // the next change replaces it
 			w.shows(row("customer-1")+" .state", step.after)
 			if keyboard {
 				w.until("document.activeElement === " + element)
 			}
 		}
 	}
+}
+
+// siloLinks goes from a silo to its logs and requests, and sees where a request came from
+// while another one is open on a wide screen.
+func (w *watched) siloLinks() {
+	for _, view := range []string{"logs", "requests"} {
+		w.open("silos")
+		w.click(row("us-west") + fmt.Sprintf(` .links a[href="#/%s?silo=us-west"]`, view))
+		w.until(fmt.Sprintf(`document.querySelector('nav a[aria-current="page"]').hash === "#/%s"`, view))
+		w.until(`[...document.querySelectorAll("#log-silo, #f-silo")].some((e) => e.value === "us-west")`)
+	}
+	w.look("request", 1400, "light")
+	w.click(".requests tbody tr:first-child a")
+	w.until(`!document.querySelector(".detail").hidden && document.querySelector(".requests .by").checkVisibility()`)
+	w.look("request", 1280, "light")
+	w.until(`!document.querySelector(".requests .by").checkVisibility()`)
+	w.keys(kb.Escape)
+	w.choose("#f-silo", "")
 }
 
 func (w *watched) tunnels() {

@@ -65,8 +65,9 @@ function line(first) {
   const kind = h("div", { class: "faint" });
   const restart = h("button", { "aria-label": `Restart ${name}`, onclick: () => act("restart", { silos: [name] }, restart) }, "Restart");
   const toggle = h("button", { onclick: () => act(resting.has(silo.state) ? "start" : "stop", { silos: [name] }, toggle) });
+  const to = (view) => h("a", { href: `#/${view}?silo=${encodeURIComponent(name)}`, "aria-label": `${view} of ${name}` }, view);
   const element = row({ "data-silo": name },
-    rowHeader("Silo", h("span", { class: "name" }, name), kind),
+    rowHeader("Silo", h("span", { class: "name" }, name), kind, h("div", { class: "links" }, to("logs"), to("requests"))),
     cell("State", state, reason), cell("Address", address, port, tunnel), cell("Process", process, up),
     cell("Memory", memory, cpu), cell("Restarts", restarts), h("td", { role: "cell", class: "actions" }, restart, toggle));
   return {
