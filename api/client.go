@@ -159,7 +159,7 @@ func (c *Client) command(ctx context.Context, path string, body commandBody) err
 }
 
 // call makes one request and decodes the response. A GET queries the current state: it
-// fails with ErrHung if no response begins in time, or if none ends in that time again.
+// fails with ErrHung if the response has not ended in time.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (value T, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -172,7 +172,6 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	if err != nil {
 		return value, err
 	}
-	timer.Reset(answerTimeout)
 	defer func() { _ = response.Body.Close() }() // already read
 	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
 		return value, c.requestError(ctx, errOtherVersion)

@@ -228,3 +228,26 @@ func TestLongCallsToASilentSupervisor(t *testing.T) {
 		})
 	}
 }
+
+// A response that begins and does not end counts as none.
+func TestStalledSupervisor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		go func() {
+			_, _ = http.ReadRequest(bufio.NewReader(far))
+			_, _ = io.WriteString(far, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+		}()
+		c := &Client{http: &http.Client{Transport: &http.Transport{
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil },
+		}}}
+		began := time.Now()
+		if _, err := c.Snapshot(t.Context(), true); !errors.Is(err, ErrHung) {
+			t.Errorf("got %v, want %v", err, ErrHung)
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("took %v, want 5s", took)
+		}
+		must(t, errors.Join(near.Close(), far.Close()))
+	})
+}
