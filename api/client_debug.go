@@ -31,7 +31,7 @@ type Debugger struct {
 // Debug starts a debug session. It returns once the supervised process is being stopped.
 // The session lasts until its process ends or Close is called.
 func (c *Client) Debug(ctx context.Context, r DebugRequest) (*Debugger, error) {
-	data, err := json.Marshal(debugBody{r.Silo, r.Argv, r.Environ, r.Console, r.Stop})
+	data, err := json.Marshal(debugBody(r))
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (a *app) attachRunning(c *cli.Context) error {
 // does.
 func (v *view) run(ctx context.Context, dir *state.Dir) error {
 	tty, interactive := console.Open(v.Stdin, v.Stdout)
-	if interactive && v.results.Terminal() && v.app.env["TERM"] != "dumb" {
+	if interactive && v.results.Terminal() && v.env["TERM"] != "dumb" {
 		stop, err := v.takeKeys(ctx, tty)
 		if err != nil {
 			return err
@@ -165,7 +165,8 @@ func (v *view) handleKeys(ctx context.Context, tty *console.Console, restore *fu
 }
 
 // showKeys shows the keys that the view takes now. Each choice is one silo.
-func (v *view) showKeys(lead string, more ...[2]string) {
+func (v *view) showKeys(lead string) {
+	var more [][2]string
 	if v.choose != nil {
 		for i, name := range v.names[:min(len(v.names), len(keyNames))] {
 			more = append(more, [2]string{keyNames[i : i+1], name})

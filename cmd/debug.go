@@ -61,7 +61,7 @@ func (a *app) debug(c *cli.Context) error {
 	switch {
 	case err == nil:
 		a.note(afterDebug(c.Context, client, name))
-	case c.Context.Err() != nil:
+	case c.Err() != nil:
 		return exitWith(exitInterrupted, "interrupted")
 	case errors.Is(err, api.ErrNotRunning):
 		return exitWith(exitFailed, "the instance has ended, and "+name+" with it")

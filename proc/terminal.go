@@ -20,7 +20,7 @@ const (
 type Size struct{ Rows, Columns int }
 
 func (s Size) window() *pty.Winsize {
-	limit := func(n int) uint16 { return uint16(min(max(n, 1), 1<<15)) } //nolint:gosec // G115: bounded
+	limit := func(n int) uint16 { return uint16(min(max(n, 1), 1<<15)) }
 	return &pty.Winsize{Rows: limit(s.Rows), Cols: limit(s.Columns)}
 }
 
