@@ -172,7 +172,7 @@ func (a *app) configWrite(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	written, err := a.writeRunning(c, r)
+	written, err := a.writeRunning(c)
 	if errors.Is(err, api.ErrNotRunning) {
 		written, err = a.writeStopped(c, r)
 	}
@@ -201,7 +201,7 @@ func (a *app) configWrite(c *cli.Context) error {
 
 // writeRunning makes a running supervisor write its region config, so that it knows which
 // silos reload it.
-func (a *app) writeRunning(c *cli.Context, r regionConfig) (api.Written, error) {
+func (a *app) writeRunning(c *cli.Context) (api.Written, error) {
 	dir, err := a.instanceDir(c)
 	if err != nil {
 		return api.Written{}, err

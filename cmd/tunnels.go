@@ -123,7 +123,7 @@ func (a *app) addresses(c *cli.Context) (addresses, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := layout.Plan.CheckNames(c.Args().Slice()); err != nil {
+	if err := layout.CheckNames(c.Args().Slice()); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(planned(layout), func(one address) bool {

@@ -61,7 +61,7 @@ func (s *Supervisor) execute(ctx context.Context, actions []action) {
 			s.jobs[a.name] = j
 			s.goroutines.Go(func() { s.watch(j, a.before) })
 		case probeAction:
-			s.probeAgain(a)
+			s.probeAgain(a) //nolint:contextcheck // ends with the job's context
 		case unwatchAction:
 			s.unwatch(a.name)
 		case endDebugAction:
@@ -109,10 +109,10 @@ func (s *Supervisor) launch(ctx context.Context, j *job) {
 	s.send(launchedEvent{j.launchID, j.process.PID(), j.process.StartTime(), j.started})
 	s.goroutines.Go(func() { s.reap(ctx, j) })
 	if j.debug != nil {
-		s.goroutines.Go(func() { s.probeDebugged(j.ctx, j, 0) }) //nolint:contextcheck // ends with the job's context
+		s.goroutines.Go(func() { s.probeDebugged(j.ctx, j, 0) })
 		return
 	}
-	s.goroutines.Go(func() { s.probeUntilReady(j.ctx, j, 0, nil) }) //nolint:contextcheck // ends with the job's context
+	s.goroutines.Go(func() { s.probeUntilReady(j.ctx, j, 0, nil) })
 }
 
 // probeAgain starts a round of probing, and ends the round before.

@@ -272,7 +272,8 @@ func TestRewriteWhileStarting(t *testing.T) {
 	c := cluster{silos: []silo{{name: "us", phase: state.Planned}}}
 	before := &serving{}
 	for _, e := range []event{
-		commandEvent{names: []string{"us"}, command: commandStart}, rewrittenEvent{map[string]*serving{"us": before}},
+		commandEvent{names: []string{"us"}, command: commandStart},
+		rewrittenEvent{map[string]*serving{"us": before}},
 		probedEvent{launchID: launchID{"us", 1}, ready: true, at: epoch},
 	} {
 		c, _ = step(c, epoch, e)

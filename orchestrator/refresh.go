@@ -68,7 +68,7 @@ func (s *Supervisor) refresh(ctx context.Context, probe bool) *state.Snapshot {
 	go func() {
 		defer close(probed)
 		if probe {
-			s.reprobeAll(running.silos) //nolint:contextcheck // each silo has its own
+			s.reprobeAll(running.silos)
 		}
 	}()
 	compared := make(chan struct{})

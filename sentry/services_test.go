@@ -1,6 +1,7 @@
 package sentry
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -218,9 +219,7 @@ func TestServicesOfUnknownRelease(t *testing.T) {
 		"no module":   {"sentry/runner/importer.py": "", "sentry/runner/settings.py": ""},
 	} {
 		dir, tree := t.TempDir(), anotherSentry()
-		for file, text := range replace {
-			tree[file] = text
-		}
+		maps.Copy(tree, replace)
 		writeTree(t, dir, tree)
 		if s, printed := ask(t, dir, "conf"); !strings.Contains(s.Unknown, "sentry.runner") || !s.FromText || len(s.Databases) != 2 || s.Databases[0].Version != "15.1" {
 			t.Errorf("%s: %s", name, printed)

@@ -24,11 +24,11 @@ func (d *Dir) Forget(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = d.Release() }() // the file is gone
-	unlock, err := d.LockDatabases()
+	unlock, err := d.LockDatabases()   //nolint:contextcheck // does not wait
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { _ = unlock() }() // the file is gone
 	root := filepath.Dir(d.Path)
 	hidden, err := os.MkdirTemp(root, forgotten)
 	if err == nil {
