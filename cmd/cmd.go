@@ -156,7 +156,7 @@ func (a *app) program() *cli.App {
 			a.statusCommand(), a.logsCommand(), a.tunnelsCommand(), a.checkCommand(), a.dashboardCommand(), a.envCommand(),
 			a.requestCommand(), a.requestsCommand(), a.replayCommand(), a.proxyCommand(),
 			a.initCommand(), a.configCommand(),
-			a.dbCommand(),
+			a.dbCommand(), a.seedCommand(),
 			{Name: "doctor", Category: categoryMachine, Action: a.doctor},
 			{Name: "ls", Category: categoryMachine, Action: a.ls},
 			a.forgetCommand(),

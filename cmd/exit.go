@@ -137,6 +137,9 @@ func (a *app) classify(err error) *exitStatus {
 	if _, ok := errors.AsType[*databases.MissingError](err); ok {
 		return exitWith(exitFailed, err.Error(), "silo db create")
 	}
+	if same, ok := errors.AsType[*databases.DuplicateIDError](err); ok {
+		return exitWith(exitFailed, same.Error(), "set SENTRY_USE_SNOWFLAKE = True in sentry.conf.py, then silo restart && silo seed")
+	}
 	for _, known := range knownErrors {
 		if errors.Is(err, known.err) {
 			return exitWith(known.code, err.Error(), known.hints...)
