@@ -2,6 +2,7 @@ package databases
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -156,13 +157,23 @@ func (s *seeding) step(ctx context.Context, name, what string, task sentry.SeedT
 		return sentry.SeedResult{}, err
 	}
 	env, _ := s.environ(name)
-	out, err := s.run(ctx, argv, silo.Dir, append(env, sentry.PasswordVariable+"="+s.password))
-	if err != nil {
-		return sentry.SeedResult{}, &SeedError{Silo: name, Step: what, Err: err}
+	env = append(env, sentry.PasswordVariable+"="+s.password)
+	result, err := s.ask(ctx, argv, silo.Dir, env)
+	if errors.Is(err, sentry.ErrSeedMode) {
+		// 22.11 saves a user together with a model that only regions have.
+		result, err = s.ask(ctx, argv, silo.Dir, append(env, "SENTRY_SILO_MODE=MONOLITH"))
 	}
-	result, err := sentry.ParseSeed(out)
 	if err != nil {
 		err = &SeedError{Silo: name, Step: what, Err: err}
 	}
 	return result, err
+}
+
+// ask runs the command of a step and parses its result.
+func (s *seeding) ask(ctx context.Context, argv []string, dir string, env []string) (sentry.SeedResult, error) {
+	out, err := s.run(ctx, argv, dir, env)
+	if err != nil {
+		return sentry.SeedResult{}, err
+	}
+	return sentry.ParseSeed(out)
 }

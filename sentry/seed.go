@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"silo/templates"
 )
@@ -71,14 +72,20 @@ func SeedArgv(python string, task SeedTask) ([]string, error) {
 	return []string{python, "-c", templates.Text("python/seed.py"), string(text)}, nil
 }
 
+// ErrSeedMode is returned if a step needs models that the silo's mode does not have.
+var ErrSeedMode = errors.New("not available in this silo mode")
+
 // ParseSeed parses the output of SeedArgv's command. Sentry's own error is returned as
-// an error.
+// an error, which is an ErrSeedMode if it is an AvailabilityError (sentry/silo/base.py).
 func ParseSeed(output []byte) (SeedResult, error) {
 	var r SeedResult
 	if err := json.NewDecoder(bytes.NewReader(output)).Decode(&r); err != nil {
 		return r, fmt.Errorf("parse the result from Sentry's Python: %w", err)
 	}
-	if r.Error != "" {
+	switch {
+	case strings.HasPrefix(r.Error, "AvailabilityError: "):
+		return r, fmt.Errorf("%s (%w)", r.Error, ErrSeedMode)
+	case r.Error != "":
 		return r, errors.New(r.Error)
 	}
 	return r, nil
