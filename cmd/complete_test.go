@@ -68,7 +68,7 @@ func TestComplete(t *testing.T) {
 		"up --demo ":                      "words control us-west eu-central",
 		"config ":                         "words print check write remove rotate dialects",
 		"config print ":                   "words",
-		"db ":                             "words create migrate drop",
+		"db ":                             "words status repair create migrate drop",
 		"-C DIR db drop eu ":              "words control us",
 		"db drop --":                      "words --help --all --yes --file --directory --json --quiet --color --log-level",
 		"-C DIR run ":                     "words control us eu",

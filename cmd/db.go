@@ -22,6 +22,14 @@ func (a *app) dbCommand() *cli.Command {
 	return group(&cli.Command{
 		Name: "db", Category: categoryDatabases,
 		Subcommands: []*cli.Command{
+			{Name: "status", ArgsUsage: "[SILO…]", Action: a.dbStatus},
+			{
+				Name: "repair", Action: a.dbRepair,
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "to", DefaultText: "the region with the lowest id", Usage: "`REGION` that gets the organizations"},
+					&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+				},
+			},
 			{Name: "create", ArgsUsage: "[SILO…]", Action: a.withDatabases(a.dbCreate)},
 			{Name: "migrate", ArgsUsage: "[SILO…]", Action: a.withDatabases(a.dbMigrate)},
 			{
@@ -151,11 +159,17 @@ func (a *app) confirmDrop(c *cli.Context, names []string) error {
 		return nil
 	}
 	list := strings.Join(names, ", ")
+	return a.confirm(c, "drop "+list+" and all data in it?", "--yes drops "+list, "nothing was dropped")
+}
+
+// confirm asks a question on the terminal. Without a terminal it fails with the hint;
+// declined is the error for another answer than yes.
+func (a *app) confirm(c *cli.Context, question, hint, declined string) error {
 	file, isFile := a.Stdin.(interface{ Fd() uintptr })
 	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return &usageError{text: "silo db drop asks for confirmation and needs a terminal", hint: "--yes drops " + list}
+		return &usageError{text: c.Command.HelpName + " asks for confirmation and needs a terminal", hint: hint}
 	}
-	_, _ = fmt.Fprintf(a.Stderr, "drop %s and all data in it? [y/N] ", list) // if the question cannot be shown, nothing is dropped
+	_, _ = fmt.Fprint(a.Stderr, question+" [y/N] ") // if the question cannot be shown, nothing is done
 	answers := make(chan string, 1)
 	go func() { // a read from a terminal cannot be cancelled: it ends with the program
 		line, _ := bufio.NewReader(io.LimitReader(a.Stdin, 1<<10)).ReadString('\n')
@@ -169,5 +183,5 @@ func (a *app) confirmDrop(c *cli.Context, names []string) error {
 	case <-c.Done():
 		_, _ = fmt.Fprintln(a.Stderr)
 	}
-	return exitWith(exitFailed, "nothing was dropped")
+	return exitWith(exitFailed, declined)
 }

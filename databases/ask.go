@@ -27,8 +27,40 @@ func (s *Set) Create(ctx context.Context) ([]sentry.Database, error) {
 	return s.ask(ctx, sentry.DatabaseCreate)
 }
 
+// Repair gives organizations of control that name no region of the topology to the region
+// to: their mappings, and the reservations of their slugs, as Sentry's own
+// bin/split-silo-database does. The set must be that of control. If there are any, it
+// first calls confirm, which may block; if that returns an error, nothing changes. It
+// returns what it changed, or an empty Result.
+func (s *Set) Repair(ctx context.Context, to string, confirm func(sentry.Database) error) (sentry.Database, error) {
+	all, err := s.Inspect(ctx)
+	if err != nil {
+		return sentry.Database{}, err
+	}
+	control := all[0]
+	switch {
+	case control.Error != "":
+		return control, errors.New(control.Error)
+	case !control.Exists:
+		return control, &MissingError{[]string{control.Name}}
+	case len(control.Unmapped)+len(control.Reserved) == 0:
+		return control, nil
+	}
+	if err := confirm(control); err != nil {
+		return control, err
+	}
+	s.to = to
+	if all, err = s.ask(ctx, sentry.DatabaseRepair); err != nil {
+		return control, err
+	}
+	if all[0].Error != "" {
+		err = errors.New(all[0].Error)
+	}
+	return all[0], err
+}
+
 // ask runs Sentry's Python with verb and returns its answer for each silo.
-func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
+func (s *Set) ask(ctx context.Context, verb sentry.DatabaseVerb) ([]sentry.Database, error) {
 	groups := s.groups()
 	answers, errs := make([][]sentry.Database, len(groups)), make([]error, len(groups))
 	running := workers()
@@ -50,6 +82,14 @@ func (s *Set) ask(ctx context.Context, verb string) ([]sentry.Database, error) {
 	return all, nil
 }
 
+// regions returns the names of all regions of the topology, by ID.
+func (s *Set) regions() (names []string) {
+	for _, r := range s.place.Topology.Regions {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // groups partitions the silos by configuration: silos with the same own environment, directory and
 // command share one Python process.
 func (s *Set) groups() [][]plan.Placed {
@@ -68,7 +108,7 @@ func (s *Set) groups() [][]plan.Placed {
 	return groups
 }
 
-func (s *Set) askGroup(ctx context.Context, verb string, group []plan.Placed) ([]sentry.Database, error) {
+func (s *Set) askGroup(ctx context.Context, verb sentry.DatabaseVerb, group []plan.Placed) ([]sentry.Database, error) {
 	program, err := s.program(group[0])
 	if err != nil {
 		return nil, err
@@ -78,7 +118,10 @@ func (s *Set) askGroup(ctx context.Context, verb string, group []plan.Placed) ([
 		names = append(names, silo.Name)
 	}
 	config := s.place.Topology.Sentry.Config
-	argv, err := sentry.DatabaseArgv(program, verb, config, s.dir.Key, names)
+	argv, err := sentry.DatabaseArgv(program, sentry.DatabaseTask{
+		Verb: verb, Config: config, Instance: s.dir.Key, Silos: names, Shared: !s.place.PerSilo(),
+		Regions: s.regions(), To: s.to,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type Set struct {
 	place *plan.Layout // its ports and addresses are placeholders
 	silos []plan.Placed
 	run   Run
+	to    string // the region for organizations that name none; only for Repair
 }
 
 // New returns the databases of the silos that p starts, whether they exist or not. It has no side
@@ -124,4 +126,14 @@ func FindProblems(all []sentry.Database) Problems {
 		}
 	}
 	return p
+}
+
+// DescribeUnmapped describes organizations whose region is not in the topology, given
+// their number by the name of that region.
+func DescribeUnmapped(counts map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d in %s", counts[name], name))
+	}
+	return "organizations in a region that the topology does not have: " + strings.Join(parts, ", ")
 }

@@ -59,7 +59,8 @@ function update({ snapshot: fresh }) {
 // announceChanges makes screen readers read what has changed.
 function announceChanges(before, now) {
   const old = new Map((before?.silos ?? []).map((silo) => [silo.name, silo]));
-  const changes = now.silos.filter((silo) => old.has(silo.name) && old.get(silo.name).state !== silo.state)
+  const changed = (was, silo) => was && (was.state !== silo.state || silo.state === "ready" && was.pid !== silo.pid); // a quick restart
+  const changes = now.silos.filter((silo) => changed(old.get(silo.name), silo))
     .map((silo) => `${silo.name} is ${silo.state}`);
   if (before && before.state !== now.state) changes.push(`${now.name} is ${now.state}`);
   if (changes.length > 0) announce(changes.join(", "));

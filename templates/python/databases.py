@@ -1,13 +1,19 @@
-"""Manage the silos' own databases with the configuration that Sentry reads.
+"""Manage the silos' databases with the configuration that Sentry reads.
 
-Sentry's own Python runs this as `python -c THIS TASK`. TASK is JSON: the verb (look, create or drop), the path of
-sentry.conf.py, the instance, the silos with the suffixes of their databases' names, and the part of the region config
-that gives a silo its own database. The output is one line of JSON for each silo.
+Sentry's own Python runs this as `python -c THIS TASK`. TASK is JSON: the verb, the path of sentry.conf.py, the instance,
+the silos with the suffixes of their databases' names (empty if they share one), the part of the region config that gives
+a silo its own database, and what the verb needs. The output is one line of JSON for each silo.
 """
 import hashlib
+import importlib.util
 import json
 import os
 import sys
+
+# The tables of control with the region of an organization. The mapping routes requests to the organization. A slug
+# reservation names the region that hears of its next change (OrganizationSlugReservation.outbox_region_names, from
+# Sentry 23.11 on). Their column is region_name in every release.
+MAPPINGS, RESERVATIONS = "sentry_organizationmapping", "sentry_organizationslugreservation"
 
 # The connection OPTIONS that are for Django and not for the driver (django/db/backends/postgresql/base.py).
 DJANGO = ("isolation_level", "assume_role", "pool", "server_side_binding")
@@ -23,14 +29,21 @@ def load(path):
 
 
 def own(settings, text, suffix):
-    """Return a silo's own connection, and the name of the shared database."""
-    os.environ["SILO_DATABASE"] = suffix
-    settings = {**settings, "os": os}
-    exec(compile("if True:" + text, "region config", "exec"), settings)
+    """Return a silo's connection, and the name of the shared database. Without a suffix both are the same."""
+    if suffix:
+        os.environ["SILO_DATABASE"] = suffix
+        settings = {**settings, "os": os}
+        exec(compile("if True:" + text, "region config", "exec"), settings)
+        shared = settings["_shared"]
+    else:
+        import sentry.conf.server
+
+        settings = {"DATABASES": settings.get("DATABASES") or sentry.conf.server.DATABASES}
+        shared = settings["DATABASES"]["default"]["NAME"]
     database = settings["DATABASES"]["default"]
     if "postgres" not in database.get("ENGINE", ""):
         raise ValueError("DATABASES['default'] is not PostgreSQL: its ENGINE is %r" % database.get("ENGINE"))
-    return database, settings["_shared"]
+    return database, shared
 
 
 def connect(database, name):
@@ -87,12 +100,66 @@ def mark_of(connection, name):
     return None if row is None else row[0] or ""
 
 
-def migrated(database):
-    connection = connect(database, database["NAME"])
+def every(connection, statement, *values):
+    cursor = connection.cursor()
     try:
-        return run(connection, "SELECT to_regclass('django_migrations')")[0] is not None
+        cursor.execute(statement, values or None)
+        return cursor.fetchall()
     finally:
-        connection.close()
+        cursor.close()
+
+
+def exists(connection, table):
+    return run(connection, "SELECT to_regclass(%s)", table)[0] is not None
+
+
+def files(app):
+    """Return the names of an application's migrations, by the source of its package."""
+    parts = app.split(".")
+    try:
+        spec = importlib.util.find_spec(parts[0])
+    except ImportError:
+        spec = None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        folder = os.path.join(folder, *parts[1:], "migrations")
+        if os.path.isdir(folder):
+            return [name[:-3] for name in os.listdir(folder) if name[:4].isdigit() and name.endswith(".py")]
+    return []
+
+
+def pending(connection, settings):
+    """Count the migrations that are newer than the newest one that was applied to their application."""
+    import sentry.conf.server
+
+    applied = {}
+    for app, name in every(connection, "SELECT app, name FROM django_migrations"):
+        applied[app] = max(applied.get(app, ""), name)
+    count = 0
+    for app in settings.get("INSTALLED_APPS") or sentry.conf.server.INSTALLED_APPS:
+        app = app.split(".apps.")[0]
+        newest = applied.get(app.split(".")[-1], "")
+        count += sum(1 for name in files(app) if name > newest)
+    return count
+
+
+def unmapped(connection, table, regions):
+    """Count the rows of a table that name no region of the topology, by that name."""
+    if not exists(connection, table):
+        return {}
+    rows = every(connection, "SELECT region_name, count(*) FROM %s GROUP BY 1 ORDER BY 1" % table)
+    return {name: count for name, count in rows if name not in regions}
+
+
+def inspect(connection, settings, task, silo):
+    """Return what only a connection to the database itself can show."""
+    run(connection, "SET statement_timeout = '10s'")
+    state = {"migrated": exists(connection, "django_migrations")}
+    if state["migrated"]:
+        state["pending"] = pending(connection, settings)
+    if silo == "control" and task["regions"]:
+        state["unmapped"] = unmapped(connection, MAPPINGS, task["regions"])
+        state["reserved"] = unmapped(connection, RESERVATIONS, task["regions"])
+    return state
 
 
 def unfinished(mark):
@@ -100,17 +167,45 @@ def unfinished(mark):
     return "silo_new_" + hashlib.sha256(mark.encode()).hexdigest()[:16]
 
 
-def look(connection, database, mark):
-    found = mark_of(connection, database["NAME"])
-    return {
-        "exists": found is not None,
-        "mark": found or "",
-        "ours": found == mark,
-        "migrated": found is not None and migrated(database),
-    }
+def inside(database, name, act, *args):
+    connection = connect(database, name)
+    try:
+        return act(connection, *args)
+    finally:
+        connection.close()
 
 
-def create(connection, database, mark):
+def look(connection, database, mark, settings, task, silo):
+    name = database["NAME"]
+    found = mark_of(connection, name)
+    state = {"exists": found is not None, "mark": found or "", "ours": found == mark}
+    if found is not None:
+        state["size"] = run(connection, "SELECT pg_database_size(%s)", name)[0]
+        state.update(inside(database, name, inspect, settings, task, silo))
+    return state
+
+
+def rewrite(connection, task):
+    """Do what Sentry's bin/split-silo-database does for one region name, for each that names no region."""
+    run(connection, "SET statement_timeout = '60s'")
+    run(connection, "SET lock_timeout = '10s'")
+    counts = {}
+    run(connection, "BEGIN")
+    for key, table in (("unmapped", MAPPINGS), ("reserved", RESERVATIONS)):
+        counts[key] = unmapped(connection, table, task["regions"])
+        for name in counts[key]:
+            run(connection, "UPDATE %s SET region_name = %%s WHERE region_name = %%s" % table, task["to"], name)
+    run(connection, "COMMIT")
+    return counts
+
+
+def repair(connection, database, mark, settings, task, silo):
+    if silo != "control":
+        return {}
+    return {"result": "repaired", **inside(database, database["NAME"], rewrite, task)}
+
+
+def create(connection, database, mark, *_):
     name, new = database["NAME"], unfinished(mark)
     found = mark_of(connection, name)
     if found is not None:
@@ -122,11 +217,7 @@ def create(connection, database, mark):
     try:
         # The database gets its name after its comment, so that an interruption never leaves one without the comment.
         run(connection, "COMMENT ON DATABASE " + identifier(new) + " IS " + literal(mark))
-        inside = connect(database, new)
-        try:
-            run(inside, "CREATE EXTENSION IF NOT EXISTS citext")
-        finally:
-            inside.close()
+        inside(database, new, run, "CREATE EXTENSION IF NOT EXISTS citext")
         run(connection, "ALTER DATABASE " + identifier(new) + " RENAME TO " + identifier(name))
     except BaseException:
         run(connection, "DROP DATABASE IF EXISTS " + identifier(new))
@@ -134,7 +225,7 @@ def create(connection, database, mark):
     return {"result": "created", "exists": True, "mark": mark, "ours": True}
 
 
-def drop(connection, database, mark):
+def drop(connection, database, mark, *_):
     name = database["NAME"]
     run(connection, "DROP DATABASE IF EXISTS " + identifier(unfinished(mark)))
     found = mark_of(connection, name)
@@ -158,13 +249,14 @@ def process(task, settings, silo, suffix):
     state = {"silo": silo}
     try:
         database, shared = own(settings, task["text"], suffix)
-        state["name"] = database["NAME"]
-        if database["NAME"] == shared:
+        state.update(name=database["NAME"], host=database.get("HOST") or "", port=str(database.get("PORT") or ""))
+        if suffix and database["NAME"] == shared:
             raise ValueError("it would be the shared database")
         connection = connect_any(database, ["postgres", shared, "template1"])
         try:
             mark = "silo %s %s" % (task["instance"], silo)
-            state.update({"look": look, "create": create, "drop": drop}[task["verb"]](connection, database, mark))
+            act = {"look": look, "create": create, "drop": drop, "repair": repair}[task["verb"]]
+            state.update(act(connection, database, mark, settings, task, silo))
         finally:
             connection.close()
     except Exception as e:
@@ -182,7 +274,8 @@ def main():
     flags = upgrade()
     settings = load(task["conf"])
     for silo, suffix in task["silos"].items():
-        print(json.dumps({"upgrade": flags, **process(task, settings, silo, suffix)}), file=output, flush=True)
+        state = process(task, settings, silo, suffix)
+        print(json.dumps({"upgrade": flags, **state}), file=output, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ changes nothing. What a release can do is found by its models and modules, not b
 import json
 import os
 import sys
+import time
 
 
 def model(name):
@@ -91,7 +92,14 @@ def provision(module, wanted, user_id):
     except Exception as e:
         if type(e).__name__ != "OutboxFlushError":
             raise
-        return create(options, wanted["region"]).id  # the region's first answer after a start can take too long
+        # The region's first answer after a start can come too late. A second call would create a second organization.
+        for _ in range(60):
+            time.sleep(1)
+            found = mapped(wanted, user_id)
+            if found is not None:
+                return found
+        raise
+
 
 
 def control(task):
