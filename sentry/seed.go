@@ -12,7 +12,7 @@ import (
 
 // PasswordVariable is the variable with the password of a seeded user. The password is
 // not an argument, because everyone on the machine can read those.
-const PasswordVariable = "SILO_SEED_PASSWORD"
+const PasswordVariable = "SILO_SEED_PASSWORD" //nolint:gosec // G101: the name of a variable
 
 // SeedStep is a step of creating a user and organizations. A step that has been done
 // changes nothing.
