@@ -18,8 +18,8 @@ fmt:
 	$(TOOL) golangci-lint fmt ./...
 golden:
 	go test ./topology ./sentry ./ui ./cmd -update
-real-sentry: # REAL_SENTRY_DIR=… [VERSION=23.7.1]: all releases there, or those with this prefix
-	go test -tags realsentry -count=1 -v -run 'TestRealSentry/^$(VERSION)' -timeout 120m .
+real-sentry: # REAL_SENTRY_DIR=… [VERSION=23.7.1]: all releases there, or those with this prefix; REAL_SENTRY_TREE=…: a checkout
+	go test -tags realsentry -count=1 -v -run 'TestReal(Sentry|ExistingDatabase)/^$(VERSION)' -timeout 120m .
 nightly:
 	go test -race -run TestStep ./orchestrator -rapid.checks=20000
 	go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./topology

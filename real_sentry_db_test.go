@@ -59,22 +59,10 @@ connection.cursor().execute('COMMENT ON DATABASE "%s" IS %%s' % connection.setti
 // TestRealDatabases runs each release of TestRealSentry with per-silo databases, which
 // takes several minutes. It leaves the configured Postgres unchanged.
 func TestRealDatabases(t *testing.T) {
-	root := os.Getenv("REAL_SENTRY_DIR")
-	if root == "" {
-		t.Skip("REAL_SENTRY_DIR is not set: it names a directory with RELEASE/venv and RELEASE/conf of each Sentry")
-	}
-	programs, err := filepath.Glob(filepath.Join(root, "*", "venv", "bin", "sentry"))
-	if err != nil || len(programs) == 0 {
-		t.Skipf("no RELEASE/venv/bin/sentry in %s", root)
-	}
-	silo := filepath.Join(t.TempDir(), "silo")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", silo, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, program := range programs {
-		release := filepath.Dir(filepath.Dir(filepath.Dir(program)))
-		t.Run(filepath.Base(release), func(t *testing.T) {
-			e := newEngineer(t, silo, release, "", []string{"--no-watchers"})
+	installed, silo := realSentries(t), buildSilo(t)
+	for _, its := range installed {
+		t.Run(its.name, func(t *testing.T) {
+			e := newEngineer(t, silo, its, "", []string{"--no-watchers"})
 			if err := e.choice.Runnable(); err != nil {
 				t.Skip(err)
 			}

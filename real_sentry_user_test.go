@@ -19,7 +19,7 @@ import (
 const nobody = 65534
 
 // stepDown runs the rest of the test as a user without root privileges.
-func (e *engineer) stepDown(release string) {
+func (e *engineer) stepDown(its installedSentry) {
 	e.Helper()
 	if e.uid != 0 {
 		return
@@ -44,18 +44,19 @@ func (e *engineer) stepDown(release string) {
 			e.Fatal(err)
 		}
 	}
-	e.reaches(release)
+	e.reaches(its)
 }
 
-// reaches skips a release whose interpreter is in root's home, where only root can run it.
-func (e *engineer) reaches(release string) {
+// reaches skips a release that only root can run, because its interpreter is in root's
+// home.
+func (e *engineer) reaches(its installedSentry) {
 	e.Helper()
-	program := filepath.Join(release, "venv", "bin", "sentry")
+	program := filepath.Join(its.venv, "bin", "sentry")
 	c := exec.Command(program, "--version")
 	c.Dir, c.Env, c.SysProcAttr = e.dir, e.env, e.as()
 	out, err := c.CombinedOutput()
 	if errors.Is(err, fs.ErrPermission) {
-		python, _ := filepath.EvalSymlinks(filepath.Join(release, "venv", "bin", "python"))
+		python, _ := filepath.EvalSymlinks(filepath.Join(its.venv, "bin", "python"))
 		e.Skipf("%v: user %d cannot run its interpreter, %s", err, e.uid, python)
 	}
 	if err != nil {

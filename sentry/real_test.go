@@ -67,7 +67,7 @@ func TestRealSentryReadsRegionConfig(t *testing.T) {
 	for release, root := range realReleases(t) {
 		program := filepath.Join(root, "venv", "bin", "sentry")
 		choice, err := Choose(t.Context(), "auto", Finder{Dir: t.TempDir(), Command: []string{program, "devserver"}, Env: os.LookupEnv})
-		if err != nil || choice.Release != release {
+		if err != nil || !strings.HasPrefix(choice.Release, release) { // a directory 24.1 may have a checkout of 24.1.0.dev0
 			t.Errorf("%s: chose %+v, %v", release, choice, err)
 			continue
 		}
