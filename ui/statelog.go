@@ -14,24 +14,32 @@ import (
 type StateLog struct {
 	p       *Printer
 	quiet   bool // only problems
-	phases  map[string]state.Phase
+	silos   map[string]seenSilo
 	tunnels map[string]string
+}
+
+// seenSilo is what was last seen of a silo. The process differs after a restart that
+// ended between two snapshots.
+type seenSilo struct {
+	phase state.Phase
+	pid   int // 0: none
 }
 
 // StateLog returns a StateLog. With quiet, it omits the end of problems.
 func (p *Printer) StateLog(quiet bool) *StateLog {
-	return &StateLog{p, quiet, map[string]state.Phase{}, map[string]string{}}
+	return &StateLog{p, quiet, map[string]seenSilo{}, map[string]string{}}
 }
 
 // Update prints the changes since the last snapshot. It must not be called
 // concurrently.
 func (l *StateLog) Update(snapshot *state.Snapshot) {
 	for _, s := range snapshot.Silos {
-		before, known := l.phases[s.Name]
-		if before == s.State {
+		before, known := l.silos[s.Name]
+		now := seenSilo{s.State, value(s.PID)}
+		l.silos[s.Name] = now
+		if before.phase == now.phase && (s.State != state.Ready || before.pid == now.pid) {
 			continue
 		}
-		l.phases[s.Name] = s.State
 		problem := slices.Contains([]state.Phase{state.Backoff, state.Failed, state.Unready}, s.State)
 		if problem && s.Reason != nil {
 			l.p.Warn(fmt.Sprintf("%s: %s: %s", s.Name, s.State, *s.Reason))

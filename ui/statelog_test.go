@@ -20,12 +20,15 @@ func TestStateLog(t *testing.T) {
 	lost := state.Tunnel{State: state.TunnelLost, Error: &state.TunnelError{Code: "ERR_NGROK_105", Text: "no such token", Hint: "another token"}}
 	again := lost
 	again.Attempt = 2
+	restarted := silo("us", state.Ready, state.Tunnel{State: state.TunnelReconnecting})
+	restarted.PID = new(7)
 	frames := [][]state.Silo{
 		{silo("control", state.Starting, online), silo("us", state.Starting, online)},
 		{silo("control", state.Ready, online), silo("us", state.Backoff, online, "exited with code 1")},
 		{silo("control", state.Ready, lost), silo("us", state.Backoff, lost, "exited with code 1")},
 		{silo("control", state.Ready, again), silo("us", state.Ready, again)},
 		{silo("control", state.Ready, online), silo("us", state.Ready, state.Tunnel{State: state.TunnelReconnecting})},
+		{silo("control", state.Ready, online), restarted}, // between two snapshots
 	}
 	for quiet, want := range map[bool]string{
 		false: `silo: control is ready again
@@ -35,6 +38,7 @@ hint: another token
 silo: us is ready again
 silo: control: tunnel online again
 silo: warning: us: tunnel reconnecting
+silo: us is ready again
 `,
 		true: `silo: warning: us: backoff: exited with code 1
 silo: warning: control, us: tunnel lost: ERR_NGROK_105 no such token
