@@ -74,7 +74,7 @@ func (a *app) debug(c *cli.Context) error {
 // afterDebug describes the state of a silo after its debug session.
 func afterDebug(ctx context.Context, client *api.Client, name string) string {
 	snapshot, err := client.Snapshot(ctx, false)
-	if err != nil || snapshot.State == state.InstanceStopping {
+	if err != nil || snapshot.State == state.InstanceStopping || snapshot.State == state.InstanceStopped {
 		return "the instance ends, and " + name + " with it"
 	}
 	for _, s := range snapshot.Silos {
