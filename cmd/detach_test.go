@@ -14,7 +14,7 @@ func TestSupervisorThatEndsWhenReady(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	env := func(name string) (string, bool) { return root, name == "SILO_STATE_DIR" || name == "XDG_RUNTIME_DIR" }
-	dir, err := state.DirFor(env, "/work/silo.toml")
+	dir, err := state.DirFor(env, "/srv/acme/silo.toml")
 	if err != nil {
 		t.Fatal(err)
 	}

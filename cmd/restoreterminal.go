@@ -59,7 +59,7 @@ func (a *app) guardTerminal(tty *console.Console, change func() (func(), console
 	}
 	return func() {
 		undo()
-		_, _ = writer.WriteString("done") // it may have been killed, or told before
+		_, _ = writer.WriteString("done") // it may have been killed, or has been notified before
 		_ = writer.Close()
 	}, nil
 }

@@ -56,7 +56,7 @@ func (i *Input) Resize(size Size) error {
 	return errors.Join(err, ioctlErr)
 }
 
-// End tells the child that its input has ended. A terminal stays open.
+// End ends the input of the child. A terminal stays open.
 func (i *Input) End() {
 	if i != nil && !i.console {
 		_ = i.Close()

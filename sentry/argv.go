@@ -37,7 +37,7 @@ func Workers(command []string) bool {
 	return ok && (lastOf(flags, "--workers", "--no-workers", false) || lastOf(flags, "--ingest", "--no-ingest", false))
 }
 
-// Reloading tells whether a command reloads the region config when the file changes.
+// Reloading reports whether a command reloads the region config when the file changes.
 type Reloading int
 
 // The values of Reloading.

@@ -10,7 +10,7 @@ func TestHolder(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	env := func(name string) (string, bool) { return root, name == "SILO_STATE_DIR" }
-	dir, err := DirFor(env, "/work/silo.toml")
+	dir, err := DirFor(env, "/srv/acme/silo.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,7 +18,7 @@ func TestHolder(t *testing.T) {
 	if err := errors.Join(dir.Acquire(t.Context()), dir.RecordHolder(want)); err != nil {
 		t.Fatal(err)
 	}
-	other, err := DirFor(env, "/work/silo.toml")
+	other, err := DirFor(env, "/srv/acme/silo.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
