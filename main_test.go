@@ -235,17 +235,24 @@ func edit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, bytes.Replace(data, []byte("SENTRY_CONTROL_ADDRESS"), []byte("CONTROL_ADDRESS"), 1), 0o600))
 }
 
-// stopSupervisor stops the supervisor with SIGSTOP, as Ctrl-Z does.
+// stopSupervisor stops the supervisor with SIGSTOP, as Ctrl-Z does, and waits until it has
+// stopped: its threads run on for a moment.
 func stopSupervisor(ts *testscript.TestScript, _ bool, _ []string) {
-	signalSupervisor(ts, syscall.SIGSTOP)
+	pid := strconv.Itoa(signalSupervisor(ts, syscall.SIGSTOP))
+	await(ts, "stopped", func() bool {
+		state, err := exec.Command("ps", "-o", "state=", "-p", pid).Output()
+		return err == nil && strings.HasPrefix(string(state), "T")
+	})
 }
 
-func signalSupervisor(ts *testscript.TestScript, signal syscall.Signal) {
+// signalSupervisor returns the PID of the supervisor.
+func signalSupervisor(ts *testscript.TestScript, signal syscall.Signal) int {
 	s := snapshot(ts)
 	if s.PID == nil {
 		ts.Fatalf("nothing is running")
 	}
 	ts.Check(syscall.Kill(*s.PID, signal))
+	return *s.PID
 }
 
 // killSupervisor kills the supervisor and waits until it has exited.
