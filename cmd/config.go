@@ -202,11 +202,7 @@ func (a *app) configWrite(c *cli.Context) error {
 // writeRunning makes a running supervisor write its region config, so that it knows which
 // silos reload it.
 func (a *app) writeRunning(c *cli.Context) (api.Written, error) {
-	dir, err := a.instanceDir(c)
-	if err != nil {
-		return api.Written{}, err
-	}
-	client, err := api.Dial(c.Context, dir)
+	client, err := a.dial(c)
 	if err != nil {
 		return api.Written{}, err
 	}
@@ -230,11 +226,7 @@ func (a *app) awaitReloaded(c *cli.Context, reloading []string) error {
 	if len(reloading) == 0 {
 		return nil
 	}
-	dir, err := a.instanceDir(c)
-	if err != nil {
-		return err
-	}
-	client, err := api.Dial(c.Context, dir)
+	client, err := a.dial(c)
 	if err != nil {
 		return err
 	}

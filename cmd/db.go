@@ -12,7 +12,6 @@ import (
 	"golang.org/x/term"
 
 	"silo/databases"
-	"silo/proc"
 	"silo/sentry"
 	"silo/state"
 	"silo/ui"
@@ -71,15 +70,9 @@ func (a *app) lockDatabases(c *cli.Context, names []string) (set *databases.Set,
 			hint: "databases = \"per-silo\" under [sentry] in silo.toml gives each silo its own; sentry upgrade migrates the shared one",
 		}
 	}
-	plan, err := a.plan(c.Context, t, false, names)
-	if err != nil {
+	if set, err = a.databaseSet(c, t, names); err != nil {
 		return nil, nil, err
 	}
-	dir, err := state.DirFor(a.lookup, t.File)
-	if err != nil {
-		return nil, nil, err
-	}
-	set = databases.New(plan, dir, a.host(dir).NewRun(), proc.Output)
 	release, err = set.Lock()
 	return set, release, err
 }
@@ -162,8 +155,8 @@ func (a *app) confirmDrop(c *cli.Context, names []string) error {
 	return a.confirm(c, "drop "+list+" and all data in it?", "--yes drops "+list, "nothing was dropped")
 }
 
-// confirm asks a question on the terminal. Without a terminal it fails with the hint;
-// declined is the error for another answer than yes.
+// confirm asks a question on the terminal. Without a terminal it fails with the hint. If
+// the answer is not yes, it fails with declined.
 func (a *app) confirm(c *cli.Context, question, hint, declined string) error {
 	file, isFile := a.Stdin.(interface{ Fd() uintptr })
 	if !isFile || !term.IsTerminal(int(file.Fd())) {

@@ -32,7 +32,11 @@ type databaseStatusJSON struct {
 }
 
 func (a *app) dbStatus(c *cli.Context) error {
-	set, _, err := a.databaseSet(c, c.Args().Slice())
+	t, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	set, err := a.databaseSet(c, t, c.Args().Slice())
 	if err != nil {
 		return err
 	}
@@ -50,7 +54,7 @@ func (a *app) dbStatus(c *cli.Context) error {
 		err = a.printJSON(databaseStatuses(all))
 	} else {
 		a.results.Databases(databaseRows(all))
-		a.warnOfUnmapped(all, "silo")
+		a.warnOfUnmapped(all)
 	}
 	if err == nil && len(problems) > 0 {
 		err = exitWith(exitFailed, strings.Join(problems, "\n"))
@@ -95,10 +99,10 @@ func databaseRows(all []sentry.Database) []ui.Database {
 }
 
 // warnOfUnmapped warns about organizations whose region is not in the topology.
-func (a *app) warnOfUnmapped(all []sentry.Database, program string) {
+func (a *app) warnOfUnmapped(all []sentry.Database) {
 	for _, d := range all {
 		if len(d.Unmapped) > 0 {
-			a.warn(databases.DescribeUnmapped(d.Unmapped), program+" db repair")
+			a.warn(databases.DescribeUnmapped(d.Unmapped), "silo db repair")
 		}
 	}
 }
@@ -108,7 +112,11 @@ func (a *app) dbRepair(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return &usageError{text: "silo db repair takes no silos", hint: "silo db repair --to " + c.Args().First()}
 	}
-	set, t, err := a.databaseSet(c, []string{"control"})
+	t, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	set, err := a.databaseSet(c, t, []string{"control"})
 	if err != nil {
 		return err
 	}
@@ -150,17 +158,14 @@ func orEmpty(counts map[string]int) map[string]int {
 // countRows describes the rows of control's tables that name no region.
 func countRows(d sentry.Database) string {
 	sum := func(counts map[string]int) (n int) {
-		for count := range maps.Values(counts) {
+		for _, count := range counts {
 			n += count
 		}
 		return n
 	}
-	names := slices.Sorted(maps.Keys(d.Unmapped))
-	for _, name := range slices.Sorted(maps.Keys(d.Reserved)) {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
+	names := slices.AppendSeq(slices.Collect(maps.Keys(d.Unmapped)), maps.Keys(d.Reserved))
+	slices.Sort(names)
+	names = slices.Compact(names)
 	return fmt.Sprintf("%d organization mappings and %d slug reservations of %s", sum(d.Unmapped), sum(d.Reserved), strings.Join(names, ", "))
 }
 
@@ -176,19 +181,14 @@ func (a *app) confirmRepair(c *cli.Context, d sentry.Database, to string) error 
 }
 
 // databaseSet returns the databases of the named silos, or of all, without a lock.
-func (a *app) databaseSet(c *cli.Context, names []string) (*databases.Set, *topology.Topology, error) {
-	t, err := a.load(c)
-	if err != nil {
-		return nil, nil, err
-	}
+func (a *app) databaseSet(c *cli.Context, t *topology.Topology, names []string) (*databases.Set, error) {
 	plan, err := a.plan(c.Context, t, false, names)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dir, err := state.DirFor(a.lookup, t.File)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	run := a.host(dir).NewRun()
-	return databases.New(plan, dir, run, proc.Output), t, nil
+	return databases.New(plan, dir, a.host(dir).NewRun(), proc.Output), nil
 }
