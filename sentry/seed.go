@@ -57,9 +57,7 @@ type SeedResult struct {
 	User SeededUser `json:"user"`
 	// Organizations are the ones that are complete, with only Region, ID and Created.
 	Organizations []SeededOrg `json:"organizations"`
-	// Provisions reports whether the release creates organizations from control.
-	Provisions bool   `json:"provisions"`
-	Error      string `json:"error"`
+	Error         string      `json:"error"`
 }
 
 // SeedArgv returns the command that performs a step. It must run in the environment of

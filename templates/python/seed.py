@@ -1,6 +1,6 @@
 """Create a user and organizations with Sentry's own models, in the environment of one silo.
 
-Sentry's own Python runs this as `python -c THIS TASK`. TASK is JSON: the step (user, organization or mapping), the user
+Sentry's own Python runs this as `python -c THIS TASK`. TASK is JSON: the step (control, organization or mapping), the user
 and the organizations. A password is in SILO_SEED_PASSWORD. The output is one line of JSON. A step that has nothing to do
 changes nothing. What a release can do is found by its models and modules, not by its version.
 """
@@ -75,7 +75,7 @@ def provisioning():
 
 
 def provision(module, wanted, user_id):
-    """Have control create an organization in its region. The region calls control back, so all silos must run."""
+    """Create an organization in its region from control. The region calls control back, so all silos must run."""
     service = module.organization_provisioning_service
     create = getattr(service, "provision_organization_in_region", None) or service.provision_organization_in_cell
     owner = {"owning_user_id": user_id}
@@ -104,9 +104,8 @@ def provision(module, wanted, user_id):
 
 def control(task):
     """Create the user in control, and the organizations if the release can create them from there."""
-    result = {"user": user(task), "organizations": [], "provisions": False}
+    result = {"user": user(task), "organizations": []}
     module = provisioning()
-    result["provisions"] = module is not None
     for wanted in task["organizations"]:
         found = mapped(wanted, result["user"]["id"])
         created = found is None and module is not None
