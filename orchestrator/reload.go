@@ -142,7 +142,10 @@ func awaitReload(ctx context.Context, j *job, placed plan.Placed, before *servin
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
-		if before.replacedBy(observe(j, placed.HealthPort)) || ctx.Err() == nil && dial(ctx, placed.HealthAddr()) != nil && ctx.Err() == nil {
+		if before.replacedBy(observe(j, placed.HealthPort)) {
+			return true
+		}
+		if err := dial(ctx, placed.HealthAddr()); err != nil && ctx.Err() == nil {
 			return true
 		}
 		if !wait.Sleep(ctx, reloadInterval) {
